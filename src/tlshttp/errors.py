@@ -1,0 +1,187 @@
+"""Every exception that tlshttp raises or reports, sorted by who is to blame.
+
+`ConfigurationError` and `CertificateError` are ours to mend: they are raised at start-up, and one
+exception lists everything that was found wrong.
+
+`PeerError` and all below it are the peer's doing. They never leave ``serve_forever()``. A
+`HandshakeError` goes to ``server.handle_handshake_error()``, a `ConnectionCut` to
+``server.handle_connection_cut()``; each carries a `reason <PeerError.reason>` that the log line and
+the counters of ``server.stats()`` use, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+__all__ = [
+    "BodyTimeout",
+    "CertificateError",
+    "ClientCertificateError",
+    "ConfigurationError",
+    "ConnectionCut",
+    "HandshakeCrowdedOut",
+    "HandshakeDisconnected",
+    "HandshakeError",
+    "HandshakeTimeout",
+    "MalformedHandshake",
+    "NoSharedCipher",
+    "NoSharedProtocol",
+    "NotTLSError",
+    "PeerDisconnected",
+    "PeerError",
+    "PeerRejected",
+    "PlainHTTPError",
+    "RequestTimeout",
+    "TLSHTTPError",
+    "WriteTimeout",
+]
+
+
+class TLSHTTPError(Exception):
+    """The base of every exception of this package."""
+
+
+class ConfigurationError(TLSHTTPError, ValueError):
+    """The server, context or certificate cannot be set up as asked.
+
+    Args:
+        findings: What is wrong, one sentence each; all of it, not only the first.
+    """
+
+    def __init__(self, *findings: str) -> None:
+        super().__init__(*findings)
+        self.findings: tuple[str, ...] = findings
+        """What is wrong, one sentence each."""
+
+    def __str__(self) -> str:
+        return "; ".join(self.findings)
+
+    @classmethod
+    def raise_if(cls, findings: Iterable[str]) -> None:
+        """Raise one exception that lists the findings; do nothing when there are none.
+
+        Raises:
+            ConfigurationError: There is at least one finding.
+        """
+        found = tuple(findings)
+        if found:
+            raise cls(*found)
+
+
+class CertificateError(ConfigurationError):
+    """A certificate, private key or trust anchor cannot be used as asked."""
+
+
+class PeerError(TLSHTTPError, OSError):
+    """Something a peer did, or failed to do.
+
+    Args:
+        message: One sentence for the log, without the peer's address.
+        server_name: The host name the peer asked for in its ClientHello (RFC 6066, section 3), or
+            `None` where it sent none or had not come so far.
+    """
+
+    reason: ClassVar[str] = "peer-error"
+    """A short, stable word for this kind of failure, used in logs and counters."""
+
+    def __init__(self, message: str, *, server_name: str | None = None) -> None:
+        super().__init__(message)
+        self.server_name = server_name
+        """The host name of the ClientHello, or `None` where it is not known."""
+
+
+class HandshakeError(PeerError):
+    """The peer never got as far as an encrypted connection."""
+
+    reason = "handshake-failed"
+
+
+class HandshakeTimeout(HandshakeError, TimeoutError):
+    """The handshake was not finished within ``Limits.handshake_timeout``."""
+
+    reason = "handshake-timeout"
+
+
+class HandshakeDisconnected(HandshakeError):
+    """The peer closed or reset the connection before the handshake was finished."""
+
+    reason = "disconnected"
+
+
+class HandshakeCrowdedOut(HandshakeError):
+    """An unfinished handshake was closed to admit a newer connection (``Limits.max_connections``)."""
+
+    reason = "crowded-out"
+
+
+class PlainHTTPError(HandshakeError):
+    """The peer sent an HTTP request without TLS; it was answered in plain text."""
+
+    reason = "plain-http"
+
+
+class NotTLSError(HandshakeError):
+    """The peer's first bytes are neither a TLS ClientHello nor an HTTP request."""
+
+    reason = "not-tls"
+
+
+class MalformedHandshake(HandshakeError):
+    """The peer began as TLS does and then broke the protocol."""
+
+    reason = "malformed"
+
+
+class NoSharedProtocol(HandshakeError):
+    """The peer offers no TLS version, or no application protocol, that this server accepts."""
+
+    reason = "no-shared-protocol"
+
+
+class NoSharedCipher(HandshakeError):
+    """The peer offers no cipher, group or signature algorithm that this server accepts."""
+
+    reason = "no-shared-cipher"
+
+
+class ClientCertificateError(HandshakeError):
+    """The peer showed no client certificate where one is required, or an unacceptable one."""
+
+    reason = "client-certificate"
+
+
+class PeerRejected(HandshakeError):
+    """The peer refused this server with a TLS alert, mostly for a certificate it does not trust."""
+
+    reason = "rejected-by-peer"
+
+
+class ConnectionCut(PeerError):
+    """A connection ended after its handshake, but not as HTTP and TLS end connections."""
+
+    reason = "cut"
+
+
+class RequestTimeout(ConnectionCut, TimeoutError):
+    """A request was begun and its head or small body not finished in time."""
+
+    reason = "request-timeout"
+
+
+class BodyTimeout(ConnectionCut, TimeoutError):
+    """A handler waited longer for the request body than ``Limits.body_timeout`` allows."""
+
+    reason = "body-timeout"
+
+
+class WriteTimeout(ConnectionCut, TimeoutError):
+    """The peer took the response more slowly than ``Limits.write_timeout`` allows."""
+
+    reason = "write-timeout"
+
+
+class PeerDisconnected(ConnectionCut, ConnectionError):
+    """The peer reset the connection, or left in the middle of a request or response."""
+
+    reason = "disconnected"
