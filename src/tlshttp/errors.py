@@ -110,7 +110,7 @@ class HandshakeDisconnected(HandshakeError):
 
 
 class HandshakeCrowdedOut(HandshakeError):
-    """An unfinished handshake was closed to admit a newer connection (``Limits.max_connections``)."""
+    """An unfinished handshake was closed to admit a newer one (``Limits.max_connections``)."""
 
     reason = "crowded-out"
 
