@@ -1,0 +1,134 @@
+"""Helpers that every test may use."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+UNIT: Final = float(os.environ.get("TLSHTTP_TEST_UNIT", "1"))
+"""Seconds. Time limits in tests are multiples of it; a slow machine sets it higher."""
+
+
+def wait_until(condition: Callable[[], bool], *, timeout: float = 5 * UNIT) -> bool:
+    """Wait for a condition that nothing signals, and return whether it came true.
+
+    Where there is an event, a join or a blocking read to wait on, wait on that instead.
+
+    Args:
+        condition: Called every ten milliseconds.
+        timeout: Seconds after which waiting ends.
+    """
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """What a process holds at one moment: its threads, open files and child processes."""
+
+    threads: frozenset[threading.Thread] = field(
+        default_factory=lambda: frozenset(threading.enumerate())
+    )
+    files: frozenset[tuple[int, str]] = field(default_factory=lambda: frozenset(_open_files()))
+    children: frozenset[int] = field(default_factory=lambda: frozenset(_children()))
+
+    def since(self, earlier: Belongings) -> list[str]:
+        """Name what is there now and was not there earlier, one line each."""
+        threads = sorted(thread.name for thread in self.threads - earlier.threads)
+        files = sorted(self.files - earlier.files)
+        children = sorted(self.children - earlier.children)
+        return [
+            *(f"thread {name!r}" for name in threads),
+            *(f"file descriptor {number}: {_describe(target)}" for number, target in files),
+            *(f"child process {pid}: {_command_line(pid)}" for pid in children),
+        ]
+
+
+@contextmanager
+def nothing_left_behind(*, timeout: float = 5 * UNIT) -> Iterator[None]:
+    """Fail when the block leaves threads, open files or child processes behind.
+
+    Args:
+        timeout: Seconds that what the block began has, after its end, to end by itself.
+
+    Raises:
+        AssertionError: Something is left; the message names it.
+    """
+    before = Belongings()
+    yield
+    deadline = time.monotonic() + timeout
+    for thread in frozenset(threading.enumerate()) - before.threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if not Belongings().since(before):
+        return
+    gc.collect()  # a socket in a reference cycle is closed here, and its ResourceWarning raised
+    remaining = max(0.0, deadline - time.monotonic())
+    if not wait_until(lambda: not Belongings().since(before), timeout=remaining):
+        left = Belongings().since(before)
+        if left:
+            message = "left behind:\n  " + "\n  ".join(left)
+            raise AssertionError(message)
+
+
+def _open_files() -> Iterator[tuple[int, str]]:
+    """Yield number and target of every open file descriptor, where ``/proc`` tells them."""
+    for file in Path("/proc/self/fd").glob("*"):
+        try:
+            yield int(file.name), str(file.readlink())
+        except FileNotFoundError:  # the descriptor that lists the folder, for one
+            continue
+
+
+def _children() -> Iterator[int]:
+    """Yield the process id of every child, also of one that ended and was not waited for."""
+    for task in Path("/proc/self/task").glob("*/children"):
+        try:
+            yield from (int(pid) for pid in task.read_text().split())
+        except (FileNotFoundError, ProcessLookupError):  # the thread has ended meanwhile
+            continue
+
+
+def _describe(target: str) -> str:
+    """Say which addresses a socket has; return anything else as it is."""
+    inode = target.removeprefix("socket:[").removesuffix("]")
+    if inode == target:
+        return target
+    for table in ("tcp", "tcp6", "unix"):
+        for line in _read(f"/proc/self/net/{table}").splitlines()[1:]:
+            if inode in line.split():
+                return f"{target} {table} {_addresses(table, line)}"
+    return target
+
+
+def _addresses(table: str, line: str) -> str:
+    """Read the addresses off one line of ``/proc/net/tcp`` or ``/proc/net/unix``."""
+    columns = line.split()
+    if table == "unix":
+        return columns[7] if len(columns) > 7 else "(unnamed)"
+    local, remote = (int(columns[index].rpartition(":")[2], 16) for index in (1, 2))
+    return f"port {local}, peer's port {remote}" if remote else f"listening on port {local}"
+
+
+def _command_line(pid: int) -> str:
+    """Return how a process was started, or that it ended and was not waited for."""
+    words = _read(f"/proc/{pid}/cmdline").split("\0")
+    return " ".join(words).strip() or "(ended, and nobody waited for it)"
+
+
+def _read(path: str) -> str:
+    """Return a file of ``/proc``, or nothing where it has gone."""
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
