@@ -1,0 +1,127 @@
+"""The project's sessions. ``nox`` runs what a change must pass; ``nox -l`` lists them all.
+
+What follows ``--`` goes to pytest: ``nox -s tests-3.13 -- -x tests/test_errors.py``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.download_python = "never"
+# nox turns this on under CI; interpreters that a machine lacks are skipped there, too.
+nox.options.error_on_missing_interpreters = False
+nox.options.stop_on_first_error = False
+# The tests come last, so that the last thing a run prints is how many passed.
+nox.options.sessions = ["lint", "types", "docs", "build", "floors", "tests"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
+LOWEST_PYTHON = PYTHONS[0]
+SMOKE = ["-m", "smoke"]
+
+
+def group(name: str) -> list[str]:
+    """Return the requirements of one dependency group of pyproject.toml."""
+    return list(nox.project.dependency_groups(PROJECT, name))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and the layers."""
+    session.install("-e", ".", *group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", "--diff", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types: ours strictly, and that the public names are fully typed."""
+    session.install("-e", ".", *group("types"))
+    session.run("mypy")
+    session.run("pyright", "--verifytypes", "tlshttp", "--ignoreexternal")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation, without the network, and run its examples."""
+    session.install("-e", ".", *group("docs"))
+    strict = ["-n", "-T", "-W", "--keep-going", "-q"]
+    for builder in ("html", "doctest"):
+        session.run("sphinx-build", *strict, "-b", builder, "docs", f"docs/_build/{builder}")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build wheel and sdist, look into both, and try the installed wheel."""
+    folder = Path(session.create_tmp()) / "dist"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.install(*group("build"), *group("test"))
+    session.run("python", "-m", "build", "--outdir", str(folder), silent=True)
+    (wheel,) = folder.glob("*.whl")
+    (sdist,) = folder.glob("*.tar.gz")
+    check_wheel(session, wheel)
+    check_sdist(session, sdist)
+    session.install(str(wheel))
+    session.install("--force-reinstall", "--no-deps", str(wheel))  # also over the same version
+    session.run("pytest", *(session.posargs or SMOKE))
+
+
+@nox.session(python=LOWEST_PYTHON)
+def floors(session: nox.Session) -> None:
+    """Try the lowest run-time dependencies that pyproject.toml allows."""
+    lowest = [floor.replace(">=", "==") for floor in PROJECT["project"]["dependencies"]]
+    session.install("-e", ".", *lowest, *group("test"))
+    session.run("pytest", *(session.posargs or SMOKE))
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests under coverage."""
+    session.install("-e", ".", *group("test"))
+    session.notify("coverage")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Combine what the tests covered on every Python, and report it."""
+    session.install(*group("test"))
+    session.run("coverage", "combine", silent=True)
+    session.run("coverage", "report")
+
+
+def check_wheel(session: nox.Session, wheel: Path) -> None:
+    """Fail unless the wheel has the files of src, the licence and its metadata, no more."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    source = {
+        file.relative_to("src").as_posix()
+        for file in Path("src/tlshttp").rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    metadata = {name for name in names if ".dist-info/" in name}
+    if names - metadata != source:
+        session.error(f"wheel and src differ: {sorted((names - metadata) ^ source)}")
+    if not {"LICENSE", "METADATA"} <= {Path(name).name for name in metadata}:
+        session.error(f"the wheel lacks its licence or metadata: {sorted(metadata)}")
+
+
+def check_sdist(session: nox.Session, sdist: Path) -> None:
+    """Fail unless the sdist has what it takes to build, document and test tlshttp."""
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    needed = {"LICENSE", "README.md", "noxfile.py", "pyproject.toml"}
+    needed |= {"docs/conf.py", "src/tlshttp/py.typed", "tests/conftest.py"}
+    missing = needed - names
+    unwanted = {name for name in names if "_build" in name or "__pycache__" in name}
+    if missing or unwanted:
+        session.error(f"sdist: missing {sorted(missing)}, unwanted {sorted(unwanted)}")
