@@ -77,7 +77,7 @@ def nothing_left_behind(*, timeout: float = 5 * UNIT) -> Iterator[None]:
     if not wait_until(lambda: not Belongings().since(before), timeout=remaining):
         left = Belongings().since(before)
         if left:
-            message = "left behind:\n  " + "\n  ".join(left)
+            message = f"left behind: {'; '.join(left)}"
             raise AssertionError(message)
 
 
