@@ -1,0 +1,78 @@
+"""How Sphinx builds the documentation; ``nox -s docs`` runs it."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import tlshttp
+
+if TYPE_CHECKING:
+    from docutils.nodes import Element, TextElement
+    from sphinx.addnodes import pending_xref
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+project = "tlshttp"
+author = "the tlshttp authors"
+copyright = "2026, the tlshttp authors"
+release = version = tlshttp.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.doctest",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.napoleon",
+]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"tlshttp {release}"
+
+add_module_names = False
+default_role = "py:obj"
+maximum_signature_line_length = 88
+python_use_unqualified_type_names = True
+
+autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+napoleon_numpy_docstring = False
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+# Names of others are links where the documentation is published, and plain text where it is built
+# without the network; names of ours must resolve everywhere.
+if os.environ.get("READTHEDOCS"):
+    intersphinx_mapping = {
+        "python": ("https://docs.python.org/3", None),
+        "cryptography": ("https://cryptography.io/en/latest", None),
+        "OpenSSL": ("https://www.pyopenssl.org/en/latest", None),
+    }
+OTHERS = {*sys.stdlib_module_names, "OpenSSL", "cryptography", "pytest", "typing_extensions"}
+nitpick_ignore_regex = [
+    ("py:.*", rf"({'|'.join(map(re.escape, sorted(OTHERS)))})(\..*)?"),
+    ("py:.*", rf"({'|'.join(map(re.escape, dir(builtins)))})(\..*)?"),
+    ("py:.*", r"x509\..*"),
+]
+
+
+def setup(app: Sphinx) -> None:
+    """Let docstrings name what another module defines by its last name alone."""
+    app.connect("missing-reference", resolve_by_last_name)
+
+
+def resolve_by_last_name(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, text: TextElement
+) -> Element | None:
+    """Look a Python name up as if it had been written with a leading dot."""
+    if node.get("refdomain") != "py" or node.hasattr("refspecific"):
+        return None
+    node["refspecific"] = True
+    return env.domains.python_domain.resolve_xref(
+        env, node["refdoc"], app.builder, node["reftype"], node["reftarget"], node, text
+    )
