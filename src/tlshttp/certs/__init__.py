@@ -1,0 +1,31 @@
+"""Certificates: make, load, inspect, write.
+
+>>> from tlshttp import certs
+>>> certificate = certs.self_signed("localhost", "127.0.0.1")
+>>> certificate.names
+('localhost', '127.0.0.1')
+>>> certs.load(certificate.key_to_pem() + certificate.to_pem()) == certificate
+True
+"""
+
+from __future__ import annotations
+
+from tlshttp.certs._certificate import Certificate, CertificateChain
+from tlshttp.certs._findings import Finding, Purpose, Severity
+from tlshttp.certs._issue import self_signed
+from tlshttp.certs._keys import KeyType
+from tlshttp.certs._load import load, load_chain, load_pkcs12, load_trust_anchors
+
+__all__ = [
+    "Certificate",
+    "CertificateChain",
+    "Finding",
+    "KeyType",
+    "Purpose",
+    "Severity",
+    "load",
+    "load_chain",
+    "load_pkcs12",
+    "load_trust_anchors",
+    "self_signed",
+]

@@ -1,0 +1,189 @@
+"""Making certificates: one start for all, then what each role adds.
+
+Every certificate carries a random 159-bit serial number, a subject and an authority key identifier,
+and key usage fit for its role, since Python 3.13 verifies with ``VERIFY_X509_STRICT`` and
+``cryptography.x509.verification`` holds certificates to the Baseline Requirements.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
+
+from tlshttp.certs._certificate import Certificate
+from tlshttp.certs._keys import KeyType, PrivateKey, generate_key, signature_hash
+from tlshttp.certs._names import general_names, render_name
+from tlshttp.certs._validity import LEAF_LIFETIME, Validity, choose_validity
+
+_MAXIMUM_COMMON_NAME = 64
+"""Characters: ub-common-name in RFC 5280, appendix A.1."""
+
+
+class Role(enum.Enum):
+    """What a leaf certificate is for."""
+
+    SERVER = ExtendedKeyUsageOID.SERVER_AUTH
+    CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issuer:
+    """What of an authority goes into the certificates that it issues."""
+
+    name: x509.Name
+    private_key: PrivateKey
+    key_identifier: x509.AuthorityKeyIdentifier
+    crl_url: str | None = None
+    ocsp_url: str | None = None
+
+
+def self_signed(
+    *names: str,
+    key_type: KeyType = KeyType.ECDSA_P256,
+    lifetime: timedelta = LEAF_LIFETIME,
+    not_valid_before: datetime | None = None,
+    not_valid_after: datetime | None = None,
+) -> Certificate:
+    """Generate a key and a server certificate that is its own issuer.
+
+    Clients accept it if they are told to trust this very certificate. To be trusted for more than
+    one server, or for long, use a `CertificateAuthority`.
+
+    Args:
+        *names: DNS names, wildcards, IP addresses, URIs or e-mail addresses; at least one.
+        key_type: The kind of key to generate.
+        lifetime: How long the certificate is valid, five minutes of back-dating included.
+        not_valid_before: The beginning, aware; `None` means five minutes ago.
+        not_valid_after: The end, aware; `None` means after the lifetime.
+
+    Raises:
+        CertificateError: A name or the period cannot stand in a certificate; it lists everything.
+    """
+    subject_names = general_names(names)
+    private_key = generate_key(key_type)
+    subject = subject_name(subject_names)
+    issuer = Issuer(
+        # An issuer must have a name (RFC 5280, section 4.1.2.4), and here it is the subject.
+        name=subject if subject.rdns else _name("self-signed"),
+        private_key=private_key,
+        key_identifier=x509.AuthorityKeyIdentifier.from_issuer_public_key(private_key.public_key()),
+    )
+    validity = choose_validity(lifetime, not_valid_before, not_valid_after)
+    builder = start_certificate(issuer.name, private_key, issuer, validity)
+    builder = _add_leaf_extensions(
+        builder, private_key, Role.SERVER, subject_names, critical_names=False
+    )
+    return Certificate(sign_certificate(builder, issuer), (), private_key)
+
+
+def issue_leaf(
+    issuer: Issuer,
+    names: Sequence[x509.GeneralName],
+    role: Role,
+    key_type: KeyType,
+    validity: Validity,
+) -> tuple[x509.Certificate, PrivateKey]:
+    """Generate a key and sign a leaf certificate for it."""
+    private_key = generate_key(key_type)
+    subject = subject_name(names)
+    builder = start_certificate(subject, private_key, issuer, validity)
+    builder = _add_leaf_extensions(
+        builder, private_key, role, names, critical_names=not subject.rdns
+    )
+    return sign_certificate(_add_addresses(builder, issuer), issuer), private_key
+
+
+def start_certificate(
+    subject: x509.Name, private_key: PrivateKey, issuer: Issuer, validity: Validity
+) -> x509.CertificateBuilder:
+    """Begin a certificate with what all of them have."""
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.name)
+        .public_key(private_key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(validity.not_valid_before)
+        .not_valid_after(validity.not_valid_after)
+        .add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(private_key.public_key()), critical=False
+        )
+        .add_extension(issuer.key_identifier, critical=False)
+    )
+
+
+def sign_certificate(builder: x509.CertificateBuilder, issuer: Issuer) -> x509.Certificate:
+    """Sign a finished builder with the issuer's key."""
+    return builder.sign(issuer.private_key, signature_hash(issuer.private_key))
+
+
+def subject_name(names: Sequence[x509.GeneralName]) -> x509.Name:
+    """Choose a subject for people to read; clients look at the subject alternative name.
+
+    It stays empty where the first name is an IP address, which name constraints would take for a
+    DNS name, or too long.
+    """
+    text = render_name(names[0])
+    if isinstance(names[0], x509.IPAddress) or text is None or len(text) > _MAXIMUM_COMMON_NAME:
+        return x509.Name([])
+    return _name(text)
+
+
+def key_usage(*, digital_signature: bool, key_encipherment: bool, authority: bool) -> x509.KeyUsage:
+    """Spell out a keyUsage extension."""
+    return x509.KeyUsage(
+        digital_signature=digital_signature,
+        content_commitment=False,
+        key_encipherment=key_encipherment,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _add_leaf_extensions(
+    builder: x509.CertificateBuilder,
+    private_key: PrivateKey,
+    role: Role,
+    names: Sequence[x509.GeneralName],
+    *,
+    critical_names: bool,
+) -> x509.CertificateBuilder:
+    # Only the RSA key exchange of TLS 1.2 and before enciphers keys (RFC 5246, section 7.4.2).
+    enciphers = role is Role.SERVER and isinstance(private_key, rsa.RSAPrivateKey)
+    usage = key_usage(digital_signature=True, key_encipherment=enciphers, authority=False)
+    return (
+        builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.ExtendedKeyUsage([role.value]), critical=False)
+        # Critical exactly where the subject is empty: RFC 5280, section 4.2.1.6.
+        .add_extension(x509.SubjectAlternativeName(names), critical=critical_names)
+    )
+
+
+def _add_addresses(builder: x509.CertificateBuilder, issuer: Issuer) -> x509.CertificateBuilder:
+    """Add where the certificate's revocation can be asked for, if the issuer has told."""
+    if issuer.crl_url is not None:
+        point = x509.DistributionPoint(
+            [x509.UniformResourceIdentifier(issuer.crl_url)], None, None, None
+        )
+        builder = builder.add_extension(x509.CRLDistributionPoints([point]), critical=False)
+    if issuer.ocsp_url is not None:
+        access = x509.AccessDescription(
+            AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(issuer.ocsp_url)
+        )
+        builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+    return builder

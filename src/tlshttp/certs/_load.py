@@ -1,0 +1,268 @@
+"""Loading certificates and keys: everything that is wrong is found at once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from tlshttp.certs._certificate import Certificate, CertificateChain
+from tlshttp.certs._check import check_order, check_period, check_strength
+from tlshttp.certs._findings import Finding, Severity
+from tlshttp.certs._inspect import describe, is_self_signed, public_key_bytes, was_issued_by
+from tlshttp.certs._keys import Password, PrivateKey
+from tlshttp.certs._parse import (
+    Document,
+    Source,
+    open_source,
+    parse_certificates,
+    parse_key,
+    parse_pkcs12,
+)
+from tlshttp.errors import CertificateError, ConfigurationError
+
+_log = logging.getLogger("tlshttp.certs")
+
+TOLERABLE = (
+    "chain-order",
+    "expired",
+    "key-exposed",
+    "not-yet-valid",
+    "weak-key",
+    "weak-signature",
+)
+"""Codes of findings that leave a certificate usable for some clients."""
+
+
+def load(
+    certfile: Source,
+    keyfile: Source | None = None,
+    password: Password | None = None,
+    *,
+    tolerate: Iterable[str] = (),
+    at: datetime | None = None,
+) -> Certificate:
+    """Load a certificate with its chain and private key from PEM or DER.
+
+    Args:
+        certfile: The leaf, then each one's issuer: a path, PEM text or bytes.
+        keyfile: The private key, likewise; `None` means it is in ``certfile``.
+        password: What opens an encrypted key, or a function that returns it; `None` means the key
+            is not encrypted.
+        tolerate: Codes of findings to log as warnings instead: ``"chain-order"``, ``"expired"``,
+            ``"key-exposed"``, ``"not-yet-valid"``, ``"weak-key"``, ``"weak-signature"``.
+        at: The moment to judge the validity for, aware; `None` means now.
+
+    Raises:
+        CertificateError: The certificate cannot be used; the findings list everything.
+    """
+    tolerated = _known_codes(tolerate)
+    findings: list[Finding] = []
+    certificates: list[x509.Certificate] = []
+    key: PrivateKey | None = None
+    try:
+        certificate_document = open_source(certfile)
+    except CertificateError as error:
+        findings += _fatal("unreadable", error)
+    else:
+        certificates = _collect_certificates(certificate_document, findings)
+    key_document = _open_key(certfile, keyfile, findings)
+    if key_document is not None:
+        key = _collect_key(key_document, password, findings)
+    findings += _judge(certificates, key, at or datetime.now(UTC))
+    return _conclude(certificates, key, findings, tolerated)
+
+
+def load_pkcs12(
+    path: Source,
+    password: Password | None = None,
+    *,
+    tolerate: Iterable[str] = (),
+    at: datetime | None = None,
+) -> Certificate:
+    """Load a certificate with its chain and private key from a PKCS#12 file (``.p12``, ``.pfx``).
+
+    Args:
+        path: The file, or its bytes.
+        password: What opens the file, or a function that returns it; `None` means it has none.
+        tolerate: Codes of findings to log as warnings instead, as for `load`.
+        at: The moment to judge the validity for, aware; `None` means now.
+
+    Raises:
+        CertificateError: The certificate cannot be used; the findings list everything.
+    """
+    tolerated = _known_codes(tolerate)
+    document = open_source(path)
+    key, found = parse_pkcs12(document, password)
+    findings: list[Finding] = _exposure(document)
+    if not found:
+        findings.append(_finding("no-certificate", f"there is no certificate in {document.label}"))
+    if key is None:
+        findings.append(_finding("no-key", f"there is no private key in {document.label}"))
+    certificates = _in_order(found)
+    findings += _judge(certificates, key, at or datetime.now(UTC))
+    return _conclude(certificates, key, findings, tolerated)
+
+
+def load_chain(certfile: Source) -> CertificateChain:
+    """Load a certificate and its chain for a look at them, without a private key.
+
+    Args:
+        certfile: PEM or DER: a path, PEM text or bytes.
+
+    Raises:
+        CertificateError: There is no certificate, or one of them is damaged.
+    """
+    leaf, *chain = parse_certificates(open_source(certfile))
+    return CertificateChain(leaf, tuple(chain))
+
+
+def load_trust_anchors(cafile: Source) -> list[x509.Certificate]:
+    """Load the certificates of authorities to trust, such as for client certificates.
+
+    Args:
+        cafile: One or more certificates, PEM, or one in DER: a path, PEM text or bytes.
+
+    Raises:
+        CertificateError: There is no certificate, or one of them is damaged.
+    """
+    return parse_certificates(open_source(cafile))
+
+
+def _known_codes(tolerate: Iterable[str]) -> frozenset[str]:
+    codes = frozenset(tolerate)
+    ConfigurationError.raise_if(
+        f"{code!r} cannot be tolerated, only {', '.join(TOLERABLE)}"
+        for code in sorted(codes.difference(TOLERABLE))
+    )
+    return codes
+
+
+def _collect_certificates(document: Document, findings: list[Finding]) -> list[x509.Certificate]:
+    try:
+        return parse_certificates(document)
+    except CertificateError as error:
+        findings += _fatal("no-certificate", error)
+        return []
+
+
+def _open_key(certfile: Source, keyfile: Source | None, findings: list[Finding]) -> Document | None:
+    try:
+        return open_source(certfile if keyfile is None else keyfile)
+    except CertificateError as error:
+        if keyfile is not None:
+            findings += _fatal("unreadable", error)
+        return None
+
+
+def _collect_key(
+    document: Document, password: Password | None, findings: list[Finding]
+) -> PrivateKey | None:
+    try:
+        key = parse_key(document, password)
+    except CertificateError as error:
+        findings += _fatal("key-unreadable", error)
+        return None
+    if key is None:
+        findings.append(_finding("no-key", f"there is no private key in {document.label}"))
+    else:
+        findings += _exposure(document)
+    return key
+
+
+def _exposure(document: Document) -> list[Finding]:
+    """Find key files that every user of the machine may read or replace."""
+    if document.path is None or os.name != "posix":
+        return []
+    try:
+        mode = Path(document.path).stat().st_mode
+    except OSError:
+        return []
+    if not mode & (stat.S_IROTH | stat.S_IWOTH):
+        return []
+    return [
+        _finding(
+            "key-exposed",
+            f"every user of this machine can read or replace the private key in {document.label}:"
+            f" run 'chmod 600 {document.path}'",
+        )
+    ]
+
+
+def _judge(
+    certificates: Sequence[x509.Certificate], key: PrivateKey | None, at: datetime
+) -> list[Finding]:
+    """Find what is wrong with certificates that could be read."""
+    if not certificates:
+        return []
+    leaf, *chain = certificates
+    findings = list(check_order(leaf, chain))
+    for certificate in certificates:
+        findings += check_period(certificate, at)
+        findings += check_strength(certificate)
+    if key is not None:
+        findings += _check_belonging(certificates, key)
+    return findings
+
+
+def _check_belonging(
+    certificates: Sequence[x509.Certificate], key: PrivateKey
+) -> Iterable[Finding]:
+    leaf, *chain = certificates
+    own = public_key_bytes(key.public_key())
+    if own == public_key_bytes(leaf.public_key()):
+        return
+    for certificate in chain:
+        if own == public_key_bytes(certificate.public_key()):
+            yield _finding(
+                "leaf-not-first",
+                f"the private key belongs to {describe(certificate)}: put that certificate first",
+            )
+            return
+    yield _finding("key-mismatch", f"the private key does not belong to {describe(leaf)}")
+
+
+def _conclude(
+    certificates: Sequence[x509.Certificate],
+    key: PrivateKey | None,
+    findings: Iterable[Finding],
+    tolerated: frozenset[str],
+) -> Certificate:
+    """Raise what cannot be tolerated, log the rest, and put the parts together."""
+    fatal: list[str] = []
+    bearable: list[str] = []
+    for finding in findings:
+        bears = finding.severity is Severity.WARNING or finding.code in tolerated
+        (bearable if bears else fatal).append(finding.sentence)
+    if fatal or not certificates or key is None:
+        raise CertificateError(*fatal)
+    for sentence in bearable:
+        _log.warning("%s", sentence)
+    leaf, *chain = certificates
+    return Certificate(leaf, tuple(chain), key)
+
+
+def _in_order(certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """Follow the issuers from the leaf on; a PKCS#12 file has them in any order, with the root."""
+    ordered = list(certificates[:1])
+    rest = list(certificates[1:])
+    while ordered:
+        issuers = [other for other in rest if was_issued_by(ordered[-1], other)]
+        if not issuers or is_self_signed(issuers[0]):
+            break
+        rest.remove(issuers[0])
+        ordered.append(issuers[0])
+    return ordered
+
+
+def _finding(code: str, sentence: str) -> Finding:
+    return Finding(code, Severity.ERROR, sentence)
+
+
+def _fatal(code: str, error: CertificateError) -> list[Finding]:
+    return [_finding(code, sentence) for sentence in error.findings]
