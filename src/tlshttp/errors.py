@@ -32,6 +32,7 @@ __all__ = [
     "PeerError",
     "PeerRejected",
     "PlainHTTPError",
+    "RequestCrowdedOut",
     "RequestTimeout",
     "TLSHTTPError",
     "WriteTimeout",
@@ -167,6 +168,12 @@ class RequestTimeout(ConnectionCut, TimeoutError):
     """A request was begun and its head or small body not finished in time."""
 
     reason = "request-timeout"
+
+
+class RequestCrowdedOut(ConnectionCut):
+    """An unfinished request was closed to admit a newer connection (``Limits.max_connections``)."""
+
+    reason = "crowded-out"
 
 
 class BodyTimeout(ConnectionCut, TimeoutError):

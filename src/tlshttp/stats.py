@@ -1,0 +1,53 @@
+"""What a server has done so far, as one frozen snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["Stats"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stats:
+    """The counters of a server, all taken at one moment; see ``server.stats()``."""
+
+    accepted: int
+    """TCP (or ``AF_UNIX``) connections accepted since the server was made."""
+
+    refused: int
+    """Connections that ``verify_request()`` turned away."""
+
+    active: int
+    """Connections in a handler now."""
+
+    parked: Mapping[str, int]
+    """Connections that wait for their peer now, by phase: ``"hello"`` (nothing usable sent yet),
+    ``"handshake"``, ``"request"`` (request not complete), ``"idle"`` (between two requests),
+    ``"closing"`` (response sent, waiting for the peer's end)."""
+
+    handshakes: int
+    """Handshakes finished."""
+
+    resumed: int
+    """Of these, how many resumed an earlier session."""
+
+    handshake_failures: Mapping[str, int]
+    """Handshakes failed, by the ``reason`` of their `~tlshttp.errors.HandshakeError`."""
+
+    cut: Mapping[str, int]
+    """Connections cut after their handshake, by the ``reason`` of their
+    `~tlshttp.errors.ConnectionCut`."""
+
+    evicted: int
+    """Idle connections closed to admit newer ones."""
+
+    requests: int
+    """Requests handed to handlers."""
+
+    bytes_in: int
+    """Bytes of request heads and bodies received, without TLS's own; those of open connections
+    are counted when their request has been answered."""
+
+    bytes_out: int
+    """Bytes of responses sent, likewise."""
