@@ -1,0 +1,500 @@
+"""One connection on its way through the front.
+
+Theory of operation. A connection is in one `Phase` and belongs to one thread at a time:
+
+*   Parked, it belongs to the loop thread, which takes it up again when its socket is ready, its
+    deadline has passed or its place is needed.
+*   Taken up, it belongs to the thread inside `advance` (the loop's, or a worker's), which takes
+    one step after the other as far as they go without waiting. A step returns what is to happen:
+    go on, wait for the peer, or nothing more, because the connection has been ended or has been
+    handed to somebody else.
+*   While a handler runs it belongs to whoever runs the handler. Mostly that is `advance` itself.
+    With `socketserver.ThreadingMixIn`, `ForkingMixIn` or a ``process_request()`` of the user's own
+    it is another thread or process; ``shutdown_request()`` is how the connection comes back.
+
+Rules:
+
+1.  After `Front.park`, `begin_close` and any hook that may call them, the connection belongs to
+    somebody else. Do not touch it again.
+2.  A step must bear being called when nothing has happened: a poller may report a descriptor that
+    has been closed and given to a new connection.
+3.  The end comes through ``server.shutdown_request()`` (orderly) and ``server.close_request()``
+    (the socket), each once, because users override them. `abort` is for when there is no hope.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import socket
+import ssl
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from tlshttp._front import hello, plain
+from tlshttp._front.handshake import handshake_error
+from tlshttp._front.poller import READ, WRITE, wait_for
+from tlshttp._front.registry import HANDSHAKING, Phase
+from tlshttp._front.stream import Stream
+from tlshttp._seam import Part
+from tlshttp.errors import (
+    ConnectionCut,
+    HandshakeCrowdedOut,
+    HandshakeDisconnected,
+    HandshakeError,
+    HandshakeTimeout,
+    NotTLSError,
+    PeerDisconnected,
+    PlainHTTPError,
+    RequestCrowdedOut,
+    RequestTimeout,
+)
+
+if TYPE_CHECKING:
+    from tlshttp._front.front import Front
+
+__all__ = ["Connection"]
+
+_GO_ON = 0
+_GONE = -1
+_OTHERS_FIRST = -2
+# besides READ and WRITE: wait for that
+
+_LINGER_SECONDS = 0.005
+"""How long a worker that nobody else needs stays with a connection before it is parked.
+
+A client that answers within this time is spared two changes of thread. DESIGN measured 1 to 10 ms
+to be equally good.
+"""
+
+_PHASE_OF = {None: None, Part.HEAD: Phase.REQUEST, Part.BODY: Phase.BODY}
+
+_DRAINS_AT_ONCE = 16  # reads of 64 KiB while closing, before others have their turn
+
+
+class Connection:
+    """The state machine of one connection.
+
+    Args:
+        front: Where it came in.
+        sock: The accepted socket, non-blocking from now on.
+        address: The peer's address, as ``get_request()`` returned it.
+    """
+
+    __slots__ = (
+        "_awaited",
+        "_front",
+        "_socket",
+        "_text",
+        "address",
+        "deadline",
+        "fd",
+        "parked",
+        "phase",
+        "server_name",
+        "stream",
+    )
+
+    def __init__(self, front: Front, sock: socket.socket, address: object) -> None:
+        self._front = front
+        self._socket = sock
+        self._awaited = 0
+        self._text = b""
+        self.address = address
+        self.fd = sock.fileno()
+        self.phase = Phase.HELLO
+        self.deadline = _after(front.limits.handshake_timeout)
+        self.parked = False
+        self.server_name: str | None = None
+        self.stream: Stream | None = None
+
+    def advance(self, on_worker: bool) -> None:
+        """Go as far as possible without waiting for the peer; then park, hand on, or end."""
+        front = self._front
+        try:
+            while True:
+                if not on_worker and self.phase in front.worker_phases:
+                    front.submit(self)
+                    return
+                event = self._step()
+                if event == _GONE:
+                    return
+                if event == _OTHERS_FIRST and not (on_worker and front.has_spare_worker()):
+                    front.resume_later(self)
+                    return
+                if event in (_GO_ON, _OTHERS_FIRST):
+                    continue
+                if not (on_worker and front.has_spare_worker() and self._linger(event)):
+                    front.park(self, event)
+                    return
+        except BaseException:
+            self.abort()
+            raise
+
+    def _linger(self, event: int) -> bool:
+        return wait_for(self.fd, event, _LINGER_SECONDS)
+
+    def _step(self) -> int:
+        match self.phase:
+            case Phase.HELLO:
+                return self._look()
+            case Phase.PLAIN:
+                return self._hear_plain_request()
+            case Phase.HANDSHAKE:
+                return self._shake_hands()
+            case Phase.REQUEST | Phase.BODY | Phase.IDLE:
+                return self._receive()
+            case Phase.HANDLER:
+                return self._serve()
+            case Phase.CLOSING:
+                return self._drain()
+            case Phase.CLOSED:
+                return _GONE
+
+    def _enter(self, phase: Phase, timeout: float | None) -> None:
+        self._front.registry.move(self, phase, _after(timeout))
+
+    # Before TLS ------------------------------------------------------------------------------
+
+    def _look(self) -> int:
+        """Look at the first bytes without taking them."""
+        try:
+            data = self._socket.recv(hello.PEEK_SIZE, socket.MSG_PEEK)
+        except BlockingIOError:
+            return READ
+        except OSError:
+            data = b""
+        if not data:
+            return self._fail(
+                HandshakeDisconnected("the peer left without a word", server_name=None)
+            )
+        match hello.classify(data):
+            case hello.FirstBytes.TEXT:
+                self._front.registry.move(self, Phase.PLAIN, self.deadline)
+                return _GO_ON
+            case hello.FirstBytes.OTHER:
+                return self._fail(NotTLSError(f"the first bytes are not TLS: {data[:8].hex(' ')}"))
+            case hello.FirstBytes.PARTIAL_HELLO if self._await(hello.record_size(data)):
+                return READ
+        self.server_name = hello.server_name(data)
+        self._front.registry.move(self, Phase.HANDSHAKE, self.deadline)
+        return _GO_ON
+
+    def _await(self, size: int) -> bool:
+        """Ask the kernel to stay silent until `size` bytes are there; false if it has been asked.
+
+        A hello that comes in pieces then costs neither a wake-up for each piece nor any TLS state,
+        and is seen whole. Where the kernel does not do that (Windows, ``AF_UNIX``), and when the
+        peer ends before, the next call answers false and the TLS engine takes what there is.
+        """
+        if size <= self._awaited or sys.platform == "win32":
+            return False
+        self._awaited = size
+        return self._set_low_water_mark(size)
+
+    def _set_low_water_mark(self, size: int) -> bool:
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+        except OSError:
+            return False
+        return True
+
+    def _hear_plain_request(self) -> int:
+        """Read a request that came without TLS, and answer it."""
+        try:
+            data = self._socket.recv(plain.MAX_REQUEST_SIZE - len(self._text))
+        except BlockingIOError:
+            return READ
+        except OSError:
+            data = b""
+        self._text += data
+        if not plain.may_be_request(self._text):
+            return self._fail(NotTLSError("the first bytes are neither TLS nor an HTTP request"))
+        if data and not plain.is_complete(self._text):
+            return _GO_ON
+        answer = b""
+        if data:
+            answer = plain.answer(
+                self._text, url=self._front.hooks.url, redirect=self._front.redirect_plain_http
+            )
+        return self._fail(PlainHTTPError("an HTTP request without TLS"), last_words=answer)
+
+    # TLS -------------------------------------------------------------------------------------
+
+    def _shake_hands(self) -> int:
+        """Take the handshake as far as the peer's bytes go."""
+        try:
+            if self.stream is None:
+                self.stream = self._begin_tls()
+            info = self.stream.do_handshake(self.server_name)
+        except ssl.SSLWantReadError:
+            return READ
+        except ssl.SSLWantWriteError:
+            return WRITE
+        except OSError as error:
+            return self._fail(handshake_error(error, self.server_name))
+        self._front.counters.handshake(info.resumed)
+        self._enter(Phase.REQUEST, self._front.limits.header_timeout)
+        return _GO_ON
+
+    def _begin_tls(self) -> Stream:
+        if self._awaited:
+            self._set_low_water_mark(1)
+        tls = self._front.ssl_context.wrap_socket(
+            self._socket,
+            server_side=True,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=False,
+        )
+        return Stream(tls, self._front.limits, self)
+
+    def _fail(self, error: HandshakeError, *, last_words: bytes = b"") -> int:
+        """Report a failed handshake and close, such that a last alert or answer arrives."""
+        self._front.report_handshake(error, self.address)
+        if self.stream is not None:
+            self.stream.say_goodbye()
+        else:
+            # A new connection has room for a few hundred bytes; if not, the peer is not worth
+            # waiting for.
+            with contextlib.suppress(OSError):
+                self._socket.send(last_words)
+                self._socket.shutdown(socket.SHUT_WR)
+        if isinstance(error, (HandshakeDisconnected, HandshakeTimeout, HandshakeCrowdedOut)):
+            self._close()
+            return _GONE
+        self._enter(Phase.CLOSING, self._front.limits.linger_timeout)
+        return _GO_ON
+
+    def _established(self) -> Stream:
+        if self.stream is None:
+            raise RuntimeError(f"phase {self.phase} before TLS")
+        return self.stream
+
+    # Requests --------------------------------------------------------------------------------
+
+    def _receive(self) -> int:
+        """Take in what has arrived until a request is ready for a handler."""
+        stream = self._established()
+        while (missing := self._missing(stream)) is not None:
+            try:
+                if not stream.fill():
+                    return self._leave(stream)
+            except ssl.SSLWantWriteError:
+                return WRITE
+            except ssl.SSLWantReadError:
+                self._expect(missing)
+                return READ
+            except ConnectionCut:
+                return self._leave(stream)
+        self._enter(Phase.HANDLER, None)
+        return _GO_ON
+
+    def _missing(self, stream: Stream) -> Phase | None:
+        """Return what the peer has to send: the phase to wait in, or `None` for nothing."""
+        if not stream.buffered:
+            return Phase.IDLE if self.phase is Phase.IDLE else Phase.REQUEST
+        return _PHASE_OF[stream.examine(self._front.missing_part)]
+
+    def _expect(self, phase: Phase) -> None:
+        """Enter the phase in which that is waited for, unless it is this one."""
+        if phase is self.phase:
+            return
+        limits = self._front.limits
+        timeout = limits.body_timeout if phase is Phase.BODY else limits.header_timeout
+        self._enter(phase, self._shortened(timeout))
+
+    def _shortened(self, timeout: float | None) -> float | None:
+        """Return the limit, or the handler's own ``timeout`` where that is shorter."""
+        own = self.stream.gettimeout() if self.stream is not None else None
+        return min(filter(None, (timeout, own)), default=None)
+
+    def _leave(self, stream: Stream) -> int:
+        """The peer has ended: silently between two requests, else that is an event."""
+        if stream.buffered:
+            cut = stream.failure or PeerDisconnected("the peer left in the middle of a request")
+            self._front.report_cut(cut, self.address)
+        self.end()
+        return _GONE
+
+    def _serve(self) -> int:
+        """Run the handler for the request that is ready."""
+        stream, front = self._established(), self._front
+        if stream.handler is None:
+            self._begin(stream)
+        if stream.handler is None:
+            return _GONE  # served, or handed on, by whoever overrode a hook
+        keep = False
+        try:
+            keep = stream.handler.serve_ready_request()
+        except Exception:
+            self._report_exception(stream)
+        except BaseException:
+            self.end()
+            raise
+        front.counters.request(stream)
+        front.answered()
+        if stream.failure is not None:
+            front.report_cut(stream.failure, self.address)
+            keep = False
+        if not keep or front.closing or self.phase is Phase.CLOSED:
+            self.end()
+            return _GONE
+        if stream.pending():
+            self._enter(Phase.REQUEST, self._shortened(front.limits.header_timeout))
+            return _OTHERS_FIRST
+        self._enter(Phase.IDLE, self._shortened(front.limits.keep_alive_timeout))
+        return READ
+
+    def _begin(self, stream: Stream) -> None:
+        """Have the server make a handler, as `socketserver` does it for a new connection."""
+        hooks = self._front.hooks
+        try:
+            hooks.process_request(stream, self.address)
+        except Exception:
+            self._report_exception(stream)
+            hooks.shutdown_request(stream)
+        except BaseException:
+            hooks.shutdown_request(stream)
+            raise
+        if stream.handler is None:
+            self._front.answered()
+
+    def _report_exception(self, stream: Stream) -> None:
+        """Report what a handler raised, unless it is only the peer's fault passed on."""
+        if stream.failure is None or not _comes_from(sys.exception(), stream.failure):
+            self._front.hooks.handle_error(stream, self.address)
+
+    # The end ---------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """End in an orderly way: let the handler finish, then shut down."""
+        stream, hooks = self._established(), self._front.hooks
+        try:
+            if stream.handler is not None:
+                stream.handler.finish()
+        except Exception:
+            self._report_exception(stream)
+        finally:
+            hooks.shutdown_request(stream)
+
+    def begin_close(self) -> None:
+        """Say goodbye; then close, at once or when the peer has had its say."""
+        stream = self._established()
+        if self.phase is Phase.CLOSED:  # by the handler itself
+            return
+        stream.say_goodbye()
+        if os.getpid() != self._front.pid:
+            self._drain_here(stream)
+        elif not self._may_close_now(stream):
+            self._enter(Phase.CLOSING, self._front.limits.linger_timeout)
+            self._front.park(self, READ)
+            return
+        self._close()
+
+    def _may_close_now(self, stream: Stream) -> bool:
+        """Return whether nothing of the peer's is unread or expected.
+
+        Closing with unread input makes the kernel send a reset, which may destroy the response
+        before the peer has read it.
+        """
+        try:
+            return stream.failure is not None or not stream.discard()
+        except BlockingIOError:
+            return stream.input_complete
+
+    def _drain_here(self, stream: Stream) -> None:
+        """Wait for the peer's end in this process, a child that has no loop."""
+        end = _after(self._front.limits.linger_timeout)
+        more = not self._may_close_now(stream)
+        while more and wait_for(self.fd, READ, max(0.0, end - time.monotonic())):
+            with contextlib.suppress(BlockingIOError):
+                more = stream.discard() and time.monotonic() < end
+
+    def _drain(self) -> int:
+        """Throw away what the peer still sends."""
+        try:
+            for _ in range(_DRAINS_AT_ONCE):
+                if not self._discard():
+                    self._close()
+                    return _GONE
+        except BlockingIOError:
+            pass
+        return READ
+
+    def _discard(self) -> bool:
+        if self.stream is not None:
+            return self.stream.discard()
+        try:
+            return bool(self._socket.recv(65_536))
+        except BlockingIOError:
+            raise
+        except OSError:
+            return False
+
+    def expire(self) -> None:
+        """End a connection whose deadline has passed."""
+        limits = self._front.limits
+        if self.phase in HANDSHAKING:
+            message = f"no TLS handshake within {limits.handshake_timeout:g} s"
+            self._fail(HandshakeTimeout(message, server_name=self.server_name))
+        elif self.phase is Phase.CLOSING:
+            self._close()
+        else:
+            self._end_early(RequestTimeout("the request was not finished in time"))
+
+    def crowd_out(self) -> None:
+        """End a connection whose place is needed."""
+        message = f"more than {self._front.max_connections} connections"
+        if self.phase in HANDSHAKING:
+            self._fail(HandshakeCrowdedOut(message, server_name=self.server_name))
+        elif self.phase is Phase.CLOSING:
+            self._close()
+        else:
+            self._front.counters.add("evicted")
+            self._end_early(RequestCrowdedOut(message))
+
+    def leave_with_server(self) -> None:
+        """End a parked connection because the server closes."""
+        if self.stream is None or self.phase in HANDSHAKING | {Phase.CLOSING}:
+            self._close()
+        else:
+            self.stream.input_complete = True
+            self.end()
+
+    def _end_early(self, cut: ConnectionCut) -> None:
+        """End between two requests, which is no event, or inside one, which is."""
+        stream = self._established()
+        if stream.buffered:
+            self._front.report_cut(cut, self.address)
+        stream.input_complete = True  # the peer had its time: no lingering
+        self.end()
+
+    def _close(self) -> None:
+        """Close the socket through the server's hook."""
+        self._front.hooks.close_request(self.stream or self._socket)
+        self.closed()  # a bare socket does not tell
+
+    def closed(self) -> None:
+        """Take note that the socket is closed, or just about to be."""
+        self._front.forget(self)
+
+    def abort(self) -> None:
+        """Close the socket without any ceremony."""
+        self.closed()
+        (self.stream or self._socket).close()
+
+
+def _after(timeout: float | None) -> float:
+    return math.inf if timeout is None else time.monotonic() + timeout
+
+
+def _comes_from(error: BaseException | None, origin: BaseException) -> bool:
+    """Return whether `error` is `origin` or was raised while dealing with it."""
+    seen = 0
+    while error is not None and seen < 100:
+        if error is origin:
+            return True
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return False

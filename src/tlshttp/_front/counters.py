@@ -1,0 +1,88 @@
+"""The numbers behind ``server.stats()``."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from types import MappingProxyType
+
+from tlshttp._front.registry import Phase
+from tlshttp._front.stream import Stream
+from tlshttp.errors import ConnectionCut, HandshakeError
+from tlshttp.stats import Stats
+
+__all__ = ["Counters"]
+
+
+class Counters:
+    """What has happened so far; safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._totals: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
+        self._cut: Counter[str] = Counter()
+
+    def add(self, name: str) -> None:
+        """Count one more of a field of `Stats`."""
+        with self._lock:
+            self._totals[name] += 1
+
+    def handshake(self, resumed: bool) -> None:
+        """Count a finished handshake."""
+        with self._lock:
+            self._totals["handshakes"] += 1
+            self._totals["resumed"] += resumed
+
+    def failure(self, error: HandshakeError) -> None:
+        """Count a failed one."""
+        with self._lock:
+            self._failures[error.reason] += 1
+
+    def cut(self, cut: ConnectionCut) -> None:
+        """Count a connection that was cut."""
+        with self._lock:
+            self._cut[cut.reason] += 1
+
+    def request(self, stream: Stream) -> None:
+        """Count a request that has been answered, with what it moved."""
+        with self._lock:
+            self._totals["requests"] += 1
+            self._take_bytes(stream)
+
+    def bytes(self, stream: Stream) -> None:
+        """Count what a connection has moved since it was last counted."""
+        with self._lock:
+            self._take_bytes(stream)
+
+    def _take_bytes(self, stream: Stream) -> None:
+        self._totals["bytes_in"] += stream.bytes_in
+        self._totals["bytes_out"] += stream.bytes_out
+        stream.bytes_in = stream.bytes_out = 0
+
+    def snapshot(self, phases: Counter[Phase]) -> Stats:
+        """Return all numbers, with the connections counted by phase."""
+        with self._lock:
+            totals = self._totals
+            return Stats(
+                accepted=totals["accepted"],
+                refused=totals["refused"],
+                active=phases[Phase.HANDLER],
+                parked=MappingProxyType(
+                    {
+                        "hello": phases[Phase.HELLO] + phases[Phase.PLAIN],
+                        "handshake": phases[Phase.HANDSHAKE],
+                        "request": phases[Phase.REQUEST] + phases[Phase.BODY],
+                        "idle": phases[Phase.IDLE],
+                        "closing": phases[Phase.CLOSING],
+                    }
+                ),
+                handshakes=totals["handshakes"],
+                resumed=totals["resumed"],
+                handshake_failures=MappingProxyType(dict(self._failures)),
+                cut=MappingProxyType(dict(self._cut)),
+                evicted=totals["evicted"],
+                requests=totals["requests"],
+                bytes_in=totals["bytes_in"],
+                bytes_out=totals["bytes_out"],
+            )

@@ -1,0 +1,366 @@
+"""The loop: it accepts, takes up what is ready or overdue, and waits on nothing but the poller."""
+
+from __future__ import annotations
+
+import collections
+import errno
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tlshttp._front.connection import Connection
+from tlshttp._front.counters import Counters
+from tlshttp._front.poller import READ, Poller, create_poller
+from tlshttp._front.registry import Phase, Registry
+from tlshttp._front.workers import Workers
+from tlshttp.errors import ConnectionCut, HandshakeError
+from tlshttp.stats import Stats
+
+if TYPE_CHECKING:
+    from tlshttp._seam import Part
+    from tlshttp._tls import TLSContext
+    from tlshttp.limits import Limits
+
+__all__ = ["Front", "Hooks", "Settings"]
+
+_log = logging.getLogger("tlshttp.server")
+
+_SWEEP_SECONDS = 0.25
+"""How often overdue connections are looked for: a deadline is kept to a quarter of a second."""
+
+_ACCEPTS_AT_ONCE = 64  # before others have their turn
+_RETRY_SECONDS = 0.1  # after the system had no descriptor or memory for a connection
+
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+_EVICTION_ORDER = (Phase.HELLO, Phase.CLOSING, Phase.IDLE, Phase.REQUEST, Phase.BODY)
+"""Whose place is taken when there are too many; the first stands for all unfinished handshakes."""
+
+
+class Hooks(Protocol):
+    """The server, as far as the front calls it: `socketserver`'s hooks and our own two."""
+
+    @property
+    def url(self) -> str: ...
+    def get_request(self) -> tuple[Any, Any]: ...
+    def verify_request(self, request: Any, client_address: Any) -> bool: ...
+    def process_request(self, request: Any, client_address: Any) -> None: ...
+    def shutdown_request(self, request: Any) -> None: ...
+    def close_request(self, request: Any) -> None: ...
+    def handle_error(self, request: Any, client_address: Any) -> None: ...
+    def handle_handshake_error(self, exc: HandshakeError, client_address: Any) -> None: ...
+    def handle_connection_cut(self, exc: ConnectionCut, client_address: Any) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a front is made from."""
+
+    limits: Limits
+    ssl_context: TLSContext
+    redirect_plain_http: bool
+    worker_phases: frozenset[Phase]
+    """The phases in which a connection is advanced by a worker, not by the loop."""
+    max_workers: int
+    daemon_workers: Callable[[], bool]
+    missing_part: Callable[[bytes, int], Part | None]
+    """Tells what of a request is still missing in a buffer, from a position on."""
+
+
+class Front:
+    """All connections of one server.
+
+    Args:
+        hooks: The server.
+        settings: What it is made from.
+        poller: How to wait; `None`: the best this platform has.
+    """
+
+    def __init__(self, hooks: Hooks, settings: Settings, poller: Poller | None = None) -> None:
+        self.hooks = hooks
+        self.limits = settings.limits
+        self.max_connections = settings.limits.connections()
+        self.ssl_context = settings.ssl_context
+        self.redirect_plain_http = settings.redirect_plain_http
+        self.worker_phases = settings.worker_phases
+        self.missing_part = settings.missing_part
+        self.counters = Counters()
+        self.registry = Registry()
+        self.pid = os.getpid()
+        self.closing = False
+        self.answered_one = False
+        """Whether a request has been answered, refused or handed on; for ``handle_request()``."""
+        self._poller = create_poller() if poller is None else poller
+        self._workers = Workers(
+            settings.max_workers, name="tlshttp-worker", daemon=settings.daemon_workers
+        )
+        self._listener: int | None = None
+        self._paused_until: float | None = None
+        self._ready: collections.deque[Connection] = collections.deque()
+        self._reported: collections.deque[int] = collections.deque()
+        self._next_sweep = 0.0
+
+    # Called by the server ---------------------------------------------------------------------
+
+    def listen(self, fd: int) -> None:
+        """Accept connections from the listening socket with this descriptor."""
+        self._listener = fd
+        self._poller.watch(fd)
+
+    def turn(self, timeout: float) -> None:
+        """Wait at most `timeout` seconds for something to do, and do it."""
+        self._reported.extend(self._poller.wait(self._shortest(timeout)))
+        while self._reported:
+            self._take_up(self._reported.popleft())
+        for _ in range(len(self._ready)):
+            self._run(self._ready.popleft())
+        now = time.monotonic()
+        if now >= self._next_sweep:
+            self._next_sweep = now + _SWEEP_SECONDS
+            self._sweep()
+        self._resume_accepting(now)
+
+    def wake(self) -> None:
+        """Make `turn` return soon, from any thread."""
+        self._poller.wake()
+
+    def stats(self) -> Stats:
+        """Return all counters."""
+        return self.counters.snapshot(self.registry.count())
+
+    def busy(self) -> list[Connection]:
+        """Return the connections that are in a handler."""
+        return [connection for connection in self.registry if connection.phase is Phase.HANDLER]
+
+    def stop_accepting(self) -> None:
+        """Forget the listening socket, which is about to be closed."""
+        if self._listener is not None:
+            self._poller.remove(self._listener)
+            self._listener = None
+
+    def leave(self) -> None:
+        """End every connection that waits; let the others end after their request."""
+        self.closing = True
+        self._end_parked()
+        self._workers.close()
+
+    def join(self, timeout: float | None) -> bool:
+        """Wait for the handlers, up to `timeout` seconds (`None`: for ever); tell if all ended."""
+        return self._workers.join(timeout)
+
+    def hang_up(self) -> None:
+        """Break the connections that are still in a handler, so that its next read or write fails.
+
+        The socket is not closed here: it belongs to the handler's thread.
+        """
+        for connection in self.busy():
+            try:
+                with socket.fromfd(connection.fd, socket.AF_INET, socket.SOCK_STREAM) as double:
+                    double.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # it has just ended by itself
+
+    def close(self) -> None:
+        """Give back everything; after `leave`, and with the loop stopped."""
+        self._end_parked()
+        for connection in self.registry:
+            if connection.phase is not Phase.HANDLER:
+                connection.abort()
+        self._poller.close()
+
+    # Called by connections ---------------------------------------------------------------------
+
+    def park(self, connection: Connection, event: int) -> None:
+        """Let the loop take the connection up again when `event` comes or its time is over."""
+        connection.parked = True
+        try:
+            self._poller.arm(connection.fd, event)
+        except OSError:  # the server was closed meanwhile
+            connection.abort()
+
+    def submit(self, connection: Connection) -> None:
+        """Have a worker advance the connection."""
+        self._delegate(lambda: self._advance(connection, on_worker=True), connection)
+
+    def resume_later(self, connection: Connection) -> None:
+        """Advance a connection that need not wait, after others have had their turn."""
+        if connection.phase in self.worker_phases:
+            self.submit(connection)
+        else:
+            self._ready.append(connection)
+
+    def has_spare_worker(self) -> bool:
+        """Return whether a worker may spend time on waiting."""
+        return self._workers.has_spare()
+
+    def answered(self) -> None:
+        """Take note that a request was answered or handed on."""
+        if not self.answered_one:
+            self.answered_one = True
+            self._poller.wake()
+
+    def report_handshake(self, error: HandshakeError, address: object) -> None:
+        """Count a failed handshake and call its hook."""
+        self.counters.failure(error)
+        self._call_hook(self.hooks.handle_handshake_error, error, address)
+
+    def report_cut(self, cut: ConnectionCut, address: object) -> None:
+        """Count a connection that was cut and call its hook."""
+        self.counters.cut(cut)
+        self._call_hook(self.hooks.handle_connection_cut, cut, address)
+
+    def forget(self, connection: Connection) -> None:
+        """Let go of a connection whose socket is being closed."""
+        if os.getpid() != self.pid:
+            return
+        if connection.stream is not None:
+            self.counters.bytes(connection.stream)
+        if self.registry.remove(connection):
+            self._poller.remove(connection.fd)
+        if self._paused_until is not None:
+            self._paused_until = 0.0
+            self._poller.wake()
+
+    # The loop -----------------------------------------------------------------------------------
+
+    def _shortest(self, timeout: float) -> float:
+        if self._ready or self._reported:
+            return 0.0
+        if self._paused_until is not None:
+            return min(timeout, _RETRY_SECONDS)
+        return min(timeout, _SWEEP_SECONDS) if len(self.registry) else timeout
+
+    def _take_up(self, fd: int) -> None:
+        if fd == self._listener:
+            self._accept()
+        elif (connection := self.registry.take(fd)) is not None:
+            self._run(connection)
+
+    def _run(self, connection: Connection) -> None:
+        self._advance(connection, on_worker=False)
+
+    def _advance(self, connection: Connection, *, on_worker: bool) -> None:
+        """Advance a connection; a mistake of ours ends that connection and nothing else."""
+        try:
+            connection.advance(on_worker)
+        except Exception:
+            _log.exception("connection with %s ended by an internal error", connection.address)
+        except SystemExit:
+            if not on_worker:
+                raise  # a handler on the loop's thread wants the program to end
+            _log.info("a handler ended its worker's task with SystemExit")
+
+    def _sweep(self) -> None:
+        for connection in self.registry.take_overdue(time.monotonic()):
+            self._dismiss(connection, connection.expire)
+
+    def _dismiss(self, connection: Connection, how: Callable[[], None]) -> None:
+        """End a parked connection; where a handler has to finish, where handlers run."""
+        if connection.stream is None or Phase.HANDLER not in self.worker_phases:
+            self._guard(how, connection)
+        else:
+            self._delegate(lambda: self._guard(how, connection), connection)
+
+    def _delegate(self, task: Callable[[], None], connection: Connection) -> None:
+        try:
+            self._workers.submit(task)
+        except RuntimeError:  # dismissed, or not one thread to be had
+            connection.abort()
+
+    def _guard(self, how: Callable[[], None], connection: Connection) -> None:
+        try:
+            how()
+        except Exception:
+            _log.exception("connection with %s ended by an internal error", connection.address)
+            connection.abort()
+
+    def _end_parked(self) -> None:
+        for connection in self.registry.take_all():
+            self._guard(connection.leave_with_server, connection)
+
+    def _call_hook(self, hook: Callable[[Any, Any], None], error: Any, address: object) -> None:
+        try:
+            hook(error, address)
+        except Exception:
+            _log.exception("%s raised an exception", getattr(hook, "__name__", hook))
+
+    # Accepting ----------------------------------------------------------------------------------
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTS_AT_ONCE):
+            if self._is_full() and self._dispensable() is None:
+                self._pause_accepting()
+                return
+            try:
+                request, address = self.hooks.get_request()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED and not self._make_room():
+                    self._pause_accepting()
+                    return
+                continue  # a connection that was gone before it was accepted
+            self._admit(request, address)
+
+    def _admit(self, request: socket.socket, address: object) -> None:
+        """Ask the server whether it wants the connection, and let it in."""
+        self.counters.add("accepted")
+        try:
+            if self.hooks.verify_request(request, address):
+                self._let_in(request, address)
+                return
+        except Exception:
+            self.hooks.handle_error(request, address)
+        except BaseException:
+            self.hooks.shutdown_request(request)
+            raise
+        self.counters.add("refused")
+        self.hooks.shutdown_request(request)
+        self.answered()
+
+    def _let_in(self, request: socket.socket, address: object) -> None:
+        if self._is_full():
+            self._make_room()
+        request.setblocking(False)
+        if request.family in (socket.AF_INET, socket.AF_INET6):
+            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = Connection(self, request, address)
+        self.registry.add(connection)
+        connection.parked = True
+        self._poller.add(connection.fd, READ)
+
+    def _is_full(self) -> bool:
+        return len(self.registry) >= self.max_connections
+
+    def _dispensable(self) -> Connection | None:
+        """Return the parked connection that can best be spared; `None` if there is none."""
+        for phase in _EVICTION_ORDER:
+            connection = self.registry.oldest_parked(phase)
+            if connection is not None:
+                return connection
+        return None
+
+    def _make_room(self) -> bool:
+        """Close the connection that can best be spared; false if there is none."""
+        connection = self._dispensable()
+        if connection is None:
+            return False
+        connection.parked = False
+        self._dismiss(connection, connection.crowd_out)
+        return True
+
+    def _pause_accepting(self) -> None:
+        """Leave new connections in the listen queue, for a moment or until one has gone."""
+        if self._listener is not None and self._paused_until is None:
+            self._poller.remove(self._listener)
+            self._paused_until = time.monotonic() + _RETRY_SECONDS
+
+    def _resume_accepting(self, now: float) -> None:
+        if self._paused_until is None or now < self._paused_until or self._listener is None:
+            return
+        self._paused_until = None
+        self._poller.watch(self._listener)

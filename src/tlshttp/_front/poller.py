@@ -1,0 +1,217 @@
+"""Which sockets have something to say.
+
+A poller keeps two kinds of descriptors. One that is *watched* (the listening socket) is reported
+as long as it is readable. One that is *armed* (a connection) is reported once and is then silent
+until it is armed again, so that no two threads are ever told of the same connection.
+
+`EpollPoller` may be armed from any thread while another waits: the kernel does that by itself.
+`SelectorPoller` does the same with what every platform has, by waking the waiting thread.
+
+Both may report a descriptor that was closed, or closed and given to a new connection, since they
+looked: who acts on a report has to bear a false one.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import select
+import selectors
+import socket
+import sys
+from typing import Protocol
+
+__all__ = ["READ", "WRITE", "Poller", "create_poller", "wait_for"]
+
+READ = 1
+"""Wait until there is something to read."""
+
+WRITE = 4
+"""Wait until there is room to write."""
+
+# READ and WRITE are the numbers of POLLIN and POLLOUT, which Linux also uses for epoll.
+
+
+class Poller(Protocol):
+    """What the front needs of either poller."""
+
+    def watch(self, fd: int) -> None:
+        """Report `fd` whenever it is readable, until it is removed."""
+
+    def add(self, fd: int, event: int) -> None:
+        """Take in a new connection and arm it."""
+
+    def arm(self, fd: int, event: int) -> None:
+        """Report `fd`, added before, once more when `event` comes; from any thread.
+
+        Raises:
+            OSError: `fd`, or the poller, is closed.
+        """
+
+    def remove(self, fd: int) -> None:
+        """Forget `fd`, which must still be open."""
+
+    def wait(self, timeout: float) -> list[int]:
+        """Return the descriptors that are ready, after at most `timeout` seconds."""
+
+    def wake(self) -> None:
+        """Make `wait` return at once, from any thread."""
+
+    def close(self) -> None:
+        """Give back what the poller holds of the system."""
+
+
+class _Waker:
+    """A pair of sockets through which one thread wakes another."""
+
+    def __init__(self) -> None:
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._receiver.fileno()
+
+    def wake(self) -> None:
+        # Full: a wake-up is under way. Closed: nobody is left to wake.
+        with contextlib.suppress(OSError):
+            self._sender.send(b"\0")
+
+    def drain(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._receiver.recv(4096):
+                pass
+
+    def close(self) -> None:
+        self._receiver.close()
+        self._sender.close()
+
+
+if sys.platform == "linux":
+
+    class EpollPoller:
+        """One-shot epoll, armed again from whichever thread is done with a connection."""
+
+        def __init__(self) -> None:
+            self._epoll = select.epoll()
+            self._waker = _Waker()
+            self.watch(self._waker.fileno())
+
+        def watch(self, fd: int) -> None:
+            self._epoll.register(fd, select.EPOLLIN)
+
+        def add(self, fd: int, event: int) -> None:
+            self._epoll.register(fd, event | select.EPOLLONESHOT)
+
+        def arm(self, fd: int, event: int) -> None:
+            try:
+                self._epoll.modify(fd, event | select.EPOLLONESHOT)
+            except ValueError as error:  # a closed epoll, or a closed socket's -1
+                raise OSError(str(error)) from error
+
+        def remove(self, fd: int) -> None:
+            with contextlib.suppress(OSError, ValueError):
+                self._epoll.unregister(fd)
+
+        def wait(self, timeout: float) -> list[int]:
+            ready = [fd for fd, _ in self._epoll.poll(timeout)]
+            if self._waker.fileno() in ready:
+                self._waker.drain()
+                ready.remove(self._waker.fileno())
+            return ready
+
+        def wake(self) -> None:
+            self._waker.wake()
+
+        def close(self) -> None:
+            self._epoll.close()
+            self._waker.close()
+
+
+class SelectorPoller:
+    """The same by `selectors`: another thread's wish is noted down and the waiting thread woken."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._waker = _Waker()
+        self._watched: set[int] = set()
+        self._wishes: collections.deque[tuple[int, int]] = collections.deque()
+        self._closed = False
+        self.watch(self._waker.fileno())
+
+    def watch(self, fd: int) -> None:
+        self._watched.add(fd)
+        self.arm(fd, READ)
+
+    def add(self, fd: int, event: int) -> None:
+        self.arm(fd, event)
+
+    def arm(self, fd: int, event: int) -> None:
+        if self._closed or fd < 0:
+            raise OSError("the poller or the descriptor is closed")
+        self._wishes.append((fd, event))
+        self._waker.wake()
+
+    def remove(self, fd: int) -> None:
+        self._watched.discard(fd)
+        self._wishes.append((fd, 0))
+        self._waker.wake()
+
+    def wait(self, timeout: float) -> list[int]:
+        self._fulfil_wishes()
+        try:
+            ready = [key.fd for key, _ in self._selector.select(timeout)]
+        except OSError:  # select() on a descriptor closed meanwhile: its removal is noted down
+            return []
+        if self._waker.fileno() in ready:
+            self._waker.drain()
+            ready.remove(self._waker.fileno())
+        for fd in ready:
+            if fd not in self._watched:
+                self._selector.unregister(fd)
+        return ready
+
+    def wake(self) -> None:
+        self._waker.wake()
+
+    def close(self) -> None:
+        self._closed = True
+        self._selector.close()
+        self._waker.close()
+
+    def _fulfil_wishes(self) -> None:
+        while self._wishes:
+            fd, event = self._wishes.popleft()
+            with contextlib.suppress(KeyError, ValueError, OSError):
+                self._selector.unregister(fd)
+            if event:
+                # The descriptor may be closed by now: its connection is over.
+                with contextlib.suppress(KeyError, ValueError, OSError):
+                    self._selector.register(fd, _SELECTOR_EVENTS[event])
+
+
+_SELECTOR_EVENTS = {READ: selectors.EVENT_READ, WRITE: selectors.EVENT_WRITE}
+
+
+def create_poller() -> Poller:
+    """Return the best poller of this platform."""
+    return EpollPoller() if sys.platform == "linux" else SelectorPoller()
+
+
+if hasattr(select, "poll"):
+
+    def wait_for(fd: int, event: int, timeout: float | None) -> bool:
+        """Wait in this thread until `event` comes to `fd`; return false after `timeout` seconds.
+
+        `None` waits for ever.
+        """
+        poll = select.poll()
+        poll.register(fd, event)
+        return bool(poll.poll(None if timeout is None else timeout * 1000))
+
+else:  # Windows
+
+    def wait_for(fd: int, event: int, timeout: float | None) -> bool:
+        """Wait in this thread until `event` comes to `fd`; return false after `timeout` seconds."""
+        readers, writers = ([fd], []) if event == READ else ([], [fd])
+        return any(select.select(readers, writers, readers + writers, timeout))

@@ -1,0 +1,151 @@
+"""All open connections, by phase, each phase in the order of its deadlines.
+
+A phase has one duration, so the connection that entered it first has the earliest deadline and is
+the oldest: the same queue answers who is overdue, who is to go when room is needed, and how many
+there are. Hello, plain request and handshake share one duration and one queue, because their
+deadline runs from accepting the connection and must not start anew in between.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tlshttp._front.connection import Connection
+
+__all__ = ["Phase", "Registry"]
+
+
+class Phase(enum.Enum):
+    """Where on its way a connection is; the values are the keys of ``Stats.parked``."""
+
+    HELLO = "hello"
+    """Accepted, nothing usable sent yet: a bare socket."""
+    PLAIN = "plain"
+    """Sending an HTTP request without TLS."""
+    HANDSHAKE = "handshake"
+    """Inside the TLS handshake."""
+    REQUEST = "request"
+    """A request has been begun, or the first one is awaited."""
+    BODY = "body"
+    """The request head is there, its small body not yet."""
+    HANDLER = "handler"
+    """In a handler, or handed to whoever overrides ``process_request()``."""
+    IDLE = "idle"
+    """Between two requests."""
+    CLOSING = "closing"
+    """Response and ``close_notify`` sent; taking in what the peer still sends."""
+    CLOSED = "closed"
+    """Over."""
+
+
+HANDSHAKING = frozenset({Phase.HELLO, Phase.PLAIN, Phase.HANDSHAKE})
+
+_QUEUES: dict[Phase, int] = {
+    Phase.HELLO: 0,
+    Phase.PLAIN: 0,
+    Phase.HANDSHAKE: 0,
+    Phase.REQUEST: 1,
+    Phase.BODY: 2,
+    Phase.HANDLER: 3,
+    Phase.IDLE: 4,
+    Phase.CLOSING: 5,
+}
+
+
+class Registry:
+    """The queues; safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_fd: dict[int, Connection] = {}
+        self._queues: tuple[OrderedDict[Connection, None], ...] = tuple(
+            OrderedDict() for _ in set(_QUEUES.values())
+        )
+
+    def __len__(self) -> int:
+        return len(self._by_fd)
+
+    def __iter__(self) -> Iterator[Connection]:
+        with self._lock:
+            return iter(list(self._by_fd.values()))
+
+    def add(self, connection: Connection) -> None:
+        """Take in a new connection in the phase it is in."""
+        with self._lock:
+            self._by_fd[connection.fd] = connection
+            self._queues[_QUEUES[connection.phase]][connection] = None
+
+    def move(self, connection: Connection, phase: Phase, deadline: float) -> None:
+        """Let an open connection enter a phase, at the end of its queue.
+
+        Within the handshake's phases a connection keeps its place.
+        """
+        with self._lock:
+            if connection.phase is Phase.CLOSED:
+                return
+            before, after = _QUEUES[connection.phase], _QUEUES[phase]
+            if before != after or phase not in HANDSHAKING:
+                self._queues[before].pop(connection, None)
+                self._queues[after][connection] = None
+            connection.phase = phase
+            connection.deadline = deadline
+
+    def remove(self, connection: Connection) -> bool:
+        """Let a connection go; return whether its descriptor was still its own.
+
+        It is not when the connection has gone before, or when its socket was closed behind its
+        back and the system has given the number to a new one.
+        """
+        with self._lock:
+            if connection.phase is Phase.CLOSED:
+                return False
+            del self._queues[_QUEUES[connection.phase]][connection]
+            connection.phase = Phase.CLOSED
+            if self._by_fd.get(connection.fd) is not connection:
+                return False
+            del self._by_fd[connection.fd]
+            return True
+
+    def take(self, fd: int) -> Connection | None:
+        """Return the parked connection of a descriptor, no longer parked; `None` if none is."""
+        connection = self._by_fd.get(fd)
+        if connection is None or not connection.parked:
+            return None
+        connection.parked = False
+        return connection
+
+    def take_overdue(self, now: float) -> list[Connection]:
+        """Return the parked connections whose deadline has passed, no longer parked."""
+        overdue = []
+        with self._lock:
+            for queue in self._queues:
+                for connection in queue:
+                    if connection.deadline > now:
+                        break
+                    if connection.parked:
+                        connection.parked = False
+                        overdue.append(connection)
+        return overdue
+
+    def oldest_parked(self, phase: Phase) -> Connection | None:
+        """Return the longest parked connection of a phase's queue; `None` if there is none."""
+        with self._lock:
+            return next((c for c in self._queues[_QUEUES[phase]] if c.parked), None)
+
+    def take_all(self) -> list[Connection]:
+        """Return every parked connection, no longer parked."""
+        with self._lock:
+            parked = [connection for connection in self._by_fd.values() if connection.parked]
+            for connection in parked:
+                connection.parked = False
+        return parked
+
+    def count(self) -> Counter[Phase]:
+        """Return how many connections are in each phase."""
+        with self._lock:
+            return Counter(connection.phase for connection in self._by_fd.values())

@@ -1,0 +1,435 @@
+"""The socket that handlers know as ``self.request`` and ``self.connection``.
+
+Rules:
+
+1.  The TLS socket underneath never blocks. Where a handler has to wait, this module waits, and
+    it charges the wait to an *allowance*: a few seconds, and one more for so many bytes moved.
+    The handler's own time costs nothing. An allowance starts anew when the direction changes, so
+    that each request body and each response has its own.
+2.  What has been received and not yet been asked for stands in one buffer, here. The connection
+    fills it without waiting and looks for a complete request there; handlers read from it first.
+    Nobody else reads ahead.
+3.  A peer's fault is remembered in `Stream.failure` before it is raised, so that the connection can
+    tell it from the handler's own exceptions, however the handler dealt with it. After a failure
+    nothing more is sent: OpenSSL may stand in the middle of a record.
+4.  To whom a stream belongs changes (see `tlshttp._front.connection`), but at any time only one
+    thread uses it. There are no locks in here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+
+from tlshttp._front.poller import READ, WRITE, wait_for
+from tlshttp._tls import TLSInfo, TLSSocket
+from tlshttp.errors import BodyTimeout, ConnectionCut, PeerDisconnected, WriteTimeout
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from tlshttp._seam import DrivenHandler
+    from tlshttp.limits import Limits
+
+__all__ = ["Stream", "StreamOwner"]
+
+_A = TypeVar("_A")
+_T = TypeVar("_T")
+
+_RECORD = 16_384
+_PIECE = 262_144  # bytes handed to the engine at once: sixteen records, so that progress is seen
+
+
+class StreamOwner(Protocol):
+    """The connection of a stream, as far as the stream needs it."""
+
+    def begin_close(self) -> None: ...
+    def closed(self) -> None: ...
+
+
+class _Allowance:
+    """How long a peer may keep a handler waiting in one direction."""
+
+    __slots__ = ("_base", "_error", "_moved", "_rate", "_waited", "_what")
+
+    def __init__(
+        self, base: float | None, rate: float | None, error: type[ConnectionCut], what: str
+    ) -> None:
+        self._base = base
+        self._rate = rate
+        self._error = error
+        self._what = what
+        self.restart()
+
+    def restart(self) -> None:
+        self._waited = 0.0
+        self._moved = 0
+
+    def earn(self, size: int) -> None:
+        self._moved += size
+
+    def wait(self, fd: int, event: int, timeout: float | None) -> bool:
+        """Wait for `event` at most `timeout` seconds.
+
+        Raises:
+            ConnectionCut: The allowance is used up.
+        """
+        left = self._left()
+        shortest = left if timeout is None else timeout if left is None else min(left, timeout)
+        began = time.monotonic()
+        ready = wait_for(fd, event, shortest)
+        self._waited += time.monotonic() - began
+        if not ready and shortest == left:
+            raise self._error(
+                f"the peer {self._what} too slowly: "
+                f"{self._moved} bytes in {self._waited:.1f} s of waiting"
+            )
+        return ready
+
+    def _left(self) -> float | None:
+        if self._base is None:
+            return None
+        earned = self._moved / self._rate if self._rate else 0.0
+        return max(0.0, self._base + earned - self._waited)
+
+
+class Stream:
+    """A TLS connection that reads and writes as a blocking socket does, under deadlines.
+
+    It offers what handlers use of an `ssl.SSLSocket`, whichever engine is underneath.
+    """
+
+    def __init__(self, tls: TLSSocket, limits: Limits, owner: StreamOwner) -> None:
+        self._socket: TLSSocket | socket.socket = tls
+        self._tls = tls
+        self._info: TLSInfo | None = None
+        self._timeout: float | None = None
+        self._buffer = b""
+        self._position = 0
+        self._reading = True
+        self._received = _Allowance(
+            limits.body_timeout, limits.body_min_rate, BodyTimeout, "sent the request body"
+        )
+        self._sent = _Allowance(
+            limits.write_timeout, limits.write_min_rate, WriteTimeout, "took the response"
+        )
+        self.owner = owner
+        self.handler: DrivenHandler | None = None
+        """The handler that the connection drives; `None` until there is one."""
+        self.driven = False
+        """Whether a handler made now is driven by the connection."""
+        self.silent = True
+        """Whether nothing has been sent since this was last set."""
+        self.failure: ConnectionCut | None = None
+        """What the peer did wrong, once it has."""
+        self.at_end = False
+        """Whether the peer has said that it sends no more."""
+        self.input_complete = False
+        """Whether the last request has been read to its end, as far as HTTP tells."""
+        self.bytes_in = 0
+        self.bytes_out = 0
+
+    # What the connection and the handler layer use ------------------------------------------
+
+    @property
+    def tls(self) -> TLSInfo:
+        """What the handshake agreed on."""
+        if self._info is None:
+            raise ValueError("the TLS handshake has not finished")
+        return self._info
+
+    def do_handshake(self, server_name: str | None) -> TLSInfo:
+        """Take one step of the handshake; raises what the engine raises."""
+        self._tls.do_handshake()
+        self._info = TLSInfo(self._tls, server_name)
+        return self._info
+
+    @property
+    def buffered(self) -> int:
+        """Bytes received and not read."""
+        return len(self._buffer) - self._position
+
+    def examine(self, find: Callable[[bytes, int], _T]) -> _T:
+        """Return ``find(buffer, position)`` for the bytes received and not read."""
+        return find(self._buffer, self._position)
+
+    def fill(self) -> bool:
+        """Receive what has arrived, without waiting; false at the peer's end.
+
+        Raises:
+            ssl.SSLWantReadError, ssl.SSLWantWriteError: Nothing has arrived.
+            PeerDisconnected: The connection is broken.
+        """
+        data = self._receive(_RECORD)
+        if self._position == len(self._buffer):
+            self._buffer = data
+        else:
+            self._buffer = self._buffer[self._position :] + data
+        self._position = 0
+        return bool(data)
+
+    def readline(self, limit: int = -1) -> bytes:
+        """Read up to and including the next line feed, but no more than `limit` bytes."""
+        while True:
+            end = self._buffer.find(b"\n", self._position) + 1
+            if not end and (limit < 0 or self.buffered < limit) and self._fill_waiting():
+                continue
+            size = (end or len(self._buffer)) - self._position
+            return self._take(size if limit < 0 else min(size, limit))
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read `size` bytes, or all up to the peer's end where `size` is negative or `None`."""
+        left = -1 if size is None else size
+        pieces = []
+        while left:
+            data = self.recv(_RECORD if left < 0 else min(left, _RECORD))
+            if not data:
+                break
+            pieces.append(data)
+            left -= len(data) if left > 0 else 0
+        return b"".join(pieces)
+
+    def _fill_waiting(self) -> bool:
+        """Receive something, waiting for it; false at the peer's end."""
+        return self._waiting(self.fill, READ)
+
+    # The socket that handlers know -----------------------------------------------------------
+
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        """Receive up to `bufsize` bytes; empty at the peer's end."""
+        self._no_flags(flags)
+        if self.buffered:
+            return self._take(min(bufsize, self.buffered))
+        return self._waiting(lambda: self._receive(bufsize), READ)
+
+    def recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive into `buffer`; return how many bytes, 0 at the peer's end."""
+        view = memoryview(buffer).cast("B")
+        data = self.recv(nbytes or len(view), flags)
+        view[: len(data)] = data
+        return len(data)
+
+    def send(self, data: Buffer, flags: int = 0) -> int:
+        """Send all of `data`; return its size."""
+        self.sendall(data, flags)
+        return memoryview(data).nbytes
+
+    write = send
+
+    def sendall(self, data: Buffer, flags: int = 0) -> None:
+        """Send all of `data`."""
+        self._no_flags(flags)
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), _PIECE):
+            piece = view[start : start + _PIECE]
+            while piece:
+                piece = piece[self._send_some(piece) :]
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        """Send a file opened in binary mode, from `offset`; return how many bytes.
+
+        Args:
+            file: An object with ``read()``; with ``seek()``, too, where `offset` is given.
+            offset: Where to begin, in bytes.
+            count: How many bytes; `None`: to the end of the file.
+        """
+        if offset:
+            file.seek(offset)
+        total = 0
+        while count is None or total < count:
+            data = file.read(_PIECE if count is None else min(_PIECE, count - total))
+            if not data:
+                break
+            self.sendall(data)
+            total += len(data)
+        return total
+
+    def makefile(self, mode: str = "r", buffering: int | None = None, **text: Any) -> Any:
+        """Return a file object over this connection, as `socket.socket.makefile` does."""
+        make: Any = socket.socket.makefile  # it needs no more of a socket than this class has
+        return make(self, mode, buffering, **text)
+
+    _io_refs = 0
+
+    def _decref_socketios(self) -> None:
+        """Bear the end of such a file; the connection is not closed by it."""
+
+    def settimeout(self, value: float | None) -> None:
+        """Bound each further wait by `value` seconds, besides the server's own limits.
+
+        0 makes the socket non-blocking; `None` leaves the server's limits alone.
+        """
+        if value is not None and value < 0:
+            raise ValueError("Timeout value out of range")
+        self._timeout = value
+
+    def gettimeout(self) -> float | None:
+        """Return what `settimeout` was last given, `None` at first."""
+        return self._timeout
+
+    timeout = property(gettimeout)
+
+    def setblocking(self, flag: bool) -> None:
+        """Do ``settimeout(None)`` or ``settimeout(0)``."""
+        self.settimeout(None if flag else 0.0)
+
+    def getblocking(self) -> bool:
+        """Return whether reads and writes wait."""
+        return self._timeout != 0
+
+    def fileno(self) -> int:
+        """Return the file descriptor, -1 once closed. What passes there is encrypted."""
+        return self._socket.fileno()
+
+    def pending(self) -> int:
+        """Return how many bytes can be received without the network."""
+        return self.buffered + (self._tls.pending() if self._socket is self._tls else 0)
+
+    def shutdown(self, how: int) -> None:
+        """End sending, in an orderly way: response, ``close_notify`` and the end of the stream."""
+        if how != socket.SHUT_RD:
+            self.say_goodbye()
+
+    def close(self) -> None:
+        """Close the socket at once, without a word to the peer. Closing again does nothing."""
+        self.owner.closed()
+        self._socket.close()
+
+    def __getattr__(self, name: str) -> Any:
+        """Look up the rest (``version()``, ``getpeername()``, ...) at the engine's socket."""
+        return getattr(self.__dict__["_socket"], name)
+
+    def __repr__(self) -> str:
+        """Show whose connection it is."""
+        return f"<tlshttp connection {self._info!r} fd={self.fileno()}>"
+
+    # The end ---------------------------------------------------------------------------------
+
+    def say_goodbye(self) -> None:
+        """Send ``close_notify`` (RFC 8446, section 6.1) if that does not have to wait, and end.
+
+        TLS is over afterwards: what is read from now on is what the peer sends, undecrypted.
+        """
+        if self._socket is not self._tls or self.fileno() < 0:
+            return
+        self.at_end = True
+        if self.failure is None and self._info is not None:
+            # unwrap() sends ours and then asks for the peer's, which is not waited for; a peer
+            # that has unread data for us, or is gone, makes it fail, too.
+            with contextlib.suppress(OSError, ValueError):
+                self._tls.unwrap()
+        self._socket = socket.socket(fileno=self._tls.detach())
+        self._socket.setblocking(False)
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def discard(self) -> bool:
+        """Throw away what has arrived after the goodbye; false at the peer's end.
+
+        Raises:
+            BlockingIOError: Nothing more has arrived.
+        """
+        try:
+            return bool(self._socket.recv(65_536))
+        except BlockingIOError:
+            raise
+        except OSError:
+            return False
+
+    # Underneath ------------------------------------------------------------------------------
+
+    def _take(self, size: int) -> bytes:
+        start = self._position
+        data = self._buffer[start : start + size]
+        self._position = start + len(data)
+        if self._position == len(self._buffer):
+            self._buffer = b""
+            self._position = 0
+        return data
+
+    def _receive(self, size: int) -> bytes:
+        """Receive once, without waiting."""
+        if self.failure is not None:
+            raise self.failure
+        if self.at_end:
+            return b""
+        if not self._reading:
+            self._reading = True
+            self._received.restart()
+        data = self._engine(self._tls.recv, size)
+        self.at_end = not data
+        self.bytes_in += len(data)
+        self._received.earn(len(data))
+        return data
+
+    def _send_some(self, data: memoryview) -> int:
+        if self.failure is not None:
+            raise self.failure
+        if self._socket is not self._tls:
+            raise BrokenPipeError(errno.EPIPE, "this end of the connection has been closed")
+        self.silent = False
+        if self._reading:
+            self._reading = False
+            self._sent.restart()
+        sent = self._waiting(lambda: self._engine(self._tls.send, data), WRITE)
+        self.bytes_out += sent
+        self._sent.earn(sent)
+        return sent
+
+    def _waiting(self, operation: Callable[[], _T], direction: int) -> _T:
+        """Call `operation` until it need not wait.
+
+        Raises:
+            TimeoutError: The handler's own timeout (`settimeout`) has passed.
+            ConnectionCut: The peer was too slow, or is gone.
+        """
+        allowance = self._received if direction == READ else self._sent
+        while True:
+            try:
+                return operation()
+            except ssl.SSLWantReadError:
+                event = READ
+            except ssl.SSLWantWriteError:
+                event = WRITE
+            if self._timeout == 0:
+                raise BlockingIOError("the operation would have to wait for the peer")
+            try:
+                ready = allowance.wait(self.fileno(), event, self._timeout)
+            except ConnectionCut as cut:
+                self._fail(cut)
+            if not ready:
+                raise TimeoutError("timed out")
+
+    def _engine(self, operation: Callable[[_A], _T], argument: _A) -> _T:
+        """Call the TLS engine, and take note when it finds the connection broken."""
+        if self.fileno() < 0:
+            raise OSError(errno.EBADF, "the connection has been closed on this side")
+        try:
+            return operation(argument)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError as error:
+            self._fail(_disconnected(error))
+
+    def _fail(self, cut: ConnectionCut) -> NoReturn:
+        self.failure = cut
+        raise cut
+
+    @staticmethod
+    def _no_flags(flags: int) -> None:
+        if flags:
+            raise ValueError("a TLS connection takes no flags")
+
+
+def _disconnected(error: OSError) -> PeerDisconnected:
+    if isinstance(error, ssl.SSLEOFError):
+        return PeerDisconnected("the peer left without closing the TLS session (close_notify)")
+    if isinstance(error, ssl.SSLError):
+        return PeerDisconnected(f"the peer broke off: {error.reason or error}")
+    return PeerDisconnected(f"the peer broke off: {os.strerror(error.errno or 0)}")

@@ -1,0 +1,134 @@
+"""What stands between a connection and the TLS engine, and what is known of a session.
+
+Two engines fit behind these protocols: the standard library's `ssl` as it is, and later pyOpenSSL.
+A socket of either is used non-blocking throughout; where it would have to wait it raises
+`ssl.SSLWantReadError` or `ssl.SSLWantWriteError`.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from typing_extensions import Buffer
+
+__all__ = ["TLSContext", "TLSInfo", "TLSSocket"]
+
+
+class TLSSocket(Protocol):
+    """A connection in one of the engines, non-blocking."""
+
+    def do_handshake(self) -> None: ...
+    def recv(self, buflen: int, /) -> bytes: ...
+    def send(self, data: Buffer, /) -> int: ...
+    def pending(self) -> int: ...
+    def unwrap(self) -> object: ...
+    def detach(self) -> int: ...
+    def close(self) -> None: ...
+    def fileno(self) -> int: ...
+    def version(self) -> str | None: ...
+    def cipher(self) -> tuple[str, str, int] | None: ...
+    def selected_alpn_protocol(self) -> str | None: ...
+    def getpeercert(self, binary_form: Literal[True], /) -> bytes | None: ...
+    @property
+    def session_reused(self) -> bool | None: ...
+
+
+class TLSContext(Protocol):
+    """What makes such sockets: an `ssl.SSLContext`, or the second engine's context."""
+
+    def wrap_socket(
+        self,
+        sock: socket.socket,
+        *,
+        server_side: bool,
+        do_handshake_on_connect: bool,
+        suppress_ragged_eofs: bool,
+    ) -> TLSSocket: ...
+
+
+class TLSInfo:
+    """What the handshake of a connection agreed on: ``self.tls`` in a handler.
+
+    It stays as it is when the connection is closed.
+    """
+
+    def __init__(self, tls: TLSSocket, server_name: str | None) -> None:
+        cipher = tls.cipher()
+        self.version: str = tls.version() or ""
+        """The protocol version, such as ``"TLSv1.3"``."""
+        self.cipher: str = cipher[0] if cipher else ""
+        """The cipher suite as OpenSSL names it, such as ``"TLS_AES_128_GCM_SHA256"``."""
+        self.alpn_protocol: str | None = tls.selected_alpn_protocol()
+        """The application protocol agreed on by ALPN (RFC 7301), or `None` without ALPN."""
+        self.server_name: str | None = server_name
+        """The host name the client asked for (SNI, RFC 6066, section 3), in lower case; `None`
+        where it sent none, as clients do that connect to an IP address."""
+        self.resumed: bool = bool(tls.session_reused)
+        """Whether an earlier session was resumed."""
+        self.group: str | None = _group(tls)
+        """The key-exchange group, such as ``"X25519MLKEM768"``; `None` where the engine does not
+        tell (the `ssl` module before Python 3.15)."""
+        self._chain_der: tuple[bytes, ...] = _peer_chain(tls)
+
+    def __repr__(self) -> str:
+        """Show what a log line would."""
+        return (
+            f"<TLSInfo {self.version} {self.cipher} server_name={self.server_name!r}"
+            f" alpn_protocol={self.alpn_protocol!r} resumed={self.resumed}>"
+        )
+
+    @functools.cached_property
+    def peer_chain(self) -> Sequence[x509.Certificate]:
+        """The client's certificates, its own first; empty where it showed none.
+
+        Before Python 3.13 the `ssl` module tells of no more than the client's own.
+        """
+        from cryptography import x509
+
+        return tuple(x509.load_der_x509_certificate(der) for der in self._chain_der)
+
+    @property
+    def peer_certificate(self) -> x509.Certificate | None:
+        """The client's own certificate, verified by the context; `None` where it showed none."""
+        return self.peer_chain[0] if self._chain_der else None
+
+    @functools.cached_property
+    def peer_names(self) -> tuple[str, ...]:
+        """The names in the client certificate's subjectAltName, as text; empty without any."""
+        from cryptography import x509
+
+        if self.peer_certificate is None:
+            return ()
+        try:
+            names = self.peer_certificate.extensions.get_extension_for_class(
+                x509.SubjectAlternativeName
+            ).value
+        except x509.ExtensionNotFound:
+            return ()
+        return tuple(str(name.value) for name in names if _is_textual(name.value))
+
+
+def _is_textual(value: object) -> bool:
+    import ipaddress
+
+    return isinstance(value, (str, ipaddress.IPv4Address, ipaddress.IPv6Address))
+
+
+def _group(tls: TLSSocket) -> str | None:
+    group = getattr(tls, "group", None)
+    return group() if group is not None else None
+
+
+def _peer_chain(tls: TLSSocket) -> tuple[bytes, ...]:
+    own = tls.getpeercert(True)
+    if not own:
+        return ()
+    verified = getattr(tls, "get_verified_chain", None)
+    # A context with CERT_NONE has verified nothing; then the chain is what the client sent.
+    chain = tuple(verified()) if verified is not None else ()
+    return chain or (own,)
