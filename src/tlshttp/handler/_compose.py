@@ -1,0 +1,75 @@
+"""Putting `TLSRequestHandler` underneath whatever a user serves with."""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from tlshttp.handler._base import TLSRequestHandler
+
+__all__ = ["Composition", "compose"]
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """How a server makes its handlers."""
+
+    factory: Callable[..., Any]
+    """Called with request, client address and server."""
+    driven: bool
+    """Whether what it makes is driven by the front, a request at a time."""
+
+
+def compose(handler: Callable[..., Any]) -> Composition:
+    """Compose a handler class, a `functools.partial` of one, or anything else that makes one.
+
+    What only makes handlers (a function) is served as it is: its handlers do all their work in
+    their constructor.
+    """
+    if isinstance(handler, functools.partial):
+        inner = compose(handler.func)
+        factory = functools.partial(inner.factory, *handler.args, **handler.keywords)
+        return Composition(factory, inner.driven)
+    if isinstance(handler, type) and issubclass(handler, BaseHTTPRequestHandler):
+        composed = _compose_class(handler)
+        return Composition(composed, composed.handle is TLSRequestHandler.handle)
+    return Composition(handler, False)
+
+
+def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHandler]:
+    if issubclass(handler, TLSRequestHandler):
+        return handler
+    names: dict[str, Any] = {
+        "__module__": handler.__module__,
+        "__qualname__": handler.__qualname__,
+        "__doc__": handler.__doc__,
+    }
+    if hasattr(handler, "run_cgi"):
+        names.update(_CGI_NAMES)
+    return types.new_class(
+        handler.__name__, (handler, TLSRequestHandler), {}, lambda body: body.update(names)
+    )
+
+
+def _setup_cgi(self: Any) -> None:
+    super(type(self), self).setup()
+    self.rfile.__dict__["_sock"] = _NothingMore(self.rfile)
+
+
+class _NothingMore:
+    """What ``CGIHTTPRequestHandler`` looks for behind ``rfile`` after a request: always empty."""
+
+    def __init__(self, file: Any) -> None:
+        self.fileno = file.fileno
+
+    def recv(self, _size: int) -> bytes:
+        return b""
+
+
+# http.server.CGIHTTPRequestHandler (deprecated, gone in Python 3.15) gives a forked script the
+# connection itself, which would bypass TLS; its other way, through pipes, does not.
+_CGI_NAMES: dict[str, Any] = {"have_fork": False, "setup": _setup_cgi}

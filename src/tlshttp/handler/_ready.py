@@ -1,0 +1,61 @@
+"""When a request is ready for a handler: decided on bytes alone, before anything is parsed.
+
+A handler is called when the whole head is there and, if the body is small and its length is
+announced, the body as well. So neither a slow head nor a slow form or JSON document occupies a
+thread. Everything else about a request is the handler layer's to judge.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable
+
+from tlshttp._seam import Part
+from tlshttp.limits import Limits
+
+__all__ = ["SMALL_BODY", "head_end", "missing_part"]
+
+SMALL_BODY = 16_384
+"""Bytes of a body that is awaited before a handler is called: one full TLS record (RFC 8446,
+section 5.1), which keeps what a half-sent request costs in memory bounded."""
+
+_LENGTH = re.compile(rb"\ncontent-length:[ \t]*([0-9]{1,5})[ \t]*\r?\n", re.IGNORECASE)
+_EXPECT = re.compile(rb"\nexpect:", re.IGNORECASE)
+
+
+def missing_part(limits: Limits) -> Callable[[bytes, int], Part | None]:
+    """Return the function that tells what is missing in a buffer, from a position on."""
+    return functools.partial(_missing_part, limits.max_header_bytes)
+
+
+def _missing_part(max_header_bytes: int, buffer: bytes, start: int) -> Part | None:
+    end = head_end(buffer, start)
+    if end < 0:
+        # A head that is too long is ready, too: to be refused.
+        return Part.HEAD if len(buffer) - start <= max_header_bytes else None
+    if buffer.startswith((b"GET ", b"HEAD "), start):
+        return None
+    return Part.BODY if len(buffer) - end < _small_body(buffer[start:end]) else None
+
+
+def head_end(buffer: bytes, start: int) -> int:
+    """Return where the head that begins at `start` ends, after its empty line; -1 if it does not.
+
+    Lines may end with a bare line feed (RFC 9112, section 2.2), as `http.server` allows.
+    """
+    end = buffer.find(b"\n\r\n", start)
+    bare = buffer.find(b"\n\n", start, None if end < 0 else end + 1)
+    if bare >= 0:
+        return bare + 2
+    return end + 3 if end >= 0 else -1
+
+
+def _small_body(head: bytes) -> int:
+    """Return the announced size of a body that is worth waiting for, else 0."""
+    length = _LENGTH.search(head)
+    # A client that expects 100 (Continue) waits for the handler's word before it sends a body.
+    if length is None or _EXPECT.search(head):
+        return 0
+    size = int(length[1])
+    return size if size <= SMALL_BODY else 0
