@@ -1,0 +1,520 @@
+"""`TLSHTTPServer` and `ThreadingTLSHTTPServer`."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import http.server
+import logging
+import os
+import socket
+import socketserver
+import ssl
+import stat
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Self
+
+from tlshttp._front.front import Front, Settings
+from tlshttp._front.registry import Phase
+from tlshttp._front.report import ThrottledLog, peer_name
+from tlshttp._front.stream import Stream
+from tlshttp.errors import (
+    ConfigurationError,
+    ConnectionCut,
+    HandshakeDisconnected,
+    HandshakeError,
+    PeerDisconnected,
+)
+from tlshttp.handler._compose import Composition, compose
+from tlshttp.handler._ready import missing_part
+from tlshttp.limits import Limits
+from tlshttp.stats import Stats
+
+if TYPE_CHECKING:
+    from tlshttp._tls import TLSContext
+
+__all__ = ["TLSHTTPServer", "ThreadingTLSHTTPServer"]
+
+_DEFAULT_WORKERS = 32
+_PATIENCE_SECONDS = 5.0  # before server_close() says whom it waits for, as Go's httptest does
+_GRACE_SECONDS = 1.0  # for handlers whose connection has been broken to come to their end
+_SLICE_SECONDS = 0.5
+
+_WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
+
+# The standard library's server serves with all of these, and so does this: with a warning.
+_TOLERATED = (
+    "chain-order",
+    "expired",
+    "key-exposed",
+    "not-yet-valid",
+    "weak-key",
+    "weak-signature",
+)
+
+_WORKER_PHASES = frozenset({Phase.HANDSHAKE, Phase.REQUEST, Phase.BODY, Phase.IDLE, Phase.HANDLER})
+
+
+class TLSHTTPServer(http.server.HTTPServer):
+    """An HTTPS server for any request handler, which no peer can keep waiting.
+
+    Everything happens in the thread that calls `serve_forever`, one request at a time: handshakes,
+    too, but never a wait for a peer. Handlers that have to run in blocking mode (see
+    `~tlshttp.handler.TLSRequestHandler`) are the exception: they get threads of their own.
+
+    It takes the arguments of Python 3.14's ``http.server.HTTPSServer`` and more.
+
+    Args:
+        server_address: Host and port to listen on, as for `socketserver.TCPServer`; a host with
+            a colon is an IPv6 address, ``"::"`` all of IPv6 and IPv4. A path (`str`) is an
+            ``AF_UNIX`` socket.
+        RequestHandlerClass: A `~http.server.BaseHTTPRequestHandler` subclass, a
+            `functools.partial` of one, or a function that makes one.
+        bind_and_activate: Whether to bind and listen at once.
+        certfile: PEM file with the certificate and its chain, and the private key unless
+            `keyfile` is given.
+        keyfile: PEM file with the private key.
+        password: The password of the private key, or a function that returns it.
+        alpn_protocols: Application protocols to offer by ALPN (RFC 7301), in order of preference;
+            `None`: ``["http/1.1"]``.
+        ssl_context: A finished context instead of all these: an `ssl.SSLContext` of your own or
+            from `tlshttp.context.create_server_context`. It is not changed.
+        limits: Deadlines and sizes.
+        redirect_plain_http: Whether GET and HEAD requests that come without TLS are answered with
+            308 to the https URL, instead of 400.
+
+    Raises:
+        ConfigurationError: The arguments do not fit together; all that is wrong is named.
+        CertificateError: The certificate or key cannot be used.
+        OSError: The address cannot be bound.
+    """
+
+    server_address: Any
+
+    request_queue_size = 1024
+    """Connections the system may queue before they are accepted. (The standard library has 5, which
+    a page of a browser already exceeds.) The system has a limit of its own, 4096 on Linux."""
+
+    # On Windows SO_REUSEADDR lets another process take over the port (cpython #85307).
+    allow_reuse_address = os.name != "nt"
+    allow_reuse_port = False
+
+    daemon_threads = True
+    """Whether the interpreter may exit, and `server_close` return, while a handler is still running
+    in a thread of its own."""
+
+    block_on_close = True
+    """Whether `server_close` waits for running handlers: with `daemon_threads` for five seconds,
+    otherwise for as long as it takes."""
+
+    def __init__(
+        self,
+        server_address: Any,
+        RequestHandlerClass: Callable[..., Any],
+        bind_and_activate: bool = True,
+        *,
+        certfile: Any = None,
+        keyfile: Any = None,
+        password: Any = None,
+        alpn_protocols: Iterable[str] | None = None,
+        ssl_context: TLSContext | None = None,
+        limits: Limits = Limits(),
+        redirect_plain_http: bool = False,
+    ) -> None:
+        self.limits = limits
+        self.ssl_context: TLSContext = _context(
+            certfile, keyfile, password, alpn_protocols, ssl_context
+        )
+        self._log = ThrottledLog(logging.getLogger("tlshttp.handshake"))
+        self._cut_log = ThrottledLog(logging.getLogger("tlshttp.connection"))
+        self._composed: tuple[object, Composition] | None = None
+        self._stopped = threading.Event()
+        self._stopped.set()
+        self._stop_requested = False
+        self._loop_thread: threading.Thread | None = None
+        self._bound_path: tuple[str, int] | None = None
+        self._closed = False
+        self.RequestHandlerClass = RequestHandlerClass
+        self.address_family = _family(server_address, self.address_family)
+        self._front = Front(
+            self,
+            Settings(
+                limits=limits,
+                ssl_context=self.ssl_context,
+                redirect_plain_http=redirect_plain_http,
+                worker_phases=self._worker_phases(),
+                max_workers=self._max_workers(),
+                daemon_workers=lambda: self.daemon_threads,
+                missing_part=missing_part(limits),
+            ),
+        )
+        super().__init__(server_address, RequestHandlerClass, bind_and_activate)
+
+    def _worker_phases(self) -> frozenset[Phase]:
+        """Return in which phases connections are not advanced by the loop's own thread."""
+        if isinstance(self, (socketserver.ThreadingMixIn, _forking_mix_in())):
+            return frozenset()  # process_request() itself hands on
+        if self._composition().driven and _is_ours(self, "finish_request"):
+            return frozenset()
+        return frozenset({Phase.HANDLER})
+
+    def _max_workers(self) -> int:
+        return _DEFAULT_WORKERS
+
+    def _composition(self) -> Composition:
+        """Return how handlers are made, as `RequestHandlerClass` now stands."""
+        if self._composed is None or self._composed[0] is not self.RequestHandlerClass:
+            self._composed = (self.RequestHandlerClass, compose(self.RequestHandlerClass))
+        return self._composed[1]
+
+    # What can be asked ------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """Where the server is to be reached, usable as it stands: ``"https://localhost:8443"``.
+
+        An address that stands for all of the machine's is given as ``localhost``; a path is given
+        percent-encoded after ``https+unix://``.
+        """
+        if not isinstance(self.server_address, tuple):
+            from urllib.parse import quote
+
+            return f"https+unix://{quote(os.fsdecode(self.server_address), safe='')}"
+        host = self.server_name
+        if host in _WILDCARDS:
+            host = "localhost"
+        elif ":" in host:
+            host = f"[{host}]"
+        return f"https://{host}" + (f":{self.server_port}" if self.server_port != 443 else "")
+
+    def stats(self) -> Stats:
+        """Return the counters as they stand now."""
+        return self._front.stats()
+
+    # Binding ----------------------------------------------------------------------------------
+
+    def server_bind(self) -> None:
+        """Bind the socket; the name is the host as given, without asking any DNS server."""
+        for level, option, value in _socket_options(self.address_family, self.server_address):
+            self.socket.setsockopt(level, option, value)
+        if not isinstance(self.server_address, tuple):
+            self._bind_path(os.fsdecode(self.server_address))
+            self.server_name, self.server_port = "localhost", 0
+            return
+        host = str(self.server_address[0])
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = host, int(self.server_address[1])
+
+    def _bind_path(self, path: str) -> None:
+        _remove_stale_socket(path)
+        socketserver.TCPServer.server_bind(self)
+        if not path.startswith("\0"):  # Linux's abstract names are no files
+            self._bound_path = (path, os.stat(path).st_ino)
+
+    def server_activate(self) -> None:
+        """Listen."""
+        super().server_activate()
+        self.socket.setblocking(False)
+        self._front.listen(self.socket.fileno())
+
+    # Running ----------------------------------------------------------------------------------
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Serve until `shutdown`.
+
+        Args:
+            poll_interval: Seconds between two calls of ``service_actions()`` at most.
+        """
+        with self._running():
+            while not self._stop_requested:
+                self._front.turn(poll_interval)
+                self._log.flush()
+                self._cut_log.flush()
+                if not self._stop_requested:
+                    self.service_actions()
+
+    def handle_request(self) -> None:
+        """Serve until one request has been answered, refused or handed on.
+
+        After ``timeout`` seconds without one (`None`: never) it calls ``handle_timeout()``.
+        Connections that stay open are served further by the next call.
+        """
+        end = None if self.timeout is None else time.monotonic() + self.timeout
+        with self._running():
+            self._front.answered_one = False
+            while not (self._front.answered_one or self._stop_requested):
+                left = _SLICE_SECONDS if end is None else end - time.monotonic()
+                if left < 0:
+                    self.handle_timeout()
+                    return
+                self._front.turn(min(left, _SLICE_SECONDS))
+
+    @contextlib.contextmanager
+    def _running(self) -> Any:
+        """Take note of which thread is the loop."""
+        self._stopped.clear()
+        self._loop_thread = threading.current_thread()
+        try:
+            yield
+        finally:
+            self._loop_thread = None
+            self._stop_requested = False
+            self._stopped.set()
+
+    def shutdown(self) -> None:
+        """Make `serve_forever` return, and wait until it has.
+
+        A request that `TLSHTTPServer` is in the middle of is answered before. Connections stay
+        open until `server_close`. Called from a handler on the loop's own thread, it does not wait;
+        called before `serve_forever`, it makes that return at once.
+        """
+        self._stop_requested = True
+        self._front.wake()
+        if self._loop_thread is not threading.current_thread():
+            self._stopped.wait()
+
+    def server_close(self) -> None:
+        """Close the listening socket and every connection, and wait for running handlers.
+
+        A handler that is still at work gets the time `block_on_close` describes; then its
+        connection is broken, so that its next read or write fails. Calling it again does nothing.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self._loop_thread is not None:
+            self.shutdown()
+        self._front.stop_accepting()
+        super().server_close()
+        self._remove_path()
+        self._front.leave()
+        self._wait_for_handlers()
+        self._front.close()
+        self._log.flush(at_once=True)
+        self._cut_log.flush(at_once=True)
+
+    def _wait_for_handlers(self) -> None:
+        if not self.block_on_close:
+            return
+        if self._front.join(_PATIENCE_SECONDS):
+            return
+        peers = ", ".join(peer_name(connection.address) for connection in self._front.busy())
+        logging.getLogger("tlshttp.server").warning(
+            "server_close() has waited %g s for the handlers of %s", _PATIENCE_SECONDS, peers
+        )
+        if not self.daemon_threads:
+            self._front.join(None)
+            return
+        self._front.hang_up()
+        self._front.join(_GRACE_SECONDS)
+
+    def _remove_path(self) -> None:
+        """Remove the file of an ``AF_UNIX`` socket, if it is still the one we made."""
+        if self._bound_path is None:
+            return
+        path, inode = self._bound_path
+        with contextlib.suppress(OSError):
+            if os.stat(path).st_ino == inode:
+                os.unlink(path)
+
+    # Hooks ------------------------------------------------------------------------------------
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection (hook); its peer has not said anything yet."""
+        request, address = self.socket.accept()
+        return request, address if isinstance(address, tuple) else (address or "unix:", 0)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Make a handler for a connection whose first request is ready (hook)."""
+        request.driven = True
+        try:
+            self.finish_request(request, client_address)
+        finally:
+            request.driven = False
+        if request.handler is None:
+            self.shutdown_request(request)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Call the handler class, composed with `~tlshttp.handler.TLSRequestHandler` (hook)."""
+        self._composition().factory(request, client_address, self)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection in an orderly way: ``close_notify``, end, then the socket (hook)."""
+        if isinstance(request, Stream):
+            request.owner.begin_close()
+        else:
+            super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report an exception of a handler (hook): its traceback on standard error."""
+        failure = request.failure if isinstance(request, Stream) else None
+        if failure is None or sys.exception() is not failure:
+            super().handle_error(request, client_address)
+
+    def handle_handshake_error(self, exc: HandshakeError, client_address: Any) -> None:
+        """Report a connection that did not become a TLS connection (hook): one line in the log.
+
+        Lines go to the logger ``tlshttp.handshake``, at level INFO where the peer has just left and
+        at WARNING otherwise, twenty in ten seconds at most; then one line tells how many were left
+        out.
+
+        Args:
+            exc: What happened; its class and ``reason`` tell the kind.
+            client_address: The peer, as ``get_request()`` returned it.
+        """
+        level = logging.INFO if isinstance(exc, HandshakeDisconnected) else logging.WARNING
+        asked = f" (SNI {exc.server_name})" if exc.server_name else ""
+        self._log.log(
+            level, "%s: handshake failed: %s%s [%s]",
+            peer_name(client_address), exc, asked, exc.reason,
+        )  # fmt: skip
+
+    def handle_connection_cut(self, exc: ConnectionCut, client_address: Any) -> None:
+        """Report a connection that ended in the middle of a request or response (hook).
+
+        Lines go to the logger ``tlshttp.connection``, as for `handle_handshake_error`.
+
+        Args:
+            exc: What happened; its class and ``reason`` tell the kind.
+            client_address: The peer, as ``get_request()`` returned it.
+        """
+        level = logging.INFO if isinstance(exc, PeerDisconnected) else logging.WARNING
+        self._cut_log.log(
+            level, "%s: connection cut: %s [%s]", peer_name(client_address), exc, exc.reason
+        )
+
+    if TYPE_CHECKING:
+
+        def __enter__(self) -> Self: ...
+
+
+class ThreadingTLSHTTPServer(TLSHTTPServer):
+    """The same, with handlers and handshakes in a bounded pool of threads.
+
+    A connection occupies a thread only while there is something to do for it: not before its first
+    byte, not between the flights of its handshake, not between two requests.
+
+    Args:
+        max_workers: The largest number of threads that run handlers; `None`: 32. Threads are
+            started when needed and end after ten idle seconds.
+
+    All other arguments are those of `TLSHTTPServer`.
+    """
+
+    def __init__(
+        self,
+        server_address: Any,
+        RequestHandlerClass: Callable[..., Any],
+        bind_and_activate: bool = True,
+        *,
+        certfile: Any = None,
+        keyfile: Any = None,
+        password: Any = None,
+        alpn_protocols: Iterable[str] | None = None,
+        ssl_context: TLSContext | None = None,
+        limits: Limits = Limits(),
+        redirect_plain_http: bool = False,
+        max_workers: int | None = None,
+    ) -> None:
+        if max_workers is not None and max_workers < 1:
+            raise ConfigurationError(f"max_workers must be at least 1, not {max_workers}")
+        self.max_workers = max_workers or _DEFAULT_WORKERS
+        super().__init__(
+            server_address,
+            RequestHandlerClass,
+            bind_and_activate,
+            certfile=certfile,
+            keyfile=keyfile,
+            password=password,
+            alpn_protocols=alpn_protocols,
+            ssl_context=ssl_context,
+            limits=limits,
+            redirect_plain_http=redirect_plain_http,
+        )
+
+    def _worker_phases(self) -> frozenset[Phase]:
+        return _WORKER_PHASES
+
+    def _max_workers(self) -> int:
+        return self.max_workers
+
+
+def _context(
+    certfile: Any,
+    keyfile: Any,
+    password: Any,
+    alpn_protocols: Iterable[str] | None,
+    ssl_context: TLSContext | None,
+) -> TLSContext:
+    """Return the context the arguments stand for."""
+    files = {"certfile": certfile, "keyfile": keyfile, "password": password}
+    given = [name for name, value in (*files.items(), ("alpn_protocols", alpn_protocols)) if value]
+    if ssl_context is None:
+        if certfile is None:
+            raise ConfigurationError(
+                "a certificate is needed: pass certfile=..., or ssl_context=..., for instance "
+                'context.create_server_context(certs.self_signed("localhost"))'
+            )
+        from tlshttp import certs, context
+
+        return context.create_server_context(
+            certs.load(certfile, keyfile, password, tolerate=_TOLERATED),
+            alpn_protocols=tuple(alpn_protocols) if alpn_protocols else ("http/1.1",),
+        )
+    findings = [f"{name} cannot be combined with ssl_context" for name in given]
+    if getattr(ssl_context, "protocol", None) == ssl.PROTOCOL_TLS_CLIENT:
+        findings.append("ssl_context is one for clients; a server needs ssl.PROTOCOL_TLS_SERVER")
+    ConfigurationError.raise_if(findings)
+    return ssl_context
+
+
+def _family(server_address: Any, default: int) -> int:
+    """Return the address family that an address asks for."""
+    if not isinstance(server_address, tuple):
+        if not hasattr(socket, "AF_UNIX"):
+            raise ConfigurationError("this platform has no AF_UNIX sockets: pass (host, port)")
+        return socket.AF_UNIX
+    if ":" in server_address[0] and default == socket.AF_INET:
+        return socket.AF_INET6
+    return default
+
+
+def _socket_options(
+    family: int, server_address: Any, platform: str = os.name
+) -> list[tuple[int, int, int]]:
+    """Return the options a listening socket needs besides those `socketserver` sets."""
+    options = []
+    if platform == "nt":
+        # Nobody else may bind the port while we have it, whatever they set. ~SO_REUSEADDR is the
+        # number Windows defines it as, for interpreters that do not have the name.
+        exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", ~socket.SO_REUSEADDR)
+        options.append((socket.SOL_SOCKET, exclusive, 1))
+    if family == socket.AF_INET6:
+        only_v6 = int(server_address[0] != "::")
+        options.append((socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_v6))
+    return options
+
+
+def _remove_stale_socket(path: str) -> None:
+    """Remove what a server that was killed has left at `path`: a socket nobody listens on."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.connect(path)
+    except OSError as error:
+        if error.errno == errno.ECONNREFUSED:
+            os.unlink(path)
+
+
+def _forking_mix_in() -> type:
+    """Return `socketserver.ForkingMixIn`, or on platforms without it a class nobody has."""
+    return getattr(socketserver, "ForkingMixIn", type("NoForking", (), {}))
+
+
+def _is_ours(server: TLSHTTPServer, hook: str) -> bool:
+    """Return whether a hook is as this module defines it."""
+    return getattr(type(server), hook) is getattr(TLSHTTPServer, hook)
