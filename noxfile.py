@@ -94,7 +94,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def coverage(session: nox.Session) -> None:
     """Combine what the tests covered on every Python, and report it."""
-    session.install(*group("test"))
+    session.install(*group("coverage"))
     session.run("coverage", "combine", silent=True)
     session.run("coverage", "report")
 
