@@ -1,0 +1,269 @@
+"""``python -m tlshttp``, run as a user runs it and visited by the clients users have."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support import UNIT
+from tlshttp import certs
+from tlshttp.__main__ import main
+
+TEXT = "Served over TLS: äöü\n"
+
+Run = Callable[..., "Program"]
+
+
+class Program:
+    """A running ``python -m tlshttp``."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tlshttp", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert self._process.stdout is not None
+        self.banner = self._process.stdout.readline()
+        found = re.search(r"https://\S+?/(?= )", self.banner)
+        assert found, self.banner + self.end()[2]
+        self.url = found[0]
+
+    def more(self) -> str:
+        """Read another line of the output."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline()
+
+    def end(self, with_signal: int = signal.SIGTERM) -> tuple[int, str, str]:
+        """End it, and return exit status, output and errors."""
+        if self._process.returncode is None:
+            self._process.send_signal(with_signal)
+        out, err = self._process.communicate(timeout=20 * UNIT)
+        return self._process.returncode, out, err
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make a folder with a file to serve."""
+    folder = tmp_path / "public"
+    folder.mkdir()
+    (folder / "hello.txt").write_text(TEXT, encoding="utf-8")
+    (folder / "page.html").write_text(
+        '<!DOCTYPE html><title>t</title><p id="p">before</p>'
+        "<script>document.getElementById('p').textContent = location.protocol + ' works'</script>"
+    )
+    return folder
+
+
+@pytest.fixture
+def run(folder: Path) -> Iterator[Run]:
+    """Start programs that serve the folder, and end them."""
+    started: list[Program] = []
+
+    def start(*arguments: str) -> Program:
+        started.append(Program("0", "--bind", "127.0.0.1", "--directory", str(folder), *arguments))
+        return started[-1]
+
+    yield start
+    for program in started:
+        program.end()
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Write a certificate for 127.0.0.1 and its encrypted key."""
+    folder = tmp_path_factory.mktemp("pair")
+    certificate = certs.self_signed("localhost", "127.0.0.1")
+    certificate.write(folder / "cert.pem", folder / "key.pem", password=b"secret word")
+    (folder / "password").write_text("secret word\n")
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def with_pair(pair: tuple[Path, Path]) -> tuple[str, ...]:
+    """Return the options that name the pair."""
+    certfile, keyfile = map(str, pair)
+    password = str(pair[0].parent / "password")
+    return "--tls-cert", certfile, "--tls-key", keyfile, "--tls-password-file", password
+
+
+def needs(program: str) -> str:
+    """Return the path of a program, or skip the test."""
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"{program} is not installed")
+    return path
+
+
+@pytest.mark.smoke
+def test_urllib_fetches_with_verification(run: Run, pair: tuple[Path, Path]) -> None:
+    """Python's own client trusts the certificate it is given and reads the file."""
+    program = run(*with_pair(pair))
+    client = ssl.create_default_context(cafile=str(pair[0]))
+    with urllib.request.urlopen(program.url + "hello.txt", context=client) as response:
+        assert response.read().decode() == TEXT
+
+
+def test_urllib_refuses_the_certificate_it_does_not_know(run: Run) -> None:
+    """The certificate made on the spot is not trusted by anybody who was not told."""
+    program = run()
+    with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+        urllib.request.urlopen(program.url, context=ssl.create_default_context())
+
+
+def test_curl_fetches_with_verification(run: Run, pair: tuple[Path, Path]) -> None:
+    """The command-line client of most people reads the file."""
+    curl = needs("curl")
+    program = run(*with_pair(pair))
+    fetched = subprocess.run(
+        [curl, "--silent", "--show-error", "--cacert", str(pair[0]), program.url + "hello.txt"],
+        capture_output=True,
+        timeout=20 * UNIT,
+        check=True,
+    )
+    assert fetched.stdout.decode() == TEXT
+
+
+def test_openssl_fetches_and_sees_a_clean_end(run: Run, pair: tuple[Path, Path]) -> None:
+    """``openssl s_client`` verifies the certificate, and its session ends with close_notify."""
+    openssl = needs("openssl")
+    program = run(*with_pair(pair))
+    address = program.url.removeprefix("https://").rstrip("/")
+    fetched = subprocess.run(
+        [openssl, "s_client", "-connect", address, "-CAfile", str(pair[0]), "-ign_eof",
+         "-verify_return_error", "-trace"],
+        input=b"GET /hello.txt HTTP/1.0\r\n\r\n",
+        capture_output=True,
+        timeout=20 * UNIT,
+        check=True,
+    )  # fmt: skip
+    assert TEXT.encode() in fetched.stdout
+    assert b"Verify return code: 0 (ok)" in fetched.stdout
+    assert b"close notify" in fetched.stdout
+
+
+def test_chromium_renders_a_page(run: Run, tmp_path: Path) -> None:
+    """A browser loads a page and runs its script over HTTPS."""
+    chromium = needs("chromium")
+    program = run()
+    page = subprocess.run(
+        [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+         "--no-first-run", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--ignore-certificate-errors", f"--user-data-dir={tmp_path / 'profile'}",
+         "--dump-dom", program.url + "page.html"],
+        capture_output=True,
+        timeout=50 * UNIT,
+        check=True,
+    )  # fmt: skip
+    assert b"https: works" in page.stdout
+
+
+def test_banner_tells_the_fingerprint_clients_see(run: Run) -> None:
+    """Who compares the fingerprint compares it with the certificate that is really shown."""
+    program = run()
+    names, fingerprint = program.more(), program.more()
+    assert "localhost, 127.0.0.1, ::1" in names
+    port = int(program.url.rsplit(":", 1)[1].rstrip("/"))
+    shown = ssl.get_server_certificate(("127.0.0.1", port))
+    assert certs.load_chain(shown).fingerprint() in fingerprint
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_ends_with_status_0(run: Run, ending: int) -> None:
+    """Ctrl-C and SIGTERM are the normal end: status 0 and no traceback."""
+    status, output, errors = run().end(ending)
+    assert status == 0
+    assert "Stopped." in output
+    assert errors == ""
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+def test_protocol_is_the_one_asked_for(run: Run, pair: tuple[Path, Path], version: str) -> None:
+    """``--protocol`` decides the version in the status line."""
+    program = run(*with_pair(pair), "--protocol", version)
+    client = ssl.create_default_context(cafile=str(pair[0]))
+    with urllib.request.urlopen(program.url + "hello.txt", context=client) as response:
+        assert response.version == {"HTTP/1.0": 10, "HTTP/1.1": 11}[version]
+
+
+def test_port_taken_is_said_clearly(capsys: pytest.CaptureFixture[str]) -> None:
+    """The message names the port and what to do, and the status is 2."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = other.getsockname()[1]
+        assert main([str(port), "--bind", "127.0.0.1"]) == 2
+    assert f"port {port} of 127.0.0.1 is taken by another program" in capsys.readouterr().err
+
+
+def test_unreadable_key_is_said_clearly(
+    tmp_path: Path, pair: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message names the file that cannot be read."""
+    assert main(["0", "--tls-cert", str(pair[0]), "--tls-key", str(tmp_path)]) == 2
+    assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_wrong_password_is_said_clearly(
+    tmp_path: Path, pair: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message is about the password, and does not repeat it."""
+    (tmp_path / "password").write_text("guessed wrong")
+    options = [*with_pair(pair)[:4], "--tls-password-file", str(tmp_path / "password")]
+    assert main(["0", *options]) == 2
+    message = capsys.readouterr().err
+    assert "password" in message
+    assert "guessed" not in message
+
+
+def test_key_that_does_not_fit_is_said_clearly(
+    tmp_path: Path, pair: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message says that key and certificate are no pair."""
+    certs.self_signed("localhost").write(tmp_path / "cert.pem", tmp_path / "key.pem")
+    assert main(["0", "--tls-cert", str(pair[0]), "--tls-key", str(tmp_path / "key.pem")]) == 2
+    assert "does not belong to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--tls-key", "--tls-password-file"])
+def test_parts_of_a_certificate_need_the_rest(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A key without a certificate is a mistake, not ignored."""
+    assert main(["0", option, "somewhere"]) == 2
+    assert f"{option} needs --tls-cert" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["70000"], "is not a port"),
+        (["http"], "is not a port"),
+        (["0", "--directory", "/nowhere/at/all"], "is not a directory"),
+        (["0", "--protocol", "HTTP/3"], "invalid choice"),
+    ],
+)
+def test_wrong_arguments_exit_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What makes no sense is refused with the reason before anything is opened."""
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_unknown_host_is_said_clearly(capsys: pytest.CaptureFixture[str]) -> None:
+    """An address that does not exist is named."""
+    assert main(["0", "--bind", "no.such.host.invalid"]) == 2
+    assert "--bind no.such.host.invalid" in capsys.readouterr().err
