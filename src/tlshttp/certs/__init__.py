@@ -10,6 +10,7 @@ True
 
 from __future__ import annotations
 
+from tlshttp.certs._authority import CertificateAuthority
 from tlshttp.certs._certificate import Certificate, CertificateChain
 from tlshttp.certs._findings import Finding, Purpose, Severity
 from tlshttp.certs._issue import self_signed
@@ -18,6 +19,7 @@ from tlshttp.certs._load import load, load_chain, load_pkcs12, load_trust_anchor
 
 __all__ = [
     "Certificate",
+    "CertificateAuthority",
     "CertificateChain",
     "Finding",
     "KeyType",

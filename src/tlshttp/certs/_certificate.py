@@ -15,6 +15,7 @@ from tlshttp.certs._files import PRIVATE, PUBLIC, write_atomically
 from tlshttp.certs._findings import Finding, Purpose
 from tlshttp.certs._inspect import describe, names_of, public_key_bytes
 from tlshttp.certs._keys import Password, PrivateKey, describe_public_key, key_to_pem
+from tlshttp.certs._validity import require_aware
 from tlshttp.errors import CertificateError
 
 
@@ -61,6 +62,7 @@ class CertificateChain:
             purpose: What the certificate is shown for.
             at: The moment to judge for, aware; `None` means now.
         """
+        require_aware(at)
         return check_chain(self.leaf, self.chain, purpose, at or datetime.now(UTC))
 
     def to_pem(self) -> bytes:

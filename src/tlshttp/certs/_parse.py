@@ -138,6 +138,19 @@ def parse_pkcs12(
     return (None if key is None else _supported(key, document)), certificates
 
 
+def parse_crl(document: Document) -> x509.CertificateRevocationList:
+    """Read a CRL, as `CertificateAuthority` writes it.
+
+    Raises:
+        CertificateError: It cannot be read, or has no number.
+    """
+    content = document.content
+    read = x509.load_pem_x509_crl if document.is_pem else x509.load_der_x509_crl
+    return _attempt(
+        lambda: _examined_crl(read(content)), f"there is no readable CRL in {document.label}"
+    )
+
+
 def _pem_blocks(document: Document) -> Iterator[tuple[bytes, bytes]]:
     """Find PEM blocks (RFC 7468) in one pass, so that hostile input costs its length only."""
     content, position = document.content, 0
@@ -223,6 +236,13 @@ def _examined(certificate: x509.Certificate) -> x509.Certificate:
     certificate.signature_hash_algorithm  # noqa: B018
     f"{certificate.not_valid_before_utc:%Y}{certificate.not_valid_after_utc:%Y}"
     return certificate
+
+
+def _examined_crl(crl: x509.CertificateRevocationList) -> x509.CertificateRevocationList:
+    crl.extensions.get_extension_for_class(x509.CRLNumber)
+    for entry in crl:
+        repr(list(entry.extensions))
+    return crl
 
 
 def _attempt(read: Callable[[], _Result], sentence: str) -> _Result:
