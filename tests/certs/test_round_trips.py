@@ -33,7 +33,9 @@ def test_issued_written_loaded_compared(
 
     # Loading a large RSA key takes long, since its primes are checked.
     @settings(max_examples=3 if key_type.value.startswith("rsa") else 40, deadline=None)
-    @given(names=st.lists(st.one_of(list(KINDS.values())), min_size=1, max_size=5), password=PASSWORDS)
+    @given(
+        names=st.lists(st.one_of(list(KINDS.values())), min_size=1, max_size=5), password=PASSWORDS
+    )
     def round_trip(names: list[str], password: str | None) -> None:
         with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
             patch.setattr("tlshttp.certs._issue.generate_key", private_keys.__getitem__)

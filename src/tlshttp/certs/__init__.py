@@ -12,19 +12,23 @@ from __future__ import annotations
 
 from tlshttp.certs._authority import CertificateAuthority
 from tlshttp.certs._certificate import Certificate, CertificateChain
+from tlshttp.certs._fetch import fetch
 from tlshttp.certs._findings import Finding, Purpose, Severity
 from tlshttp.certs._issue import self_signed
 from tlshttp.certs._keys import KeyType
 from tlshttp.certs._load import load, load_chain, load_pkcs12, load_trust_anchors
+from tlshttp.certs._store import CertificateStore
 
 __all__ = [
     "Certificate",
     "CertificateAuthority",
     "CertificateChain",
+    "CertificateStore",
     "Finding",
     "KeyType",
     "Purpose",
     "Severity",
+    "fetch",
     "load",
     "load_chain",
     "load_pkcs12",
