@@ -17,7 +17,9 @@ from tlshttp.certs._findings import Finding, Purpose, Severity
 from tlshttp.certs._issue import self_signed
 from tlshttp.certs._keys import KeyType
 from tlshttp.certs._load import load, load_chain, load_pkcs12, load_trust_anchors
+from tlshttp.certs._local import LocalAuthority, local_authority
 from tlshttp.certs._store import CertificateStore
+from tlshttp.certs._trust import trust_instructions
 
 __all__ = [
     "Certificate",
@@ -26,6 +28,7 @@ __all__ = [
     "CertificateStore",
     "Finding",
     "KeyType",
+    "LocalAuthority",
     "Purpose",
     "Severity",
     "fetch",
@@ -33,5 +36,7 @@ __all__ = [
     "load_chain",
     "load_pkcs12",
     "load_trust_anchors",
+    "local_authority",
     "self_signed",
+    "trust_instructions",
 ]

@@ -6,7 +6,7 @@ import os
 import ssl
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -72,9 +72,8 @@ class CertificateAuthority:
         # As far up as is known: who loads an intermediate may not have its root.
         self._authorities = (certificate.leaf, *certificate.chain)
 
-    @classmethod
+    @staticmethod
     def generate(
-        cls,
         common_name: str,
         *,
         key_type: KeyType = KeyType.ECDSA_P256,
@@ -85,7 +84,7 @@ class CertificateAuthority:
         name_constraints: x509.NameConstraints | None = None,
         crl_url: str | None = None,
         ocsp_url: str | None = None,
-    ) -> Self:
+    ) -> CertificateAuthority:
         """Generate a root: a key and a certificate signed with itself.
 
         Args:
@@ -105,11 +104,10 @@ class CertificateAuthority:
         """
         validity = choose_validity(lifetime, not_valid_before, not_valid_after)
         root = issue_root(common_name, key_type, validity, path_length, name_constraints)
-        return cls(root, crl_url=crl_url, ocsp_url=ocsp_url)
+        return CertificateAuthority(root, crl_url=crl_url, ocsp_url=ocsp_url)
 
-    @classmethod
+    @staticmethod
     def load(
-        cls,
         certfile: Source,
         keyfile: Source | None = None,
         password: Password | None = None,
@@ -118,7 +116,7 @@ class CertificateAuthority:
         crl_url: str | None = None,
         ocsp_url: str | None = None,
         tolerate: Iterable[str] = (),
-    ) -> Self:
+    ) -> CertificateAuthority:
         """Load an authority from its certificate and private key.
 
         Args:
@@ -134,7 +132,7 @@ class CertificateAuthority:
             CertificateError: The authority cannot be used; the findings list everything.
         """
         certificate = load(certfile, keyfile, password, tolerate=tolerate)
-        authority = cls(certificate, crl_url=crl_url, ocsp_url=ocsp_url)
+        authority = CertificateAuthority(certificate, crl_url=crl_url, ocsp_url=ocsp_url)
         if crlfile is not None:
             document = open_source(crlfile)
             crl = parse_crl(document)
