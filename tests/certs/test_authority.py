@@ -13,7 +13,7 @@ from OpenSSL import SSL
 
 from tests.certs import judges
 from tlshttp import certs
-from tlshttp.certs import _constraints
+from tlshttp.certs import _constraints, _issue
 from tlshttp.errors import CertificateError
 
 
@@ -106,6 +106,21 @@ def test_leaf_is_no_authority(root: certs.CertificateAuthority) -> None:
     """A certificate that may not issue others is refused as an authority."""
     with pytest.raises(CertificateError, match="basicConstraints"):
         certs.CertificateAuthority(root.issue_server("localhost"))
+
+
+def test_authority_without_a_subject(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An authority must have a name that can stand in what it issues."""
+    monkeypatch.setattr("tlshttp.certs._issue._name", lambda common_name: x509.Name([]))
+    with pytest.raises(CertificateError, match="needs a subject"):
+        certs.CertificateAuthority.generate("Root")
+
+
+def test_authority_that_may_not_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An authority whose key usage leaves out signing certificates is refused."""
+    usage = _issue.key_usage(digital_signature=True, key_encipherment=False, authority=False)
+    monkeypatch.setattr("tlshttp.certs._issue.key_usage", lambda **_: usage)
+    with pytest.raises(CertificateError, match=r"may not sign certificates \(keyUsage\)"):
+        certs.CertificateAuthority.generate("Root")
 
 
 def test_repr_has_the_name_only(root: certs.CertificateAuthority) -> None:

@@ -5,11 +5,14 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.certs import judges
 from tlshttp import certs
+from tlshttp.certs import _fetch
 from tlshttp.errors import CertificateError
 
 
@@ -56,6 +59,32 @@ def test_server_is_asked_for_the_name(asked: str, seen: str) -> None:
     with one_connection(ssl_context) as port:
         certs.fetch("127.0.0.1", port, server_name=asked)
     assert names == [seen]
+
+
+def test_chain_before_python_3_13() -> None:
+    """Where the chain is on a hidden attribute, or not to be had at all, one gets what there is."""
+    der = certs.self_signed("localhost").leaf.public_bytes(Encoding.DER)
+
+    class Hidden:
+        def get_unverified_chain(self) -> list[Shown]:
+            return [Shown(), Shown()]
+
+    class Shown:
+        def public_bytes(self) -> str:
+            return ssl.DER_cert_to_PEM_cert(der)
+
+    class Connection:
+        def __init__(self, inner: object, leaf: bytes | None) -> None:
+            self._sslobj, self._leaf = inner, leaf
+
+        def getpeercert(self, binary_form: bool) -> bytes | None:
+            return self._leaf
+
+    presented: Any = _fetch._presented
+    assert presented(Connection(Hidden(), None)) == [der, der]
+    assert presented(Connection(None, der)) == [der]
+    with pytest.raises(CertificateError, match="presents no certificate"):
+        presented(Connection(None, None))
 
 
 def test_no_tls_and_no_server() -> None:

@@ -31,7 +31,7 @@ class CertificateChain:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the leaf: DNS names, IP addresses, URIs, e-mail addresses."""
+        """Every DNS name, IP address, URI and e-mail address of the leaf, as text."""
         return names_of(self.leaf)
 
     @property

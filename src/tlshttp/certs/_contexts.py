@@ -37,7 +37,7 @@ def _add_to_pyopenssl(
     ssl_context: OpenSSL.SSL.Context, anchor: x509.Certificate, *, partial: bool
 ) -> None:
     # Whoever has such a context has imported pyOpenSSL already; nobody else need do so.
-    from OpenSSL import crypto  # noqa: PLC0415
+    from OpenSSL import crypto
 
     store = ssl_context.get_cert_store()
     if store is None:

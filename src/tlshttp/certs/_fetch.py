@@ -71,7 +71,9 @@ def _presented(tls_connection: ssl.SSLSocket) -> list[bytes]:
         pems = [certificate.public_bytes() for certificate in inner.get_unverified_chain()]
         return [ssl.PEM_cert_to_DER_cert(pem) for pem in pems]
     leaf = tls_connection.getpeercert(binary_form=True)
-    return [] if leaf is None else [leaf]
+    if leaf is None:
+        raise CertificateError("the server presents no certificate")
+    return [leaf]
 
 
 def _parse(der: bytes, host: str, port: int) -> list[x509.Certificate]:

@@ -248,8 +248,6 @@ def _examined_crl(crl: x509.CertificateRevocationList) -> x509.CertificateRevoca
 def _attempt(read: Callable[[], _Result], sentence: str) -> _Result:
     try:
         return read()
-    except CertificateError:
-        raise
     except Exception as error:  # noqa: BLE001
         # The type only: the text of a parser's error may quote what it was parsing.
         raise CertificateError(f"{sentence} ({type(error).__name__})") from None
