@@ -263,6 +263,19 @@ def test_order_and_gaps_of_the_chain() -> None:
         )
 
 
+def test_hostile_names_do_nothing_to_a_terminal(
+    key: ec.EllipticCurvePrivateKey, extensions: Extensions
+) -> None:
+    """Escape sequences in names of a certificate are shown, not obeyed, wherever they appear."""
+    clear_screen = "\x1b[2J"
+    extensions["names"] = names(clear_screen, f"*.{clear_screen}")
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, clear_screen)])
+    built = build(key, extensions, subject=subject, begin=NOW - timedelta(days=1000))
+    texts = [str(built), repr(built), *map(str, built.check())]
+    assert any("\\x1b[2J" in text for text in texts)
+    assert not any("\x1b" in text for text in texts)
+
+
 def test_finding_reads_as_a_line(key: ec.EllipticCurvePrivateKey, extensions: Extensions) -> None:
     """The text of a finding has severity, sentence and code."""
     extensions.pop("usage")

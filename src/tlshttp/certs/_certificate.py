@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from tlshttp.certs._check import check_chain
 from tlshttp.certs._files import PRIVATE, PUBLIC, write_atomically
 from tlshttp.certs._findings import Finding, Purpose
-from tlshttp.certs._inspect import describe, names_of, public_key_bytes
+from tlshttp.certs._inspect import describe, names_of, printable, public_key_bytes
 from tlshttp.certs._keys import Password, PrivateKey, describe_public_key, key_to_pem
 from tlshttp.certs._validity import require_aware
 from tlshttp.errors import CertificateError
@@ -79,7 +79,7 @@ class CertificateChain:
         )
 
     def __str__(self) -> str:
-        return "\n".join(_describe_lines(self))
+        return "\n".join(printable(line) for line in _describe_lines(self))
 
 
 @dataclass(frozen=True, repr=False)

@@ -192,7 +192,7 @@ def _exposure(document: Document) -> list[Finding]:
         _finding(
             "key-exposed",
             f"every user of this machine can read or replace the private key in {document.label}:"
-            f" run 'chmod 600 {document.path}'",
+            f" run 'chmod 600 {document.path}', or tolerate 'key-exposed'",
         )
     ]
 
