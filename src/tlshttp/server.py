@@ -63,7 +63,7 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     Everything happens in the thread that calls `serve_forever`, one request at a time: handshakes,
     too, but never a wait for a peer. Handlers that have to run in blocking mode (see
-    `~tlshttp.handler.TLSRequestHandler`) are the exception: they get threads of their own.
+    `~tlshttp.TLSRequestHandler`) are the exception: they get threads of their own.
 
     It takes the arguments of Python 3.14's ``http.server.HTTPSServer`` and more.
 
@@ -75,7 +75,7 @@ class TLSHTTPServer(http.server.HTTPServer):
             `functools.partial` of one, or a function that makes one.
         bind_and_activate: Whether to bind and listen at once.
         certfile: PEM file with the certificate and its chain, and the private key unless
-            `keyfile` is given.
+            ``keyfile`` is given.
         keyfile: PEM file with the private key.
         password: The password of the private key, or a function that returns it.
         alpn_protocols: Application protocols to offer by ALPN (RFC 7301), in order of preference;
@@ -338,7 +338,7 @@ class TLSHTTPServer(http.server.HTTPServer):
             self.shutdown_request(request)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Call the handler class, composed with `~tlshttp.handler.TLSRequestHandler` (hook)."""
+        """Call the handler class, composed with `~tlshttp.TLSRequestHandler` (hook)."""
         self._composition().factory(request, client_address, self)
 
     def shutdown_request(self, request: Any) -> None:
