@@ -1,0 +1,150 @@
+"""Directives whose content comes from the source, so that nobody types it a second time.
+
+``command-line-help``: what ``python -m tlshttp --help`` prints.
+``limits-table``: the fields of `tlshttp.Limits` with their defaults.
+``profile-table``: the rows of `tlshttp.profiles`, side by side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import os
+from collections.abc import Iterable, Sequence
+from ssl import TLSVersion
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+
+from tlshttp import Limits, profiles
+from tlshttp.__main__ import main
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+ROWS = {
+    "MODERN": profiles.MODERN,
+    "INTERMEDIATE": profiles.INTERMEDIATE,
+    "INSECURE_OLD": profiles.INSECURE_OLD,
+}
+
+VERSIONS = {
+    TLSVersion.TLSv1: "TLS 1.0",
+    TLSVersion.TLSv1_1: "TLS 1.1",
+    TLSVersion.TLSv1_2: "TLS 1.2",
+    TLSVersion.TLSv1_3: "TLS 1.3",
+}
+
+PROFILE_LINES = (
+    ("source", lambda row: f"{row.source} {row.version}, {row.date}"),
+    ("versions", lambda row: _versions(row.minimum_version, row.maximum_version)),
+    ("TLS 1.3 suites", lambda row: row.ciphersuites),
+    ("TLS 1.2 ciphers", lambda row: row.ciphers or "none"),
+    ("groups", lambda row: row.groups),
+    ("server picks the cipher", lambda row: "yes" if row.server_preference else "no"),
+    (
+        "OpenSSL security level",
+        lambda row: "as built" if row.security_level is None else str(row.security_level),
+    ),
+    ("HSTS max-age, seconds", lambda row: str(row.hsts_max_age)),
+)
+
+
+class CommandLineHelp(Directive):
+    """Insert the help text of the command line."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return it as a literal block."""
+        text = help_text()
+        return [nodes.literal_block(text, text, language="none")]
+
+
+class LimitsTable(Directive):
+    """Insert a table of all limits."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return it, a row for each field."""
+        defaults = Limits()
+        rows = [
+            (_literal(field.name), _paragraph(_number(getattr(defaults, field.name))))
+            for field in dataclasses.fields(Limits)
+        ]
+        return [_table(("field", "default"), rows)]
+
+
+class ProfileTable(Directive):
+    """Insert a table of all profiles."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return it, a column for each profile."""
+        head = ("", *ROWS)
+        body = [
+            (_paragraph(title), *(_cell(read(row)) for row in ROWS.values()))
+            for title, read in PROFILE_LINES
+        ]
+        return [_table(head, body)]
+
+
+def help_text() -> str:
+    """Return what the command line prints for ``--help``, 88 characters wide."""
+    output = io.StringIO()
+    plain = {"COLUMNS": "88", "NO_COLOR": "1", "PYTHON_COLORS": "0"}
+    with (
+        mock.patch.dict(os.environ, plain),
+        contextlib.redirect_stdout(output),
+        contextlib.suppress(SystemExit),
+    ):
+        main(["--help"])
+    return output.getvalue()
+
+
+def _versions(oldest: TLSVersion, newest: TLSVersion) -> str:
+    if oldest == newest:
+        return VERSIONS[oldest]
+    return f"{VERSIONS[oldest]} to {VERSIONS[newest]}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "None"
+    return f"{value:_}".replace("_", " ") if isinstance(value, int) else f"{value:g}"
+
+
+def _cell(value: str | Sequence[str]) -> nodes.Node:
+    if isinstance(value, str):
+        return _paragraph(value)
+    lines = nodes.line_block()
+    for name in value:
+        lines += nodes.line("", "", nodes.literal(name, name))
+    return lines
+
+
+def _paragraph(text: str) -> nodes.Node:
+    return nodes.paragraph(text, text)
+
+
+def _literal(text: str) -> nodes.Node:
+    return nodes.paragraph("", "", nodes.literal(text, text))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[nodes.Node]]) -> nodes.Node:
+    group = nodes.tgroup(cols=len(head))
+    group += [nodes.colspec(colwidth=1) for _ in head]
+    group += nodes.thead("", _row(_paragraph(title) for title in head))
+    group += nodes.tbody("", *(_row(row) for row in rows))
+    return nodes.table("", group)
+
+
+def _row(cells: Iterable[nodes.Node]) -> nodes.Node:
+    return nodes.row("", *(nodes.entry("", cell) for cell in cells))
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Tell Sphinx of the directives."""
+    app.add_directive("command-line-help", CommandLineHelp)
+    app.add_directive("limits-table", LimitsTable)
+    app.add_directive("profile-table", ProfileTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
