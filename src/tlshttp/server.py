@@ -59,11 +59,14 @@ _WORKER_PHASES = frozenset({Phase.HANDSHAKE, Phase.REQUEST, Phase.BODY, Phase.ID
 
 
 class TLSHTTPServer(http.server.HTTPServer):
-    """An HTTPS server for any request handler, which no peer can keep waiting.
+    """An HTTPS server for any request handler.
 
     Everything happens in the thread that calls `serve_forever`, one request at a time: handshakes,
-    too, but never a wait for a peer. Handlers that have to run in blocking mode (see
-    `~tlshttp.TLSRequestHandler`) are the exception: they get threads of their own.
+    too, but never a wait for a peer that has yet to send its request. Within a handler, reads and
+    writes wait for the peer, and everybody else with it, as long as the limits allow: where large
+    bodies or responses are exchanged with clients that may be slow, use `ThreadingTLSHTTPServer`.
+    Handlers that have to run in blocking mode (see `~tlshttp.TLSRequestHandler`) get threads of
+    their own.
 
     It takes the arguments of Python 3.14's ``http.server.HTTPSServer`` and more.
 
