@@ -73,18 +73,19 @@ nitpick_ignore_regex = [
 def setup(app: Sphinx) -> None:
     """Let docstrings be written as they are read in the source."""
     app.connect("missing-reference", resolve_by_last_name)
-    app.connect("autodoc-process-signature", name_what_users_have)
+    app.connect("autodoc-process-signature", say_it_shorter)
     app.connect("autodoc-process-docstring", hide_colons, priority=400)  # napoleon has 500
     app.connect("autodoc-process-docstring", show_colons, priority=600)
 
 
-def name_what_users_have(
+def say_it_shorter(
     app: Sphinx, what: str, name: str, obj: object, options: object, signature: str, returns: str
 ) -> tuple[str, str] | None:
-    """Show the class that users have, not the private protocol that a server asks of it."""
-    if "TLSContext" not in (signature or ""):
+    """Show the context that users have, not its private protocol, and defaults by name."""
+    if not signature:
         return None
-    return signature.replace("TLSContext", "ssl.SSLContext"), returns
+    signature = signature.replace("TLSContext", "ssl.SSLContext")
+    return re.sub(r"\bLimits\([^()]+\)", "Limits()", signature), returns
 
 
 HIDDEN_COLON = "\ue000"  # for private use

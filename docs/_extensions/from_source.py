@@ -1,14 +1,12 @@
 """Directives whose content comes from the source, so that nobody types it a second time.
 
 ``command-line-help``: what ``python -m tlshttp --help`` prints.
-``limits-table``: the fields of `tlshttp.Limits` with their defaults.
 ``profile-table``: the rows of `tlshttp.profiles`, side by side.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import io
 import os
 from collections.abc import Iterable, Sequence
@@ -19,7 +17,7 @@ from unittest import mock
 from docutils import nodes
 from docutils.parsers.rst import Directive
 
-from tlshttp import Limits, profiles
+from tlshttp import profiles
 from tlshttp.__main__ import main
 
 if TYPE_CHECKING:
@@ -62,19 +60,6 @@ class CommandLineHelp(Directive):
         return [nodes.literal_block(text, text, language="none")]
 
 
-class LimitsTable(Directive):
-    """Insert a table of all limits."""
-
-    def run(self) -> list[nodes.Node]:
-        """Return it, a row for each field."""
-        defaults = Limits()
-        rows = [
-            (_literal(field.name), _paragraph(_number(getattr(defaults, field.name))))
-            for field in dataclasses.fields(Limits)
-        ]
-        return [_table(("field", "default"), rows)]
-
-
 class ProfileTable(Directive):
     """Insert a table of all profiles."""
 
@@ -107,12 +92,6 @@ def _versions(oldest: TLSVersion, newest: TLSVersion) -> str:
     return f"{VERSIONS[oldest]} to {VERSIONS[newest]}"
 
 
-def _number(value: float | None) -> str:
-    if value is None:
-        return "None"
-    return f"{value:_}".replace("_", " ") if isinstance(value, int) else f"{value:g}"
-
-
 def _cell(value: str | Sequence[str]) -> nodes.Node:
     if isinstance(value, str):
         return _paragraph(value)
@@ -124,10 +103,6 @@ def _cell(value: str | Sequence[str]) -> nodes.Node:
 
 def _paragraph(text: str) -> nodes.Node:
     return nodes.paragraph(text, text)
-
-
-def _literal(text: str) -> nodes.Node:
-    return nodes.paragraph("", "", nodes.literal(text, text))
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[nodes.Node]]) -> nodes.Node:
@@ -145,6 +120,5 @@ def _row(cells: Iterable[nodes.Node]) -> nodes.Node:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Tell Sphinx of the directives."""
     app.add_directive("command-line-help", CommandLineHelp)
-    app.add_directive("limits-table", LimitsTable)
     app.add_directive("profile-table", ProfileTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
