@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=_PROGRAM,
         description="Serve a directory over HTTPS. Without a certificate one is made for this run.",
-        epilog=f"example: {_PROGRAM} 8443 --directory public; certificates: {_PROGRAM} certs --help",
+        epilog=f"example: {_PROGRAM} 8443 --directory public; see also: {_PROGRAM} certs --help",
     )
     add = parser.add_argument
     add("-b", "--bind", metavar="ADDRESS", help="listen on this address (default: all)")
