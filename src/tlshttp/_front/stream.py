@@ -133,6 +133,8 @@ class Stream:
         """Whether a handler made now is driven by the connection."""
         self.failure: ConnectionCut | None = None
         """What the peer did that broke the connection, once it has."""
+        self.before_send: Callable[[], None] | None = None
+        """Called before a handler sends something past its ``wfile``."""
         self.fault: RequestRefused | None = None
         """What was wrong with a request that was answered nevertheless."""
         self.at_end = False
@@ -238,8 +240,14 @@ class Stream:
     write = send
 
     def sendall(self, data: Buffer, flags: int = 0) -> None:
-        """Send all of `data`."""
+        """Send all of `data`, past the handler's ``wfile``."""
         self._no_flags(flags)
+        if self.before_send is not None:
+            self.before_send()
+        self.transmit(data)
+
+    def transmit(self, data: Buffer) -> None:
+        """Send all of `data`: the HTTP layer's own way."""
         view = memoryview(data).cast("B")
         for start in range(0, len(view), _PIECE):
             piece = view[start : start + _PIECE]

@@ -24,7 +24,7 @@ from tlshttp.handler._hosts import is_allowed, named_host, without_port
 from tlshttp.handler._reader import RequestReader
 from tlshttp.handler._ready import head_end, section_size
 from tlshttp.handler._response import ResponseHead, format_date, header_line, status_line
-from tlshttp.handler._writer import Framing, ResponseWriter
+from tlshttp.handler._writer import CHUNKED_LINE, CLOSE_LINE, Framing, ResponseWriter
 from tlshttp.limits import Limits
 
 if TYPE_CHECKING:
@@ -142,8 +142,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         if self._transport.failure is not None:
             return False
         self._end_response()
-        if self._writer.started and not self._writer.head_ended:
-            self.close_connection = True  # the handler wrote bytes of its own
+        if not self._writer.head_ended or not self._writer.is_ours:
+            self.close_connection = True  # the client cannot tell where the response ends
         # Whatever is left of a body would be taken for the next request.
         self._transport.input_complete = self._reader.drain(_DRAINED_BODY)
         return self._transport.input_complete and not self.close_connection
@@ -295,7 +295,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     def _send_continue(self) -> None:
         """Tell a waiting client to send its body, unless it has been answered already."""
         if not self._writer.head_ended:
-            self._transport.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._transport.transmit(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     # A response -------------------------------------------------------------------------------
 
@@ -333,7 +333,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             self.wfile.flush()
         response = self._response
         if response.is_interim:
-            self._transport.sendall(b"".join([*self._headers_buffer, b"\r\n"]))
+            self._transport.transmit(b"".join([*self._headers_buffer, b"\r\n"]))
             self._headers_buffer = []
             return
         if self.request_version != "HTTP/0.9":
@@ -351,12 +351,12 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         may_chunk = self.request_version >= "HTTP/1.1" and self.protocol_version >= "HTTP/1.1"
         framing = response.framing(self.command, may_chunk=may_chunk)
         if framing is Framing.CHUNKED:
-            self._headers_buffer.append(b"Transfer-Encoding: chunked\r\n")
+            self._headers_buffer.append(CHUNKED_LINE)
         elif framing is Framing.AS_IS and not response.transfer_encoding:
             self.close_connection = True
         if not response.connection:
             if self.close_connection:
-                self._headers_buffer.append(b"Connection: close\r\n")
+                self._headers_buffer.append(CLOSE_LINE)
             elif self.request_version < "HTTP/1.1":
                 self._headers_buffer.append(b"Connection: keep-alive\r\n")
         self._headers_buffer.append(b"\r\n")
