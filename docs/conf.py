@@ -65,8 +65,6 @@ nitpick_ignore_regex = [
     ("py:.*", rf"({'|'.join(map(re.escape, sorted(OTHERS)))})(\..*)?"),
     ("py:.*", rf"({'|'.join(map(re.escape, dir(builtins)))})(\..*)?"),
     ("py:.*", r"x509\..*"),
-    # Announced by docstrings, and not there yet.
-    ("py:obj", "CertificateAuthority|CertificateStore"),
 ]
 
 

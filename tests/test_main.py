@@ -263,6 +263,14 @@ def test_wrong_arguments_exit_2(
     assert message in capsys.readouterr().err
 
 
+def test_certs_is_a_command_of_its_own(
+    pair: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``python -m tlshttp certs`` leads to the command line for certificates."""
+    assert main(["certs", "show", str(pair[0])]) == 0
+    assert "localhost" in capsys.readouterr().out
+
+
 def test_unknown_host_is_said_clearly(capsys: pytest.CaptureFixture[str]) -> None:
     """An address that does not exist is named."""
     assert main(["0", "--bind", "no.such.host.invalid"]) == 2

@@ -14,7 +14,7 @@ from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import NoReturn
 
-from tlshttp import certs, context
+from tlshttp import _certs_cli, certs, context
 from tlshttp.errors import CertificateError, ConfigurationError
 from tlshttp.server import ThreadingTLSHTTPServer
 
@@ -31,7 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, or 2 where something has to be mended first.
     """
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["certs"]:
+        return _certs_cli.main(words[1:])
+    options = _parser().parse_args(words)
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
     try:
         certificate = _certificate(options)
@@ -47,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=_PROGRAM,
         description="Serve a directory over HTTPS. Without a certificate one is made for this run.",
-        epilog=f"example: {_PROGRAM} 8443 --directory public",
+        epilog=f"example: {_PROGRAM} 8443 --directory public; see also: {_PROGRAM} certs --help",
     )
     add = parser.add_argument
     add("-b", "--bind", metavar="ADDRESS", help="listen on this address (default: all)")

@@ -27,6 +27,7 @@ from tlshttp.errors import (
     HandshakeDisconnected,
     HandshakeError,
     PeerDisconnected,
+    RequestRefused,
 )
 from tlshttp.handler._compose import Composition, compose
 from tlshttp.handler._ready import missing_part
@@ -385,8 +386,9 @@ class TLSHTTPServer(http.server.HTTPServer):
             client_address: The peer, as ``get_request()`` returned it.
         """
         level = logging.INFO if isinstance(exc, PeerDisconnected) else logging.WARNING
+        what = "request refused" if isinstance(exc, RequestRefused) else "connection cut"
         self._cut_log.log(
-            level, "%s: connection cut: %s [%s]", peer_name(client_address), exc, exc.reason
+            level, "%s: %s: %s [%s]", peer_name(client_address), what, exc, exc.reason
         )
 
     if TYPE_CHECKING:
