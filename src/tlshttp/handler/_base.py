@@ -363,7 +363,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         return framing
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """Return a time, now without `timestamp`, as HTTP has it (RFC 9110, section 5.6.7)."""
+        """Return a time, now without ``timestamp``, as HTTP has it (RFC 9110, section 5.6.7)."""
         return format_date(int(time.time() if timestamp is None else timestamp))
 
     def address_string(self) -> str:
