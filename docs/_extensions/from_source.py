@@ -1,6 +1,6 @@
 """Directives whose content comes from the source, so that nobody types it a second time.
 
-``command-line-help``: what ``python -m tlshttp --help`` prints.
+``command-line-help``: what ``python -m tlshttp --help`` prints, or that of a command.
 ``profile-table``: the rows of `tlshttp.profiles`, side by side.
 """
 
@@ -52,11 +52,13 @@ PROFILE_LINES = (
 
 
 class CommandLineHelp(Directive):
-    """Insert the help text of the command line."""
+    """Insert the help text of the command line, or of the command given as argument."""
+
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return it as a literal block."""
-        text = help_text()
+        text = help_text(*self.arguments)
         return [nodes.literal_block(text, text, language="none")]
 
 
@@ -73,7 +75,7 @@ class ProfileTable(Directive):
         return [_table(head, body)]
 
 
-def help_text() -> str:
+def help_text(*command: str) -> str:
     """Return what the command line prints for ``--help``, 88 characters wide."""
     output = io.StringIO()
     plain = {"COLUMNS": "88", "NO_COLOR": "1", "PYTHON_COLORS": "0"}
@@ -82,7 +84,7 @@ def help_text() -> str:
         contextlib.redirect_stdout(output),
         contextlib.suppress(SystemExit),
     ):
-        main(["--help"])
+        main([*command, "--help"])
     return output.getvalue()
 
 
