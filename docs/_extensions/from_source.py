@@ -1,7 +1,8 @@
 """Directives whose content comes from the source, so that nobody types it a second time.
 
 ``command-line-help``: what ``python -m tlshttp --help`` prints, or that of a command.
-``profile-table``: the rows of `tlshttp.profiles`, side by side.
+``profile-table``: the rows of `tlshttp.profiles`, side by side; with an argument, one of their
+lists, with each entry's place in the order of preference.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from ssl import TLSVersion
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -39,9 +40,6 @@ VERSIONS = {
 PROFILE_LINES = (
     ("source", lambda row: f"{row.source} {row.version}, {row.date}"),
     ("versions", lambda row: _versions(row.minimum_version, row.maximum_version)),
-    ("TLS 1.3 suites", lambda row: row.ciphersuites),
-    ("TLS 1.2 ciphers", lambda row: row.ciphers or "none"),
-    ("groups", lambda row: row.groups),
     ("server picks the cipher", lambda row: "yes" if row.server_preference else "no"),
     (
         "OpenSSL security level",
@@ -63,16 +61,14 @@ class CommandLineHelp(Directive):
 
 
 class ProfileTable(Directive):
-    """Insert a table of all profiles."""
+    """Insert a table of all profiles, or of one of their lists."""
+
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return it, a column for each profile."""
-        head = ("", *ROWS)
-        body = [
-            (_paragraph(title), *(_cell(read(row)) for row in ROWS.values()))
-            for title, read in PROFILE_LINES
-        ]
-        return [_table(head, body)]
+        lines = _places(*self.arguments) if self.arguments else _values()
+        return [_table(("", *ROWS), lines)]
 
 
 def help_text(*command: str) -> str:
@@ -94,13 +90,16 @@ def _versions(oldest: TLSVersion, newest: TLSVersion) -> str:
     return f"{VERSIONS[oldest]} to {VERSIONS[newest]}"
 
 
-def _cell(value: str | Sequence[str]) -> nodes.Node:
-    if isinstance(value, str):
-        return _paragraph(value)
-    lines = nodes.line_block()
-    for name in value:
-        lines += nodes.line("", "", nodes.literal(name, name))
-    return lines
+def _values() -> Iterator[Sequence[nodes.Node]]:
+    for title, read in PROFILE_LINES:
+        yield _paragraph(title), *(_paragraph(read(row)) for row in ROWS.values())
+
+
+def _places(field: str) -> Iterator[Sequence[nodes.Node]]:
+    lists = [getattr(row, field) for row in ROWS.values()]
+    for name in dict.fromkeys(name for entries in lists for name in entries):
+        places = (str(list_.index(name) + 1) if name in list_ else "" for list_ in lists)
+        yield nodes.paragraph("", "", nodes.literal(name, name)), *map(_paragraph, places)
 
 
 def _paragraph(text: str) -> nodes.Node:
