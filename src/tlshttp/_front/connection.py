@@ -85,6 +85,7 @@ class Connection:
 
     __slots__ = (
         "_awaited",
+        "_failure_reported",
         "_front",
         "_socket",
         "_text",
@@ -102,6 +103,7 @@ class Connection:
         self._socket = sock
         self._awaited = 0
         self._text = b""
+        self._failure_reported = False
         self.address = address
         self.fd = sock.fileno()
         self.phase = Phase.HELLO
@@ -335,10 +337,8 @@ class Connection:
             raise
         front.counters.request(stream)
         front.answered()
-        if stream.failure is not None:
-            front.report_cut(stream.failure, self.address)
-            keep = False
-        if not keep or front.closing or self.phase is Phase.CLOSED:
+        self._report_failure(stream)
+        if not keep or stream.failure is not None or front.closing or self.phase is Phase.CLOSED:
             self.end()
             return _GONE
         if stream.pending():
@@ -366,6 +366,12 @@ class Connection:
         if stream.failure is None or not _comes_from(sys.exception(), stream.failure):
             self._front.hooks.handle_error(stream, self.address)
 
+    def _report_failure(self, stream: Stream) -> None:
+        """Report, once, what the peer did wrong while a handler was at work."""
+        if stream.failure is not None and not self._failure_reported:
+            self._failure_reported = True
+            self._front.report_cut(stream.failure, self.address)
+
     # The end ---------------------------------------------------------------------------------
 
     def end(self) -> None:
@@ -382,6 +388,8 @@ class Connection:
     def begin_close(self) -> None:
         """Say goodbye; then close, at once or when the peer has had its say."""
         stream = self._established()
+        if self.phase is Phase.HANDLER:
+            self._report_failure(stream)
         if self.phase is Phase.CLOSED:  # by the handler itself
             return
         stream.say_goodbye()
