@@ -94,6 +94,8 @@ class Front:
         self.closing = False
         self.answered_one = False
         """Whether a request has been answered, refused or handed on; for ``handle_request()``."""
+        self._has_room = False
+        """Whether a connection has gone since accepting was paused."""
         self._poller = create_poller() if poller is None else poller
         self._workers = Workers(
             settings.max_workers, name="tlshttp-worker", daemon=settings.daemon_workers
@@ -222,7 +224,7 @@ class Front:
         if self.registry.remove(connection):
             self._poller.remove(connection.fd)
         if self._paused_until is not None:
-            self._paused_until = 0.0
+            self._has_room = True
             self._poller.wake()
 
     # The loop -----------------------------------------------------------------------------------
@@ -260,7 +262,8 @@ class Front:
 
     def _dismiss(self, connection: Connection, how: Callable[[], None]) -> None:
         """End a parked connection; where a handler has to finish, where handlers run."""
-        if connection.stream is None or Phase.HANDLER not in self.worker_phases:
+        has_handler = connection.stream is not None and connection.stream.handler is not None
+        if not has_handler or Phase.HANDLER not in self.worker_phases:
             self._guard(how, connection)
         else:
             self._delegate(lambda: self._guard(how, connection), connection)
@@ -357,10 +360,13 @@ class Front:
         """Leave new connections in the listen queue, for a moment or until one has gone."""
         if self._listener is not None and self._paused_until is None:
             self._poller.remove(self._listener)
+            self._has_room = False
             self._paused_until = time.monotonic() + _RETRY_SECONDS
 
     def _resume_accepting(self, now: float) -> None:
-        if self._paused_until is None or now < self._paused_until or self._listener is None:
+        if self._paused_until is None or self._listener is None:
+            return
+        if now < self._paused_until and not self._has_room:
             return
         self._paused_until = None
         self._poller.watch(self._listener)
