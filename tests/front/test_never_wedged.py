@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -197,13 +198,20 @@ def cpu_share(server: ServerProcess, seconds: float) -> float:
     return (server.cpu_seconds() - used) / (time.monotonic() - began)
 
 
-@pytest.fixture(params=["TLSHTTPServer", "ThreadingTLSHTTPServer"])
-def stalled_by(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Return a server of either class in a process of its own, with short limits."""
-    with server_process(request.param, limits=PATIENT) as server:
+@pytest.fixture(params=["TCP", "AF_UNIX", "SelectorPoller"])
+def stalled_by(
+    request: pytest.FixtureRequest, server_name: str, tmp_path: Path
+) -> Iterator[ServerProcess]:
+    """Return a server in a process of its own, on TCP, on AF_UNIX, and with the other poller."""
+    options: dict[str, Any] = {"limits": PATIENT}
+    if request.param == "AF_UNIX":
+        options["address"] = str(tmp_path / "socket")
+    options["selector"] = request.param == "SelectorPoller"
+    with server_process(server_name, **options) as server:
         yield server
 
 
+@pytest.mark.parametrize("server_name", ["TLSHTTPServer", "ThreadingTLSHTTPServer"])
 def test_a_slow_peer_does_not_make_the_poller_spin(stalled_by: ServerProcess) -> None:
     """Peers that have sent part of what is awaited are not reported as ready over and over."""
     context = client_context()
@@ -214,4 +222,4 @@ def test_a_slow_peer_does_not_make_the_poller_spin(stalled_by: ServerProcess) ->
             held[-1].sendall(data)
         held.extend(half_head(stalled_by.address, context) for _ in range(5))
         assert wait_until(lambda: stalled_by.stats().parked["request"] == 5)
-        assert cpu_share(stalled_by, 1 * UNIT) < 0.05
+        assert cpu_share(stalled_by, 0.5 * UNIT) < 0.1

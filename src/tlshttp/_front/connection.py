@@ -128,6 +128,11 @@ class Connection:
                     return
                 if event in (_GO_ON, _OTHERS_FIRST):
                     continue
+                # Whoever drips keeps the connection from being parked when the loop looks for the
+                # overdue ones, so it is looked at here, too.
+                if self.deadline <= time.monotonic():
+                    self.expire()
+                    return
                 if not (on_worker and front.has_spare_worker() and self._linger(event)):
                     front.park(self, event)
                     return
