@@ -397,14 +397,19 @@ class Connection:
             self._report_failure(stream)
         if self.phase is Phase.CLOSED:  # by the handler itself
             return
-        stream.say_goodbye()
         if os.getpid() != self._front.pid:
-            self._drain_here(stream)
-        elif not self._may_close_now(stream):
-            self._enter(Phase.CLOSING, self._front.limits.linger_timeout)
-            self._front.park(self, READ)
+            self._close_here(stream)
             return
-        self._close()
+        event = READ
+        try:
+            stream.say_goodbye()
+            if self._may_close_now(stream):
+                self._close()
+                return
+        except ssl.SSLWantWriteError:
+            event = WRITE
+        self._enter(Phase.CLOSING, self._front.limits.linger_timeout)
+        self._front.park(self, event)
 
     def _may_close_now(self, stream: Stream) -> bool:
         """Return whether nothing of the peer's is unread or expected.
@@ -417,23 +422,30 @@ class Connection:
         except BlockingIOError:
             return stream.input_complete
 
-    def _drain_here(self, stream: Stream) -> None:
-        """Wait for the peer's end in this process, a child that has no loop."""
+    def _close_here(self, stream: Stream) -> None:
+        """Close while waiting for the peer in this process, a child that has no loop."""
+        with contextlib.suppress(OSError):
+            stream.shutdown(socket.SHUT_WR)
         end = _after(self._front.limits.linger_timeout)
         more = not self._may_close_now(stream)
         while more and wait_for(self.fd, READ, max(0.0, end - time.monotonic())):
             with contextlib.suppress(BlockingIOError):
                 more = stream.discard() and time.monotonic() < end
+        self._close()
 
     def _drain(self) -> int:
-        """Throw away what the peer still sends."""
+        """Throw away what the peer still sends, after a goodbye that had to wait for room."""
         try:
+            if self.stream is not None:
+                self.stream.say_goodbye()
             for _ in range(_DRAINS_AT_ONCE):
                 if not self._discard():
                     self._close()
                     return _GONE
         except BlockingIOError:
             pass
+        except ssl.SSLWantWriteError:
+            return WRITE
         return READ
 
     def _discard(self) -> bool:

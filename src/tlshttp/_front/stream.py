@@ -295,7 +295,7 @@ class Stream:
     def shutdown(self, how: int) -> None:
         """End sending, in an orderly way: response, ``close_notify`` and the end of the stream."""
         if how != socket.SHUT_RD:
-            self.say_goodbye()
+            self._waiting(self.say_goodbye, WRITE)
 
     def close(self) -> None:
         """Close the socket at once, without a word to the peer. Closing again does nothing."""
@@ -313,9 +313,12 @@ class Stream:
     # The end ---------------------------------------------------------------------------------
 
     def say_goodbye(self) -> None:
-        """Send ``close_notify`` (RFC 8446, section 6.1) if that does not have to wait, and end.
+        """Send ``close_notify`` (RFC 8446, section 6.1), and end; again, do nothing.
 
         TLS is over afterwards: what is read from now on is what the peer sends, undecrypted.
+
+        Raises:
+            ssl.SSLWantWriteError: A response on its way fills all buffers: there is no room yet.
         """
         if self._socket is not self._tls or self.fileno() < 0:
             return
@@ -323,8 +326,12 @@ class Stream:
         if self.failure is None and self._info is not None:
             # unwrap() sends ours and then asks for the peer's, which is not waited for; a peer
             # that has unread data for us, or is gone, makes it fail, too.
-            with contextlib.suppress(OSError, ValueError):
+            try:
                 self._tls.unwrap()
+            except ssl.SSLWantWriteError:
+                raise
+            except (OSError, ValueError):
+                pass
         self._socket = socket.socket(fileno=self._tls.detach())
         self._socket.setblocking(False)
         with contextlib.suppress(OSError):
