@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tlshttp._front.connection import Connection
 from tlshttp._front.counters import Counters
-from tlshttp._front.poller import READ, Poller, create_poller
+from tlshttp._front.poller import READ, Poller, create_poller, wait_for
 from tlshttp._front.registry import Phase, Registry
 from tlshttp._front.workers import Workers
 from tlshttp.errors import ConnectionCut, HandshakeError
@@ -295,7 +295,7 @@ class Front:
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS_AT_ONCE):
-            if self._is_full() and self._dispensable() is None:
+            if not self._may_accept():
                 self._pause_accepting()
                 return
             try:
@@ -303,8 +303,8 @@ class Front:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in _EXHAUSTED and not self._make_room():
-                    self._pause_accepting()
+                if error.errno in _EXHAUSTED:
+                    self._bear_exhaustion()
                     return
                 continue  # a connection that was gone before it was accepted
             self._admit(request, address)
@@ -335,6 +335,23 @@ class Front:
         self.registry.add(connection)
         connection.parked = True
         self._poller.add(connection.fd, READ)
+
+    def _bear_exhaustion(self) -> None:
+        """Stop accepting until there is room again, and make some if there is somebody to accept.
+
+        Without a free descriptor ``accept()`` fails even where nobody waits.
+        """
+        self._pause_accepting()
+        if self._listener is not None and wait_for(self._listener, READ, 0):
+            self._make_room()
+
+    def _may_accept(self) -> bool:
+        """Return whether there is a place, or one that can be made.
+
+        One too many is there while a worker ends the one that it replaces; not more than that.
+        """
+        missing = self.max_connections - len(self.registry)
+        return missing > 0 or (missing == 0 and self._dispensable() is not None)
 
     def _is_full(self) -> bool:
         return len(self.registry) >= self.max_connections
