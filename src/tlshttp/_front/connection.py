@@ -92,6 +92,7 @@ class Connection:
         "address",
         "deadline",
         "fd",
+        "fd_is_ours",
         "parked",
         "phase",
         "server_name",
@@ -106,6 +107,7 @@ class Connection:
         self._failure_reported = False
         self.address = address
         self.fd = sock.fileno()
+        self.fd_is_ours = True
         self.phase = Phase.HELLO
         self.deadline = _after(front.limits.handshake_timeout)
         self.parked = False
@@ -249,12 +251,18 @@ class Connection:
     def _begin_tls(self) -> Stream:
         if self._awaited:
             self._set_low_water_mark(1)
-        tls = self._front.ssl_context.wrap_socket(
-            self._socket,
-            server_side=True,
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=False,
-        )
+        try:
+            tls = self._front.ssl_context.wrap_socket(
+                self._socket,
+                server_side=True,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=False,
+            )
+        except BaseException:
+            # The engine took the socket and closed it (the peer has reset it, mostly), and the
+            # system may already have given its number to a connection that the loop lets in.
+            self.fd_is_ours = self._socket.fileno() >= 0
+            raise
         return Stream(tls, self._front.limits, self)
 
     def _fail(self, error: HandshakeError, *, last_words: bytes = b"") -> int:

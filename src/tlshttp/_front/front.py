@@ -221,7 +221,7 @@ class Front:
             return
         if connection.stream is not None:
             self.counters.bytes(connection.stream)
-        if self.registry.remove(connection):
+        if self.registry.remove(connection) and connection.fd_is_ours:
             self._poller.remove(connection.fd)
         if self._paused_until is not None:
             self._has_room = True
