@@ -10,6 +10,9 @@ LARGE = 64 << 20
 """Bytes of the response to ``/large``: more than all socket buffers between two processes hold."""
 
 
+_PIECE = bytes(1 << 16)
+
+
 class Plain(BaseHTTPRequestHandler):
     """Answer GET with the path, ``/large`` with very much, and POST with the size of the body."""
 
@@ -46,9 +49,8 @@ class Plain(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(LARGE))
         self.end_headers()
-        piece = bytes(1 << 20)
-        for _ in range(LARGE // len(piece)):
-            self.wfile.write(piece)
+        for _ in range(LARGE // len(_PIECE)):
+            self.wfile.write(_PIECE)
 
 
 class OneRequest(Plain):

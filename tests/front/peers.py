@@ -123,5 +123,10 @@ def closing_all(socks: list[Any]) -> Iterator[list[Any]]:
     try:
         yield socks
     finally:
-        for sock in socks:
-            sock.close()
+        close_all(socks)
+
+
+def close_all(socks: list[Any]) -> None:
+    """Close every socket in the list."""
+    for sock in socks:
+        sock.close()

@@ -2,12 +2,13 @@
 
 It is started with the name of the server class and a JSON object: its limits, and more (see
 `main`). It prints its port, then answers each line on its standard input with a line of JSON: its
-counters. At the end of the input it shuts down and prints what is left.
+counters, or how many blocks of memory are in use. At the end of the input it shuts down.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import gc
 import json
@@ -44,13 +45,17 @@ class ServerProcess:
         return Stats(**self._ask("stats"))
 
     def resident(self) -> int:
-        """Return the bytes of memory that the process occupies, after a collection."""
-        self._ask("collect")
+        """Return the bytes of memory that the process occupies, not counting what it has freed."""
+        self.blocks()
         for line in Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines():
             name, *values = line.split()
             if name == "Rss:":
                 return int(values[0]) * 1024
         raise LookupError("smaps_rollup without a line Rss")
+
+    def blocks(self) -> int:
+        """Return how many pieces of memory Python objects occupy, after a collection."""
+        return int(self._ask("blocks"))
 
     def cpu_seconds(self) -> float:
         """Return the processor time the process has used."""
@@ -131,12 +136,22 @@ def use_selector(server: Any) -> None:
 def _answer(server: Any) -> None:
     _say(server.server_address)
     for line in sys.stdin:
-        if line.strip() == "collect":
-            gc.collect()
+        if line.strip() == "blocks":
+            _give_back()
+            _say(sys.getallocatedblocks())
+            continue
         stats: Stats = server.stats()
         values = {f.name: getattr(stats, f.name) for f in dataclasses.fields(stats)}
         _say(values)
     server.shutdown()
+
+
+def _give_back() -> None:
+    """Collect what is garbage, and return free memory to the system where the C library can."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _say(value: Any) -> None:
