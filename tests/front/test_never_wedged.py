@@ -223,3 +223,32 @@ def test_a_slow_peer_does_not_make_the_poller_spin(stalled_by: ServerProcess) ->
         held.extend(half_head(stalled_by.address, context) for _ in range(5))
         assert wait_until(lambda: stalled_by.stats().parked["request"] == 5)
         assert cpu_share(stalled_by, 0.5 * UNIT) < 0.1
+
+
+IN_THE_LOOP = pytest.mark.xfail(
+    strict=True, reason="in TLSHTTPServer a handler that reads or writes much waits in the loop"
+)
+
+
+@pytest.mark.parametrize(
+    "server_name", [pytest.param("TLSHTTPServer", marks=IN_THE_LOOP), "ThreadingTLSHTTPServer"]
+)
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nhalf",
+        request("/large"),
+    ],
+    ids=["sends half a large body", "does not read a large response"],
+)
+def test_a_peer_that_stalls_a_handler_delays_nobody(server_name: str, data: bytes) -> None:
+    """A client that stops in the middle of a large body or response costs others no time."""
+    context = client_context()
+    limits = {**PATIENT, "body_timeout": 2 * UNIT, "write_timeout": 2 * UNIT}
+    with (
+        server_process(server_name, limits=limits) as server,
+        handshake(server.address, context) as stalled,
+    ):
+        stalled.sendall(data)
+        assert wait_until(lambda: server.stats().active == 1)
+        assert timed(lambda: get(server.address, context)) < 1 * UNIT
