@@ -161,9 +161,11 @@ class TLSHTTPServer(http.server.HTTPServer):
         """Return in which phases connections are not advanced by the loop's own thread."""
         if isinstance(self, (socketserver.ThreadingMixIn, _forking_mix_in())):
             return frozenset()  # process_request() itself hands on
-        if self._composition().driven and _is_ours(self, "finish_request"):
-            return frozenset()
-        return frozenset({Phase.HANDLER})
+        return frozenset() if self._drives_handlers() else frozenset({Phase.HANDLER})
+
+    def _drives_handlers(self) -> bool:
+        """Return whether handlers are called for each request, not once for their connection."""
+        return self._composition().driven and _is_ours(self, "finish_request")
 
     def _max_workers(self) -> int:
         return _DEFAULT_WORKERS
@@ -333,7 +335,7 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Make a handler for a connection whose first request is ready (hook)."""
-        request.driven = True
+        request.driven = self._drives_handlers()
         try:
             self.finish_request(request, client_address)
         finally:

@@ -85,12 +85,14 @@ class Connection:
 
     __slots__ = (
         "_awaited",
+        "_failure_reported",
         "_front",
         "_socket",
         "_text",
         "address",
         "deadline",
         "fd",
+        "fd_is_ours",
         "parked",
         "phase",
         "server_name",
@@ -102,8 +104,10 @@ class Connection:
         self._socket = sock
         self._awaited = 0
         self._text = b""
+        self._failure_reported = False
         self.address = address
         self.fd = sock.fileno()
+        self.fd_is_ours = True
         self.phase = Phase.HELLO
         self.deadline = _after(front.limits.handshake_timeout)
         self.parked = False
@@ -126,6 +130,11 @@ class Connection:
                     return
                 if event in (_GO_ON, _OTHERS_FIRST):
                     continue
+                # Whoever drips keeps the connection from being parked when the loop looks for the
+                # overdue ones, so it is looked at here, too.
+                if self.deadline <= time.monotonic():
+                    self.expire()
+                    return
                 if not (on_worker and front.has_spare_worker() and self._linger(event)):
                     front.park(self, event)
                     return
@@ -242,12 +251,18 @@ class Connection:
     def _begin_tls(self) -> Stream:
         if self._awaited:
             self._set_low_water_mark(1)
-        tls = self._front.ssl_context.wrap_socket(
-            self._socket,
-            server_side=True,
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=False,
-        )
+        try:
+            tls = self._front.ssl_context.wrap_socket(
+                self._socket,
+                server_side=True,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=False,
+            )
+        except BaseException:
+            # The engine took the socket and closed it (the peer has reset it, mostly), and the
+            # system may already have given its number to a connection that the loop lets in.
+            self.fd_is_ours = self._socket.fileno() >= 0
+            raise
         return Stream(tls, self._front.limits, self)
 
     def _fail(self, error: HandshakeError, *, last_words: bytes = b"") -> int:
@@ -335,11 +350,8 @@ class Connection:
             raise
         front.counters.request(stream)
         front.answered()
-        cut = stream.failure or stream.fault
-        if cut is not None:
-            front.report_cut(cut, self.address)
-            keep = False
-        if not keep or front.closing or self.phase is Phase.CLOSED:
+        self._report_failure(stream)
+        if not keep or stream.cut is not None or front.closing or self.phase is Phase.CLOSED:
             self.end()
             return _GONE
         if stream.pending():
@@ -367,6 +379,13 @@ class Connection:
         if stream.failure is None or not _comes_from(sys.exception(), stream.failure):
             self._front.hooks.handle_error(stream, self.address)
 
+    def _report_failure(self, stream: Stream) -> None:
+        """Report, once, what the peer did wrong while a handler was at work."""
+        cut = stream.cut
+        if cut is not None and not self._failure_reported:
+            self._failure_reported = True
+            self._front.report_cut(cut, self.address)
+
     # The end ---------------------------------------------------------------------------------
 
     def end(self) -> None:
@@ -383,16 +402,23 @@ class Connection:
     def begin_close(self) -> None:
         """Say goodbye; then close, at once or when the peer has had its say."""
         stream = self._established()
+        if self.phase is Phase.HANDLER:
+            self._report_failure(stream)
         if self.phase is Phase.CLOSED:  # by the handler itself
             return
-        stream.say_goodbye()
         if os.getpid() != self._front.pid:
-            self._drain_here(stream)
-        elif not self._may_close_now(stream):
-            self._enter(Phase.CLOSING, self._front.limits.linger_timeout)
-            self._front.park(self, READ)
+            self._close_here(stream)
             return
-        self._close()
+        event = READ
+        try:
+            stream.say_goodbye()
+            if self._may_close_now(stream):
+                self._close()
+                return
+        except ssl.SSLWantWriteError:
+            event = WRITE
+        self._enter(Phase.CLOSING, self._front.limits.linger_timeout)
+        self._front.park(self, event)
 
     def _may_close_now(self, stream: Stream) -> bool:
         """Return whether nothing of the peer's is unread or expected.
@@ -405,23 +431,30 @@ class Connection:
         except BlockingIOError:
             return stream.input_complete
 
-    def _drain_here(self, stream: Stream) -> None:
-        """Wait for the peer's end in this process, a child that has no loop."""
+    def _close_here(self, stream: Stream) -> None:
+        """Close while waiting for the peer in this process, a child that has no loop."""
+        with contextlib.suppress(OSError):
+            stream.shutdown(socket.SHUT_WR)
         end = _after(self._front.limits.linger_timeout)
         more = not self._may_close_now(stream)
         while more and wait_for(self.fd, READ, max(0.0, end - time.monotonic())):
             with contextlib.suppress(BlockingIOError):
                 more = stream.discard() and time.monotonic() < end
+        self._close()
 
     def _drain(self) -> int:
-        """Throw away what the peer still sends."""
+        """Throw away what the peer still sends, after a goodbye that had to wait for room."""
         try:
+            if self.stream is not None:
+                self.stream.say_goodbye()
             for _ in range(_DRAINS_AT_ONCE):
                 if not self._discard():
                     self._close()
                     return _GONE
         except BlockingIOError:
             pass
+        except ssl.SSLWantWriteError:
+            return WRITE
         return READ
 
     def _discard(self) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tlshttp._front.connection import Connection
 from tlshttp._front.counters import Counters
-from tlshttp._front.poller import READ, Poller, create_poller
+from tlshttp._front.poller import READ, Poller, create_poller, wait_for
 from tlshttp._front.registry import Phase, Registry
 from tlshttp._front.workers import Workers
 from tlshttp.errors import ConnectionCut, HandshakeError
@@ -94,6 +94,8 @@ class Front:
         self.closing = False
         self.answered_one = False
         """Whether a request has been answered, refused or handed on; for ``handle_request()``."""
+        self._has_room = False
+        """Whether a connection has gone since accepting was paused."""
         self._poller = create_poller() if poller is None else poller
         self._workers = Workers(
             settings.max_workers, name="tlshttp-worker", daemon=settings.daemon_workers
@@ -219,10 +221,10 @@ class Front:
             return
         if connection.stream is not None:
             self.counters.bytes(connection.stream)
-        if self.registry.remove(connection):
+        if self.registry.remove(connection) and connection.fd_is_ours:
             self._poller.remove(connection.fd)
         if self._paused_until is not None:
-            self._paused_until = 0.0
+            self._has_room = True
             self._poller.wake()
 
     # The loop -----------------------------------------------------------------------------------
@@ -260,7 +262,8 @@ class Front:
 
     def _dismiss(self, connection: Connection, how: Callable[[], None]) -> None:
         """End a parked connection; where a handler has to finish, where handlers run."""
-        if connection.stream is None or Phase.HANDLER not in self.worker_phases:
+        has_handler = connection.stream is not None and connection.stream.handler is not None
+        if not has_handler or Phase.HANDLER not in self.worker_phases:
             self._guard(how, connection)
         else:
             self._delegate(lambda: self._guard(how, connection), connection)
@@ -292,7 +295,7 @@ class Front:
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS_AT_ONCE):
-            if self._is_full() and self._dispensable() is None:
+            if not self._may_accept():
                 self._pause_accepting()
                 return
             try:
@@ -300,8 +303,8 @@ class Front:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in _EXHAUSTED and not self._make_room():
-                    self._pause_accepting()
+                if error.errno in _EXHAUSTED:
+                    self._bear_exhaustion()
                     return
                 continue  # a connection that was gone before it was accepted
             self._admit(request, address)
@@ -333,6 +336,23 @@ class Front:
         connection.parked = True
         self._poller.add(connection.fd, READ)
 
+    def _bear_exhaustion(self) -> None:
+        """Stop accepting until there is room again, and make some if there is somebody to accept.
+
+        Without a free descriptor ``accept()`` fails even where nobody waits.
+        """
+        self._pause_accepting()
+        if self._listener is not None and wait_for(self._listener, READ, 0):
+            self._make_room()
+
+    def _may_accept(self) -> bool:
+        """Return whether there is a place, or one that can be made.
+
+        One too many is there while a worker ends the one that it replaces; not more than that.
+        """
+        missing = self.max_connections - len(self.registry)
+        return missing > 0 or (missing == 0 and self._dispensable() is not None)
+
     def _is_full(self) -> bool:
         return len(self.registry) >= self.max_connections
 
@@ -357,10 +377,13 @@ class Front:
         """Leave new connections in the listen queue, for a moment or until one has gone."""
         if self._listener is not None and self._paused_until is None:
             self._poller.remove(self._listener)
+            self._has_room = False
             self._paused_until = time.monotonic() + _RETRY_SECONDS
 
     def _resume_accepting(self, now: float) -> None:
-        if self._paused_until is None or now < self._paused_until or self._listener is None:
+        if self._paused_until is None or self._listener is None:
+            return
+        if now < self._paused_until and not self._has_room:
             return
         self._paused_until = None
         self._poller.watch(self._listener)

@@ -3,9 +3,10 @@
 Rules:
 
 1.  The TLS socket underneath never blocks. Where a handler has to wait, this module waits, and
-    it charges the wait to an *allowance*: a few seconds, and one more for so many bytes moved.
-    The handler's own time costs nothing. An allowance starts anew when the direction changes, so
-    that each request body and each response has its own.
+    it charges the wait to an *allowance*: a few seconds, and one more for so many bytes moved, up
+    to what it was at first. (Without that bound, megabytes that vanish in the kernel's buffers
+    would buy hours.) The handler's own time costs nothing. An allowance starts anew when the
+    direction changes, so that each request body and each response has its own.
 2.  What has been received and not yet been asked for stands in one buffer, here. The connection
     fills it without waiting and looks for a complete request there; handlers read from it first.
     Nobody else reads ahead.
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import socket
 import ssl
@@ -62,7 +64,7 @@ class StreamOwner(Protocol):
 class _Allowance:
     """How long a peer may keep a handler waiting in one direction."""
 
-    __slots__ = ("_base", "_error", "_moved", "_rate", "_waited", "_what")
+    __slots__ = ("_base", "_error", "_left", "_moved", "_rate", "_waited", "_what")
 
     def __init__(
         self, base: float | None, rate: float | None, error: type[ConnectionCut], what: str
@@ -74,11 +76,14 @@ class _Allowance:
         self.restart()
 
     def restart(self) -> None:
+        self._left = math.inf if self._base is None else self._base
         self._waited = 0.0
         self._moved = 0
 
     def earn(self, size: int) -> None:
         self._moved += size
+        if self._base is not None and self._rate is not None:
+            self._left = min(self._base, self._left + size / self._rate)
 
     def wait(self, fd: int, event: int, timeout: float | None) -> bool:
         """Wait for `event` at most `timeout` seconds.
@@ -86,23 +91,19 @@ class _Allowance:
         Raises:
             ConnectionCut: The allowance is used up.
         """
-        left = self._left()
-        shortest = left if timeout is None else timeout if left is None else min(left, timeout)
+        shortest = self._left if timeout is None else min(self._left, timeout)
         began = time.monotonic()
-        ready = wait_for(fd, event, shortest)
-        self._waited += time.monotonic() - began
-        if not ready and shortest == left:
+        ready = wait_for(fd, event, None if shortest == math.inf else shortest)
+        waited = time.monotonic() - began
+        self._waited += waited
+        is_last = shortest == self._left
+        self._left = max(0.0, self._left - waited)
+        if not ready and is_last:
             raise self._error(
                 f"the peer {self._what} too slowly: "
                 f"{self._moved} bytes in {self._waited:.1f} s of waiting"
             )
         return ready
-
-    def _left(self) -> float | None:
-        if self._base is None:
-            return None
-        earned = self._moved / self._rate if self._rate else 0.0
-        return max(0.0, self._base + earned - self._waited)
 
 
 class Stream:
@@ -152,6 +153,11 @@ class Stream:
         if self._info is None:
             raise ValueError("the TLS handshake has not finished")
         return self._info
+
+    @property
+    def cut(self) -> ConnectionCut | None:
+        """What the peer did wrong, whether or not that broke the connection."""
+        return self.failure or self.fault
 
     def do_handshake(self, server_name: str | None) -> TLSInfo:
         """Take one step of the handshake; raises what the engine raises."""
@@ -317,7 +323,7 @@ class Stream:
     def shutdown(self, how: int) -> None:
         """End sending, in an orderly way: response, ``close_notify`` and the end of the stream."""
         if how != socket.SHUT_RD:
-            self.say_goodbye()
+            self._waiting(self.say_goodbye, WRITE)
 
     def close(self) -> None:
         """Close the socket at once, without a word to the peer. Closing again does nothing."""
@@ -335,9 +341,12 @@ class Stream:
     # The end ---------------------------------------------------------------------------------
 
     def say_goodbye(self) -> None:
-        """Send ``close_notify`` (RFC 8446, section 6.1) if that does not have to wait, and end.
+        """Send ``close_notify`` (RFC 8446, section 6.1), and end; again, do nothing.
 
         TLS is over afterwards: what is read from now on is what the peer sends, undecrypted.
+
+        Raises:
+            ssl.SSLWantWriteError: A response on its way fills all buffers: there is no room yet.
         """
         if self._socket is not self._tls or self.fileno() < 0:
             return
@@ -345,8 +354,12 @@ class Stream:
         if self.failure is None and self._info is not None:
             # unwrap() sends ours and then asks for the peer's, which is not waited for; a peer
             # that has unread data for us, or is gone, makes it fail, too.
-            with contextlib.suppress(OSError, ValueError):
+            try:
                 self._tls.unwrap()
+            except ssl.SSLWantWriteError:
+                raise
+            except (OSError, ValueError):
+                pass
         self._socket = socket.socket(fileno=self._tls.detach())
         self._socket.setblocking(False)
         with contextlib.suppress(OSError):
