@@ -76,7 +76,7 @@ def serve(server_class: type[TLSHTTPServer], server_context: ssl.SSLContext) -> 
             **options: Any,
         ) -> TLSHTTPServer:
             options = {"ssl_context": server_context, **options}
-            made = combine(*hooks, server_class)(address, handler, **options)
-            return stack.enter_context(running(made))
+            server: TLSHTTPServer = combine(*hooks, server_class)(address, handler, **options)
+            return stack.enter_context(running(server))
 
         yield serve

@@ -30,7 +30,7 @@ TIMEOUT = 5 * UNIT
 _S = TypeVar("_S", bound=TLSHTTPServer)
 
 
-def combine(*classes: type) -> type[TLSHTTPServer]:
+def combine(*classes: type) -> Any:
     """Return a class derived from all these, as ``class Mine(Hooks, TLSHTTPServer)`` would be."""
     return types.new_class("Combined", classes)
 
@@ -59,6 +59,31 @@ def running(server: _S) -> Iterator[_S]:
         ended = ends(loop)
         server.server_close()
     assert ended, "serve_forever() did not return after shutdown()"
+
+
+# Hooks --------------------------------------------------------------------------------------------
+
+
+class Balance(ServerBase):
+    """Notes down how many connections were accepted, and what was closed."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.accepted = 0
+        self.closed: list[object] = []
+        super().__init__(*arguments, **options)
+
+    def get_request(self) -> tuple[Any, Any]:
+        accepted = super().get_request()
+        self.accepted += 1
+        return accepted
+
+    def close_request(self, request: Any) -> None:
+        self.closed.append(request)
+        super().close_request(request)
+
+    def balanced(self) -> bool:
+        """Tell whether each connection was closed, through the hook, once."""
+        return len(self.closed) == len({id(request) for request in self.closed}) == self.accepted
 
 
 # Clients ------------------------------------------------------------------------------------------
