@@ -85,6 +85,7 @@ class Connection:
 
     __slots__ = (
         "_awaited",
+        "_ending",
         "_front",
         "_socket",
         "_text",
@@ -101,6 +102,7 @@ class Connection:
         self._front = front
         self._socket = sock
         self._awaited = 0
+        self._ending = False
         self._text = b""
         self.address = address
         self.fd = sock.fileno()
@@ -130,7 +132,8 @@ class Connection:
                     front.park(self, event)
                     return
         except BaseException:
-            self.abort()
+            if not self._ending:  # it may belong to the loop again
+                self.abort()
             raise
 
     def _linger(self, event: int) -> bool:
@@ -335,10 +338,7 @@ class Connection:
             raise
         front.counters.request(stream)
         front.answered()
-        if stream.failure is not None:
-            front.report_cut(stream.failure, self.address)
-            keep = False
-        if not keep or front.closing or self.phase is Phase.CLOSED:
+        if not keep or stream.failure is not None or front.closing or self.phase is Phase.CLOSED:
             self.end()
             return _GONE
         if stream.pending():
@@ -359,6 +359,7 @@ class Connection:
             hooks.shutdown_request(stream)
             raise
         if stream.handler is None:
+            self._front.counters.add("requests")
             self._front.answered()
 
     def _report_exception(self, stream: Stream) -> None:
@@ -381,8 +382,14 @@ class Connection:
 
     def begin_close(self) -> None:
         """Say goodbye; then close, at once or when the peer has had its say."""
+        if self._ending:
+            return
+        self._ending = True
         stream = self._established()
+        if stream.failure is not None and self.phase in (Phase.HANDLER, Phase.CLOSED):
+            self._front.report_cut(stream.failure, self.address)
         if self.phase is Phase.CLOSED:  # by the handler itself
+            self._front.hooks.close_request(stream)
             return
         stream.say_goodbye()
         if os.getpid() != self._front.pid:
