@@ -157,7 +157,8 @@ class TLSHTTPServer(http.server.HTTPServer):
         """Return in which phases connections are not advanced by the loop's own thread."""
         if isinstance(self, (socketserver.ThreadingMixIn, _forking_mix_in())):
             return frozenset()  # process_request() itself hands on
-        if self._composition().driven and _is_ours(self, "finish_request"):
+        ours = all(_is_ours(self, hook) for hook in ("process_request", "finish_request"))
+        if ours and self._composition().driven:
             return frozenset()
         return frozenset({Phase.HANDLER})
 
@@ -329,7 +330,7 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Make a handler for a connection whose first request is ready (hook)."""
-        request.driven = True
+        request.driven = self._composition().driven
         try:
             self.finish_request(request, client_address)
         finally:
