@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 from tlshttp._seam import Transport
+from tlshttp.errors import PeerDisconnected
 from tlshttp.handler._files import RequestReader, ResponseWriter
 from tlshttp.handler._ready import head_end
 from tlshttp.limits import Limits
@@ -103,10 +104,28 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     def handle_one_request(self) -> None:
         """Read a request, refuse it if its head is over the limits, else call its ``do_*``."""
         status = self._transport.examine(self._over_limit)
-        if status is None:
-            super().handle_one_request()
-        else:
+        if status is not None:
             self._refuse(status)
+            return
+        before = self._taken()
+        try:
+            super().handle_one_request()
+        except PeerDisconnected:
+            if not self._nothing_came(before):
+                raise
+        if self._nothing_came(before):
+            # In blocking mode the handler itself waits for the next request. That a client leaves,
+            # or is left, instead of beginning one is no event.
+            self._transport.failure = None
+            self.close_connection = True
+
+    def _nothing_came(self, before: int) -> bool:
+        reader = self.rfile
+        return (
+            isinstance(reader, RequestReader)
+            and reader.taken == before
+            and not self._transport.buffered
+        )
 
     def parse_request(self) -> bool:
         """Parse the head; see `~http.server.BaseHTTPRequestHandler.parse_request`."""
@@ -158,6 +177,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def _apologise(self) -> None:
         """Tell the client of a handler's failure, if it has been told nothing else."""
+        with contextlib.suppress(Exception):
+            self.wfile.flush()  # what waits in a buffer of the handler's own cannot be taken back
         if not self._transport.silent or self._transport.failure is not None:
             return
         self._headers_buffer: list[bytes] = []
