@@ -6,6 +6,7 @@ import contextlib
 import errno
 import http.server
 import logging
+import math
 import os
 import socket
 import socketserver
@@ -137,6 +138,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         self._loop_thread: threading.Thread | None = None
         self._bound_path: tuple[str, int] | None = None
         self._closed = False
+        self._socket_timeout: float | None = None
         self.RequestHandlerClass = RequestHandlerClass
         self.address_family = _family(server_address, self.address_family)
         self._front = Front(
@@ -229,7 +231,8 @@ class TLSHTTPServer(http.server.HTTPServer):
         Args:
             poll_interval: Seconds between two calls of ``service_actions()`` at most.
         """
-        with self._running():
+        self._take_socket_timeout()
+        with self._running(), self._front.not_counting_answers():
             while not self._stop_requested:
                 self._front.turn(poll_interval)
                 self._log.flush()
@@ -240,18 +243,33 @@ class TLSHTTPServer(http.server.HTTPServer):
     def handle_request(self) -> None:
         """Serve until one request has been answered, refused or handed on.
 
-        After ``timeout`` seconds without one (`None`: never) it calls ``handle_timeout()``.
-        Connections that stay open are served further by the next call.
+        Where several are answered at once, as many calls return. After ``timeout`` seconds without
+        one (`None`: never) it calls ``handle_timeout()``. Connections that stay open are served
+        further by the next call.
         """
-        end = None if self.timeout is None else time.monotonic() + self.timeout
+        self._take_socket_timeout()
+        timeout = min(
+            (limit for limit in (self.timeout, self._socket_timeout) if limit is not None),
+            default=math.inf,
+        )
+        end = time.monotonic() + timeout
         with self._running():
-            self._front.answered_one = False
-            while not (self._front.answered_one or self._stop_requested):
-                left = _SLICE_SECONDS if end is None else end - time.monotonic()
-                if left < 0:
+            while not (self._front.take_answer() or self._stop_requested):
+                left = end - time.monotonic()
+                self._front.turn(max(0.0, min(left, _SLICE_SECONDS)))
+                if left <= 0:  # all that could be done without waiting has been done
                     self.handle_timeout()
                     return
-                self._front.turn(min(left, _SLICE_SECONDS))
+
+    def _take_socket_timeout(self) -> None:
+        """Make the listening socket non-blocking again, and remember the timeout somebody has set.
+
+        ``server.socket.settimeout()`` is how ``handle_request()`` was bounded of old.
+        """
+        timeout = self.socket.gettimeout()
+        if timeout != 0:
+            self.socket.setblocking(False)
+            self._socket_timeout = timeout
 
     @contextlib.contextmanager
     def _running(self) -> Any:

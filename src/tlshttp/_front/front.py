@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import errno
 import logging
 import os
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -92,8 +94,6 @@ class Front:
         self.registry = Registry()
         self.pid = os.getpid()
         self.closing = False
-        self.answered_one = False
-        """Whether a request has been answered, refused or handed on; for ``handle_request()``."""
         self._poller = create_poller() if poller is None else poller
         self._workers = Workers(
             settings.max_workers, name="tlshttp-worker", daemon=settings.daemon_workers
@@ -103,6 +103,9 @@ class Front:
         self._ready: collections.deque[Connection] = collections.deque()
         self._reported: collections.deque[int] = collections.deque()
         self._next_sweep = 0.0
+        # Those that no handle_request() has returned for; None where nobody calls it.
+        self._answers: int | None = 0
+        self._answers_lock = threading.Lock()
 
     # Called by the server ---------------------------------------------------------------------
 
@@ -198,10 +201,30 @@ class Front:
         return self._workers.has_spare()
 
     def answered(self) -> None:
-        """Take note that a request was answered or handed on."""
-        if not self.answered_one:
-            self.answered_one = True
-            self._poller.wake()
+        """Take note that a request was answered, refused or handed on."""
+        if self._answers is None:
+            return
+        with self._answers_lock:
+            if self._answers is not None:
+                self._answers += 1
+        self._poller.wake()
+
+    def take_answer(self) -> bool:
+        """Return whether `answered` has been called once more than this has returned true."""
+        with self._answers_lock:
+            if not self._answers:
+                return False
+            self._answers -= 1
+            return True
+
+    @contextlib.contextmanager
+    def not_counting_answers(self) -> Iterator[None]:
+        """Spare ``serve_forever()`` the counting."""
+        self._answers = None
+        try:
+            yield
+        finally:
+            self._answers = 0
 
     def report_handshake(self, error: HandshakeError, address: object) -> None:
         """Count a failed handshake and call its hook."""
