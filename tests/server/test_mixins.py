@@ -79,8 +79,8 @@ def mixed(
 Mixed = Callable[..., TLSHTTPServer]
 
 # A forked process has a copy of the client's socket, too, when the client is in this process: then
-# nobody sees it closed. So clients here say goodbye, or are programs of their own, and a server does
-# not wait for a client's end longer than this.
+# nobody sees it closed. So clients here say goodbye, or are programs of their own, and a server
+# does not wait for a client's end longer than this.
 LIMITS = Limits(linger_timeout=0.1)
 
 LEAVES = """

@@ -204,7 +204,9 @@ class Stream:
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Receive up to `bufsize` bytes; empty at the peer's end."""
         self._no_flags(flags)
-        if self.buffered:
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recv")
+        if self.buffered or not bufsize:
             return self._take(min(bufsize, self.buffered))
         return self._waiting(lambda: self._receive(bufsize), READ)
 
