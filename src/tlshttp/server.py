@@ -212,9 +212,11 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.server_name, self.server_port = host, int(self.server_address[1])
 
     def _bind_path(self, path: str) -> None:
-        _remove_stale_socket(path)
+        is_file = not path.startswith("\0")  # Linux's abstract names are none
+        if is_file:
+            _remove_stale_socket(path)
         socketserver.TCPServer.server_bind(self)
-        if not path.startswith("\0"):  # Linux's abstract names are no files
+        if is_file:
             self._bound_path = (path, os.stat(path).st_ino)
 
     def server_activate(self) -> None:
@@ -512,7 +514,7 @@ def _socket_options(
         exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", ~socket.SO_REUSEADDR)
         options.append((socket.SOL_SOCKET, exclusive, 1))
     if family == socket.AF_INET6:
-        only_v6 = int(server_address[0] != "::")
+        only_v6 = int(server_address[0] not in ("", "::"))
         options.append((socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_v6))
     return options
 
@@ -523,6 +525,7 @@ def _remove_stale_socket(path: str) -> None:
         if not stat.S_ISSOCK(os.stat(path).st_mode):
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)  # a live server's listen queue may be full
             probe.connect(path)
     except OSError as error:
         if error.errno == errno.ECONNREFUSED:
