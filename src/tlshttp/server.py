@@ -482,7 +482,7 @@ def _context(
         from tlshttp import certs, context
 
         return context.create_server_context(
-            certs.load(certfile, keyfile, password, tolerate=_TOLERATED),
+            certs.load(_path(certfile), _path(keyfile), password, tolerate=_TOLERATED),
             alpn_protocols=tuple(alpn_protocols) if alpn_protocols else ("http/1.1",),
         )
     findings = [f"{name} cannot be combined with ssl_context" for name in given]
@@ -490,6 +490,11 @@ def _context(
         findings.append("ssl_context is one for clients; a server needs ssl.PROTOCOL_TLS_SERVER")
     ConfigurationError.raise_if(findings)
     return ssl_context
+
+
+def _path(file: Any) -> Any:
+    """Return a path; `certs.load` would take bytes for PEM itself, `ssl` takes them for a path."""
+    return os.fsdecode(file) if isinstance(file, bytes) else file
 
 
 def _family(server_address: Any, default: int) -> int:
