@@ -5,6 +5,7 @@ import functools
 import io
 import socket
 import statistics
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
@@ -157,6 +158,28 @@ def test_simple_http_request_handler_serves_a_folder(
     unchanged = {"If-Modified-Since": answer.headers["Last-Modified"]}
     again = versioned_client.ask(server, "GET", "/folder/data.bin", headers=unchanged)
     assert again.status == 304
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 15), reason="Python 3.15 has no CGI handler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("bases", [(), (TLSRequestHandler,)], ids=["alone", "with ours"])
+def test_script_never_gets_the_connection_itself(
+    serve: Serve, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bases: Any
+) -> None:
+    """What a CGI script writes goes through TLS, also for a class that derives from ours."""
+    from http.server import CGIHTTPRequestHandler
+
+    class Scripts(CGIHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            pass
+
+    script = tmp_path / "cgi-bin" / "script.py"
+    script.parent.mkdir()
+    script.write_text("print('Content-Type: text/plain\\n\\nby a script')")
+    script.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    server = serve(type("Mine", (Scripts, *bases), {}))
+    assert client.get(server, "/cgi-bin/script.py").body.strip() == b"by a script"
 
 
 def test_log_message_may_be_overridden(serve: Serve, client: Client) -> None:
