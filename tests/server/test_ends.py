@@ -17,6 +17,7 @@ from tests.server.support import (
     ask,
     combine,
     read_all,
+    read_until,
     running,
 )
 from tests.support import wait_until
@@ -149,3 +150,22 @@ def test_shutdown_request_may_be_replaced(serve: Serve, client: Client) -> None:
         with pytest.raises(ssl.SSLEOFError):  # no close_notify: the hook decides
             read_all(sock)
     assert server.balanced()
+
+
+def test_pipelined_connection_ends_orderly_after_shutdown_in_a_handler(
+    serve: Serve, client: Client
+) -> None:
+    """A connection that still has requests waiting is closed through the hook as any other."""
+
+    class Stops(Plain):
+        def do_GET(self) -> None:
+            self.reply(b"stopped")
+            self.server.shutdown()
+
+    server: Any = serve(Stops, Balance)
+    with client.connect(server) as sock:
+        sock.sendall((b"GET /" + GET) * 10)
+        read_until(sock, b"stopped")
+        assert wait_until(lambda: server._loop_thread is None)
+        server.server_close()
+        assert server.balanced()

@@ -463,7 +463,7 @@ class Connection:
             self._end_early(RequestCrowdedOut(message))
 
     def leave_with_server(self) -> None:
-        """End a parked connection because the server closes."""
+        """End a connection that nobody is at work on, because the server closes."""
         if self.stream is None or self.phase in HANDSHAKING | {Phase.CLOSING}:
             self._close()
         else:

@@ -120,7 +120,8 @@ class Front:
         while self._reported:
             self._take_up(self._reported.popleft())
         for _ in range(len(self._ready)):
-            self._run(self._ready.popleft())
+            if self._ready:  # a handler may close the server
+                self._run(self._ready.popleft())
         now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + _SWEEP_SECONDS
@@ -146,9 +147,12 @@ class Front:
             self._listener = None
 
     def leave(self) -> None:
-        """End every connection that waits; let the others end after their request."""
+        """End every connection that waits for its peer or its turn; let requests be answered."""
         self.closing = True
         self._end_parked()
+        while self._ready:
+            connection = self._ready.popleft()
+            self._guard(connection.leave_with_server, connection)
         self._workers.close()
 
     def join(self, timeout: float | None) -> bool:
@@ -292,7 +296,7 @@ class Front:
         try:
             self._workers.submit(task)
         except RuntimeError:  # dismissed, or not one thread to be had
-            connection.abort()
+            self._guard(connection.leave_with_server, connection)
 
     def _guard(self, how: Callable[[], None], connection: Connection) -> None:
         try:
