@@ -230,9 +230,6 @@ def test_deadlines_hold_while_every_worker_is_busy(
         assert read_response(busy).endswith(b"/wait")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a queue of deadlines is looked through only up to the first in the future"
-)
 def test_a_handlers_own_timeout_holds_behind_longer_ones(serve: Serve) -> None:
     """A handler's ``timeout`` cuts a half-sent request, whoever came before with more time."""
 

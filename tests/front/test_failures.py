@@ -363,6 +363,14 @@ def cut_cases() -> Iterator[Case]:
     yield late("half a second head", sends(request() + HALF_HEAD))
     yield late("half a small body", sends(body(100, b"x" * 50)))
 
+    refused = functools.partial(Case, errors.RequestRefused)
+    yield refused("no Host", sends(b"GET / HTTP/1.1\r\n\r\n"))
+    yield refused("a head too long", sends(request()), limits={"max_header_bytes": 20})
+    yield refused(
+        "a chunk without size",
+        sends(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"),
+    )
+
     crowded = functools.partial(Case, errors.RequestCrowdedOut, limits=ONE)
     yield crowded("half a head", crowds_out(sends(HALF_HEAD)))
     yield crowded("half a small body", crowds_out(sends(body(100, b"x" * 50))))
@@ -442,12 +450,7 @@ def test_a_failure_is_one_event_one_line_and_one_count(
     assert "Traceback" not in capfd.readouterr().err
 
 
-IN_ONE_GO = pytest.mark.xfail(
-    strict=True, reason="a handler run the classic way does not know that no request has begun"
-)
-
-
-@pytest.mark.parametrize("handler", [Plain, pytest.param(Classic, marks=IN_ONE_GO)])
+@pytest.mark.parametrize("handler", [Plain, Classic])
 def test_an_end_between_two_requests_is_no_failure(
     handler: Any, serve: Serve, any_client: ssl.SSLContext, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -85,6 +85,7 @@ class Connection:
 
     __slots__ = (
         "_awaited",
+        "_ending",
         "_failure_reported",
         "_front",
         "_socket",
@@ -103,6 +104,7 @@ class Connection:
         self._front = front
         self._socket = sock
         self._awaited = 0
+        self._ending = False
         self._text = b""
         self._failure_reported = False
         self.address = address
@@ -139,7 +141,8 @@ class Connection:
                     front.park(self, event)
                     return
         except BaseException:
-            self.abort()
+            if not self._ending:  # it may belong to the loop again
+                self.abort()
             raise
 
     def _linger(self, event: int) -> bool:
@@ -323,7 +326,10 @@ class Connection:
     def _shortened(self, timeout: float | None) -> float | None:
         """Return the limit, or the handler's own ``timeout`` where that is shorter."""
         own = self.stream.gettimeout() if self.stream is not None else None
-        return min(filter(None, (timeout, own)), default=None)
+        if not own:
+            return timeout
+        self._front.registry.in_order = False
+        return own if timeout is None else min(own, timeout)
 
     def _leave(self, stream: Stream) -> int:
         """The peer has ended: silently between two requests, else that is an event."""
@@ -372,6 +378,7 @@ class Connection:
             hooks.shutdown_request(stream)
             raise
         if stream.handler is None:
+            self._front.counters.add("requests")
             self._front.answered()
 
     def _report_exception(self, stream: Stream) -> None:
@@ -401,10 +408,14 @@ class Connection:
 
     def begin_close(self) -> None:
         """Say goodbye; then close, at once or when the peer has had its say."""
+        if self._ending:
+            return
+        self._ending = True
         stream = self._established()
-        if self.phase is Phase.HANDLER:
+        if self.phase in (Phase.HANDLER, Phase.CLOSED):
             self._report_failure(stream)
         if self.phase is Phase.CLOSED:  # by the handler itself
+            self._front.hooks.close_request(stream)
             return
         if os.getpid() != self._front.pid:
             self._close_here(stream)
@@ -490,7 +501,7 @@ class Connection:
             self._end_early(RequestCrowdedOut(message))
 
     def leave_with_server(self) -> None:
-        """End a parked connection because the server closes."""
+        """End a connection that nobody is at work on, because the server closes."""
         if self.stream is None or self.phase in HANDSHAKING | {Phase.CLOSING}:
             self._close()
         else:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import errno
 import logging
 import os
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -92,8 +94,6 @@ class Front:
         self.registry = Registry()
         self.pid = os.getpid()
         self.closing = False
-        self.answered_one = False
-        """Whether a request has been answered, refused or handed on; for ``handle_request()``."""
         self._has_room = False
         """Whether a connection has gone since accepting was paused."""
         self._poller = create_poller() if poller is None else poller
@@ -105,6 +105,9 @@ class Front:
         self._ready: collections.deque[Connection] = collections.deque()
         self._reported: collections.deque[int] = collections.deque()
         self._next_sweep = 0.0
+        # Those that no handle_request() has returned for; None where nobody calls it.
+        self._answers: int | None = 0
+        self._answers_lock = threading.Lock()
 
     # Called by the server ---------------------------------------------------------------------
 
@@ -119,7 +122,8 @@ class Front:
         while self._reported:
             self._take_up(self._reported.popleft())
         for _ in range(len(self._ready)):
-            self._run(self._ready.popleft())
+            if self._ready:  # a handler may close the server
+                self._run(self._ready.popleft())
         now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + _SWEEP_SECONDS
@@ -145,9 +149,12 @@ class Front:
             self._listener = None
 
     def leave(self) -> None:
-        """End every connection that waits; let the others end after their request."""
+        """End every connection that waits for its peer or its turn; let requests be answered."""
         self.closing = True
         self._end_parked()
+        while self._ready:
+            connection = self._ready.popleft()
+            self._guard(connection.leave_with_server, connection)
         self._workers.close()
 
     def join(self, timeout: float | None) -> bool:
@@ -200,10 +207,30 @@ class Front:
         return self._workers.has_spare()
 
     def answered(self) -> None:
-        """Take note that a request was answered or handed on."""
-        if not self.answered_one:
-            self.answered_one = True
-            self._poller.wake()
+        """Take note that a request was answered, refused or handed on."""
+        if self._answers is None:
+            return
+        with self._answers_lock:
+            if self._answers is not None:
+                self._answers += 1
+        self._poller.wake()
+
+    def take_answer(self) -> bool:
+        """Return whether `answered` has been called once more than this has returned true."""
+        with self._answers_lock:
+            if not self._answers:
+                return False
+            self._answers -= 1
+            return True
+
+    @contextlib.contextmanager
+    def not_counting_answers(self) -> Iterator[None]:
+        """Spare ``serve_forever()`` the counting."""
+        self._answers = None
+        try:
+            yield
+        finally:
+            self._answers = 0
 
     def report_handshake(self, error: HandshakeError, address: object) -> None:
         """Count a failed handshake and call its hook."""
@@ -272,7 +299,7 @@ class Front:
         try:
             self._workers.submit(task)
         except RuntimeError:  # dismissed, or not one thread to be had
-            connection.abort()
+            self._guard(connection.leave_with_server, connection)
 
     def _guard(self, how: Callable[[], None], connection: Connection) -> None:
         try:

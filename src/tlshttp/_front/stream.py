@@ -64,7 +64,7 @@ class StreamOwner(Protocol):
 class _Allowance:
     """How long a peer may keep a handler waiting in one direction."""
 
-    __slots__ = ("_base", "_error", "_left", "_moved", "_rate", "_waited", "_what")
+    __slots__ = ("_base", "_error", "_left", "_rate", "_waited", "_what", "moved")
 
     def __init__(
         self, base: float | None, rate: float | None, error: type[ConnectionCut], what: str
@@ -78,10 +78,10 @@ class _Allowance:
     def restart(self) -> None:
         self._left = math.inf if self._base is None else self._base
         self._waited = 0.0
-        self._moved = 0
+        self.moved = 0
 
     def earn(self, size: int) -> None:
-        self._moved += size
+        self.moved += size
         if self._base is not None and self._rate is not None:
             self._left = min(self._base, self._left + size / self._rate)
 
@@ -101,7 +101,7 @@ class _Allowance:
         if not ready and is_last:
             raise self._error(
                 f"the peer {self._what} too slowly: "
-                f"{self._moved} bytes in {self._waited:.1f} s of waiting"
+                f"{self.moved} bytes in {self._waited:.1f} s of waiting"
             )
         return ready
 
@@ -117,6 +117,7 @@ class Stream:
         self._tls = tls
         self._info: TLSInfo | None = None
         self._timeout: float | None = None
+        self._keep_alive_timeout = limits.keep_alive_timeout
         self._last_timeout: TimeoutError | None = None
         self._buffer = b""
         self._position = 0
@@ -227,7 +228,9 @@ class Stream:
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Receive up to `bufsize` bytes; empty at the peer's end."""
         self._no_flags(flags)
-        if self.buffered:
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recv")
+        if self.buffered or not bufsize:
             return self._take(min(bufsize, self.buffered))
         return self._waiting(lambda: self._receive(bufsize), READ)
 
@@ -398,7 +401,12 @@ class Stream:
         if not self._reading:
             self._reading = True
             self._received.restart()
-        data = self._engine(self._tls.recv, size)
+        try:
+            data = self._engine(self._tls.recv, size)
+        except PeerDisconnected:
+            if not self._awaits_request():
+                raise
+            self.failure, data = None, b""
         self.at_end = not data
         self.bytes_in += len(data)
         self._received.earn(len(data))
@@ -424,7 +432,6 @@ class Stream:
             TimeoutError: The handler's own timeout (`settimeout`) has passed.
             ConnectionCut: The peer was too slow, or is gone.
         """
-        allowance = self._received if direction == READ else self._sent
         while True:
             try:
                 return operation()
@@ -434,13 +441,29 @@ class Stream:
                 event = WRITE
             if self._timeout == 0:
                 raise BlockingIOError("the operation would have to wait for the peer")
-            try:
-                ready = allowance.wait(self.fileno(), event, self._timeout)
-            except ConnectionCut as cut:
-                self._fail(cut)
-            if not ready:
+            if not self._wait(event, direction):
                 self._last_timeout = TimeoutError("timed out")
                 raise self._last_timeout
+
+    def _wait(self, event: int, direction: int) -> bool:
+        """Wait as long as the peer and the handler's own timeout allow; false after the latter."""
+        if direction == READ and self._awaits_request():
+            times = (self._timeout, self._keep_alive_timeout)
+            return wait_for(self.fileno(), event, min(filter(None, times), default=None))
+        allowance = self._received if direction == READ else self._sent
+        try:
+            return allowance.wait(self.fileno(), event, self._timeout)
+        except ConnectionCut as cut:
+            self._fail(cut)
+
+    def _awaits_request(self) -> bool:
+        """Return whether a handler that runs in blocking mode waits for a request to begin.
+
+        That the peer leaves then, in whatever way, or is left, is no failure.
+        """
+        return (
+            self.handler is None and self._reading and not (self._received.moved or self.buffered)
+        )
 
     def _engine(self, operation: Callable[[_A], _T], argument: _A) -> _T:
         """Call the TLS engine, and take note when it finds the connection broken."""
