@@ -184,12 +184,19 @@ class RequestRefused(ConnectionCut):
     Args:
         message: What is wrong with it, in a few words.
         status: The status of the answer.
+        server_name: As for `PeerError`.
     """
 
     reason = "refused-request"
 
-    def __init__(self, message: str, *, status: HTTPStatus = HTTPStatus.BAD_REQUEST) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: HTTPStatus = HTTPStatus.BAD_REQUEST,
+        server_name: str | None = None,
+    ) -> None:
+        super().__init__(message, server_name=server_name)
         self.status = status
         """The status of the answer."""
 

@@ -35,6 +35,16 @@ def test_generated_once_and_kept(home: Path) -> None:
     assert certs.load_trust_anchors(first.certfile) == [first.certificate.leaf]
 
 
+def test_looking_for_it_makes_nothing(home: Path) -> None:
+    """Where there is none, `find_local_authority` says so and leaves the folder alone."""
+    assert certs.find_local_authority() is None
+    assert list(home.iterdir()) == []
+    authority = certs.local_authority()
+    found = certs.find_local_authority()
+    assert found is not None
+    assert found.certificate == authority.certificate
+
+
 @pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
 def test_owner_only(home: Path) -> None:
     """The folder has mode 0700, the key 0600, and the certificate alone has no key in it."""

@@ -17,7 +17,7 @@ from tlshttp.certs._findings import Finding, Purpose, Severity
 from tlshttp.certs._issue import self_signed
 from tlshttp.certs._keys import KeyType
 from tlshttp.certs._load import load, load_chain, load_pkcs12, load_trust_anchors
-from tlshttp.certs._local import LocalAuthority, local_authority
+from tlshttp.certs._local import LocalAuthority, find_local_authority, local_authority
 from tlshttp.certs._store import CertificateStore
 from tlshttp.certs._trust import trust_instructions
 
@@ -32,6 +32,7 @@ __all__ = [
     "Purpose",
     "Severity",
     "fetch",
+    "find_local_authority",
     "load",
     "load_chain",
     "load_pkcs12",

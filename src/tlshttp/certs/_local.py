@@ -109,6 +109,26 @@ def local_authority(folder: str | os.PathLike[str] | None = None) -> LocalAuthor
     return LocalAuthority(certificate, certfile)
 
 
+def find_local_authority(
+    folder: str | os.PathLike[str] | None = None,
+) -> LocalAuthority | None:
+    """Return the developer's own authority if there is one; `None`, and nothing made, if not.
+
+    Args:
+        folder: As for `local_authority`.
+
+    Raises:
+        CertificateError: What is there cannot be used.
+    """
+    try:
+        place = user_data_folder() if folder is None else Path(folder)
+        if not (place / _KEY_NAME).exists():
+            return None
+    except (OSError, RuntimeError):  # a folder that may not be looked into, no home at all
+        return None
+    return local_authority(place)
+
+
 def user_data_folder(
     system: str = sys.platform, environment: Mapping[str, str] = os.environ
 ) -> Path:

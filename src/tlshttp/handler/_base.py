@@ -24,7 +24,7 @@ from tlshttp.handler._hosts import is_allowed, named_host, without_port
 from tlshttp.handler._reader import RequestReader
 from tlshttp.handler._ready import head_end, section_size
 from tlshttp.handler._response import ResponseHead, format_date, header_line, status_line
-from tlshttp.handler._writer import Framing, ResponseWriter
+from tlshttp.handler._writer import CHUNKED_LINE, CLOSE_LINE, Framing, ResponseWriter
 from tlshttp.limits import Limits
 
 if TYPE_CHECKING:
@@ -153,8 +153,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             self.close_connection = True
             return False
         self._end_response()
-        if not self._writer.head_ended:
-            self.close_connection = True  # the handler wrote bytes of its own, or nothing at all
+        if not self._writer.head_ended or not self._writer.is_ours:
+            self.close_connection = True  # the client cannot tell where the response ends
         # Whatever is left of a body would be taken for the next request.
         self._transport.input_complete = self._reader.drain(_DRAINED_BODY)
         if not self._transport.input_complete:
@@ -326,7 +326,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     def _send_continue(self) -> None:
         """Tell a waiting client to send its body, unless it has been answered already."""
         if not self._writer.started:
-            self._transport.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._transport.transmit(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     # A response -------------------------------------------------------------------------------
 
@@ -366,7 +366,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         if response.is_interim:
             interim, self._headers_buffer = b"".join([*self._headers_buffer, b"\r\n"]), []
             if self.request_version >= "HTTP/1.1":  # RFC 9110, section 15.2
-                self._transport.sendall(interim)
+                self._transport.transmit(interim)
             return
         if self.request_version != "HTTP/0.9":
             framing = self._end_head(response)
@@ -383,19 +383,19 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         may_chunk = self.request_version >= "HTTP/1.1" and self.protocol_version >= "HTTP/1.1"
         framing = response.framing(self.command, may_chunk=may_chunk)
         if framing is Framing.CHUNKED:
-            self._headers_buffer.append(b"Transfer-Encoding: chunked\r\n")
+            self._headers_buffer.append(CHUNKED_LINE)
         elif framing is Framing.AS_IS and not response.transfer_encoding:
             self.close_connection = True
         if not response.connection:
             if self.close_connection:
-                self._headers_buffer.append(b"Connection: close\r\n")
+                self._headers_buffer.append(CLOSE_LINE)
             elif self.request_version < "HTTP/1.1":
                 self._headers_buffer.append(b"Connection: keep-alive\r\n")
         self._headers_buffer.append(b"\r\n")
         return framing
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """Return a time, now without `timestamp`, as HTTP has it (RFC 9110, section 5.6.7)."""
+        """Return a time, now without ``timestamp``, as HTTP has it (RFC 9110, section 5.6.7)."""
         return format_date(int(time.time() if timestamp is None else timestamp))
 
     def address_string(self) -> str:
@@ -430,7 +430,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         """Have nothing more sent of the response, not even what is in a buffer."""
         self._writer.mute()
         if self.wfile is not self._writer and not self.wfile.closed:
-            self.wfile.flush()
+            with contextlib.suppress(Exception):  # it may be anything of the user's
+                self.wfile.flush()
 
 
 def _line_too_long() -> RequestRefused:

@@ -8,8 +8,8 @@ Rules:
 2.  What is written after that is on the wire before ``write()`` returns.
 3.  How the body ends is decided when the head is complete (`Framing`), from what the handler put
     into it; a handler that knows nothing of framing gets the best its client understands.
-4.  A handler that writes before it has ended its head is on its own: the bytes go out as they are
-    and the connection is closed after them.
+4.  A handler that writes before it has ended its head, or past this file to the connection itself,
+    is on its own: the bytes go out as they are and the connection is closed after them.
 
 Sections are of RFC 9112 (HTTP/1.1).
 """
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import enum
 import io
-import logging
 from typing import TYPE_CHECKING
 
 from tlshttp._seam import Transport
@@ -26,9 +25,10 @@ from tlshttp._seam import Transport
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Framing", "ResponseWriter"]
+__all__ = ["CHUNKED_LINE", "CLOSE_LINE", "Framing", "ResponseWriter"]
 
-_log = logging.getLogger("tlshttp.handler")
+CHUNKED_LINE = b"Transfer-Encoding: chunked\r\n"
+CLOSE_LINE = b"Connection: close\r\n"
 
 _COPY_AT_MOST = 65_536
 """Bytes of body that are copied to leave in one piece with what frames them."""
@@ -56,6 +56,7 @@ class ResponseWriter(io.BufferedIOBase):
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        transport.before_send = self._step_aside
         self.begin()
 
     # For the handler layer --------------------------------------------------------------------
@@ -70,6 +71,8 @@ class ResponseWriter(io.BufferedIOBase):
         """Whether anything of the response is on the wire."""
         self.head_ended = False
         """Whether the response has a head, complete."""
+        self.is_ours = True
+        """Whether all that was sent went through here."""
 
     def begin_body(self, head: bytes, framing: Framing, length: int = 0) -> None:
         """Hold back a complete head until there is a body to go with it.
@@ -96,6 +99,8 @@ class ResponseWriter(io.BufferedIOBase):
 
         What is written afterwards is dropped, and ending it again does nothing.
         """
+        if not self.is_ours:
+            return None
         if self._framing is Framing.CHUNKED:
             self._send(b"0\r\n\r\n")
         else:
@@ -138,6 +143,14 @@ class ResponseWriter(io.BufferedIOBase):
         if self._held:
             self._send()
 
+    def _step_aside(self) -> None:
+        """Send the head, and leave the rest to the handler, which writes to the connection."""
+        self.is_ours = False
+        if self._framing is Framing.CHUNKED:
+            self._held = self._held.replace(CHUNKED_LINE, CLOSE_LINE)
+        self._framing = Framing.AS_IS
+        self.flush()
+
     # Underneath -------------------------------------------------------------------------------
 
     def _send_counted(self, data: memoryview) -> None:
@@ -152,9 +165,9 @@ class ResponseWriter(io.BufferedIOBase):
         self.started = True
         held, self._held = self._held, b""
         if sum(memoryview(part).nbytes for part in parts) <= _COPY_AT_MOST:
-            self._transport.sendall(b"".join((held, *parts)))
+            self._transport.transmit(b"".join((held, *parts)))
             return
         if held:
-            self._transport.sendall(held)
+            self._transport.transmit(held)
         for part in parts:
-            self._transport.sendall(part)
+            self._transport.transmit(part)
