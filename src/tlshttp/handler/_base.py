@@ -449,8 +449,11 @@ def _buffered(writer: ResponseWriter, size: int) -> io.BufferedIOBase:
 
 
 class _BufferedWriter(io.BufferedWriter):
-    """A buffer whose ``flush()`` also sends a head that is held back."""
+    """A buffer whose ``flush()`` also sends a head that is held back, and that stays open."""
 
     def flush(self) -> None:
         super().flush()
         self.raw.flush()
+
+    def close(self) -> None:
+        self.flush()

@@ -147,6 +147,9 @@ class RequestReader(io.BufferedIOBase):
             limit -= len(piece) if limit > 0 else 0
         return b"".join(pieces)
 
+    def close(self) -> None:
+        """Stay open for the next request, whatever handlers put before this file."""
+
     # Framing ----------------------------------------------------------------------------------
 
     def _has_more(self) -> bool:

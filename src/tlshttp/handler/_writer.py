@@ -143,6 +143,14 @@ class ResponseWriter(io.BufferedIOBase):
         if self._held:
             self._send()
 
+    def close(self) -> None:
+        """Do `flush` and stay open for the next response.
+
+        What handlers put before this file, such as `io.TextIOWrapper`, closes it when it is let
+        go of.
+        """
+        self.flush()
+
     def _step_aside(self) -> None:
         """Send the head, and leave the rest to the handler, which writes to the connection."""
         self.is_ours = False
