@@ -27,6 +27,7 @@ from tests.handler.http_support import (
     statuses,
 )
 from tests.support import UNIT
+from tlshttp import TLSHTTPServer
 
 BODY = b"the quick brown fox\n"
 EVENTS = b"".join(b"data: %d\n\n" % n for n in range(3))
@@ -166,11 +167,8 @@ class Buffered(Everything):
 @pytest.fixture(scope="module", params=[Unbuffered, Buffered])
 def server(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Serve every kind of response."""
-    with serving(request.param, max_workers=1) as server:
+    with serving(request.param, server_class=TLSHTTPServer) as server:
         server.etags = []
-        with connect(server) as client:  # so that the one worker is there before the first test
-            client.sendall(b"GET /length HTTP/1.0\r\n\r\n")
-            read_to_end(client)
         yield server
 
 
