@@ -96,7 +96,8 @@ def parse_fields(section: bytes) -> tuple[list[tuple[str, str]], dict[str, str]]
     fields: list[tuple[str, str]] = []
     values: dict[str, str] = {}
     lines = section.decode("iso-8859-1").split("\r\n")
-    lines.pop()  # what follows the last line end: nothing
+    if lines.pop():
+        raise RequestRefused("Header without a line end")
     # Besides legal bytes there are only the line ends: no controls, no bare CR (section 2.2).
     if section.translate(None, _LINE_BYTES) != b"\r\n" * len(lines):
         return _parse_bare_lines(section)
