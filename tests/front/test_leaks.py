@@ -82,8 +82,8 @@ DEAR = {
 """Phases behind a handshake, which costs time."""
 
 AT_ONCE = 50
-EACH_DEAR = 100
-EACH_CHEAP = 550
+EACH_DEAR = 60
+EACH_CHEAP = 580
 TOTAL = 2 * (EACH_DEAR * len(DEAR) + EACH_CHEAP * len(CHEAP))
 
 
