@@ -27,7 +27,7 @@ from tlshttp.errors import PeerError
 TLS12, TLS13 = VERSIONS
 OPENSSL = shutil.which("openssl")
 CURL = shutil.which("curl")
-BRIEF = 0.3 * UNIT
+BRIEF = 0.15 * UNIT
 
 Provoke = Callable[[Any], Any]
 """What a peer does to the server at an address; what it returns is kept open until the end."""
