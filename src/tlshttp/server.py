@@ -143,7 +143,8 @@ class TLSHTTPServer(http.server.HTTPServer):
         self._bound_path: tuple[str, int] | None = None
         self._closed = False
         self._socket_timeout: float | None = None
-        self.RequestHandlerClass = RequestHandlerClass
+        self._making = threading.local()
+        self._handler_class = RequestHandlerClass
         self.address_family = _family(server_address, self.address_family)
         self._front = Front(
             self,
@@ -168,13 +169,28 @@ class TLSHTTPServer(http.server.HTTPServer):
             return frozenset()
         return frozenset({Phase.HANDLER})
 
+    @property
+    def RequestHandlerClass(self) -> Callable[..., Any]:
+        """What makes the handlers, as it was given.
+
+        Within ``finish_request()`` it is what has been composed of that: so a server may override
+        the hook to pass its handlers further arguments, as ``python -m http.server`` does.
+        """
+        if getattr(self._making, "a_handler", False):
+            return self._composition().factory
+        return self._handler_class
+
+    @RequestHandlerClass.setter
+    def RequestHandlerClass(self, handler: Callable[..., Any]) -> None:
+        self._handler_class = handler
+
     def _max_workers(self) -> int:
         return _DEFAULT_WORKERS
 
     def _composition(self) -> Composition:
         """Return how handlers are made, as `RequestHandlerClass` now stands."""
-        if self._composed is None or self._composed[0] is not self.RequestHandlerClass:
-            self._composed = (self.RequestHandlerClass, compose(self.RequestHandlerClass))
+        if self._composed is None or self._composed[0] is not self._handler_class:
+            self._composed = (self._handler_class, compose(self._handler_class))
         return self._composed[1]
 
     # What can be asked ------------------------------------------------------------------------
@@ -355,10 +371,11 @@ class TLSHTTPServer(http.server.HTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Make a handler for a connection whose first request is ready (hook)."""
         request.driven = self._composition().driven
+        self._making.a_handler = True
         try:
             self.finish_request(request, client_address)
         finally:
-            request.driven = False
+            self._making.a_handler = request.driven = False
         if request.handler is None:
             self.shutdown_request(request)
 

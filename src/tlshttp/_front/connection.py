@@ -536,10 +536,14 @@ def _after(timeout: float | None) -> float:
 
 
 def _comes_from(error: BaseException | None, origin: BaseException) -> bool:
-    """Return whether `error` is `origin` or was raised while dealing with it."""
+    """Return whether `error` is `origin`, or was raised ``from`` it.
+
+    What a handler raises while it deals with a lost peer (its ``__context__``) may be a mistake of
+    its own.
+    """
     seen = 0
     while error is not None and seen < 100:
         if error is origin:
             return True
-        error, seen = error.__cause__ or error.__context__, seen + 1
+        error, seen = error.__cause__, seen + 1
     return False

@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -156,6 +156,7 @@ class Front:
             connection = self._ready.popleft()
             self._guard(connection.leave_with_server, connection)
         self._workers.close()
+        self._hang_up(connection for connection in self.busy() if _is_idle(connection))
 
     def join(self, timeout: float | None) -> bool:
         """Wait for the handlers, up to `timeout` seconds (`None`: for ever); tell if all ended."""
@@ -166,7 +167,10 @@ class Front:
 
         The socket is not closed here: it belongs to the handler's thread.
         """
-        for connection in self.busy():
+        self._hang_up(self.busy())
+
+    def _hang_up(self, connections: Iterable[Connection]) -> None:
+        for connection in connections:
             try:
                 with socket.fromfd(connection.fd, socket.AF_INET, socket.SOCK_STREAM) as double:
                     double.shutdown(socket.SHUT_RDWR)
@@ -414,3 +418,7 @@ class Front:
             return
         self._paused_until = None
         self._poller.watch(self._listener)
+
+
+def _is_idle(connection: Connection) -> bool:
+    return connection.stream is not None and connection.stream.idle

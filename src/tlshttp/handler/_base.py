@@ -72,15 +72,19 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     request_version = ""
     requestline = ""
 
-    def __init__(self, request: Any, client_address: Any, server: Any) -> None:
+    def __init__(self, request: Any, client_address: Any, server: Any, **arguments: Any) -> None:
         self._head: Head | None = None
         self._response = ResponseHead()
         if not getattr(request, "driven", False):
-            super().__init__(request, client_address, server)
+            super().__init__(request, client_address, server, **arguments)
             return
-        self.request = request
-        self.client_address = client_address
-        self.server = server
+        # socketserver's constructor would set up, handle and finish. This instance does nothing of
+        # that yet, so that all constructors have been run when it does.
+        for step in _STEPS:
+            vars(self)[step] = _do_nothing
+        super().__init__(request, client_address, server, **arguments)
+        for step in _STEPS:
+            del vars(self)[step]
         self.setup()
         request.handler = self
 
@@ -393,6 +397,13 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
                 self._end_response()
         self._writer.begin_body(b"", Framing.NONE)
         self.close_connection = True
+
+
+_STEPS = ("setup", "handle", "finish")
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def _line_too_long() -> RequestRefused:
