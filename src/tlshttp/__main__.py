@@ -10,12 +10,12 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
-from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import NoReturn
 
 from tlshttp import certs, context
 from tlshttp.errors import CertificateError, ConfigurationError
+from tlshttp.handler import TLSFileRequestHandler
 from tlshttp.server import ThreadingTLSHTTPServer
 
 _PROGRAM = "python -m tlshttp"
@@ -114,9 +114,7 @@ def _can_be_certified(name: str) -> bool:
 
 
 def _server(options: argparse.Namespace, certificate: certs.Certificate) -> ThreadingTLSHTTPServer:
-    handler = type(
-        "FileHandler", (SimpleHTTPRequestHandler,), {"protocol_version": options.protocol}
-    )
+    handler = type("FileHandler", (TLSFileRequestHandler,), {"protocol_version": options.protocol})
     make = functools.partial(
         ThreadingTLSHTTPServer,
         RequestHandlerClass=functools.partial(handler, directory=options.directory),
