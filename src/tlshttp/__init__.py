@@ -21,6 +21,8 @@ from tlshttp import errors
 from tlshttp._tls import TLSInfo
 from tlshttp._version import __version__
 from tlshttp.handler import (
+    AccessLogMixIn,
+    AccessRecord,
     FollowSymlinks,
     TLSFileRequestHandler,
     TLSRequestHandler,
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from tlshttp import certs, context, profiles
 
 __all__ = [
+    "AccessLogMixIn",
+    "AccessRecord",
     "FollowSymlinks",
     "Limits",
     "Stats",
