@@ -29,13 +29,13 @@ Run = Callable[..., "Program"]
 class Program:
     """A running ``python -m tlshttp``."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, **environment: str) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tlshttp", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
         )
         assert self._process.stdout is not None
         self.banner = self._process.stdout.readline()
@@ -74,8 +74,10 @@ def run(folder: Path) -> Iterator[Run]:
     """Start programs that serve the folder, and end them."""
     started: list[Program] = []
 
-    def start(*arguments: str) -> Program:
-        started.append(Program("0", "--bind", "127.0.0.1", "--directory", str(folder), *arguments))
+    def start(*arguments: str, **environment: str) -> Program:
+        fixed = ("0", "--bind", "127.0.0.1", "--directory", str(folder))
+        environment = {"XDG_DATA_HOME": str(folder.parent / "data"), **environment}
+        started.append(Program(*fixed, *arguments, **environment))
         return started[-1]
 
     yield start
@@ -181,6 +183,16 @@ def test_banner_tells_the_fingerprint_clients_see(run: Run) -> None:
     assert certs.load_chain(shown).fingerprint() in fingerprint
 
 
+def test_the_local_authority_issues_where_there_is_one(run: Run, tmp_path: Path) -> None:
+    """Who trusts the local authority gets a page without having been told of a certificate."""
+    authority = certs.local_authority(tmp_path / "data" / "tlshttp")
+    program = run()
+    assert "local authority" in program.more()
+    client = ssl.create_default_context(cafile=str(authority.certfile))
+    with urllib.request.urlopen(program.url + "hello.txt", context=client) as response:
+        assert response.read().decode() == TEXT
+
+
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_ends_with_status_0(run: Run, ending: int) -> None:
     """Ctrl-C and SIGTERM are the normal end: status 0 and no traceback."""
@@ -261,6 +273,14 @@ def test_wrong_arguments_exit_2(
     with pytest.raises(SystemExit, match="2"):
         main(arguments)
     assert message in capsys.readouterr().err
+
+
+def test_certs_is_a_command_of_its_own(
+    pair: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``python -m tlshttp certs`` leads to the command line for certificates."""
+    assert main(["certs", "show", str(pair[0])]) == 0
+    assert "localhost" in capsys.readouterr().out
 
 
 def test_unknown_host_is_said_clearly(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,11 +9,11 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from tlshttp import certs, context
+from tlshttp import _certs_cli, certs, context
 from tlshttp.errors import CertificateError, ConfigurationError
 from tlshttp.handler import TLSFileRequestHandler
 from tlshttp.server import ThreadingTLSHTTPServer
@@ -31,7 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, or 2 where something has to be mended first.
     """
-    options = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["certs"]:
+        return _certs_cli.main(words[1:])
+    options = _parser().parse_args(words)
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
     try:
         certificate = _certificate(options)
@@ -47,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=_PROGRAM,
         description="Serve a directory over HTTPS. Without a certificate one is made for this run.",
-        epilog=f"example: {_PROGRAM} 8443 --directory public",
+        epilog=f"example: {_PROGRAM} 8443 --directory public; see also: {_PROGRAM} certs --help",
     )
     add = parser.add_argument
     add("-b", "--bind", metavar="ADDRESS", help="listen on this address (default: all)")
@@ -97,17 +100,23 @@ def _given_without_certificate(options: argparse.Namespace) -> list[str]:
 
 
 def _own_certificate(bind: str | None) -> certs.Certificate:
-    """Make a certificate for the names this machine is reached by from itself and its network."""
+    """Make a certificate for the names this machine is reached by from itself and its network.
+
+    The developer's own authority issues it where there is one, so that whoever trusts that
+    authority is not warned; see ``python -m tlshttp certs trust``.
+    """
+    authority = certs.find_local_authority()
+    issue = certs.self_signed if authority is None else authority.issue_server
     names = ["localhost", "127.0.0.1", "::1"]
     for name in (socket.gethostname(), bind):
-        if name and name not in (*names, "0.0.0.0", "::") and _can_be_certified(name):  # noqa: S104
+        if name and name not in (*names, "0.0.0.0", "::") and _can_be_certified(name, issue):  # noqa: S104
             names.append(name)
-    return certs.self_signed(*names)
+    return issue(*names)
 
 
-def _can_be_certified(name: str) -> bool:
+def _can_be_certified(name: str, issue: Callable[..., certs.Certificate]) -> bool:
     try:
-        certs.self_signed(name)
+        issue(name)
     except CertificateError:  # a host may be called what no certificate can say
         return False
     return True
@@ -160,7 +169,9 @@ def _serve(
             directory = Path(options.directory).resolve()
             print(f"Serving {directory} at {server.url}/ (Ctrl-C ends)", flush=True)
             if options.tls_cert is None:
-                print(f"Self-signed certificate for {', '.join(certificate.names)}")
+                own = certificate.leaf.issuer == certificate.leaf.subject
+                kind = "Self-signed certificate" if own else "Certificate of your local authority"
+                print(f"{kind} for {', '.join(certificate.names)}")
                 print(f"SHA-256 fingerprint {certificate.fingerprint()}", flush=True)
             server.serve_forever()
     except KeyboardInterrupt:

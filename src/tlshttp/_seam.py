@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from tlshttp._tls import TLSInfo
+    from tlshttp.errors import RequestRefused
 
 __all__ = ["DrivenHandler", "Part", "Transport"]
 
@@ -45,8 +46,10 @@ class Transport(Protocol):
     """The handler that is driven."""
     failure: Exception | None
     """What the peer did wrong, once it has."""
-    silent: bool
-    """Whether nothing has been sent since this was last set."""
+    before_send: Callable[[], None] | None
+    """Called before a handler sends something past its ``wfile``."""
+    fault: RequestRefused | None
+    """What was wrong with a request that was answered nevertheless."""
     input_complete: bool
     """Whether the last request has been read to its end."""
 
@@ -58,5 +61,9 @@ class Transport(Protocol):
     def readline(self, limit: int = -1) -> bytes: ...
     def read(self, size: int | None = -1) -> bytes: ...
     def recv(self, bufsize: int) -> bytes: ...
-    def sendall(self, data: Buffer) -> None: ...
+    def transmit(self, data: Buffer) -> None: ...
+    def fail(self, message: str) -> NoReturn: ...
+    def raised(self, error: TimeoutError) -> bool: ...
+    def settimeout(self, value: float | None) -> None: ...
+    def gettimeout(self) -> float | None: ...
     def fileno(self) -> int: ...

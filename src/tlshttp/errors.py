@@ -12,6 +12,7 @@ the counters of ``server.stats()`` use, too.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import ClassVar
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "PeerRejected",
     "PlainHTTPError",
     "RequestCrowdedOut",
+    "RequestRefused",
     "RequestTimeout",
     "TLSHTTPError",
     "WriteTimeout",
@@ -174,6 +176,29 @@ class RequestCrowdedOut(ConnectionCut):
     """An unfinished request was closed to admit a newer connection (``Limits.max_connections``)."""
 
     reason = "crowded-out"
+
+
+class RequestRefused(ConnectionCut):
+    """A request broke HTTP or a limit; it was answered with an error and the connection closed.
+
+    Args:
+        message: What is wrong with it, in a few words.
+        status: The status of the answer.
+        server_name: As for `PeerError`.
+    """
+
+    reason = "refused-request"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: HTTPStatus = HTTPStatus.BAD_REQUEST,
+        server_name: str | None = None,
+    ) -> None:
+        super().__init__(message, server_name=server_name)
+        self.status = status
+        """The status of the answer."""
 
 
 class BodyTimeout(ConnectionCut, TimeoutError):

@@ -79,8 +79,10 @@ class Limits:
     """
 
     max_connections: int | None = None
-    """Connections open at once. For a further one the oldest unfinished handshake, then the oldest
-    idle connection is closed; while there is neither, new ones wait in the listen queue.
+    """Connections open at once. For a further one another is closed: the oldest unfinished
+    handshake; without one, the oldest that only waits for its peer's end, then the oldest idle
+    one, then the oldest unfinished request. While all are in handlers, new ones wait in the
+    listen queue.
 
     `None`: as many as the process's soft limit on open files (``RLIMIT_NOFILE``) allows, with 256
     files, but never more than half, kept back for everything else; 8192 where there is no such

@@ -27,6 +27,7 @@ from tlshttp.errors import (
     HandshakeDisconnected,
     HandshakeError,
     PeerDisconnected,
+    RequestRefused,
 )
 from tlshttp.handler._compose import Composition, compose
 from tlshttp.handler._ready import missing_part
@@ -59,11 +60,14 @@ _WORKER_PHASES = frozenset({Phase.HANDSHAKE, Phase.REQUEST, Phase.BODY, Phase.ID
 
 
 class TLSHTTPServer(http.server.HTTPServer):
-    """An HTTPS server for any request handler, which no peer can keep waiting.
+    """An HTTPS server for any request handler.
 
     Everything happens in the thread that calls `serve_forever`, one request at a time: handshakes,
-    too, but never a wait for a peer. Handlers that have to run in blocking mode (see
-    `~tlshttp.handler.TLSRequestHandler`) are the exception: they get threads of their own.
+    too, but never a wait for a peer that has yet to send its request. Within a handler, reads and
+    writes wait for the peer, and everybody else with it, as long as the limits allow: where large
+    bodies or responses are exchanged with clients that may be slow, use `ThreadingTLSHTTPServer`.
+    Handlers that have to run in blocking mode (see `~tlshttp.TLSRequestHandler`) get threads of
+    their own.
 
     It takes the arguments of Python 3.14's ``http.server.HTTPSServer`` and more.
 
@@ -75,7 +79,7 @@ class TLSHTTPServer(http.server.HTTPServer):
             `functools.partial` of one, or a function that makes one.
         bind_and_activate: Whether to bind and listen at once.
         certfile: PEM file with the certificate and its chain, and the private key unless
-            `keyfile` is given.
+            ``keyfile`` is given.
         keyfile: PEM file with the private key.
         password: The password of the private key, or a function that returns it.
         alpn_protocols: Application protocols to offer by ALPN (RFC 7301), in order of preference;
@@ -338,7 +342,7 @@ class TLSHTTPServer(http.server.HTTPServer):
             self.shutdown_request(request)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Call the handler class, composed with `~tlshttp.handler.TLSRequestHandler` (hook)."""
+        """Call the handler class, composed with `~tlshttp.TLSRequestHandler` (hook)."""
         self._composition().factory(request, client_address, self)
 
     def shutdown_request(self, request: Any) -> None:
@@ -382,8 +386,9 @@ class TLSHTTPServer(http.server.HTTPServer):
             client_address: The peer, as ``get_request()`` returned it.
         """
         level = logging.INFO if isinstance(exc, PeerDisconnected) else logging.WARNING
+        what = "request refused" if isinstance(exc, RequestRefused) else "connection cut"
         self._cut_log.log(
-            level, "%s: connection cut: %s [%s]", peer_name(client_address), exc, exc.reason
+            level, "%s: %s: %s [%s]", peer_name(client_address), what, exc, exc.reason
         )
 
     if TYPE_CHECKING:

@@ -31,6 +31,8 @@ def test_expires_in_counts_down_to_the_last_second() -> None:
     now = datetime.now(UTC)
     left = certs.self_signed("localhost", not_valid_after=now + timedelta(hours=2)).expires_in
     assert timedelta(hours=1) < left <= timedelta(hours=2)
+    soon = certs.self_signed("localhost", not_valid_after=now + timedelta(hours=3.5))
+    assert "(3 hours left)" in str(soon)
     expired = certs.self_signed("localhost", not_valid_after=now - timedelta(hours=2))
     assert expired.expires_in < timedelta()
     assert "expired" in str(expired)
@@ -41,6 +43,8 @@ def test_text_is_for_people(certificate: certs.Certificate) -> None:
     text = str(certificate)
     for fact in ("localhost, 127.0.0.1", "89 days left", "ECDSA P-256", certificate.fingerprint()):
         assert fact in text
+    below = certs.CertificateAuthority.generate("Root").issue_authority("Below")
+    assert "intermediate: CN=Below" in str(below.issue_server("localhost"))
 
 
 def test_no_private_key_in_any_text(

@@ -88,6 +88,7 @@ def test_both_files_missing_are_two_findings(tmp_path: Path) -> None:
     assert "cert.pem" in found[0]
     assert "key.pem" in found[1]
     assert len(findings(tmp_path / "both.pem")) == 1
+    assert "cannot be the path" in findings("nu\0ll")[0]
 
 
 def test_parts_missing(certificate: certs.Certificate) -> None:
@@ -196,6 +197,18 @@ def test_pkcs12(tmp_path: Path, certificate: certs.Certificate, password: bytes 
     assert "use load_pkcs12" in findings(path)[0]
 
 
+def test_pkcs12_with_its_chain_in_any_order() -> None:
+    """The chain of a PKCS#12 file is put in order, and the root is left out."""
+    root = certs.CertificateAuthority.generate("Root")
+    upper = root.issue_authority("Upper", path_length=1)
+    issued = upper.issue_authority("Lower").issue_server("localhost")
+    others = [root.certificate.leaf, *reversed(issued.chain)]
+    content = pkcs12.serialize_key_and_certificates(
+        None, issued.private_key, issued.leaf, others, serialization.NoEncryption()
+    )
+    assert certs.load_pkcs12(content) == issued
+
+
 def test_pkcs12_without_parts(certificate: certs.Certificate) -> None:
     """A PKCS#12 file without key, or without certificate, says which is missing."""
     plain = serialization.NoEncryption()
@@ -229,3 +242,11 @@ def test_wrong_types_stay_type_errors(certificate: certs.Certificate) -> None:
         certs.load(certificate.to_pem(), certificate.key_to_pem(b"x"), 5)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         certs.load(5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a path must be str"):
+        certs.load_chain(BytesPath())  # type: ignore[arg-type]
+
+
+class BytesPath:
+    def __fspath__(self) -> bytes:
+        """Return a path in bytes."""
+        return b"cert.pem"

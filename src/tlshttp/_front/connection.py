@@ -335,8 +335,9 @@ class Connection:
             raise
         front.counters.request(stream)
         front.answered()
-        if stream.failure is not None:
-            front.report_cut(stream.failure, self.address)
+        cut = stream.failure or stream.fault
+        if cut is not None:
+            front.report_cut(cut, self.address)
             keep = False
         if not keep or front.closing or self.phase is Phase.CLOSED:
             self.end()

@@ -21,7 +21,7 @@ __all__ = ["Phase", "Registry"]
 
 
 class Phase(enum.Enum):
-    """Where on its way a connection is; the values are the keys of ``Stats.parked``."""
+    """Where on its way a connection is; ``Stats.parked`` counts some of these together."""
 
     HELLO = "hello"
     """Accepted, nothing usable sent yet: a bare socket."""

@@ -29,7 +29,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from tlshttp._front.poller import READ, WRITE, wait_for
 from tlshttp._tls import TLSInfo, TLSSocket
-from tlshttp.errors import BodyTimeout, ConnectionCut, PeerDisconnected, WriteTimeout
+from tlshttp.errors import (
+    BodyTimeout,
+    ConnectionCut,
+    PeerDisconnected,
+    RequestRefused,
+    WriteTimeout,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -110,6 +116,7 @@ class Stream:
         self._tls = tls
         self._info: TLSInfo | None = None
         self._timeout: float | None = None
+        self._last_timeout: TimeoutError | None = None
         self._buffer = b""
         self._position = 0
         self._reading = True
@@ -124,10 +131,12 @@ class Stream:
         """The handler that the connection drives; `None` until there is one."""
         self.driven = False
         """Whether a handler made now is driven by the connection."""
-        self.silent = True
-        """Whether nothing has been sent since this was last set."""
         self.failure: ConnectionCut | None = None
-        """What the peer did wrong, once it has."""
+        """What the peer did that broke the connection, once it has."""
+        self.before_send: Callable[[], None] | None = None
+        """Called before a handler sends something past its ``wfile``."""
+        self.fault: RequestRefused | None = None
+        """What was wrong with a request that was answered nevertheless."""
         self.at_end = False
         """Whether the peer has said that it sends no more."""
         self.input_complete = False
@@ -195,6 +204,14 @@ class Stream:
             left -= len(data) if left > 0 else 0
         return b"".join(pieces)
 
+    def fail(self, message: str) -> NoReturn:
+        """Take note that the peer broke off, and raise that."""
+        self._fail(PeerDisconnected(message))
+
+    def raised(self, error: TimeoutError) -> bool:
+        """Return whether this is a time limit of this connection, not one of the handler's own."""
+        return error in (self.failure, self._last_timeout)
+
     def _fill_waiting(self) -> bool:
         """Receive something, waiting for it; false at the peer's end."""
         return self._waiting(self.fill, READ)
@@ -223,8 +240,14 @@ class Stream:
     write = send
 
     def sendall(self, data: Buffer, flags: int = 0) -> None:
-        """Send all of `data`."""
+        """Send all of `data`, past the handler's ``wfile``."""
         self._no_flags(flags)
+        if self.before_send is not None:
+            self.before_send()
+        self.transmit(data)
+
+    def transmit(self, data: Buffer) -> None:
+        """Send all of `data`: the HTTP layer's own way."""
         view = memoryview(data).cast("B")
         for start in range(0, len(view), _PIECE):
             piece = view[start : start + _PIECE]
@@ -373,7 +396,6 @@ class Stream:
             raise self.failure
         if self._socket is not self._tls:
             raise BrokenPipeError(errno.EPIPE, "this end of the connection has been closed")
-        self.silent = False
         if self._reading:
             self._reading = False
             self._sent.restart()
@@ -404,7 +426,8 @@ class Stream:
             except ConnectionCut as cut:
                 self._fail(cut)
             if not ready:
-                raise TimeoutError("timed out")
+                self._last_timeout = TimeoutError("timed out")
+                raise self._last_timeout
 
     def _engine(self, operation: Callable[[_A], _T], argument: _A) -> _T:
         """Call the TLS engine, and take note when it finds the connection broken."""

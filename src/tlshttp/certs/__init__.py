@@ -10,22 +10,34 @@ True
 
 from __future__ import annotations
 
+from tlshttp.certs._authority import CertificateAuthority
 from tlshttp.certs._certificate import Certificate, CertificateChain
+from tlshttp.certs._fetch import fetch
 from tlshttp.certs._findings import Finding, Purpose, Severity
 from tlshttp.certs._issue import self_signed
 from tlshttp.certs._keys import KeyType
 from tlshttp.certs._load import load, load_chain, load_pkcs12, load_trust_anchors
+from tlshttp.certs._local import LocalAuthority, find_local_authority, local_authority
+from tlshttp.certs._store import CertificateStore
+from tlshttp.certs._trust import trust_instructions
 
 __all__ = [
     "Certificate",
+    "CertificateAuthority",
     "CertificateChain",
+    "CertificateStore",
     "Finding",
     "KeyType",
+    "LocalAuthority",
     "Purpose",
     "Severity",
+    "fetch",
+    "find_local_authority",
     "load",
     "load_chain",
     "load_pkcs12",
     "load_trust_anchors",
+    "local_authority",
     "self_signed",
+    "trust_instructions",
 ]

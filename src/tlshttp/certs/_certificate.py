@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from tlshttp.certs._check import check_chain
 from tlshttp.certs._files import PRIVATE, PUBLIC, write_atomically
 from tlshttp.certs._findings import Finding, Purpose
-from tlshttp.certs._inspect import describe, names_of, public_key_bytes
+from tlshttp.certs._inspect import describe, names_of, printable, public_key_bytes
 from tlshttp.certs._keys import Password, PrivateKey, describe_public_key, key_to_pem
+from tlshttp.certs._validity import require_aware
 from tlshttp.errors import CertificateError
 
 
@@ -30,7 +31,7 @@ class CertificateChain:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the leaf: DNS names, IP addresses, URIs, e-mail addresses."""
+        """Every DNS name, IP address, URI and e-mail address of the leaf, as text."""
         return names_of(self.leaf)
 
     @property
@@ -61,6 +62,7 @@ class CertificateChain:
             purpose: What the certificate is shown for.
             at: The moment to judge for, aware; `None` means now.
         """
+        require_aware(at)
         return check_chain(self.leaf, self.chain, purpose, at or datetime.now(UTC))
 
     def to_pem(self) -> bytes:
@@ -77,7 +79,7 @@ class CertificateChain:
         )
 
     def __str__(self) -> str:
-        return "\n".join(_describe_lines(self))
+        return "\n".join(printable(line) for line in _describe_lines(self))
 
 
 @dataclass(frozen=True, repr=False)

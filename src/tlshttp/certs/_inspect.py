@@ -45,6 +45,11 @@ def describe(certificate: x509.Certificate) -> str:
     return repr(name or certificate.subject.rfc4514_string())
 
 
+def printable(text: str) -> str:
+    """Escape what a terminal would obey instead of showing; names are whatever a peer chose."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
 def public_key_bytes(key: CertificatePublicKeyTypes) -> bytes:
     """Serialise a public key so that two of them can be compared."""
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

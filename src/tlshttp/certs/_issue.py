@@ -20,6 +20,7 @@ from tlshttp.certs._certificate import Certificate
 from tlshttp.certs._keys import KeyType, PrivateKey, generate_key, signature_hash
 from tlshttp.certs._names import general_names, render_name
 from tlshttp.certs._validity import LEAF_LIFETIME, Validity, choose_validity
+from tlshttp.errors import CertificateError
 
 _MAXIMUM_COMMON_NAME = 64
 """Characters: ub-common-name in RFC 5280, appendix A.1."""
@@ -66,15 +67,11 @@ def self_signed(
         CertificateError: A name or the period cannot stand in a certificate; it lists everything.
     """
     subject_names = general_names(names)
+    validity = choose_validity(lifetime, not_valid_before, not_valid_after)
     private_key = generate_key(key_type)
     subject = subject_name(subject_names)
-    issuer = Issuer(
-        # An issuer must have a name (RFC 5280, section 4.1.2.4), and here it is the subject.
-        name=subject if subject.rdns else _name("self-signed"),
-        private_key=private_key,
-        key_identifier=x509.AuthorityKeyIdentifier.from_issuer_public_key(private_key.public_key()),
-    )
-    validity = choose_validity(lifetime, not_valid_before, not_valid_after)
+    # An issuer must have a name (RFC 5280, section 4.1.2.4), and here it is the subject.
+    issuer = _self_issuer(subject if subject.rdns else _name("self-signed"), private_key)
     builder = start_certificate(issuer.name, private_key, issuer, validity)
     builder = _add_leaf_extensions(
         builder, private_key, Role.SERVER, subject_names, critical_names=False
@@ -97,6 +94,35 @@ def issue_leaf(
         builder, private_key, role, names, critical_names=not subject.rdns
     )
     return sign_certificate(_add_addresses(builder, issuer), issuer), private_key
+
+
+def issue_root(
+    common_name: str,
+    key_type: KeyType,
+    validity: Validity,
+    path_length: int | None,
+    name_constraints: x509.NameConstraints | None,
+) -> Certificate:
+    """Generate a key and sign an authority's certificate with itself."""
+    subject = _authority_name(common_name, path_length)
+    private_key = generate_key(key_type)
+    issuer = _self_issuer(subject, private_key)
+    builder = start_certificate(subject, private_key, issuer, validity)
+    builder = _add_authority_extensions(builder, path_length)
+    if name_constraints is not None:
+        builder = builder.add_extension(name_constraints, critical=True)
+    return Certificate(sign_certificate(builder, issuer), (), private_key)
+
+
+def issue_intermediate(
+    issuer: Issuer, common_name: str, key_type: KeyType, validity: Validity, path_length: int
+) -> tuple[x509.Certificate, PrivateKey]:
+    """Generate a key and sign an authority's certificate for it."""
+    subject = _authority_name(common_name, path_length)
+    private_key = generate_key(key_type)
+    builder = start_certificate(subject, private_key, issuer, validity)
+    builder = _add_addresses(_add_authority_extensions(builder, path_length), issuer)
+    return sign_certificate(builder, issuer), private_key
 
 
 def start_certificate(
@@ -148,6 +174,33 @@ def key_usage(*, digital_signature: bool, key_encipherment: bool, authority: boo
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def _self_issuer(name: x509.Name, private_key: PrivateKey) -> Issuer:
+    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(private_key.public_key())
+    return Issuer(name=name, private_key=private_key, key_identifier=identifier)
+
+
+def _authority_name(common_name: str, path_length: int | None) -> x509.Name:
+    findings = []
+    if not 1 <= len(common_name) <= _MAXIMUM_COMMON_NAME or not common_name.isprintable():
+        findings.append(
+            f"{common_name!r} cannot be a common name: 1 to {_MAXIMUM_COMMON_NAME} printable"
+            " characters"
+        )
+    if path_length is not None and path_length < 0:
+        findings.append(f"a path length cannot be {path_length}: it counts authorities")
+    CertificateError.raise_if(findings)
+    return _name(common_name)
+
+
+def _add_authority_extensions(
+    builder: x509.CertificateBuilder, path_length: int | None
+) -> x509.CertificateBuilder:
+    constraints = x509.BasicConstraints(ca=True, path_length=path_length)
+    # The digital signature is for OCSP responses.
+    usage = key_usage(digital_signature=True, key_encipherment=False, authority=True)
+    return builder.add_extension(constraints, critical=True).add_extension(usage, critical=True)
 
 
 def _name(common_name: str) -> x509.Name:

@@ -24,6 +24,7 @@ from tlshttp.certs._parse import (
     parse_key,
     parse_pkcs12,
 )
+from tlshttp.certs._validity import require_aware
 from tlshttp.errors import CertificateError, ConfigurationError
 
 _log = logging.getLogger("tlshttp.certs")
@@ -61,6 +62,7 @@ def load(
     Raises:
         CertificateError: The certificate cannot be used; the findings list everything.
     """
+    require_aware(at)
     tolerated = _known_codes(tolerate)
     findings: list[Finding] = []
     certificates: list[x509.Certificate] = []
@@ -96,6 +98,7 @@ def load_pkcs12(
     Raises:
         CertificateError: The certificate cannot be used; the findings list everything.
     """
+    require_aware(at)
     tolerated = _known_codes(tolerate)
     document = open_source(path)
     key, found = parse_pkcs12(document, password)
@@ -189,7 +192,7 @@ def _exposure(document: Document) -> list[Finding]:
         _finding(
             "key-exposed",
             f"every user of this machine can read or replace the private key in {document.label}:"
-            f" run 'chmod 600 {document.path}'",
+            f" run 'chmod 600 {document.path}', or tolerate 'key-exposed'",
         )
     ]
 

@@ -88,6 +88,14 @@ def render_name(name: x509.GeneralName) -> str | None:
     return None
 
 
+def is_url(text: str) -> bool:
+    """Tell whether a text is a URI that names a host."""
+    try:
+        return "://" in text and bool(_uri(text))
+    except CertificateError:
+        return False
+
+
 def _ip_address(name: str) -> x509.IPAddress | None:
     try:
         address = ipaddress.ip_address(name)

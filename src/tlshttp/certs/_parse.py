@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from functools import partial
+from typing import ParamSpec, TypeAlias, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -24,6 +25,7 @@ from tlshttp.errors import CertificateError
 Source: TypeAlias = str | os.PathLike[str] | bytes
 """A path, PEM text, or the bytes of a file in PEM or DER form."""
 
+_Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 _BEGIN = b"-----BEGIN "
@@ -81,8 +83,9 @@ def parse_certificates(document: Document) -> list[x509.Certificate]:
             number = len(certificates) + 1
             certificates.append(
                 _attempt(
-                    lambda block=block: _examined(x509.load_pem_x509_certificate(block)),  # type: ignore[misc]
                     f"certificate {number} in {document.label} is damaged",
+                    _read_pem_certificate,
+                    block,
                 )
             )
     if not certificates:
@@ -106,12 +109,8 @@ def parse_key(document: Document, password: Password | None) -> PrivateKey | Non
             )
         if label.endswith(_KEY_LABEL_END):
             encrypted = label.startswith(b"ENCRYPTED") or b"ENCRYPTED" in block[:200]
-            return _decrypt(
-                lambda secret, block=block: serialization.load_pem_private_key(block, secret),  # type: ignore[misc]
-                document,
-                password,
-                encrypted=encrypted,
-            )
+            read = partial(serialization.load_pem_private_key, block)
+            return _decrypt(read, document, password, encrypted=encrypted)
     return None
 
 
@@ -125,17 +124,27 @@ def parse_pkcs12(
     """
     secret = password_bytes(password)
     key, leaf, others = _attempt(
-        lambda: pkcs12.load_key_and_certificates(document.content, secret),
         f"{document.label} is no PKCS#12 file, or the password is wrong",
+        pkcs12.load_key_and_certificates,
+        document.content,
+        secret,
     )
     certificates = [
-        _attempt(
-            lambda certificate=certificate: _examined(certificate),  # type: ignore[misc]
-            f"certificate {number} in {document.label} is damaged",
-        )
+        _attempt(f"certificate {number} in {document.label} is damaged", _examined, certificate)
         for number, certificate in enumerate([leaf, *others] if leaf else others, start=1)
     ]
     return (None if key is None else _supported(key, document)), certificates
+
+
+def parse_crl(document: Document) -> x509.CertificateRevocationList:
+    """Read a CRL, as `CertificateAuthority` writes it.
+
+    Raises:
+        CertificateError: It cannot be read, or has no number.
+    """
+    read = x509.load_pem_x509_crl if document.is_pem else x509.load_der_x509_crl
+    sentence = f"there is no readable CRL in {document.label}"
+    return _attempt(sentence, _examined_crl, _attempt(sentence, read, document.content))
 
 
 def _pem_blocks(document: Document) -> Iterator[tuple[bytes, bytes]]:
@@ -159,20 +168,17 @@ def _parse_der_certificate(document: Document) -> x509.Certificate:
         raise CertificateError(f"there is no certificate in {document.label}")
     hint = "; it looks like PKCS#12: use load_pkcs12" if _is_pkcs12(document) else ""
     return _attempt(
-        lambda: _examined(x509.load_der_x509_certificate(document.content)),
         f"there is no readable certificate in {document.label}{hint}",
+        _read_der_certificate,
+        document.content,
     )
 
 
 def _parse_der_key(document: Document, password: Password | None) -> PrivateKey | None:
     if not document.content.startswith(b"\x30") or _is_der_certificate(document):
         return None
-    return _decrypt(
-        lambda secret: serialization.load_der_private_key(document.content, secret),
-        document,
-        password,
-        encrypted=password is not None,
-    )
+    read = partial(serialization.load_der_private_key, document.content)
+    return _decrypt(read, document, password, encrypted=password is not None)
 
 
 def _decrypt(
@@ -192,7 +198,7 @@ def _decrypt(
             raise CertificateError(
                 f"the private key in {document.label} is encrypted: give its password"
             ) from None
-        key = _attempt(lambda: read(None), f"the private key in {document.label} is damaged")
+        key = _attempt(f"the private key in {document.label} is damaged", read, None)
     except Exception:  # noqa: BLE001
         sentence = (
             f"the password does not open the private key in {document.label}, or it is damaged"
@@ -212,6 +218,14 @@ def _supported(key: object, document: Document) -> PrivateKey:
     )
 
 
+def _read_pem_certificate(pem: bytes) -> x509.Certificate:
+    return _examined(x509.load_pem_x509_certificate(pem))
+
+
+def _read_der_certificate(der: bytes) -> x509.Certificate:
+    return _examined(x509.load_der_x509_certificate(der))
+
+
 def _examined(certificate: x509.Certificate) -> x509.Certificate:
     """Ask a certificate everything that is ever asked, so that it fails here or never."""
     for extension in certificate.extensions:
@@ -225,11 +239,22 @@ def _examined(certificate: x509.Certificate) -> x509.Certificate:
     return certificate
 
 
-def _attempt(read: Callable[[], _Result], sentence: str) -> _Result:
+def _examined_crl(crl: x509.CertificateRevocationList) -> x509.CertificateRevocationList:
+    crl.extensions.get_extension_for_class(x509.CRLNumber)
+    for entry in crl:
+        repr(list(entry.extensions))
+    return crl
+
+
+def _attempt(
+    sentence: str,
+    read: Callable[_Arguments, _Result],
+    *arguments: _Arguments.args,
+    **options: _Arguments.kwargs,
+) -> _Result:
+    """Read something; whatever goes wrong is said with that sentence."""
     try:
-        return read()
-    except CertificateError:
-        raise
+        return read(*arguments, **options)
     except Exception as error:  # noqa: BLE001
         # The type only: the text of a parser's error may quote what it was parsing.
         raise CertificateError(f"{sentence} ({type(error).__name__})") from None

@@ -53,7 +53,7 @@ def choose_validity(
     Raises:
         CertificateError: The period is empty, over at once, or has naive ends.
     """
-    _require_aware(not_valid_before, not_valid_after)
+    require_aware(not_valid_before, not_valid_after)
     now = datetime.now(UTC)
     begin, end = not_valid_before or now - BACKDATING, not_valid_after
     try:
@@ -72,11 +72,15 @@ def choose_validity(
     return Validity(begin, end)
 
 
-def _require_aware(*moments: datetime | None) -> None:
-    if any(moment is not None and moment.tzinfo is None for moment in moments):
-        raise CertificateError(
-            "not_valid_before and not_valid_after need a time zone, such as datetime.UTC"
-        )
+def require_aware(*moments: datetime | None) -> None:
+    """Refuse moments without a time zone.
+
+    Raises:
+        CertificateError: There is one.
+    """
+    for moment in moments:
+        if moment is not None and moment.tzinfo is None:
+            raise CertificateError(f"{moment!r} needs a time zone, such as datetime.UTC")
 
 
 def _over_at_once(lifetime: timedelta, issuer_end: datetime | None, now: datetime) -> str:

@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-import math
+import io
+import logging
+import time
+from collections.abc import Collection
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
 from tlshttp._seam import Transport
-from tlshttp.handler._files import RequestReader, ResponseWriter
-from tlshttp.handler._ready import head_end
+from tlshttp.errors import RequestRefused
+from tlshttp.handler._head import (
+    Head,
+    asks_for_other_version,
+    parse_head,
+    parse_request_line,
+    parse_simple_request,
+)
+from tlshttp.handler._hosts import is_allowed, named_host, without_port
+from tlshttp.handler._reader import RequestReader
+from tlshttp.handler._ready import head_end, section_size
+from tlshttp.handler._response import ResponseHead, format_date, header_line, status_line
+from tlshttp.handler._writer import CHUNKED_LINE, CLOSE_LINE, Framing, ResponseWriter
 from tlshttp.limits import Limits
 
 if TYPE_CHECKING:
     from tlshttp._tls import TLSInfo
 
 __all__ = ["TLSRequestHandler"]
+
+_log = logging.getLogger("tlshttp.handler")
+
+_LONGEST_LINE = 65_536  # as http.server has it
+_DRAINED_BODY = 262_144
+"""Bytes of an unread body that are worth reading to keep a connection."""
 
 
 class TLSRequestHandler(BaseHTTPRequestHandler):
@@ -34,14 +54,27 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     library: everything within the constructor, blocking, under the same limits.
     """
 
+    protocol_version = "HTTP/1.1"
+    """The version of HTTP to answer with. With ``"HTTP/1.1"``, which is also what a handler that
+    sets none gets, connections are kept; ``"HTTP/1.0"`` closes each after its response."""
+
+    allowed_hosts: Collection[str] | None = None
+    """Host names to answer for, without port; ``".example.org"`` stands for the name and all below.
+    Requests for others get 421, so that no web page can reach this server under a name of its own
+    (DNS rebinding). `None`: all."""
+
+    refuse_misdirected = False
+    """Whether a request whose Host is not the name the TLS handshake was for (SNI) gets 421 (RFC
+    9110, section 7.4). Requests without SNI are not affected."""
+
     connection: Any  # a Transport
     command = ""
     request_version = ""
     requestline = ""
 
     def __init__(self, request: Any, client_address: Any, server: Any) -> None:
-        self._expected_body: float = 0
-        self._body_start = 0
+        self._head: Head | None = None
+        self._response = ResponseHead()
         if not getattr(request, "driven", False):
             super().__init__(request, client_address, server)
             return
@@ -61,20 +94,18 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         transport: Transport = self.connection
         return transport
 
-    @property
-    def _limits(self) -> Limits:
-        return getattr(self.server, "limits", None) or Limits()
+    # A connection -----------------------------------------------------------------------------
 
     def setup(self) -> None:
         """Make ``rfile`` and ``wfile`` for the connection."""
         self.connection = self.request
         if self.timeout is not None:
             self.connection.settimeout(self.timeout)
-        self.rfile = RequestReader(self._transport)
-        if self.wbufsize == 0:
-            self.wfile = ResponseWriter(self._transport)
-        else:
-            self.wfile = self.connection.makefile("wb", self.wbufsize)
+        self._limits: Limits = getattr(self.server, "limits", None) or Limits()
+        self._reader = RequestReader(self._transport, self._limits.max_body_bytes)
+        self._writer = ResponseWriter(self._transport)
+        self.rfile = self._reader
+        self.wfile = self._writer if self.wbufsize == 0 else _buffered(self._writer, self.wbufsize)
 
     def handle(self) -> None:
         """Serve one request after the other until the connection ends."""
@@ -87,92 +118,289 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         The server calls it. An exception passes through, after the client has been told with a
         500 if nothing had been sent.
         """
-        transport = self._transport
-        transport.silent = True
-        transport.input_complete = False
-        self.close_connection = True
-        self._expected_body = math.inf
+        self._begin_request()
         try:
             self.handle_one_request()
+        except RequestRefused as refused:
+            self._refuse(refused)
+            return False
         except Exception:
             self._apologise()
             raise
-        transport.input_complete = self._has_read_body()
-        return transport.input_complete and not self.close_connection
+        return self._end_request()
+
+    def _begin_request(self) -> None:
+        self._head = None
+        self._response = ResponseHead()
+        self._transport.input_complete = False
+        self.close_connection = True
+        self._reader.begin_head()
+        self._writer.begin()
+
+    def _end_request(self) -> bool:
+        """End the response, then the request; tell whether the connection may be kept."""
+        if self._transport.failure is not None:
+            return False
+        self._end_response()
+        if not self._writer.head_ended or not self._writer.is_ours:
+            self.close_connection = True  # the client cannot tell where the response ends
+        # Whatever is left of a body would be taken for the next request.
+        self._transport.input_complete = self._reader.drain(_DRAINED_BODY)
+        return self._transport.input_complete and not self.close_connection
+
+    def _end_response(self) -> None:
+        if self.wfile is not self._writer and not self.wfile.closed:
+            self.wfile.flush()
+        wrong = self._writer.end()
+        if wrong is not None:
+            self.close_connection = True
+            _log.warning("the response to %r has %s", self.requestline, wrong)
+
+    # A request --------------------------------------------------------------------------------
 
     def handle_one_request(self) -> None:
-        """Read a request, refuse it if its head is over the limits, else call its ``do_*``."""
-        status = self._transport.examine(self._over_limit)
-        if status is None:
-            super().handle_one_request()
-        else:
-            self._refuse(status)
+        """Read a request and call its ``do_*`` method, or refuse it."""
+        self.requestline = self.request_version = self.command = ""
+        self._transport.examine(self._check_size)
+        try:
+            self.raw_requestline = self._read_request_line()
+            if not self.raw_requestline:
+                self.close_connection = True
+            elif self.parse_request():
+                self._call_method()
+        except TimeoutError as error:
+            if not self._transport.raised(error):
+                raise
+            self.log_error("Request timed out: %r", error)
+            self.close_connection = True
+
+    def _read_request_line(self) -> bytes:
+        """Read the first line; one empty line before it is ignored (RFC 9112, section 2.2)."""
+        line = self.rfile.readline(_LONGEST_LINE + 1)
+        if line in (b"\r\n", b"\n"):
+            line = self.rfile.readline(_LONGEST_LINE + 1)
+        if len(line) > _LONGEST_LINE:
+            raise _line_too_long()
+        return line
+
+    def _call_method(self) -> None:
+        method = getattr(self, f"do_{self.command}", None)
+        if method is None:
+            self.send_error(HTTPStatus.NOT_IMPLEMENTED, f"Unsupported method ({self.command!r})")
+            return
+        method()
+        self.wfile.flush()
+
+    def _check_size(self, buffer: bytes, start: int) -> None:
+        """Refuse a head that is over the limits, as far as it is there."""
+        limits = self._limits
+        end = head_end(buffer, start)
+        if (end if end >= 0 else len(buffer)) - start > limits.max_header_bytes:
+            if buffer.find(b"\n", start, start + limits.max_header_bytes) < 0:
+                raise _line_too_long()
+            raise _section_too_large("Header section too large")
+        if buffer.count(b"\n", start, end) - 2 > limits.max_header_count:
+            raise _section_too_large("Too many headers")
 
     def parse_request(self) -> bool:
-        """Parse the head; see `~http.server.BaseHTTPRequestHandler.parse_request`."""
-        if not super().parse_request():
-            return False
-        self._body_start = self._taken()
-        self._expected_body = _announced_body(self.headers)
+        """Parse the head; see `~http.server.BaseHTTPRequestHandler.parse_request`.
+
+        Returns:
+            Whether the request is to be served; if not, it has been answered.
+        """
+        self.command = ""
+        self.request_version = self.default_request_version
+        self.close_connection = True
+        line = str(self.raw_requestline, "iso-8859-1").rstrip("\r\n")
+        self.requestline = line
+        minor_version = self._parse_request_line(line)
+        section = self._read_section()
+        if not hasattr(self, f"do_{self.command}"):
+            minor_version = 0  # it will be answered with 501 whatever its head lacks
+        head = parse_head(section, minor_version)
+        self._head = head
+        self.headers = self.MessageClass()
+        for name, value in head.fields:
+            self.headers.set_raw(name, value)
+        self._decide_keep_alive(head, minor_version)
+        self._refuse_foreign_host(head)
+        return self._begin_body(head)
+
+    def _parse_request_line(self, line: str) -> int:
+        """Take method and target from the first line; return the minor version of HTTP/1."""
+        parsed = parse_request_line(line)
+        if parsed is None:
+            return self._parse_unusual_request_line(line)
+        self.command, target, minor_version = parsed
+        self.request_version = f"HTTP/1.{minor_version}"
+        # A target with two slashes would be a redirect to another host where a handler makes one
+        # of it (cpython #87389).
+        self.path = "/" + target.lstrip("/") if target.startswith("//") else target
+        return minor_version
+
+    def _parse_unusual_request_line(self, line: str) -> int:
+        target = parse_simple_request(line)
+        if target is not None:
+            self.command, self.path = "GET", target
+            return 0
+        if asks_for_other_version(line):
+            raise RequestRefused(
+                "Invalid HTTP version", status=HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+            )
+        raise RequestRefused("Malformed request line")
+
+    def _read_section(self) -> bytes:
+        """Read the header lines with the empty line that ends them; return them without."""
+        size = self._transport.examine(section_size)
+        section = self._reader.read_head(size) if size else self._read_lines()
+        return section[:-2] if section.endswith(b"\r\n") else section[:-1]
+
+    def _read_lines(self) -> bytes:
+        """Read the header lines one by one, as they come."""
+        section = b""
+        while (line := self.rfile.readline(_LONGEST_LINE + 1)) not in (b"\r\n", b"\n"):
+            section += line
+            if len(section) > self._limits.max_header_bytes:
+                raise _section_too_large("Header section too large")
+            if not line:
+                self._transport.fail("the peer left in the middle of a request")
+        return section + line
+
+    def _decide_keep_alive(self, head: Head, minor_version: int) -> None:
+        """Decide whether the connection persists (RFC 9112, section 9.3)."""
+        keep = minor_version > 0 if head.keep_alive is None else head.keep_alive
+        self.close_connection = not (keep and self.protocol_version >= "HTTP/1.1")
+
+    def _refuse_foreign_host(self, head: Head) -> None:
+        """Refuse what is for a host this server does not answer for, where it was told of hosts."""
+        if self.allowed_hosts is None and not self.refuse_misdirected:
+            return
+        host = without_port(named_host(self.path, head.host) or "")
+        name = self.tls.server_name
+        if (self.allowed_hosts is not None and not is_allowed(host, self.allowed_hosts)) or (
+            self.refuse_misdirected and name is not None and name.rstrip(".") != host
+        ):
+            raise RequestRefused("Misdirected request", status=HTTPStatus.MISDIRECTED_REQUEST)
+
+    def _begin_body(self, head: Head) -> bool:
+        """Have ``rfile`` give the body; tell whether the client may send it."""
         limit = self._limits.max_body_bytes
-        if limit is not None and limit < self._expected_body < math.inf:
-            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            return False
-        return True
+        if limit is not None and head.body_size > limit:
+            raise RequestRefused("Body too large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        asked = head.expects_continue and self.protocol_version >= "HTTP/1.1"
+        own = type(self).handle_expect_100 is not BaseHTTPRequestHandler.handle_expect_100
+        self._reader.begin_body(head.body_size, self._send_continue if asked and not own else None)
+        return not (asked and own) or self.handle_expect_100()
+
+    def _send_continue(self) -> None:
+        """Tell a waiting client to send its body, unless it has been answered already."""
+        if not self._writer.head_ended:
+            self._transport.transmit(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    # A response -------------------------------------------------------------------------------
+
+    def send_response_only(self, code: int, message: str | None = None) -> None:
+        """Begin a response head with its status line; what was begun before is dropped."""
+        self._response = ResponseHead()
+        self._response.status = int(code)
+        self._headers_buffer: list[bytes] = []
+        if self.request_version == "HTTP/0.9":
+            return
+        if message is None:
+            message = self.responses[code][0] if code in self.responses else ""
+        self._headers_buffer.append(status_line(self.protocol_version, int(code), message))
+
+    def send_header(self, keyword: str, value: Any) -> None:
+        """Add a field to the response head.
+
+        Raises:
+            ValueError: There is a line break in it; nothing has been sent.
+        """
+        line = header_line(keyword, value)
+        if self.request_version != "HTTP/0.9":
+            if not hasattr(self, "_headers_buffer"):
+                self._headers_buffer = []
+            self._headers_buffer.append(line)
+        self._response.take_note(keyword, str(value))
+        if keyword.lower() == "connection":
+            self.close_connection = {"close": True, "keep-alive": False}.get(
+                str(value).lower(), self.close_connection
+            )
+
+    def end_headers(self) -> None:
+        """End the response head; it is sent with the first bytes of the body."""
+        if self.wfile is not self._writer:
+            self.wfile.flush()
+        response = self._response
+        if response.is_interim:
+            self._transport.transmit(b"".join([*self._headers_buffer, b"\r\n"]))
+            self._headers_buffer = []
+            return
+        if self.request_version != "HTTP/0.9":
+            framing = self._end_head(response)
+        else:
+            framing, self._headers_buffer = Framing.AS_IS, []
+        head, self._headers_buffer = b"".join(self._headers_buffer), []
+        length = int(response.length or 0) if framing is Framing.LENGTH else 0
+        self._writer.begin_body(head, framing, length)
+        if response.streams:
+            self._writer.flush()
+
+    def _end_head(self, response: ResponseHead) -> Framing:
+        """Add to the head what the handler left to us."""
+        may_chunk = self.request_version >= "HTTP/1.1" and self.protocol_version >= "HTTP/1.1"
+        framing = response.framing(self.command, may_chunk=may_chunk)
+        if framing is Framing.CHUNKED:
+            self._headers_buffer.append(CHUNKED_LINE)
+        elif framing is Framing.AS_IS and not response.transfer_encoding:
+            self.close_connection = True
+        if not response.connection:
+            if self.close_connection:
+                self._headers_buffer.append(CLOSE_LINE)
+            elif self.request_version < "HTTP/1.1":
+                self._headers_buffer.append(b"Connection: keep-alive\r\n")
+        self._headers_buffer.append(b"\r\n")
+        return framing
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return a time, now without ``timestamp``, as HTTP has it (RFC 9110, section 5.6.7)."""
+        return format_date(int(time.time() if timestamp is None else timestamp))
 
     def address_string(self) -> str:
         """Return the client's address; ``"unix:"`` on an ``AF_UNIX`` socket, where it has none."""
         return str(self.client_address[0])
 
-    def _over_limit(self, buffer: bytes, start: int) -> HTTPStatus | None:
-        """Return the status to refuse a head with, or `None` if it is within the limits."""
-        limits = self._limits
-        end = head_end(buffer, start)
-        if end < 0 or end - start > limits.max_header_bytes:
-            if len(buffer) - start <= limits.max_header_bytes:
-                return None  # not there yet: this handler reads it by itself
-            if buffer.find(b"\n", start, start + limits.max_header_bytes) < 0:
-                return HTTPStatus.REQUEST_URI_TOO_LONG
-            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        if buffer.count(b"\n", start, end) - 2 > limits.max_header_count:
-            return HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
-        return None
+    # Failures ---------------------------------------------------------------------------------
 
-    def _refuse(self, status: HTTPStatus) -> None:
-        self.requestline = self.request_version = self.command = ""
-        self.send_error(status)
-
-    def _taken(self) -> int:
-        return self.rfile.taken if isinstance(self.rfile, RequestReader) else 0
-
-    def _has_read_body(self) -> bool:
-        """Return whether the request has been read to its end; take what is left if it is here.
-
-        Whatever is left of a body would be taken for the next request.
-        """
-        left = self._expected_body - (self._taken() - self._body_start)
-        if 0 < left <= self._transport.buffered:
-            self.rfile.read(int(left))
-            left = 0
-        return left <= 0
+    def _refuse(self, refused: RequestRefused) -> None:
+        """Answer what is wrong with a request, if it has not been answered."""
+        self._transport.fault = refused
+        self._say_error(refused.status, str(refused))
 
     def _apologise(self) -> None:
         """Tell the client of a handler's failure, if it has been told nothing else."""
-        if not self._transport.silent or self._transport.failure is not None:
-            return
-        self._headers_buffer: list[bytes] = []
-        self.close_connection = True
-        # The handler is broken already; whatever it does about send_error() must not hide that.
-        with contextlib.suppress(Exception):
-            self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
+        self._say_error(HTTPStatus.INTERNAL_SERVER_ERROR, None)
+
+    def _say_error(self, status: HTTPStatus, message: str | None) -> None:
+        if not self._writer.started and self._transport.failure is None:
+            self._writer.begin()
+            # Whatever a handler's own send_error() does must not hide what went wrong before.
+            with contextlib.suppress(Exception):
+                self.send_error(status, message)
+                self._end_response()
+        self._writer.begin_body(b"", Framing.NONE)  # nothing more is to be sent
         self.close_connection = True
 
 
-def _announced_body(headers: Any) -> float:
-    """Return how many bytes of body a request announces; infinity where that is not known."""
-    if headers.get("Transfer-Encoding") is not None:
-        return math.inf
-    length = headers.get("Content-Length")
-    if length is None:
-        return 0
-    return int(length) if length.isascii() and length.isdigit() else math.inf
+def _line_too_long() -> RequestRefused:
+    return RequestRefused("Request line too long", status=HTTPStatus.REQUEST_URI_TOO_LONG)
+
+
+def _section_too_large(message: str) -> RequestRefused:
+    return RequestRefused(message, status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+
+def _buffered(writer: ResponseWriter, size: int) -> io.BufferedIOBase:
+    """Return a buffer before the writer, for handlers that ask for one by ``wbufsize``."""
+    raw: Any = writer
+    return io.BufferedWriter(raw, size if size > 1 else io.DEFAULT_BUFFER_SIZE)

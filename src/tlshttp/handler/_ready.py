@@ -14,7 +14,7 @@ from collections.abc import Callable
 from tlshttp._seam import Part
 from tlshttp.limits import Limits
 
-__all__ = ["SMALL_BODY", "head_end", "missing_part"]
+__all__ = ["SMALL_BODY", "head_end", "missing_part", "section_size"]
 
 SMALL_BODY = 16_384
 """Bytes of a body that is awaited before a handler is called: one full TLS record (RFC 8446,
@@ -49,6 +49,15 @@ def head_end(buffer: bytes, start: int) -> int:
     if bare >= 0:
         return bare + 2
     return end + 3 if end >= 0 else -1
+
+
+def section_size(buffer: bytes, start: int) -> int:
+    """Return how long the header lines from `start` on are, with their empty line; 0: not there."""
+    if buffer.startswith(b"\r\n", start):
+        return 2
+    if buffer.startswith(b"\n", start):
+        return 1
+    return max(0, head_end(buffer, start) - start)
 
 
 def _small_body(head: bytes) -> int:

@@ -1,0 +1,381 @@
+"""A certificate authority: it issues certificates, takes them back, and makes clients trust it."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, ClassVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509 import ocsp
+
+from tlshttp.certs._certificate import Certificate, CertificateChain
+from tlshttp.certs._constraints import constraint_findings
+from tlshttp.certs._contexts import add_trust_anchor
+from tlshttp.certs._files import PUBLIC, write_atomically
+from tlshttp.certs._inspect import (
+    describe,
+    find_extension,
+    is_authority,
+    is_self_signed,
+    was_issued_by,
+)
+from tlshttp.certs._issue import Issuer, Role, issue_intermediate, issue_leaf, issue_root
+from tlshttp.certs._keys import KeyType, Password
+from tlshttp.certs._load import load
+from tlshttp.certs._names import general_names, is_url
+from tlshttp.certs._parse import Source, open_source, parse_crl
+from tlshttp.certs._revocation import Ledger, sign_crl, sign_ocsp_response
+from tlshttp.certs._validity import AUTHORITY_LIFETIME, LEAF_LIFETIME, Validity, choose_validity
+from tlshttp.errors import CertificateError
+
+if TYPE_CHECKING:
+    import OpenSSL.SSL
+
+STATEMENT_LIFETIME = timedelta(days=7)
+"""How long a CRL or OCSP response holds; Baseline Requirements 4.9.7 and 4.9.10 allow ten days."""
+
+
+class CertificateAuthority:
+    """A certificate authority, a root or below another one.
+
+    What is issued has its chain up to, but without, the root. Threads may share an authority.
+
+    Args:
+        certificate: The authority's own certificate, with its private key.
+        crl_url: Where `crl` will be found, to stand in what is issued; `None` means nowhere.
+        ocsp_url: Where OCSP is answered, to stand in what is issued; `None` means nowhere.
+
+    Raises:
+        CertificateError: The certificate is not one of an authority.
+    """
+
+    _leaf_lifetime: ClassVar[timedelta] = LEAF_LIFETIME
+
+    def __init__(
+        self, certificate: Certificate, *, crl_url: str | None = None, ocsp_url: str | None = None
+    ) -> None:
+        CertificateError.raise_if([*_unfit(certificate), *_no_urls(crl_url, ocsp_url)])
+        self.certificate = certificate
+        """The authority's own certificate; its ``leaf`` is what clients are told to trust."""
+        self._issuer = Issuer(
+            name=certificate.leaf.subject,
+            private_key=certificate.private_key,
+            key_identifier=_key_identifier(certificate.leaf),
+            crl_url=crl_url,
+            ocsp_url=ocsp_url,
+        )
+        self._ledger = Ledger()
+        # As far up as is known: who loads an intermediate may not have its root.
+        self._authorities = (certificate.leaf, *certificate.chain)
+
+    @staticmethod
+    def generate(
+        common_name: str,
+        *,
+        key_type: KeyType = KeyType.ECDSA_P256,
+        lifetime: timedelta = AUTHORITY_LIFETIME,
+        not_valid_before: datetime | None = None,
+        not_valid_after: datetime | None = None,
+        path_length: int | None = None,
+        name_constraints: x509.NameConstraints | None = None,
+        crl_url: str | None = None,
+        ocsp_url: str | None = None,
+    ) -> CertificateAuthority:
+        """Generate a root: a key and a certificate signed with itself.
+
+        Args:
+            common_name: What people see in their trust store, up to 64 characters.
+            key_type: The kind of key to generate.
+            lifetime: How long the certificate is valid.
+            not_valid_before: The beginning, aware; `None` means five minutes ago.
+            not_valid_after: The end, aware; `None` means after the lifetime.
+            path_length: How many authorities may stand between this one and a leaf; `None` means
+                any number.
+            name_constraints: The names that may be issued; `None` means all.
+            crl_url: Where `crl` will be found; `None` means nowhere.
+            ocsp_url: Where OCSP is answered; `None` means nowhere.
+
+        Raises:
+            CertificateError: Name or period cannot stand in a certificate.
+        """
+        validity = choose_validity(lifetime, not_valid_before, not_valid_after)
+        root = issue_root(common_name, key_type, validity, path_length, name_constraints)
+        return CertificateAuthority(root, crl_url=crl_url, ocsp_url=ocsp_url)
+
+    @staticmethod
+    def load(
+        certfile: Source,
+        keyfile: Source | None = None,
+        password: Password | None = None,
+        *,
+        crlfile: Source | None = None,
+        crl_url: str | None = None,
+        ocsp_url: str | None = None,
+        tolerate: Iterable[str] = (),
+    ) -> CertificateAuthority:
+        """Load an authority from its certificate and private key.
+
+        Args:
+            certfile: The certificate, then its issuers up to the root: a path, PEM text or bytes.
+            keyfile: The private key, likewise; `None` means it is in ``certfile``.
+            password: What opens an encrypted key; `None` means it is not encrypted.
+            crlfile: The last CRL, to go on from; `None` means that nothing was revoked.
+            crl_url: Where `crl` will be found; `None` means nowhere.
+            ocsp_url: Where OCSP is answered; `None` means nowhere.
+            tolerate: Codes of findings to log as warnings instead, as for `tlshttp.certs.load`.
+
+        Raises:
+            CertificateError: The authority cannot be used; the findings list everything.
+        """
+        certificate = load(certfile, keyfile, password, tolerate=tolerate)
+        authority = CertificateAuthority(certificate, crl_url=crl_url, ocsp_url=ocsp_url)
+        if crlfile is not None:
+            document = open_source(crlfile)
+            crl = parse_crl(document)
+            if not crl.is_signature_valid(certificate.private_key.public_key()):
+                raise CertificateError(f"the CRL in {document.label} is not from this authority")
+            authority._ledger = Ledger(crl)
+        return authority
+
+    def write(
+        self,
+        certfile: str | os.PathLike[str],
+        keyfile: str | os.PathLike[str] | None = None,
+        password: Password | None = None,
+        *,
+        crlfile: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Write certificate, private key and CRL, replacing each file in one step.
+
+        Args:
+            certfile: The file for the certificate and its chain.
+            keyfile: The file for the private key, mode 0600; `None` puts it into ``certfile``.
+            password: What to encrypt the key with; `None` leaves it open.
+            crlfile: The file for a new CRL, which is also the memory of what was revoked; `None`
+                writes none.
+
+        Raises:
+            CertificateError: A file cannot be written.
+        """
+        self.certificate.write(certfile, keyfile, password)
+        if crlfile is not None:
+            pem = self.crl().public_bytes(serialization.Encoding.PEM)
+            write_atomically(crlfile, pem, mode=PUBLIC)
+
+    def issue_server(
+        self,
+        *names: str,
+        key_type: KeyType = KeyType.ECDSA_P256,
+        lifetime: timedelta | None = None,
+        not_valid_before: datetime | None = None,
+        not_valid_after: datetime | None = None,
+    ) -> Certificate:
+        """Issue a certificate for a server.
+
+        Args:
+            *names: DNS names, wildcards, IP addresses, URIs or e-mail addresses; at least one.
+            key_type: The kind of key to generate.
+            lifetime: How long the certificate is valid, five minutes of back-dating included, but
+                never beyond the authority's end; `None` means ninety days.
+            not_valid_before: The beginning, aware; `None` means five minutes ago.
+            not_valid_after: The end, aware; `None` means after the lifetime.
+
+        Raises:
+            CertificateError: A name or the period is impossible, or not for this authority.
+        """
+        validity = self._validity(lifetime, not_valid_before, not_valid_after)
+        return self._issue(names, Role.SERVER, key_type, validity)
+
+    def issue_client(
+        self,
+        *names: str,
+        key_type: KeyType = KeyType.ECDSA_P256,
+        lifetime: timedelta | None = None,
+        not_valid_before: datetime | None = None,
+        not_valid_after: datetime | None = None,
+    ) -> Certificate:
+        """Issue a certificate for a client; the arguments are those of `issue_server`.
+
+        Args:
+            *names: Whom the certificate is for, mostly an e-mail address, SPIFFE ID or host name.
+            key_type: The kind of key to generate.
+            lifetime: How long the certificate is valid; `None` means ninety days.
+            not_valid_before: The beginning, aware; `None` means five minutes ago.
+            not_valid_after: The end, aware; `None` means after the lifetime.
+
+        Raises:
+            CertificateError: A name or the period is impossible, or not for this authority.
+        """
+        validity = self._validity(lifetime, not_valid_before, not_valid_after)
+        return self._issue(names, Role.CLIENT, key_type, validity)
+
+    def issue_authority(
+        self,
+        common_name: str,
+        *,
+        path_length: int = 0,
+        key_type: KeyType = KeyType.ECDSA_P256,
+        lifetime: timedelta = AUTHORITY_LIFETIME,
+        not_valid_before: datetime | None = None,
+        not_valid_after: datetime | None = None,
+        crl_url: str | None = None,
+        ocsp_url: str | None = None,
+    ) -> CertificateAuthority:
+        """Issue a certificate for an authority below this one.
+
+        Args:
+            common_name: What people see, up to 64 characters.
+            path_length: How many authorities may stand between the new one and a leaf.
+            key_type: The kind of key to generate.
+            lifetime: How long the certificate is valid, but never beyond this authority.
+            not_valid_before: The beginning, aware; `None` means five minutes ago.
+            not_valid_after: The end, aware; `None` means after the lifetime.
+            crl_url: Where the new authority's `crl` will be found; `None` means nowhere.
+            ocsp_url: Where OCSP is answered for the new authority; `None` means nowhere.
+
+        Raises:
+            CertificateError: Name or period is impossible, or this authority may not do so.
+        """
+        own = find_extension(self.certificate.leaf, x509.BasicConstraints)
+        allowed = own.value.path_length if own is not None else None
+        if allowed is not None and path_length >= allowed:
+            raise CertificateError(
+                f"{describe(self.certificate.leaf)} has path length {allowed}: an authority below"
+                " it needs a smaller one"
+            )
+        certificate, private_key = issue_intermediate(
+            self._issuer,
+            common_name,
+            key_type,
+            self._validity(lifetime, not_valid_before, not_valid_after),
+            path_length,
+        )
+        authority = CertificateAuthority(
+            Certificate(certificate, self._chain_below_root(), private_key),
+            crl_url=crl_url,
+            ocsp_url=ocsp_url,
+        )
+        authority._authorities = (certificate, *self._authorities)
+        return authority
+
+    def revoke(
+        self,
+        certificate: CertificateChain | x509.Certificate,
+        *,
+        reason: x509.ReasonFlags = x509.ReasonFlags.unspecified,
+    ) -> None:
+        """Take a certificate back; `crl` and `ocsp_response` say so from now on.
+
+        Args:
+            certificate: A certificate that this authority has issued.
+            reason: Why, for whoever reads the CRL (RFC 5280, section 5.3.1).
+
+        Raises:
+            CertificateError: The certificate is not from this authority.
+        """
+        if reason is x509.ReasonFlags.remove_from_crl:
+            raise CertificateError("remove_from_crl is no reason to revoke a certificate")
+        self._ledger.add(self._own(certificate).serial_number, reason)
+
+    def crl(self, *, lifetime: timedelta = STATEMENT_LIFETIME) -> x509.CertificateRevocationList:
+        """Return a signed list of what is revoked, with a number that always rises.
+
+        Args:
+            lifetime: When the next list is due; afterwards clients refuse this one.
+        """
+        number, revocations = self._ledger.next_crl()
+        return sign_crl(self._issuer, number, revocations, lifetime)
+
+    def ocsp_response(
+        self,
+        certificate: CertificateChain | x509.Certificate,
+        *,
+        lifetime: timedelta = STATEMENT_LIFETIME,
+    ) -> ocsp.OCSPResponse:
+        """Return a signed statement whether a certificate is revoked, for stapling.
+
+        Args:
+            certificate: A certificate that this authority has issued.
+            lifetime: When the next statement is due; afterwards clients refuse this one.
+
+        Raises:
+            CertificateError: The certificate is not from this authority.
+        """
+        leaf = self._own(certificate)
+        revocation = self._ledger.find(leaf.serial_number)
+        return sign_ocsp_response(self._issuer, self.certificate.leaf, leaf, revocation, lifetime)
+
+    def configure_trust(self, ssl_context: ssl.SSLContext | OpenSSL.SSL.Context) -> None:
+        """Make a client context, or a server's for client certificates, trust this authority.
+
+        Below a root, it is this authority alone that is trusted, not its root.
+
+        Args:
+            ssl_context: A context of the standard library or of pyOpenSSL, not yet in use.
+        """
+        add_trust_anchor(ssl_context, self.certificate.leaf)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {describe(self.certificate.leaf)}>"
+
+    def _issue(
+        self, names: Iterable[str], role: Role, key_type: KeyType, validity: Validity
+    ) -> Certificate:
+        subject_names = general_names(names)
+        CertificateError.raise_if(constraint_findings(subject_names, self._authorities))
+        leaf, private_key = issue_leaf(self._issuer, subject_names, role, key_type, validity)
+        return Certificate(leaf, self._chain_below_root(), private_key)
+
+    def _validity(
+        self, lifetime: timedelta | None, begin: datetime | None, end: datetime | None
+    ) -> Validity:
+        return choose_validity(
+            self._leaf_lifetime if lifetime is None else lifetime,
+            begin,
+            end,
+            issuer_end=min(authority.not_valid_after_utc for authority in self._authorities),
+        )
+
+    def _chain_below_root(self) -> tuple[x509.Certificate, ...]:
+        own = self.certificate
+        return () if is_self_signed(own.leaf) else (own.leaf, *own.chain)
+
+    def _own(self, certificate: CertificateChain | x509.Certificate) -> x509.Certificate:
+        leaf = certificate.leaf if isinstance(certificate, CertificateChain) else certificate
+        if not was_issued_by(leaf, self.certificate.leaf):
+            raise CertificateError(
+                f"{describe(leaf)} was not issued by {describe(self.certificate.leaf)}"
+            )
+        return leaf
+
+
+def _unfit(certificate: Certificate) -> Iterator[str]:
+    """Say why a certificate is not fit to issue others."""
+    name = describe(certificate.leaf)
+    usage = find_extension(certificate.leaf, x509.KeyUsage)
+    if not is_authority(certificate.leaf):
+        yield f"{name} is not the certificate of an authority (basicConstraints)"
+    elif usage is not None and not usage.value.key_cert_sign:
+        yield f"{name} may not sign certificates (keyUsage)"
+    if not certificate.leaf.subject.rdns:
+        yield "an authority needs a subject (RFC 5280, section 4.1.2.6)"
+
+
+def _no_urls(*urls: str | None) -> Iterator[str]:
+    for url in urls:
+        if url is not None and not is_url(url):
+            yield f"{url!r} is not a URL such as 'http://ca.example.org/crl'"
+
+
+def _key_identifier(certificate: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """Name the authority's key as its certificate does."""
+    own = find_extension(certificate, x509.SubjectKeyIdentifier)
+    if own is not None:
+        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own.value)
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(
+        certificate.public_key()  # type: ignore[arg-type]
+    )

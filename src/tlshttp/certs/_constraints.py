@@ -1,0 +1,73 @@
+"""Name constraints: what an authority may issue (RFC 5280, section 4.2.1.10)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator
+
+from cryptography import x509
+
+from tlshttp.certs._inspect import find_extension
+from tlshttp.certs._names import render_name
+
+LOCAL_DOMAINS = ("localhost", "test", "local")
+"""With all names below them: RFC 6761, sections 6.2 and 6.3; RFC 6762, section 3."""
+
+LOCAL_NETWORKS = (
+    "127.0.0.0/8",  # loopback: RFC 1122, section 3.2.1.3
+    "10.0.0.0/8",  # private: RFC 1918, section 3
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "169.254.0.0/16",  # link-local: RFC 3927
+    "::1/128",  # loopback: RFC 4291, section 2.5.3
+    "fc00::/7",  # unique local: RFC 4193
+    "fe80::/10",  # link-local: RFC 4291, section 2.5.6
+)
+"""Addresses that belong to nobody else."""
+
+
+def local_constraints() -> x509.NameConstraints:
+    """Permit names and addresses that mean this machine or the network around it."""
+    domains = [x509.DNSName(domain) for domain in LOCAL_DOMAINS]
+    networks = [x509.IPAddress(ipaddress.ip_network(network)) for network in LOCAL_NETWORKS]
+    return x509.NameConstraints(permitted_subtrees=[*domains, *networks], excluded_subtrees=None)
+
+
+def constraint_findings(
+    names: Iterable[x509.GeneralName], authorities: Iterable[x509.Certificate]
+) -> Iterator[str]:
+    """Say which names the authorities above a certificate do not allow in it."""
+    constraints = [
+        extension.value
+        for authority in authorities
+        if (extension := find_extension(authority, x509.NameConstraints)) is not None
+    ]
+    for name in names:
+        if not all(_is_allowed(name, constraint) for constraint in constraints):
+            yield f"the authority may not issue for {render_name(name)!r}: clients would refuse it"
+
+
+def _is_allowed(name: x509.GeneralName, constraints: x509.NameConstraints) -> bool:
+    if any(_is_below(name, subtree) for subtree in constraints.excluded_subtrees or ()):
+        return False
+    # A permitted subtree restricts names of its own kind only.
+    permitted = [
+        subtree
+        for subtree in constraints.permitted_subtrees or ()
+        if isinstance(subtree, type(name))
+    ]
+    return not permitted or any(_is_below(name, subtree) for subtree in permitted)
+
+
+def _is_below(name: x509.GeneralName, subtree: x509.GeneralName) -> bool:
+    if isinstance(name, x509.DNSName) and isinstance(subtree, x509.DNSName):
+        domain = subtree.value.lower()
+        return not domain or f".{name.value.lower()}".endswith(f".{domain.lstrip('.')}")
+    if isinstance(name, x509.IPAddress) and isinstance(subtree, x509.IPAddress):
+        network = subtree.value
+        return (
+            isinstance(network, ipaddress.IPv4Network | ipaddress.IPv6Network)
+            and not isinstance(name.value, ipaddress.IPv4Network | ipaddress.IPv6Network)
+            and name.value in network
+        )
+    return False

@@ -1,0 +1,47 @@
+"""Trust anchors for the contexts of either TLS engine."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tlshttp.certs._inspect import is_self_signed
+
+if TYPE_CHECKING:
+    import OpenSSL.SSL
+
+
+def add_trust_anchor(
+    ssl_context: ssl.SSLContext | OpenSSL.SSL.Context, anchor: x509.Certificate
+) -> None:
+    """Make a context trust what an authority has issued, also where that is no root."""
+    # OpenSSL looks for a root above an anchor unless told that the anchor is enough.
+    partial = not is_self_signed(anchor)
+    if isinstance(ssl_context, ssl.SSLContext):
+        ssl_context.load_verify_locations(cadata=anchor.public_bytes(Encoding.DER))
+        if partial:
+            ssl_context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    elif type(ssl_context).__module__.startswith("OpenSSL."):
+        _add_to_pyopenssl(ssl_context, anchor, partial=partial)
+    else:
+        raise TypeError(
+            "ssl_context must be an ssl.SSLContext or OpenSSL.SSL.Context, not"
+            f" {type(ssl_context).__name__}"
+        )
+
+
+def _add_to_pyopenssl(
+    ssl_context: OpenSSL.SSL.Context, anchor: x509.Certificate, *, partial: bool
+) -> None:
+    # Whoever has such a context has imported pyOpenSSL already; nobody else need do so.
+    from OpenSSL import crypto
+
+    store = ssl_context.get_cert_store()
+    if store is None:
+        raise TypeError("this OpenSSL.SSL.Context has no certificate store")
+    store.add_cert(crypto.X509.from_cryptography(anchor))
+    if partial:
+        store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)

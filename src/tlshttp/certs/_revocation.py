@@ -1,0 +1,133 @@
+"""Revocation: what an authority has taken back, as CRL (RFC 5280) and as OCSP (RFC 6960)."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509 import ocsp
+
+from tlshttp.certs._issue import Issuer
+from tlshttp.certs._keys import signature_hash
+from tlshttp.certs._validity import BACKDATING
+from tlshttp.errors import CertificateError
+
+
+@dataclass(frozen=True)
+class Revocation:
+    """That one certificate is revoked."""
+
+    date: datetime
+    reason: x509.ReasonFlags
+
+
+class Ledger:
+    """The revocations of one authority, and the number of its last CRL. Threads may share it."""
+
+    def __init__(self, crl: x509.CertificateRevocationList | None = None) -> None:
+        self._lock = threading.Lock()
+        self._revocations: dict[int, Revocation] = {}
+        self._crl_number = 0
+        if crl is not None:
+            self._revocations = {entry.serial_number: _read_entry(entry) for entry in crl}
+            self._crl_number = crl.extensions.get_extension_for_class(
+                x509.CRLNumber
+            ).value.crl_number
+
+    def add(self, serial: int, reason: x509.ReasonFlags) -> None:
+        """Note a revocation; the first one of a certificate stays."""
+        now = datetime.now(UTC).replace(microsecond=0)
+        with self._lock:
+            self._revocations.setdefault(serial, Revocation(now, reason))
+
+    def find(self, serial: int) -> Revocation | None:
+        """Return the revocation of a certificate, or `None`."""
+        with self._lock:
+            return self._revocations.get(serial)
+
+    def next_crl(self) -> tuple[int, dict[int, Revocation]]:
+        """Return a number for the next CRL and what stands in it.
+
+        The number is the time of issue, so that numbers rise even where the last one was lost.
+        """
+        with self._lock:
+            self._crl_number = max(self._crl_number + 1, int(datetime.now(UTC).timestamp()))
+            return self._crl_number, dict(self._revocations)
+
+
+def sign_crl(
+    issuer: Issuer, number: int, revocations: dict[int, Revocation], lifetime: timedelta
+) -> x509.CertificateRevocationList:
+    """Sign a list of everything that is revoked."""
+    this_update, next_update = _updates(lifetime)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer.name)
+        .last_update(this_update)
+        .next_update(next_update)
+        .add_extension(issuer.key_identifier, critical=False)
+        .add_extension(x509.CRLNumber(number), critical=False)
+    )
+    for serial, revocation in sorted(revocations.items()):
+        builder = builder.add_revoked_certificate(_build_entry(serial, revocation))
+    return builder.sign(issuer.private_key, signature_hash(issuer.private_key))
+
+
+def sign_ocsp_response(
+    issuer: Issuer,
+    issuer_certificate: x509.Certificate,
+    certificate: x509.Certificate,
+    revocation: Revocation | None,
+    lifetime: timedelta,
+) -> ocsp.OCSPResponse:
+    """Sign the status of one certificate, with the authority's own key."""
+    this_update, next_update = _updates(lifetime)
+    status = ocsp.OCSPCertStatus.GOOD if revocation is None else ocsp.OCSPCertStatus.REVOKED
+    builder = ocsp.OCSPResponseBuilder().add_response(
+        cert=certificate,
+        issuer=issuer_certificate,
+        # It identifies, it protects nothing, and some clients know no other: RFC 5019, 2.1.1.
+        algorithm=hashes.SHA1(),  # noqa: S303
+        cert_status=status,
+        this_update=this_update,
+        next_update=next_update,
+        revocation_time=revocation.date if revocation else None,
+        revocation_reason=_stated_reason(revocation) if revocation else None,
+    )
+    return builder.responder_id(ocsp.OCSPResponderEncoding.HASH, issuer_certificate).sign(
+        issuer.private_key, signature_hash(issuer.private_key)
+    )
+
+
+def _updates(lifetime: timedelta) -> tuple[datetime, datetime]:
+    """Return when a statement begins, with back-dating, and when the next one is due."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    if lifetime <= timedelta():
+        raise CertificateError(f"a lifetime of {lifetime} is over before it begins")
+    return now - BACKDATING, now + lifetime
+
+
+def _build_entry(serial: int, revocation: Revocation) -> x509.RevokedCertificate:
+    builder = (
+        x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(revocation.date)
+    )
+    reason = _stated_reason(revocation)
+    if reason is not None:
+        builder = builder.add_extension(x509.CRLReason(reason), critical=False)
+    return builder.build()
+
+
+def _read_entry(entry: x509.RevokedCertificate) -> Revocation:
+    try:
+        reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
+    except x509.ExtensionNotFound:
+        reason = x509.ReasonFlags.unspecified
+    return Revocation(entry.revocation_date_utc, reason)
+
+
+def _stated_reason(revocation: Revocation) -> x509.ReasonFlags | None:
+    """Return the reason to state; "unspecified" is said by silence (RFC 5280, 5.3.1)."""
+    return None if revocation.reason is x509.ReasonFlags.unspecified else revocation.reason

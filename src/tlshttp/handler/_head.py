@@ -1,0 +1,210 @@
+"""The head of a request, parsed strictly and once.
+
+What is ambiguous is refused, because two servers that read it differently are what request
+smuggling needs. Sections are of RFC 9112 (HTTP/1.1) where none is named.
+
+Three things are accepted that the grammar does not have, because `http.server` and CPython's tests
+of it do: lines that end with a bare line feed (section 2.2 allows it), targets that do not begin
+with a slash, and HTTP/0.9 requests (``GET /path`` without a version).
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import NamedTuple
+
+from tlshttp.errors import RequestRefused
+
+__all__ = [
+    "CHUNKED",
+    "Head",
+    "asks_for_other_version",
+    "parse_fields",
+    "parse_head",
+    "parse_request_line",
+    "parse_simple_request",
+]
+
+CHUNKED = -1
+"""The body size of a request whose body comes in chunks."""
+
+_WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # RFC 9110, section 5.6.2
+
+# Everything but controls and blanks: http.server also takes bytes above 0x7F in a target.
+_REQUEST_LINE = re.compile(rf"({_WORD}) ([^\x00-\x20\x7f]+) HTTP/1\.([0-9])")
+_SIMPLE_REQUEST = re.compile(r"GET ([^\x00-\x20\x7f]+) ?")
+_OTHER_VERSION = re.compile(r"[^\x00-\x1f\x7f]* HTTP/0*([2-9]|[1-9][0-9]{1,9})\.[0-9]{1,10}")
+
+_TOKEN_BYTES = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+_BLANKS = " \t"
+
+# What may stand in a field line: all but NUL and the other controls (RFC 9110, section 5.5).
+_LINE_BYTES = bytes({*range(0x20, 0x100), 0x09} - {0x7F})
+
+_HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
+_LENGTH = re.compile(r"[0-9]{1,19}")
+
+
+_ONCE = ("Host", "Content-Length", "Transfer-Encoding", "Expect")
+
+
+class Head(NamedTuple):
+    """What the header section of a request says about its framing."""
+
+    fields: list[tuple[str, str]]
+    """All fields in order, names as sent, values without surrounding blanks."""
+    body_size: int
+    """Bytes of body; `CHUNKED` where only its end will tell."""
+    keep_alive: bool | None
+    """Whether the client asks to keep the connection or to close it; `None`: neither."""
+    expects_continue: bool
+    """Whether the client waits for 100 (Continue) before it sends the body."""
+    host: str | None
+    """The Host field; `None` where there is none, as HTTP/1.0 allows."""
+
+
+def parse_request_line(line: str) -> tuple[str, str, int] | None:
+    """Return method, target and minor version of HTTP/1; `None` if it is not a request line."""
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        return None
+    method, target, minor = match.groups()
+    return method, target, int(minor)
+
+
+def parse_simple_request(line: str) -> str | None:
+    """Return the target of an HTTP/0.9 request; `None` if it is not one."""
+    match = _SIMPLE_REQUEST.fullmatch(line)
+    return match and match[1]
+
+
+def asks_for_other_version(line: str) -> bool:
+    """Return whether this is a request line of HTTP/2 or later."""
+    return _OTHER_VERSION.fullmatch(line) is not None
+
+
+def parse_fields(section: bytes) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Parse the lines between request line and empty line.
+
+    Returns:
+        All fields in order, and the last value of each by its name in lower case.
+
+    Raises:
+        RequestRefused: A line is not a field.
+    """
+    fields: list[tuple[str, str]] = []
+    values: dict[str, str] = {}
+    lines = section.decode("iso-8859-1").split("\r\n")
+    lines.pop()  # what follows the last line end: nothing
+    # Besides legal bytes there are only the line ends: no controls, no bare CR (section 2.2).
+    if section.translate(None, _LINE_BYTES) != b"\r\n" * len(lines):
+        return _parse_bare_lines(section)
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise RequestRefused("Malformed header field")
+        value = value.strip(_BLANKS)
+        fields.append((name, value))
+        values[name.lower()] = value
+    # Names of token characters only: no line folding (section 5.2), no blank before the colon
+    # (section 5.1), no empty name.
+    if "" in values or "".join(values).encode("iso-8859-1").translate(None, _TOKEN_BYTES):
+        raise RequestRefused("Malformed header field")
+    return fields, values
+
+
+def _parse_bare_lines(section: bytes) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Parse lines of which some end with a bare line feed (section 2.2)."""
+    lines = [line.removesuffix(b"\r") for line in section.split(b"\n")]
+    if any(line.translate(None, _LINE_BYTES) for line in lines):
+        raise RequestRefused("Illegal character in header")
+    return parse_fields(b"\r\n".join(lines))
+
+
+def parse_head(section: bytes, minor_version: int) -> Head:
+    """Parse the lines between request line and empty line, and what they say about framing.
+
+    Args:
+        section: The lines, each with its line end.
+        minor_version: Of HTTP/1; 0 also for HTTP/0.9.
+
+    Raises:
+        RequestRefused: They are malformed or ambiguous.
+    """
+    fields, values = parse_fields(section)
+    if len(values) < len(fields):
+        _refuse_repeated(fields)
+    return Head(
+        fields,
+        _body_size(values.get("content-length"), values.get("transfer-encoding"), minor_version),
+        _keep_alive(_all_values(fields, values, "connection")),
+        "expect" in values and _expects_continue(values["expect"], minor_version),
+        _host(values.get("host"), minor_version),
+    )
+
+
+def _refuse_repeated(fields: list[tuple[str, str]]) -> None:
+    """Refuse fields that must be there once; others may be repeated (RFC 9110, section 5.3)."""
+    names = [name.lower() for name, _ in fields]
+    for name in _ONCE:
+        if names.count(name.lower()) > 1:
+            raise RequestRefused(f"Repeated {name}")
+
+
+def _body_size(length: str | None, codings: str | None, minor_version: int) -> int:
+    """Return how long the body is (section 6.3)."""
+    if codings is not None:
+        return _check_codings(codings, length, minor_version)
+    if length is None:
+        return 0
+    if not _LENGTH.fullmatch(length):
+        # A list of equal numbers may be accepted (section 6.3, item 5); nobody honest sends one.
+        raise RequestRefused("Malformed Content-Length")
+    return int(length)
+
+
+def _check_codings(codings: str, length: str | None, minor_version: int) -> int:
+    """Accept ``chunked`` alone (section 6.1)."""
+    if length is not None:
+        raise RequestRefused("Content-Length with Transfer-Encoding")
+    if minor_version == 0:
+        raise RequestRefused("Transfer-Encoding in HTTP/1.0")
+    names = [name.strip(" \t").lower() for name in codings.split(",")]
+    if names == ["chunked"]:
+        return CHUNKED
+    if "chunked" in names[:-1] or not all(names):
+        raise RequestRefused("Malformed Transfer-Encoding")
+    raise RequestRefused("Unknown transfer coding", status=HTTPStatus.NOT_IMPLEMENTED)
+
+
+def _expects_continue(expect: str, minor_version: int) -> bool:
+    """Return whether 100 (Continue) is expected (RFC 9110, section 10.1.1), never by HTTP/1.0."""
+    return minor_version > 0 and expect.lower() == "100-continue"
+
+
+def _all_values(fields: list[tuple[str, str]], values: dict[str, str], name: str) -> str | None:
+    """Return what a field that may be repeated says, all of it."""
+    if len(values) == len(fields):
+        return values.get(name)
+    return ",".join(value for key, value in fields if key.lower() == name) or None
+
+
+def _keep_alive(connection: str | None) -> bool | None:
+    """Return what the Connection field asks for (section 9.3); ``close`` wins."""
+    if connection is None:
+        return None
+    options = [option.strip(" \t") for option in connection.lower().split(",")]
+    if "close" in options:
+        return False
+    return True if "keep-alive" in options else None
+
+
+def _host(host: str | None, minor_version: int) -> str | None:
+    """Return the Host field (section 3.2)."""
+    if host is None:
+        if minor_version > 0:
+            raise RequestRefused("Missing Host")
+    elif not _HOST.fullmatch(host):
+        raise RequestRefused("Malformed Host")
+    return host

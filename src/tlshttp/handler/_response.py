@@ -1,0 +1,102 @@
+"""What a response head says, and what is still to be said in it.
+
+Sections are of RFC 9112 (HTTP/1.1) where none is named.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import functools
+from http import HTTPStatus
+
+from tlshttp.handler._writer import Framing
+
+__all__ = ["ResponseHead", "format_date", "header_line", "status_line"]
+
+_BODYLESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+
+
+class ResponseHead:
+    """The head of one response while a handler puts it together."""
+
+    __slots__ = ("connection", "length", "status", "streams", "transfer_encoding")
+
+    def __init__(self) -> None:
+        self.status = 0
+        """The status code; 0 where the handler wrote none."""
+        self.length: str | None = None
+        """The Content-Length the handler gave, if any."""
+        self.transfer_encoding = False
+        """Whether the handler frames the body by itself."""
+        self.connection = False
+        """Whether the handler gave a Connection field."""
+        self.streams = False
+        """Whether it is an event stream, whose head must not wait for the first event."""
+
+    def take_note(self, name: str, value: str) -> None:
+        """Take note of a field that decides about framing."""
+        match name.lower():
+            case "content-length":
+                self.length = value.strip()
+            case "transfer-encoding":
+                self.transfer_encoding = True
+            case "connection":
+                self.connection = True
+            case "content-type":
+                self.streams = value.startswith("text/event-stream")
+
+    @property
+    def is_interim(self) -> bool:
+        """Whether another response follows this one (RFC 9110, section 15.2)."""
+        return 100 <= self.status < 200 and self.status != HTTPStatus.SWITCHING_PROTOCOLS
+
+    def framing(self, method: str, *, may_chunk: bool) -> Framing:
+        """Return how the body will end (section 6.3).
+
+        Args:
+            method: Of the request.
+            may_chunk: Whether the client understands chunks.
+        """
+        if method == "HEAD" or self.status in _BODYLESS:
+            return Framing.NONE
+        if self.transfer_encoding or self.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            return Framing.AS_IS
+        if self.length is not None:
+            return Framing.LENGTH if _is_length(self.length) else Framing.AS_IS
+        return Framing.CHUNKED if may_chunk else Framing.AS_IS
+
+
+def _is_length(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+@functools.lru_cache(maxsize=256)
+def status_line(version: str, code: int, message: str) -> bytes:
+    """Return the status line.
+
+    Raises:
+        ValueError: There is a line break in it.
+    """
+    return _line(f"{version} {code:d} {message}")
+
+
+def header_line(name: str, value: object) -> bytes:
+    """Return a header line.
+
+    Raises:
+        ValueError: There is a line break or NUL in it (RFC 9110, section 5.5), which would let
+            whoever wrote the value write headers, too.
+    """
+    return _line(f"{name}: {value}")
+
+
+def _line(text: str) -> bytes:
+    if "\r" in text or "\n" in text or "\0" in text:
+        raise ValueError(f"line break or NUL in a response header: {text!r}")
+    return (text + "\r\n").encode("iso-8859-1")
+
+
+@functools.lru_cache(maxsize=2)
+def format_date(timestamp: int) -> str:
+    """Return a time as the Date field has it (RFC 9110, section 5.6.7)."""
+    return email.utils.formatdate(timestamp, usegmt=True)

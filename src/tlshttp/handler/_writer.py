@@ -1,0 +1,168 @@
+"""``self.wfile``: a response as the file object handlers expect, framed as HTTP/1.1 wants it.
+
+Rules:
+
+1.  The head is held back and leaves with the first bytes of the body: one TLS record, one system
+    call. Only an event stream's leaves at once, because its first event may be long in coming;
+    ``flush()`` sends any other.
+2.  What is written after that is on the wire before ``write()`` returns.
+3.  How the body ends is decided when the head is complete (`Framing`), from what the handler put
+    into it; a handler that knows nothing of framing gets the best its client understands.
+4.  A handler that writes before it has ended its head, or past this file to the connection itself,
+    is on its own: the bytes go out as they are and the connection is closed after them.
+
+Sections are of RFC 9112 (HTTP/1.1).
+"""
+
+from __future__ import annotations
+
+import enum
+import io
+from typing import TYPE_CHECKING
+
+from tlshttp._seam import Transport
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["CHUNKED_LINE", "CLOSE_LINE", "Framing", "ResponseWriter"]
+
+CHUNKED_LINE = b"Transfer-Encoding: chunked\r\n"
+CLOSE_LINE = b"Connection: close\r\n"
+
+_COPY_AT_MOST = 65_536
+"""Bytes of body that are copied to leave in one piece with what frames them."""
+
+
+class Framing(enum.Enum):
+    """How the end of a response body is marked (section 6.3)."""
+
+    NONE = enum.auto()
+    """There is no body, whatever the handler writes: HEAD, 204, 304."""
+    LENGTH = enum.auto()
+    """By Content-Length."""
+    CHUNKED = enum.auto()
+    """By the last chunk (section 7.1)."""
+    AS_IS = enum.auto()
+    """By the end of the connection, or by the handler itself."""
+
+
+class ResponseWriter(io.BufferedIOBase):
+    """The bytes of one response after the other.
+
+    Args:
+        transport: Where they go.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        transport.before_send = self._step_aside
+        self.begin()
+
+    # For the handler layer --------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Begin a response; up to `begin_body`, bytes go out as they are."""
+        self._held = b""
+        self._framing = Framing.AS_IS
+        self._left = 0
+        self._excess = 0
+        self.started = False
+        """Whether anything of the response is on the wire."""
+        self.head_ended = False
+        """Whether the response has a head, complete."""
+        self.is_ours = True
+        """Whether all that was sent went through here."""
+
+    def begin_body(self, head: bytes, framing: Framing, length: int = 0) -> None:
+        """Hold back a complete head until there is a body to go with it.
+
+        Args:
+            head: All of it, with its empty line.
+            framing: How the body ends.
+            length: How many bytes it has, for `Framing.LENGTH`.
+        """
+        self._held += head
+        self._framing = framing
+        self._left = length
+        self.head_ended = True
+
+    def forget(self) -> None:
+        """Drop a head that is held back."""
+        self._held = b""
+        self.head_ended = False
+
+    def end(self) -> str | None:
+        """End the response; return what was wrong with it, `None` if nothing was."""
+        if not self.is_ours:
+            return None
+        if self._framing is Framing.CHUNKED and self.head_ended:
+            self._send(b"0\r\n\r\n")
+        else:
+            self.flush()
+        if self._excess:
+            return f"{self._excess} bytes more than its Content-Length"
+        if self._framing is Framing.LENGTH and self._left:
+            return f"{self._left} bytes less than its Content-Length"
+        return None
+
+    # For handlers -----------------------------------------------------------------------------
+
+    def writable(self) -> bool:
+        """Return true."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the descriptor of the connection; what is written there reaches no client."""
+        return self._transport.fileno()
+
+    def write(self, data: Buffer, /) -> int:
+        """Send all of `data`; return its size in bytes."""
+        view = memoryview(data)
+        size = view.nbytes
+        if size == 0:
+            return 0
+        match self._framing:
+            case Framing.AS_IS:
+                self._send(data)
+            case Framing.CHUNKED:
+                self._send(b"%x\r\n" % size, data, b"\r\n")
+            case Framing.LENGTH:
+                self._send_counted(view.cast("B") if view.contiguous else memoryview(bytes(view)))
+            case Framing.NONE:
+                pass
+        return size
+
+    def flush(self) -> None:
+        """Send what is held back."""
+        if self._held:
+            self._send()
+
+    def _step_aside(self) -> None:
+        """Send the head, and leave the rest to the handler, which writes to the connection."""
+        self.is_ours = False
+        if self._framing is Framing.CHUNKED:
+            self._held = self._held.replace(CHUNKED_LINE, CLOSE_LINE)
+        self._framing = Framing.AS_IS
+        self.flush()
+
+    # Underneath -------------------------------------------------------------------------------
+
+    def _send_counted(self, data: memoryview) -> None:
+        self._excess += max(0, len(data) - self._left)
+        data = data[: self._left]
+        self._left -= len(data)
+        if data:
+            self._send(data)
+
+    def _send(self, *parts: Buffer) -> None:
+        """Send the held head and these parts, in one piece unless they are large."""
+        self.started = True
+        held, self._held = self._held, b""
+        if sum(memoryview(part).nbytes for part in parts) <= _COPY_AT_MOST:
+            self._transport.transmit(b"".join((held, *parts)))
+            return
+        if held:
+            self._transport.transmit(held)
+        for part in parts:
+            self._transport.transmit(part)
