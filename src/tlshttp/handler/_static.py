@@ -89,20 +89,6 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
 
     # Methods ----------------------------------------------------------------------------------
 
-    def do_GET(self) -> None:
-        """Send a file, or the part of it that is asked for."""
-        body = self.send_head()
-        if body is None:
-            return
-        with contextlib.closing(body):
-            self.copyfile(body, self.wfile)
-            if isinstance(body, FileBody) and body.remaining:
-                self.close_connection = True
-                self.log_error(
-                    "%s became shorter while it was sent; %d bytes are missing",
-                    self.path, body.remaining,
-                )  # fmt: skip
-
     def do_POST(self) -> None:
         """Answer 405 with what is allowed (RFC 9110, section 15.5.6)."""
         refused = TLSFileRequestHandler.do_POST
