@@ -44,7 +44,7 @@ class AccessLogMixIn(BaseHTTPRequestHandler):
 
     ``"combined"`` is the Combined Log Format, followed by TLS version, cipher suite, server name,
     client name and duration. ``"json"`` is an object with the fields of
-    `~tlshttp.handler.AccessRecord`."""
+    `~tlshttp.AccessRecord`."""
 
     access_log_query = False
     """Whether the query of request target and ``Referer`` is logged.

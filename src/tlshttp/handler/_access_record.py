@@ -28,7 +28,7 @@ class AccessRecord:
     """One request and the response to it.
 
     Text is as the client sent it, without what might be secret: see
-    `~tlshttp.handler.AccessLogMixIn.access_log_query`. It is escaped when it is formatted.
+    `~tlshttp.AccessLogMixIn.access_log_query`. It is escaped when it is formatted.
     """
 
     time: float

@@ -77,9 +77,9 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
     """What is sent for a folder, if it is there; else the folder is listed."""
 
     def root_for(self, path: str) -> str:
-        """Return the folder that a file has to lie in, links resolved, to be served: `directory`.
+        """Return the folder that a file has to lie in, links resolved: ``directory``.
 
-        Override it together with `translate_path`, where that leads elsewhere.
+        Override it together with ``translate_path()``, where that leads elsewhere.
 
         Args:
             path: What ``translate_path()`` has returned.
