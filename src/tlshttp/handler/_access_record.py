@@ -67,7 +67,7 @@ class AccessRecord:
 
     def json(self) -> str:
         """Return a JSON object (RFC 8259), in ASCII and on one line."""
-        fields = dataclasses.asdict(self)
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         fields["time"] = _timestamp(self.time)
         fields["duration"] = round(self.duration, 6)
         return json.dumps(fields)

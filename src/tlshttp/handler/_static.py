@@ -28,6 +28,8 @@ __all__ = ["TLSFileRequestHandler"]
 
 _BUFFER = 262_144  # bytes: sixteen TLS records, as many as the connection encrypts at once
 
+_REFUSED_METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
 # What is wrong with the machine and not with the path is no "404 Not Found".
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO})
 
@@ -56,7 +58,7 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
     folder ``public``.
     """
 
-    server_version = TLSRequestHandler.server_version
+    server_version: str = TLSRequestHandler.server_version
 
     serve_dotfiles = False
     """Whether names that begin with a dot are served and listed (``.git``, ``.env``, ...).
@@ -90,17 +92,24 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
     # Methods ----------------------------------------------------------------------------------
 
     def do_POST(self) -> None:
-        """Answer 405 with what is allowed (RFC 9110, section 15.5.6)."""
-        refused = TLSFileRequestHandler.do_POST
-        handler = type(self)
-        allowed = [
-            name.removeprefix("do_")
-            for name in dir(handler)
-            if name.startswith("do_") and getattr(handler, name) is not refused
-        ]
-        self._send_text(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": ", ".join(allowed)})
+        """Answer 405 with what is allowed (RFC 9110, section 15.5.6); so do the next four."""
+        self._refuse_method()
 
-    do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_POST
+    def do_PUT(self) -> None:
+        """Answer 405."""
+        self._refuse_method()
+
+    def do_PATCH(self) -> None:
+        """Answer 405."""
+        self._refuse_method()
+
+    def do_DELETE(self) -> None:
+        """Answer 405."""
+        self._refuse_method()
+
+    def do_OPTIONS(self) -> None:
+        """Answer 405."""
+        self._refuse_method()
 
     def send_head(self) -> Any:
         """Send status and headers.
@@ -338,6 +347,15 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
             self.send_header("Vary", "Accept-Encoding")  # section 12.5.5
 
     # Refusals ---------------------------------------------------------------------------------
+
+    def _refuse_method(self) -> None:
+        ours = {getattr(TLSFileRequestHandler, f"do_{method}") for method in _REFUSED_METHODS}
+        allowed = [
+            name.removeprefix("do_")
+            for name in dir(self)
+            if name.startswith("do_") and getattr(type(self), name, None) not in ours
+        ]
+        self._send_text(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": ", ".join(allowed)})
 
     def _send_absence(self, error: OSError | ValueError | None) -> None:
         """Answer 404; 403 where the system denies it.
