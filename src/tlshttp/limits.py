@@ -57,8 +57,8 @@ class Limits:
     """
 
     body_min_rate: float | None = 500.0
-    """Bytes of a request body that buy its sender another second. `None`: none do, and
-    `body_timeout` bounds the waiting for the whole body."""
+    """Bytes of a request body that buy its sender another second, until it has `body_timeout`
+    again. `None`: none do, and `body_timeout` bounds the waiting for the whole body."""
 
     write_timeout: float | None = 60.0
     """Seconds a handler may wait for the peer to take a response in all, besides what
@@ -68,8 +68,8 @@ class Limits:
     """
 
     write_min_rate: float | None = 500.0
-    """Bytes taken of a response that buy the peer another second. `None`: none do, and
-    `write_timeout` bounds the waiting for the whole response."""
+    """Bytes taken of a response that buy the peer another second, until it has `write_timeout`
+    again. `None`: none do, and `write_timeout` bounds the waiting for the whole response."""
 
     linger_timeout: float | None = 5.0
     """Seconds a closed connection is kept to take in what the peer still sends, so that the last

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import http.server
 import logging
+import math
 import os
 import socket
 import socketserver
@@ -141,6 +142,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         self._loop_thread: threading.Thread | None = None
         self._bound_path: tuple[str, int] | None = None
         self._closed = False
+        self._socket_timeout: float | None = None
         self.RequestHandlerClass = RequestHandlerClass
         self.address_family = _family(server_address, self.address_family)
         self._front = Front(
@@ -161,7 +163,8 @@ class TLSHTTPServer(http.server.HTTPServer):
         """Return in which phases connections are not advanced by the loop's own thread."""
         if isinstance(self, (socketserver.ThreadingMixIn, _forking_mix_in())):
             return frozenset()  # process_request() itself hands on
-        if self._composition().driven and _is_ours(self, "finish_request"):
+        ours = all(_is_ours(self, hook) for hook in ("process_request", "finish_request"))
+        if ours and self._composition().driven:
             return frozenset()
         return frozenset({Phase.HANDLER})
 
@@ -213,9 +216,11 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.server_name, self.server_port = host, int(self.server_address[1])
 
     def _bind_path(self, path: str) -> None:
-        _remove_stale_socket(path)
+        is_file = not path.startswith("\0")  # Linux's abstract names are none
+        if is_file:
+            _remove_stale_socket(path)
         socketserver.TCPServer.server_bind(self)
-        if not path.startswith("\0"):  # Linux's abstract names are no files
+        if is_file:
             self._bound_path = (path, os.stat(path).st_ino)
 
     def server_activate(self) -> None:
@@ -232,7 +237,8 @@ class TLSHTTPServer(http.server.HTTPServer):
         Args:
             poll_interval: Seconds between two calls of ``service_actions()`` at most.
         """
-        with self._running():
+        self._take_socket_timeout()
+        with self._running(), self._front.not_counting_answers():
             while not self._stop_requested:
                 self._front.turn(poll_interval)
                 self._log.flush()
@@ -243,18 +249,33 @@ class TLSHTTPServer(http.server.HTTPServer):
     def handle_request(self) -> None:
         """Serve until one request has been answered, refused or handed on.
 
-        After ``timeout`` seconds without one (`None`: never) it calls ``handle_timeout()``.
-        Connections that stay open are served further by the next call.
+        Where several are answered at once, as many calls return. After ``timeout`` seconds without
+        one (`None`: never) it calls ``handle_timeout()``. Connections that stay open are served
+        further by the next call.
         """
-        end = None if self.timeout is None else time.monotonic() + self.timeout
+        self._take_socket_timeout()
+        timeout = min(
+            (limit for limit in (self.timeout, self._socket_timeout) if limit is not None),
+            default=math.inf,
+        )
+        end = time.monotonic() + timeout
         with self._running():
-            self._front.answered_one = False
-            while not (self._front.answered_one or self._stop_requested):
-                left = _SLICE_SECONDS if end is None else end - time.monotonic()
-                if left < 0:
+            while not (self._front.take_answer() or self._stop_requested):
+                left = end - time.monotonic()
+                self._front.turn(max(0.0, min(left, _SLICE_SECONDS)))
+                if left <= 0:  # all that could be done without waiting has been done
                     self.handle_timeout()
                     return
-                self._front.turn(min(left, _SLICE_SECONDS))
+
+    def _take_socket_timeout(self) -> None:
+        """Make the listening socket non-blocking again, and remember the timeout somebody has set.
+
+        ``server.socket.settimeout()`` is how ``handle_request()`` was bounded of old.
+        """
+        timeout = self.socket.gettimeout()
+        if timeout != 0:
+            self.socket.setblocking(False)
+            self._socket_timeout = timeout
 
     @contextlib.contextmanager
     def _running(self) -> Any:
@@ -333,7 +354,7 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Make a handler for a connection whose first request is ready (hook)."""
-        request.driven = True
+        request.driven = self._composition().driven
         try:
             self.finish_request(request, client_address)
         finally:
@@ -466,7 +487,7 @@ def _context(
         from tlshttp import certs, context
 
         return context.create_server_context(
-            certs.load(certfile, keyfile, password, tolerate=_TOLERATED),
+            certs.load(_path(certfile), _path(keyfile), password, tolerate=_TOLERATED),
             alpn_protocols=tuple(alpn_protocols) if alpn_protocols else ("http/1.1",),
         )
     findings = [f"{name} cannot be combined with ssl_context" for name in given]
@@ -474,6 +495,11 @@ def _context(
         findings.append("ssl_context is one for clients; a server needs ssl.PROTOCOL_TLS_SERVER")
     ConfigurationError.raise_if(findings)
     return ssl_context
+
+
+def _path(file: Any) -> Any:
+    """Return a path; `certs.load` would take bytes for PEM itself, `ssl` takes them for a path."""
+    return os.fsdecode(file) if isinstance(file, bytes) else file
 
 
 def _family(server_address: Any, default: int) -> int:
@@ -498,7 +524,7 @@ def _socket_options(
         exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", ~socket.SO_REUSEADDR)
         options.append((socket.SOL_SOCKET, exclusive, 1))
     if family == socket.AF_INET6:
-        only_v6 = int(server_address[0] != "::")
+        only_v6 = int(server_address[0] not in ("", "::"))
         options.append((socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_v6))
     return options
 
@@ -509,6 +535,7 @@ def _remove_stale_socket(path: str) -> None:
         if not stat.S_ISSOCK(os.stat(path).st_mode):
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)  # a live server's listen queue may be full
             probe.connect(path)
     except OSError as error:
         if error.errno == errno.ECONNREFUSED:

@@ -62,9 +62,10 @@ def record_size(data: bytes) -> int:
 def server_name(record: bytes) -> str | None:
     """Return the host name that a ClientHello asks for, in lower case.
 
-    `None` where there is none, or none that could be a host's, or the record is cut off before it.
+    `None` where there is none, or none that could be a host's, or the hello is not whole: cut off,
+    or spread over several records.
     """
-    extension = _find_extension(_Reader(record), _SERVER_NAME)
+    extension = _find_extension(_Reader(record[: record_size(record)]), _SERVER_NAME)
     if extension is None:
         return None
     names = extension.block(2)
@@ -92,9 +93,9 @@ class _Reader:
         return value
 
     def block(self, length_size: int) -> _Reader:
-        """Read a length of `length_size` bytes and return what it covers."""
+        """Read a length of `length_size` bytes and return what it covers; if cut off, nothing."""
         length = self.number(length_size)
-        block = _Reader(self._data[:length])
+        block = _Reader(self._data[:length] if length <= len(self._data) else b"")
         self.skip(length)
         return block
 

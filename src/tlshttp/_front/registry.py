@@ -61,6 +61,8 @@ class Registry:
     """The queues; safe to use from any thread."""
 
     def __init__(self) -> None:
+        self.in_order = True
+        """Whether no connection has had a shorter deadline than its phase gives it."""
         self._lock = threading.Lock()
         self._by_fd: dict[int, Connection] = {}
         self._queues: tuple[OrderedDict[Connection, None], ...] = tuple(
@@ -126,8 +128,9 @@ class Registry:
             for queue in self._queues:
                 for connection in queue:
                     if connection.deadline > now:
-                        break
-                    if connection.parked:
+                        if self.in_order:
+                            break
+                    elif connection.parked:
                         connection.parked = False
                         overdue.append(connection)
         return overdue

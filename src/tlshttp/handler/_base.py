@@ -382,13 +382,16 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self._say_error(HTTPStatus.INTERNAL_SERVER_ERROR, None)
 
     def _say_error(self, status: HTTPStatus, message: str | None) -> None:
+        # What waits in a buffer before the writer is kept from going out before the answer; when it
+        # is let go of at last, the writer takes nothing more.
+        self._abandoned, self.wfile = self.wfile, self._writer
         if not self._writer.started and self._transport.failure is None:
             self._writer.begin()
             # Whatever a handler's own send_error() does must not hide what went wrong before.
             with contextlib.suppress(Exception):
                 self.send_error(status, message)
                 self._end_response()
-        self._writer.begin_body(b"", Framing.NONE)  # nothing more is to be sent
+        self._writer.begin_body(b"", Framing.NONE)
         self.close_connection = True
 
 

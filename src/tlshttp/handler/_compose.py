@@ -41,17 +41,21 @@ def compose(handler: Callable[..., Any]) -> Composition:
 
 
 def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHandler]:
-    if issubclass(handler, TLSRequestHandler):
+    runs_scripts = hasattr(handler, "run_cgi")
+    if issubclass(handler, TLSRequestHandler) and not runs_scripts:
         return handler
     names: dict[str, Any] = {
         "__module__": handler.__module__,
         "__qualname__": handler.__qualname__,
         "__doc__": handler.__doc__,
     }
-    if hasattr(handler, "run_cgi"):
+    if runs_scripts:
         names.update(_CGI_NAMES)
     return types.new_class(
-        handler.__name__, (handler, TLSRequestHandler), {}, lambda body: body.update(names)
+        handler.__name__,
+        (handler,) if issubclass(handler, TLSRequestHandler) else (handler, TLSRequestHandler),
+        {},
+        lambda body: body.update(names),
     )
 
 
