@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING
 from tlshttp import errors
 from tlshttp._tls import TLSInfo
 from tlshttp._version import __version__
-from tlshttp.handler import TLSRequestHandler
+from tlshttp.handler import (
+    AccessLogMixIn,
+    AccessRecord,
+    FollowSymlinks,
+    TLSFileRequestHandler,
+    TLSRequestHandler,
+)
 from tlshttp.limits import Limits
 from tlshttp.server import ThreadingTLSHTTPServer, TLSHTTPServer
 from tlshttp.stats import Stats
@@ -31,8 +37,12 @@ if TYPE_CHECKING:
     from tlshttp import certs, context, profiles
 
 __all__ = [
+    "AccessLogMixIn",
+    "AccessRecord",
+    "FollowSymlinks",
     "Limits",
     "Stats",
+    "TLSFileRequestHandler",
     "TLSHTTPServer",
     "TLSInfo",
     "TLSRequestHandler",
