@@ -158,7 +158,11 @@ class TLSHTTPServer(http.server.HTTPServer):
                 missing_part=missing_part(limits),
             ),
         )
-        super().__init__(server_address, RequestHandlerClass, bind_and_activate)
+        try:
+            super().__init__(server_address, RequestHandlerClass, bind_and_activate)
+        except BaseException:
+            self._front.close()
+            raise
 
     def _worker_phases(self) -> frozenset[Phase]:
         """Return in which phases connections are not advanced by the loop's own thread."""

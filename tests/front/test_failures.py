@@ -18,7 +18,7 @@ import trustme
 
 from tests.front import peers
 from tests.front.conftest import VERSIONS, Recording, Serve
-from tests.front.handlers import Classic, Plain
+from tests.front.handlers import Classic, Plain, Reads
 from tests.front.peers import client_context, connect, handshake, request, reset
 from tests.support import UNIT, wait_until
 from tlshttp import Limits, errors
@@ -369,6 +369,7 @@ def cut_cases() -> Iterator[Case]:
     yield refused(
         "a chunk without size",
         sends(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"),
+        handler=Reads,
     )
 
     crowded = functools.partial(Case, errors.RequestCrowdedOut, limits=ONE)

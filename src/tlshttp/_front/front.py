@@ -302,7 +302,9 @@ class Front:
     def _delegate(self, task: Callable[[], None], connection: Connection) -> None:
         try:
             self._workers.submit(task)
-        except RuntimeError:  # dismissed, or not one thread to be had
+        except RuntimeError as error:  # dismissed, or not one thread to be had
+            if not self.closing:
+                _log.error("connection with %s ended: %s", connection.address, error)
             self._guard(connection.leave_with_server, connection)
 
     def _guard(self, how: Callable[[], None], connection: Connection) -> None:
@@ -361,11 +363,17 @@ class Front:
             self._make_room()
         request.setblocking(False)
         if request.family in (socket.AF_INET, socket.AF_INET6):
-            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # macOS refuses this where the peer is gone again; that shows when it is read from.
+            with contextlib.suppress(OSError):
+                request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(self, request, address)
         self.registry.add(connection)
         connection.parked = True
-        self._poller.add(connection.fd, READ)
+        try:
+            self._poller.add(connection.fd, READ)
+        except OSError:
+            self.registry.remove(connection)
+            raise
 
     def _bear_exhaustion(self) -> None:
         """Stop accepting until there is room again, and make some if there is somebody to accept.
