@@ -51,9 +51,11 @@ def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHand
     }
     if runs_scripts:
         names.update(_CGI_NAMES)
-    bases: tuple[type, ...] = (_Unseen, handler)
+    bases: tuple[type, ...] = (handler,)
     if not issubclass(handler, TLSRequestHandler):
         bases = (*bases, TLSRequestHandler)
+    if any("__init_subclass__" in vars(base) for base in handler.__mro__[:-1]):
+        bases = (_Unseen, *bases)
     return types.new_class(handler.__name__, bases, {}, lambda body: body.update(names))
 
 
