@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
@@ -73,7 +73,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     requestline = ""
 
     def __init__(self, request: Any, client_address: Any, server: Any, **arguments: Any) -> None:
-        self._head: Head | None = None
+        self._serving = False
         self._response = ResponseHead()
         if not getattr(request, "driven", False):
             super().__init__(request, client_address, server, **arguments)
@@ -116,25 +116,35 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         while self.serve_ready_request():
             pass
 
+    def finish(self) -> None:
+        """End the last response, if that has not been done, and let go of the files."""
+        if self._transport.failure is None:
+            self._end_response()
+        super().finish()
+
     def serve_ready_request(self) -> bool:
         """Serve one request; tell whether the connection may be kept for another.
 
         The server calls it. An exception passes through, after the client has been told with a
         500 if nothing had been sent.
         """
+        return self._serve(self.handle_one_request)
+
+    def _serve(self, handle_one_request: Callable[[], None]) -> bool:
         self._begin_request()
+        self._serving = True
         try:
-            self.handle_one_request()
+            handle_one_request()
         except RequestRefused as refused:
             self._refuse(refused)
-            return False
         except Exception:
             self._apologise()
             raise
+        finally:
+            self._serving = False
         return self._end_request()
 
     def _begin_request(self) -> None:
-        self._head = None
         self._response = ResponseHead()
         self._transport.input_complete = False
         self.close_connection = True
@@ -144,13 +154,18 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     def _end_request(self) -> bool:
         """End the response, then the request; tell whether the connection may be kept."""
         if self._transport.failure is not None:
+            self.close_connection = True
             return False
         self._end_response()
         if not self._writer.head_ended or not self._writer.is_ours:
             self.close_connection = True  # the client cannot tell where the response ends
         # Whatever is left of a body would be taken for the next request.
         self._transport.input_complete = self._reader.drain(_DRAINED_BODY)
-        return self._transport.input_complete and not self.close_connection
+        if not self._transport.input_complete:
+            self.close_connection = True
+        if self._transport.fault is None:
+            self._transport.fault = self._reader.refused  # the handler may have borne it
+        return not self.close_connection
 
     def _end_response(self) -> None:
         if self.wfile is not self._writer and not self.wfile.closed:
@@ -164,6 +179,12 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         """Read a request and call its ``do_*`` method, or refuse it."""
+        if not self._serving:  # a handle() of the user's own calls it
+            self._serve(self._handle_one_request)
+        else:
+            self._handle_one_request()
+
+    def _handle_one_request(self) -> None:
         self.requestline = self.request_version = self.command = ""
         self._transport.examine(self._check_size)
         try:
@@ -203,8 +224,6 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             if buffer.find(b"\n", start, start + limits.max_header_bytes) < 0:
                 raise _line_too_long()
             raise _section_too_large("Header section too large")
-        if buffer.count(b"\n", start, end) - 2 > limits.max_header_count:
-            raise _section_too_large("Too many headers")
 
     def parse_request(self) -> bool:
         """Parse the head; see `~http.server.BaseHTTPRequestHandler.parse_request`.
@@ -212,17 +231,25 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         Returns:
             Whether the request is to be served; if not, it has been answered.
         """
+        try:
+            return self._parse_request()
+        except RequestRefused as refused:
+            self._refuse(refused)
+            return False
+
+    def _parse_request(self) -> bool:
         self.command = ""
         self.request_version = self.default_request_version
         self.close_connection = True
-        line = str(self.raw_requestline, "iso-8859-1").rstrip("\r\n")
+        line = str(self.raw_requestline, "iso-8859-1")
+        line = line.removesuffix("\n").removesuffix("\r")
         self.requestline = line
         minor_version = self._parse_request_line(line)
-        section = self._read_section()
-        if not hasattr(self, f"do_{self.command}"):
-            minor_version = 0  # it will be answered with 501 whatever its head lacks
-        head = parse_head(section, minor_version)
-        self._head = head
+        # What will be answered with 501 may lack a Host, as in http.server.
+        needs_host = minor_version > 0 and hasattr(self, f"do_{self.command}")
+        head = parse_head(self._read_section(), minor_version, needs_host=needs_host)
+        if len(head.fields) > self._limits.max_header_count:
+            raise _section_too_large("Too many headers")
         self.headers = self.MessageClass()
         for name, value in head.fields:
             self.headers.set_raw(name, value)
@@ -257,6 +284,10 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         """Read the header lines with the empty line that ends them; return them without."""
         size = self._transport.examine(section_size)
         section = self._reader.read_head(size) if size else self._read_lines()
+        if len(self.raw_requestline) + len(section) > self._limits.max_header_bytes:
+            if len(self.raw_requestline) > self._limits.max_header_bytes:
+                raise _line_too_long()
+            raise _section_too_large("Header section too large")
         return section[:-2] if section.endswith(b"\r\n") else section[:-1]
 
     def _read_lines(self) -> bytes:
@@ -264,9 +295,9 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         section = b""
         while (line := self.rfile.readline(_LONGEST_LINE + 1)) not in (b"\r\n", b"\n"):
             section += line
-            if len(section) > self._limits.max_header_bytes:
+            if len(section) > self._limits.max_header_bytes or len(line) > _LONGEST_LINE:
                 raise _section_too_large("Header section too large")
-            if not line:
+            if not line.endswith(b"\n"):
                 self._transport.fail("the peer left in the middle of a request")
         return section + line
 
@@ -298,7 +329,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def _send_continue(self) -> None:
         """Tell a waiting client to send its body, unless it has been answered already."""
-        if not self._writer.head_ended:
+        if not self._writer.started:
             self._transport.transmit(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     # A response -------------------------------------------------------------------------------
@@ -337,8 +368,9 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             self.wfile.flush()
         response = self._response
         if response.is_interim:
-            self._transport.transmit(b"".join([*self._headers_buffer, b"\r\n"]))
-            self._headers_buffer = []
+            interim, self._headers_buffer = b"".join([*self._headers_buffer, b"\r\n"]), []
+            if self.request_version >= "HTTP/1.1":  # RFC 9110, section 15.2
+                self._transport.transmit(interim)
             return
         if self.request_version != "HTTP/0.9":
             framing = self._end_head(response)
@@ -347,7 +379,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         head, self._headers_buffer = b"".join(self._headers_buffer), []
         length = int(response.length or 0) if framing is Framing.LENGTH else 0
         self._writer.begin_body(head, framing, length)
-        if response.streams:
+        if response.streams or response.takes_over(self.command):
             self._writer.flush()
 
     def _end_head(self, response: ResponseHead) -> Framing:
@@ -379,6 +411,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     def _refuse(self, refused: RequestRefused) -> None:
         """Answer what is wrong with a request, if it has not been answered."""
         self._transport.fault = refused
+        if self.request_version == "HTTP/0.9":
+            self.request_version = "HTTP/1.0"  # the answer has a head
         self._say_error(refused.status, str(refused))
 
     def _apologise(self) -> None:
@@ -386,17 +420,22 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self._say_error(HTTPStatus.INTERNAL_SERVER_ERROR, None)
 
     def _say_error(self, status: HTTPStatus, message: str | None) -> None:
-        # What waits in a buffer before the writer is kept from going out before the answer; when it
-        # is let go of at last, the writer takes nothing more.
-        self._abandoned, self.wfile = self.wfile, self._writer
         if not self._writer.started and self._transport.failure is None:
+            self._discard_body()
             self._writer.begin()
             # Whatever a handler's own send_error() does must not hide what went wrong before.
             with contextlib.suppress(Exception):
                 self.send_error(status, message)
                 self._end_response()
-        self._writer.begin_body(b"", Framing.NONE)
+        self._discard_body()
         self.close_connection = True
+
+    def _discard_body(self) -> None:
+        """Have nothing more sent of the response, not even what is in a buffer."""
+        self._writer.mute()
+        if self.wfile is not self._writer and not self.wfile.closed:
+            with contextlib.suppress(Exception):  # it may be anything of the user's
+                self.wfile.flush()
 
 
 _STEPS = ("setup", "handle", "finish")
@@ -417,4 +456,15 @@ def _section_too_large(message: str) -> RequestRefused:
 def _buffered(writer: ResponseWriter, size: int) -> io.BufferedIOBase:
     """Return a buffer before the writer, for handlers that ask for one by ``wbufsize``."""
     raw: Any = writer
-    return io.BufferedWriter(raw, size if size > 1 else io.DEFAULT_BUFFER_SIZE)
+    return _BufferedWriter(raw, size if size > 1 else io.DEFAULT_BUFFER_SIZE)
+
+
+class _BufferedWriter(io.BufferedWriter):
+    """A buffer whose ``flush()`` also sends a head that is held back, and that stays open."""
+
+    def flush(self) -> None:
+        super().flush()
+        self.raw.flush()
+
+    def close(self) -> None:
+        self.flush()

@@ -33,7 +33,7 @@ _WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # RFC 9110, section 5.6.2
 
 # Everything but controls and blanks: http.server also takes bytes above 0x7F in a target.
 _REQUEST_LINE = re.compile(rf"({_WORD}) ([^\x00-\x20\x7f]+) HTTP/1\.([0-9])")
-_SIMPLE_REQUEST = re.compile(r"GET ([^\x00-\x20\x7f]+) ?")
+_SIMPLE_REQUEST = re.compile(r"GET (?!HTTP/)([^\x00-\x20\x7f]+) ?")
 _OTHER_VERSION = re.compile(r"[^\x00-\x1f\x7f]* HTTP/0*([2-9]|[1-9][0-9]{1,9})\.[0-9]{1,10}")
 
 _TOKEN_BYTES = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
@@ -96,7 +96,8 @@ def parse_fields(section: bytes) -> tuple[list[tuple[str, str]], dict[str, str]]
     fields: list[tuple[str, str]] = []
     values: dict[str, str] = {}
     lines = section.decode("iso-8859-1").split("\r\n")
-    lines.pop()  # what follows the last line end: nothing
+    if lines.pop():
+        raise RequestRefused("Header without a line end")
     # Besides legal bytes there are only the line ends: no controls, no bare CR (section 2.2).
     if section.translate(None, _LINE_BYTES) != b"\r\n" * len(lines):
         return _parse_bare_lines(section)
@@ -122,12 +123,13 @@ def _parse_bare_lines(section: bytes) -> tuple[list[tuple[str, str]], dict[str, 
     return parse_fields(b"\r\n".join(lines))
 
 
-def parse_head(section: bytes, minor_version: int) -> Head:
+def parse_head(section: bytes, minor_version: int, *, needs_host: bool) -> Head:
     """Parse the lines between request line and empty line, and what they say about framing.
 
     Args:
         section: The lines, each with its line end.
         minor_version: Of HTTP/1; 0 also for HTTP/0.9.
+        needs_host: Whether there must be a Host field, as in HTTP/1.1.
 
     Raises:
         RequestRefused: They are malformed or ambiguous.
@@ -140,7 +142,7 @@ def parse_head(section: bytes, minor_version: int) -> Head:
         _body_size(values.get("content-length"), values.get("transfer-encoding"), minor_version),
         _keep_alive(_all_values(fields, values, "connection")),
         "expect" in values and _expects_continue(values["expect"], minor_version),
-        _host(values.get("host"), minor_version),
+        _host(values.get("host"), needs_host=needs_host),
     )
 
 
@@ -200,10 +202,10 @@ def _keep_alive(connection: str | None) -> bool | None:
     return True if "keep-alive" in options else None
 
 
-def _host(host: str | None, minor_version: int) -> str | None:
+def _host(host: str | None, *, needs_host: bool) -> str | None:
     """Return the Host field (section 3.2)."""
     if host is None:
-        if minor_version > 0:
+        if needs_host:
             raise RequestRefused("Missing Host")
     elif not _HOST.fullmatch(host):
         raise RequestRefused("Malformed Host")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 
 __all__ = ["is_allowed", "named_host", "without_port"]
@@ -14,7 +15,8 @@ def named_host(target: str, host: str | None) -> str | None:
     """
     scheme, separator, rest = target.partition("://")
     if separator and scheme.lower() in ("http", "https"):
-        return rest.partition("/")[0].rpartition("@")[2]
+        authority = re.split("[/?#]", rest, maxsplit=1)[0]
+        return authority.rpartition("@")[2]
     return host
 
 

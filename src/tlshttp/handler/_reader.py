@@ -14,9 +14,10 @@ Chunked bodies are RFC 9112, section 7.1; extensions and trailers are dropped.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 from tlshttp._seam import Transport
@@ -28,6 +29,7 @@ __all__ = ["RequestReader"]
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
 _LONGEST_CHUNK_LINE = 4096  # with extensions, which nobody uses
 _LONGEST_TRAILERS = 65_536
+_PIECE_OF_LINE = 65_536  # so that a long line is not copied again and again while it arrives
 
 _UNFRAMED = -2
 
@@ -47,6 +49,9 @@ class RequestReader(io.BufferedIOBase):
         self._chunked = False
         self._size = 0
         self._before_first_read: Callable[[], None] | None = None
+        self.refused: RequestRefused | None = None
+        """What was wrong with a body. It is raised again at each further read, because nobody
+        knows what the bytes after it are."""
 
     # For the handler layer --------------------------------------------------------------------
 
@@ -140,13 +145,16 @@ class RequestReader(io.BufferedIOBase):
             return self._transport.readline(limit)
         pieces = []
         while limit and self._has_more():
-            most = self._left if limit < 0 else min(limit, self._left)
+            most = min(self._left, _PIECE_OF_LINE, limit if limit >= 0 else _PIECE_OF_LINE)
             piece = self._took(self._transport.readline(most))
             pieces.append(piece)
             if piece.endswith(b"\n"):
                 break
             limit -= len(piece) if limit > 0 else 0
         return b"".join(pieces)
+
+    def close(self) -> None:
+        """Stay open for the next request, whatever handlers put before this file."""
 
     # Framing ----------------------------------------------------------------------------------
 
@@ -156,34 +164,55 @@ class RequestReader(io.BufferedIOBase):
             tell, self._before_first_read = self._before_first_read, None
             tell()
         if not self._left and self._chunked:
-            self._begin_chunk()
+            with self._remembering():
+                self._begin_chunk()
         return self._left > 0
 
     def _took(self, data: bytes) -> bytes:
         if not data:
             self._transport.fail("the peer left in the middle of a request body")
         self._left -= len(data)
-        if not self._left and self._chunked and self._line(2) != b"\r\n":
-            raise RequestRefused("Malformed chunk")
+        if not self._left and self._chunked:
+            with self._remembering():
+                self._end_chunk()
         return data
+
+    @contextlib.contextmanager
+    def _remembering(self) -> Iterator[None]:
+        """Take note of what is wrong with the framing."""
+        if self.refused is not None:
+            raise self.refused
+        try:
+            yield
+        except RequestRefused as refused:
+            self.refused = refused
+            self._left = 0
+            raise
 
     def _begin_chunk(self) -> None:
         line = _CHUNK_LINE.fullmatch(self._line(_LONGEST_CHUNK_LINE))
         if line is None:
             raise RequestRefused("Malformed chunk size")
-        self._left = int(line[1], 16)
-        self._size += self._left
+        size = int(line[1], 16)
+        self._size += size
         if self._largest_body is not None and self._size > self._largest_body:
             raise RequestRefused("Body too large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        if not self._left:
+        self._left = size
+        if not size:
             self._drop_trailers()
             self._chunked = False
 
+    def _end_chunk(self) -> None:
+        if self._line(2) != b"\r\n":
+            raise RequestRefused("Malformed chunk")
+
     def _drop_trailers(self) -> None:
-        trailers = b""
-        while (line := self._line(_LONGEST_TRAILERS - len(trailers))) != b"\r\n":
-            trailers += line
-        parse_fields(trailers)
+        lines = []
+        left = _LONGEST_TRAILERS
+        while (line := self._line(left)) != b"\r\n":
+            lines.append(line)
+            left -= len(line)
+        parse_fields(b"".join(lines))
 
     def _line(self, limit: int) -> bytes:
         """Read one line of the framing."""

@@ -45,6 +45,15 @@ class ResponseHead:
             case "content-type":
                 self.streams = value.startswith("text/event-stream")
 
+    def takes_over(self, method: str) -> bool:
+        """Whether the connection is the handler's after the head, and no longer HTTP.
+
+        So it is after 101, and after CONNECT (RFC 9110, sections 15.2.2 and 9.3.6).
+        """
+        return self.status == HTTPStatus.SWITCHING_PROTOCOLS or (
+            method == "CONNECT" and 200 <= self.status < 300
+        )
+
     @property
     def is_interim(self) -> bool:
         """Whether another response follows this one (RFC 9110, section 15.2)."""
@@ -59,7 +68,7 @@ class ResponseHead:
         """
         if method == "HEAD" or self.status in _BODYLESS:
             return Framing.NONE
-        if self.transfer_encoding or self.status == HTTPStatus.SWITCHING_PROTOCOLS:
+        if self.transfer_encoding or self.takes_over(method):
             return Framing.AS_IS
         if self.length is not None:
             return Framing.LENGTH if _is_length(self.length) else Framing.AS_IS

@@ -87,24 +87,29 @@ class ResponseWriter(io.BufferedIOBase):
         self._left = length
         self.head_ended = True
 
-    def forget(self) -> None:
-        """Drop a head that is held back."""
+    def mute(self) -> None:
+        """Drop what is held back and all that is still written."""
         self._held = b""
-        self.head_ended = False
+        self._framing = Framing.NONE
+        self._left = 0
+        self._excess = 0
 
     def end(self) -> str | None:
-        """End the response; return what was wrong with it, `None` if nothing was."""
+        """End the response; return what was wrong with it, `None` if nothing was.
+
+        What is written afterwards is dropped, and ending it again does nothing.
+        """
         if not self.is_ours:
             return None
-        if self._framing is Framing.CHUNKED and self.head_ended:
+        if self._framing is Framing.CHUNKED:
             self._send(b"0\r\n\r\n")
         else:
             self.flush()
-        if self._excess:
-            return f"{self._excess} bytes more than its Content-Length"
-        if self._framing is Framing.LENGTH and self._left:
-            return f"{self._left} bytes less than its Content-Length"
-        return None
+        missing, excess = self._left, self._excess
+        self.mute()
+        if excess:
+            return f"{excess} bytes more than its Content-Length"
+        return f"{missing} bytes less than its Content-Length" if missing else None
 
     # For handlers -----------------------------------------------------------------------------
 
@@ -137,6 +142,14 @@ class ResponseWriter(io.BufferedIOBase):
         """Send what is held back."""
         if self._held:
             self._send()
+
+    def close(self) -> None:
+        """Do `flush` and stay open for the next response.
+
+        What handlers put before this file, such as `io.TextIOWrapper`, closes it when it is let
+        go of.
+        """
+        self.flush()
 
     def _step_aside(self) -> None:
         """Send the head, and leave the rest to the handler, which writes to the connection."""
