@@ -96,11 +96,12 @@ def parse_fields(section: bytes) -> tuple[list[tuple[str, str]], dict[str, str]]
     fields: list[tuple[str, str]] = []
     values: dict[str, str] = {}
     lines = section.decode("iso-8859-1").split("\r\n")
-    if lines.pop():
-        raise RequestRefused("Header without a line end")
+    rest = lines.pop()
     # Besides legal bytes there are only the line ends: no controls, no bare CR (section 2.2).
     if section.translate(None, _LINE_BYTES) != b"\r\n" * len(lines):
         return _parse_bare_lines(section)
+    if rest:
+        raise RequestRefused("Header without a line end")
     for line in lines:
         name, colon, value = line.partition(":")
         if not colon:
