@@ -178,7 +178,14 @@ class Connection:
                 return self._fail(NotTLSError(f"the first bytes are not TLS: {data[:8].hex(' ')}"))
             case hello.FirstBytes.PARTIAL_HELLO if self._await(hello.record_size(data)):
                 return READ
-        self.server_name = hello.server_name(data)
+        seen = hello.parse(data)
+        self.server_name = seen.server_name
+        managed = self._front.managed
+        refusal = managed and managed.refusal(seen.raw_server_name, seen.alpn_protocols)
+        if refusal:
+            error, alert = refusal
+            error.server_name = self.server_name
+            return self._fail(error, last_words=hello.alert(alert))
         self._front.registry.move(self, Phase.HANDSHAKE, self.deadline)
         return _GO_ON
 
