@@ -9,16 +9,22 @@
 
 from __future__ import annotations
 
+from tlshttp.context._audit import audit, audit_host
 from tlshttp.context._client_auth import ClientAuth
 from tlshttp.context._create import create_server_context
 from tlshttp.context._directory import UnknownNames
+from tlshttp.context._report import Deviation, Report
 from tlshttp.context._server_context import ServerContext
 from tlshttp.context._tickets import Tickets
 
 __all__ = [
     "ClientAuth",
+    "Deviation",
+    "Report",
     "ServerContext",
     "Tickets",
     "UnknownNames",
+    "audit",
+    "audit_host",
     "create_server_context",
 ]

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tlshttp.certs import Certificate
+from tlshttp.certs import Certificate, CertificateChain
 from tlshttp.certs._inspect import describe, is_self_signed
 from tlshttp.certs._keys import describe_public_key
 from tlshttp.certs._memory import pem_path
@@ -78,7 +78,7 @@ def _is_known(ciphers: Sequence[str]) -> bool:
     return True
 
 
-def certificate_findings(certificate: Certificate, profile: TLSProfile) -> list[str]:
+def certificate_findings(certificate: CertificateChain, profile: TLSProfile) -> list[str]:
     """Say which rule of the profile a certificate breaks."""
     key = certificate.leaf.public_key()
     kinds = profile.certificate_keys
@@ -107,7 +107,7 @@ def _kind(key: object) -> str | None:
 
 def apply_profile(context: ssl.SSLContext, profile: TLSProfile) -> None:
     """Set everything of a profile that the `ssl` module can set."""
-    context.minimum_version = profile.minimum_version
+    context.minimum_version = _minimum(profile)
     context.maximum_version = profile.maximum_version
     context.options |= profile.options
     if profile.server_preference:
@@ -121,6 +121,14 @@ def apply_profile(context: ssl.SSLContext, profile: TLSProfile) -> None:
         for setter in setters:
             if hasattr(context, setter):
                 _set_known(getattr(context, setter), getattr(profile, field), field)
+
+
+def _minimum(profile: TLSProfile) -> ssl.TLSVersion:
+    # Python warns of TLS 1.0 by its name; of whoever asks for INSECURE_OLD that is known. OpenSSL's
+    # own minimum is the same, since PROTOCOL_TLS_SERVER excludes SSL 3.0.
+    if profile.minimum_version == ssl.TLSVersion.TLSv1:
+        return ssl.TLSVersion.MINIMUM_SUPPORTED
+    return profile.minimum_version
 
 
 def _set_known(setter: Callable[[str], object], values: Iterable[str], field: str) -> None:
