@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from tlshttp import errors
 from tlshttp._tls import TLSInfo
 from tlshttp._version import __version__
-from tlshttp.handler import TLSRequestHandler
+from tlshttp.handler import StrictTransportSecurityMixIn, TLSRequestHandler, authorize
 from tlshttp.limits import Limits
 from tlshttp.server import ThreadingTLSHTTPServer, TLSHTTPServer
 from tlshttp.stats import Stats
@@ -33,11 +33,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Limits",
     "Stats",
+    "StrictTransportSecurityMixIn",
     "TLSHTTPServer",
     "TLSInfo",
     "TLSRequestHandler",
     "ThreadingTLSHTTPServer",
     "__version__",
+    "authorize",
     "certs",
     "context",
     "errors",
