@@ -6,6 +6,7 @@ import builtins
 import os
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tlshttp
@@ -21,7 +22,10 @@ author = "the tlshttp authors"
 copyright = "2026, the tlshttp authors"
 release = version = tlshttp.__version__
 
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+
 extensions = [
+    "from_source",
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.doctest",
@@ -41,6 +45,9 @@ autodoc_default_options = {"members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_numpy_docstring = False
+
+# What examples provoke on purpose is not shown.
+doctest_global_setup = "import logging; logging.getLogger('tlshttp').setLevel(logging.CRITICAL)"
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -62,8 +69,39 @@ nitpick_ignore_regex = [
 
 
 def setup(app: Sphinx) -> None:
-    """Let docstrings name what another module defines by its last name alone."""
+    """Let docstrings be written as they are read in the source."""
     app.connect("missing-reference", resolve_by_last_name)
+    app.connect("autodoc-process-signature", say_it_shorter)
+    app.connect("autodoc-process-docstring", hide_colons, priority=400)  # napoleon has 500
+    app.connect("autodoc-process-docstring", show_colons, priority=600)
+
+
+def say_it_shorter(
+    app: Sphinx, what: str, name: str, obj: object, options: object, signature: str, returns: str
+) -> tuple[str, str] | None:
+    """Show the context that users have, not its private protocol, and defaults by name."""
+    if not signature:
+        return None
+    signature = signature.replace("TLSContext", "ssl.SSLContext")
+    return re.sub(r"\bLimits\([^()]+\)", "Limits()", signature), returns
+
+
+HIDDEN_COLON = "\ue000"  # for private use
+
+
+def hide_colons(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Keep napoleon from taking what stands before an attribute's first colon for its type."""
+    if what in ("attribute", "data", "property"):
+        lines[:] = [line.replace(":", HIDDEN_COLON) for line in lines]
+
+
+def show_colons(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Undo `hide_colons`."""
+    lines[:] = [line.replace(HIDDEN_COLON, ":") for line in lines]
 
 
 def resolve_by_last_name(

@@ -57,8 +57,8 @@ class Limits:
     """
 
     body_min_rate: float | None = 500.0
-    """Bytes of a request body that buy its sender another second. `None`: none do, and
-    `body_timeout` bounds the waiting for the whole body."""
+    """Bytes of a request body that buy its sender another second, until it has `body_timeout`
+    again. `None`: none do, and `body_timeout` bounds the waiting for the whole body."""
 
     write_timeout: float | None = 60.0
     """Seconds a handler may wait for the peer to take a response in all, besides what
@@ -68,8 +68,8 @@ class Limits:
     """
 
     write_min_rate: float | None = 500.0
-    """Bytes taken of a response that buy the peer another second. `None`: none do, and
-    `write_timeout` bounds the waiting for the whole response."""
+    """Bytes taken of a response that buy the peer another second, until it has `write_timeout`
+    again. `None`: none do, and `write_timeout` bounds the waiting for the whole response."""
 
     linger_timeout: float | None = 5.0
     """Seconds a closed connection is kept to take in what the peer still sends, so that the last
@@ -79,8 +79,10 @@ class Limits:
     """
 
     max_connections: int | None = None
-    """Connections open at once. For a further one the oldest unfinished handshake, then the oldest
-    idle connection is closed; while there is neither, new ones wait in the listen queue.
+    """Connections open at once. For a further one another is closed: the oldest unfinished
+    handshake; without one, the oldest that only waits for its peer's end, then the oldest idle
+    one, then the oldest unfinished request. While all are in handlers, new ones wait in the
+    listen queue.
 
     `None`: as many as the process's soft limit on open files (``RLIMIT_NOFILE``) allows, with 256
     files, but never more than half, kept back for everything else; 8192 where there is no such

@@ -163,7 +163,8 @@ INSECURE_OLD = TLSProfile(
     certificate_keys=("rsa",),
     security_level=0,
 )
-"""For clients from before 2014, and nothing else: TLS 1.0 and 1.1, CBC ciphers, no forward secrecy.
+"""For clients from before 2014, and nothing else: TLS 1.0 and 1.1, CBC ciphers, and some
+without forward secrecy.
 
 .. warning::
     Who can record the traffic may decrypt it later, and who can change it may break it now

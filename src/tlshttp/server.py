@@ -6,6 +6,7 @@ import contextlib
 import errno
 import http.server
 import logging
+import math
 import os
 import socket
 import socketserver
@@ -60,11 +61,14 @@ _WORKER_PHASES = frozenset({Phase.HANDSHAKE, Phase.REQUEST, Phase.BODY, Phase.ID
 
 
 class TLSHTTPServer(http.server.HTTPServer):
-    """An HTTPS server for any request handler, which no peer can keep waiting.
+    """An HTTPS server for any request handler.
 
     Everything happens in the thread that calls `serve_forever`, one request at a time: handshakes,
-    too, but never a wait for a peer. Handlers that have to run in blocking mode (see
-    `~tlshttp.handler.TLSRequestHandler`) are the exception: they get threads of their own.
+    too, but never a wait for a peer that has yet to send its request. Within a handler, reads and
+    writes wait for the peer, and everybody else with it, as long as the limits allow: where large
+    bodies or responses are exchanged with clients that may be slow, use `ThreadingTLSHTTPServer`.
+    Handlers that have to run in blocking mode (see `~tlshttp.TLSRequestHandler`) get threads of
+    their own.
 
     It takes the arguments of Python 3.14's ``http.server.HTTPSServer`` and more.
 
@@ -76,7 +80,7 @@ class TLSHTTPServer(http.server.HTTPServer):
             `functools.partial` of one, or a function that makes one.
         bind_and_activate: Whether to bind and listen at once.
         certfile: PEM file with the certificate and its chain, and the private key unless
-            `keyfile` is given.
+            ``keyfile`` is given.
         keyfile: PEM file with the private key.
         password: The password of the private key, or a function that returns it.
         alpn_protocols: Application protocols to offer by ALPN (RFC 7301), in order of preference;
@@ -138,7 +142,9 @@ class TLSHTTPServer(http.server.HTTPServer):
         self._loop_thread: threading.Thread | None = None
         self._bound_path: tuple[str, int] | None = None
         self._closed = False
-        self.RequestHandlerClass = RequestHandlerClass
+        self._socket_timeout: float | None = None
+        self._making = threading.local()
+        self._handler_class = RequestHandlerClass
         self.address_family = _family(server_address, self.address_family)
         self._front = Front(
             self,
@@ -152,23 +158,43 @@ class TLSHTTPServer(http.server.HTTPServer):
                 missing_part=missing_part(limits),
             ),
         )
-        super().__init__(server_address, RequestHandlerClass, bind_and_activate)
+        try:
+            super().__init__(server_address, RequestHandlerClass, bind_and_activate)
+        except BaseException:
+            self._front.close()
+            raise
 
     def _worker_phases(self) -> frozenset[Phase]:
         """Return in which phases connections are not advanced by the loop's own thread."""
         if isinstance(self, (socketserver.ThreadingMixIn, _forking_mix_in())):
             return frozenset()  # process_request() itself hands on
-        if self._composition().driven and _is_ours(self, "finish_request"):
+        ours = all(_is_ours(self, hook) for hook in ("process_request", "finish_request"))
+        if ours and self._composition().driven:
             return frozenset()
         return frozenset({Phase.HANDLER})
+
+    @property
+    def RequestHandlerClass(self) -> Callable[..., Any]:
+        """What makes the handlers, as it was given.
+
+        Within ``finish_request()`` it is what has been composed of that: so a server may override
+        the hook to pass its handlers further arguments, as ``python -m http.server`` does.
+        """
+        if getattr(self._making, "a_handler", False):
+            return self._composition().factory
+        return self._handler_class
+
+    @RequestHandlerClass.setter
+    def RequestHandlerClass(self, handler: Callable[..., Any]) -> None:
+        self._handler_class = handler
 
     def _max_workers(self) -> int:
         return _DEFAULT_WORKERS
 
     def _composition(self) -> Composition:
         """Return how handlers are made, as `RequestHandlerClass` now stands."""
-        if self._composed is None or self._composed[0] is not self.RequestHandlerClass:
-            self._composed = (self.RequestHandlerClass, compose(self.RequestHandlerClass))
+        if self._composed is None or self._composed[0] is not self._handler_class:
+            self._composed = (self._handler_class, compose(self._handler_class))
         return self._composed[1]
 
     # What can be asked ------------------------------------------------------------------------
@@ -210,9 +236,11 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.server_name, self.server_port = host, int(self.server_address[1])
 
     def _bind_path(self, path: str) -> None:
-        _remove_stale_socket(path)
+        is_file = not path.startswith("\0")  # Linux's abstract names are none
+        if is_file:
+            _remove_stale_socket(path)
         socketserver.TCPServer.server_bind(self)
-        if not path.startswith("\0"):  # Linux's abstract names are no files
+        if is_file:
             self._bound_path = (path, os.stat(path).st_ino)
 
     def server_activate(self) -> None:
@@ -229,7 +257,8 @@ class TLSHTTPServer(http.server.HTTPServer):
         Args:
             poll_interval: Seconds between two calls of ``service_actions()`` at most.
         """
-        with self._running():
+        self._take_socket_timeout()
+        with self._running(), self._front.not_counting_answers():
             while not self._stop_requested:
                 self._front.turn(poll_interval)
                 self._log.flush()
@@ -240,18 +269,33 @@ class TLSHTTPServer(http.server.HTTPServer):
     def handle_request(self) -> None:
         """Serve until one request has been answered, refused or handed on.
 
-        After ``timeout`` seconds without one (`None`: never) it calls ``handle_timeout()``.
-        Connections that stay open are served further by the next call.
+        Where several are answered at once, as many calls return. After ``timeout`` seconds without
+        one (`None`: never) it calls ``handle_timeout()``. Connections that stay open are served
+        further by the next call.
         """
-        end = None if self.timeout is None else time.monotonic() + self.timeout
+        self._take_socket_timeout()
+        timeout = min(
+            (limit for limit in (self.timeout, self._socket_timeout) if limit is not None),
+            default=math.inf,
+        )
+        end = time.monotonic() + timeout
         with self._running():
-            self._front.answered_one = False
-            while not (self._front.answered_one or self._stop_requested):
-                left = _SLICE_SECONDS if end is None else end - time.monotonic()
-                if left < 0:
+            while not (self._front.take_answer() or self._stop_requested):
+                left = end - time.monotonic()
+                self._front.turn(max(0.0, min(left, _SLICE_SECONDS)))
+                if left <= 0:  # all that could be done without waiting has been done
                     self.handle_timeout()
                     return
-                self._front.turn(min(left, _SLICE_SECONDS))
+
+    def _take_socket_timeout(self) -> None:
+        """Make the listening socket non-blocking again, and remember the timeout somebody has set.
+
+        ``server.socket.settimeout()`` is how ``handle_request()`` was bounded of old.
+        """
+        timeout = self.socket.gettimeout()
+        if timeout != 0:
+            self.socket.setblocking(False)
+            self._socket_timeout = timeout
 
     @contextlib.contextmanager
     def _running(self) -> Any:
@@ -330,16 +374,17 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Make a handler for a connection whose first request is ready (hook)."""
-        request.driven = True
+        request.driven = self._composition().driven
+        self._making.a_handler = True
         try:
             self.finish_request(request, client_address)
         finally:
-            request.driven = False
+            self._making.a_handler = request.driven = False
         if request.handler is None:
             self.shutdown_request(request)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        """Call the handler class, composed with `~tlshttp.handler.TLSRequestHandler` (hook)."""
+        """Call the handler class, composed with `~tlshttp.TLSRequestHandler` (hook)."""
         self._composition().factory(request, client_address, self)
 
     def shutdown_request(self, request: Any) -> None:
@@ -463,7 +508,7 @@ def _context(
         from tlshttp import certs, context, profiles
 
         return context.create_server_context(
-            certs.load(certfile, keyfile, password, tolerate=_TOLERATED),
+            certs.load(_path(certfile), _path(keyfile), password, tolerate=_TOLERATED),
             profile=profiles.INTERMEDIATE.replace(certificate_keys=(), security_level=None),
             alpn_protocols=tuple(alpn_protocols) if alpn_protocols else ("http/1.1",),
         )
@@ -472,6 +517,11 @@ def _context(
         findings.append("ssl_context is one for clients; a server needs ssl.PROTOCOL_TLS_SERVER")
     ConfigurationError.raise_if(findings)
     return ssl_context
+
+
+def _path(file: Any) -> Any:
+    """Return a path; `certs.load` would take bytes for PEM itself, `ssl` takes them for a path."""
+    return os.fsdecode(file) if isinstance(file, bytes) else file
 
 
 def _family(server_address: Any, default: int) -> int:
@@ -496,7 +546,7 @@ def _socket_options(
         exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", ~socket.SO_REUSEADDR)
         options.append((socket.SOL_SOCKET, exclusive, 1))
     if family == socket.AF_INET6:
-        only_v6 = int(server_address[0] != "::")
+        only_v6 = int(server_address[0] not in ("", "::"))
         options.append((socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_v6))
     return options
 
@@ -507,6 +557,7 @@ def _remove_stale_socket(path: str) -> None:
         if not stat.S_ISSOCK(os.stat(path).st_mode):
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)  # a live server's listen queue may be full
             probe.connect(path)
     except OSError as error:
         if error.errno == errno.ECONNREFUSED:

@@ -40,7 +40,8 @@ class Stats:
     `~tlshttp.errors.ConnectionCut`."""
 
     evicted: int
-    """Idle connections closed to admit newer ones."""
+    """Idle connections and unfinished requests closed to admit newer ones; an unfinished request
+    is counted in `cut`, too."""
 
     requests: int
     """Requests handed to handlers."""

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import socket
 import ssl
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.context.support import (
+    TIMEOUT,
     VERSIONS,
     RecordingServer,
     client_context,
@@ -14,7 +16,8 @@ from tests.context.support import (
     visit,
 )
 from tlshttp import certs, context
-from tlshttp.errors import UnrecognizedName
+from tlshttp.context._probe import Offer
+from tlshttp.errors import MalformedHandshake, UnrecognizedName
 
 # What a client asks for, and the names of the certificate that it has to see.
 CHOICES = [
@@ -103,3 +106,24 @@ def test_client_picks_among_kinds_of_keys(authority: certs.CertificateAuthority)
             client.check_hostname = name is not None
             pair = shake_hands(server_context, client, name)
             assert pair.client.getpeercert(True) == expected.leaf.public_bytes(Encoding.DER)
+
+
+def hello_for(name: bytes) -> bytes:
+    """Return a ClientHello for a name that no client would ask for."""
+    return Offer(
+        version=0x0303, ciphers=[0xC02B], groups=[0x1D], signatures=[0x0403], server_name=name
+    ).to_bytes()
+
+
+@pytest.mark.parametrize("name", [b"a..b", b"\xff\xfe.test", b"x" * 64 + b".test", b"", b"."])
+def test_impossible_name_is_an_event_and_no_traceback(
+    certificate: certs.Certificate, name: bytes
+) -> None:
+    """A name that the ssl module could not pass on is refused before it comes there."""
+    server_context = context.create_server_context(certificate)
+    with running(RecordingServer(server_context)) as server:
+        with socket.create_connection(server.server_address, timeout=TIMEOUT) as raw:
+            raw.sendall(hello_for(name))
+            assert raw.recv(100) == b"\x15\x03\x03\x00\x02\x02\x2f"  # illegal_parameter
+        assert isinstance(server.failure(), MalformedHandshake)
+        assert server.stats().handshake_failures == {"malformed": 1}

@@ -86,12 +86,15 @@ class Connection:
 
     __slots__ = (
         "_awaited",
+        "_ending",
+        "_failure_reported",
         "_front",
         "_socket",
         "_text",
         "address",
         "deadline",
         "fd",
+        "fd_is_ours",
         "parked",
         "phase",
         "server_name",
@@ -102,9 +105,12 @@ class Connection:
         self._front = front
         self._socket = sock
         self._awaited = 0
+        self._ending = False
         self._text = b""
+        self._failure_reported = False
         self.address = address
         self.fd = sock.fileno()
+        self.fd_is_ours = True
         self.phase = Phase.HELLO
         self.deadline = _after(front.limits.handshake_timeout)
         self.parked = False
@@ -127,11 +133,17 @@ class Connection:
                     return
                 if event in (_GO_ON, _OTHERS_FIRST):
                     continue
+                # Whoever drips keeps the connection from being parked when the loop looks for the
+                # overdue ones, so it is looked at here, too.
+                if self.deadline <= time.monotonic():
+                    self.expire()
+                    return
                 if not (on_worker and front.has_spare_worker() and self._linger(event)):
                     front.park(self, event)
                     return
         except BaseException:
-            self.abort()
+            if not self._ending:  # it may belong to the loop again
+                self.abort()
             raise
 
     def _linger(self, event: int) -> bool:
@@ -255,12 +267,18 @@ class Connection:
     def _begin_tls(self) -> Stream:
         if self._awaited:
             self._set_low_water_mark(1)
-        tls = self._front.ssl_context.wrap_socket(
-            self._socket,
-            server_side=True,
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=False,
-        )
+        try:
+            tls = self._front.ssl_context.wrap_socket(
+                self._socket,
+                server_side=True,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=False,
+            )
+        except BaseException:
+            # The engine took the socket and closed it (the peer has reset it, mostly), and the
+            # system may already have given its number to a connection that the loop lets in.
+            self.fd_is_ours = self._socket.fileno() >= 0
+            raise
         return Stream(tls, self._front.limits, self)
 
     def _fail(self, error: HandshakeError, *, last_words: bytes = b"") -> int:
@@ -321,7 +339,10 @@ class Connection:
     def _shortened(self, timeout: float | None) -> float | None:
         """Return the limit, or the handler's own ``timeout`` where that is shorter."""
         own = self.stream.gettimeout() if self.stream is not None else None
-        return min(filter(None, (timeout, own)), default=None)
+        if not own:
+            return timeout
+        self._front.registry.in_order = False
+        return own if timeout is None else min(own, timeout)
 
     def _leave(self, stream: Stream) -> int:
         """The peer has ended: silently between two requests, else that is an event."""
@@ -348,11 +369,8 @@ class Connection:
             raise
         front.counters.request(stream)
         front.answered()
-        cut = stream.failure or stream.fault
-        if cut is not None:
-            front.report_cut(cut, self.address)
-            keep = False
-        if not keep or front.closing or self.phase is Phase.CLOSED:
+        self._report_failure(stream)
+        if not keep or stream.cut is not None or front.closing or self.phase is Phase.CLOSED:
             self.end()
             return _GONE
         if stream.pending():
@@ -373,12 +391,20 @@ class Connection:
             hooks.shutdown_request(stream)
             raise
         if stream.handler is None:
+            self._front.counters.add("requests")
             self._front.answered()
 
     def _report_exception(self, stream: Stream) -> None:
         """Report what a handler raised, unless it is only the peer's fault passed on."""
         if stream.failure is None or not _comes_from(sys.exception(), stream.failure):
             self._front.hooks.handle_error(stream, self.address)
+
+    def _report_failure(self, stream: Stream) -> None:
+        """Report, once, what the peer did wrong while a handler was at work."""
+        cut = stream.cut
+        if cut is not None and not self._failure_reported:
+            self._failure_reported = True
+            self._front.report_cut(cut, self.address)
 
     # The end ---------------------------------------------------------------------------------
 
@@ -395,17 +421,28 @@ class Connection:
 
     def begin_close(self) -> None:
         """Say goodbye; then close, at once or when the peer has had its say."""
+        if self._ending:
+            return
+        self._ending = True
         stream = self._established()
+        if self.phase in (Phase.HANDLER, Phase.CLOSED):
+            self._report_failure(stream)
         if self.phase is Phase.CLOSED:  # by the handler itself
+            self._front.hooks.close_request(stream)
             return
-        stream.say_goodbye()
         if os.getpid() != self._front.pid:
-            self._drain_here(stream)
-        elif not self._may_close_now(stream):
-            self._enter(Phase.CLOSING, self._front.limits.linger_timeout)
-            self._front.park(self, READ)
+            self._close_here(stream)
             return
-        self._close()
+        event = READ
+        try:
+            stream.say_goodbye()
+            if self._may_close_now(stream):
+                self._close()
+                return
+        except ssl.SSLWantWriteError:
+            event = WRITE
+        self._enter(Phase.CLOSING, self._front.limits.linger_timeout)
+        self._front.park(self, event)
 
     def _may_close_now(self, stream: Stream) -> bool:
         """Return whether nothing of the peer's is unread or expected.
@@ -418,23 +455,30 @@ class Connection:
         except BlockingIOError:
             return stream.input_complete
 
-    def _drain_here(self, stream: Stream) -> None:
-        """Wait for the peer's end in this process, a child that has no loop."""
+    def _close_here(self, stream: Stream) -> None:
+        """Close while waiting for the peer in this process, a child that has no loop."""
+        with contextlib.suppress(OSError):
+            stream.shutdown(socket.SHUT_WR)
         end = _after(self._front.limits.linger_timeout)
         more = not self._may_close_now(stream)
         while more and wait_for(self.fd, READ, max(0.0, end - time.monotonic())):
             with contextlib.suppress(BlockingIOError):
                 more = stream.discard() and time.monotonic() < end
+        self._close()
 
     def _drain(self) -> int:
-        """Throw away what the peer still sends."""
+        """Throw away what the peer still sends, after a goodbye that had to wait for room."""
         try:
+            if self.stream is not None:
+                self.stream.say_goodbye()
             for _ in range(_DRAINS_AT_ONCE):
                 if not self._discard():
                     self._close()
                     return _GONE
         except BlockingIOError:
             pass
+        except ssl.SSLWantWriteError:
+            return WRITE
         return READ
 
     def _discard(self) -> bool:
@@ -470,7 +514,7 @@ class Connection:
             self._end_early(RequestCrowdedOut(message))
 
     def leave_with_server(self) -> None:
-        """End a parked connection because the server closes."""
+        """End a connection that nobody is at work on, because the server closes."""
         if self.stream is None or self.phase in HANDSHAKING | {Phase.CLOSING}:
             self._close()
         else:
@@ -505,10 +549,14 @@ def _after(timeout: float | None) -> float:
 
 
 def _comes_from(error: BaseException | None, origin: BaseException) -> bool:
-    """Return whether `error` is `origin` or was raised while dealing with it."""
+    """Return whether `error` is `origin`, or was raised ``from`` it.
+
+    What a handler raises while it deals with a lost peer (its ``__context__``) may be a mistake of
+    its own.
+    """
     seen = 0
     while error is not None and seen < 100:
         if error is origin:
             return True
-        error, seen = error.__cause__ or error.__context__, seen + 1
+        error, seen = error.__cause__, seen + 1
     return False

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import errno
 import logging
 import os
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tlshttp._front.connection import Connection
 from tlshttp._front.counters import Counters
-from tlshttp._front.poller import READ, Poller, create_poller
+from tlshttp._front.poller import READ, Poller, create_poller, wait_for
 from tlshttp._front.registry import Phase, Registry
 from tlshttp._front.workers import Workers
 from tlshttp._tls import ManagedContext
@@ -96,8 +98,8 @@ class Front:
         self.registry = Registry()
         self.pid = os.getpid()
         self.closing = False
-        self.answered_one = False
-        """Whether a request has been answered, refused or handed on; for ``handle_request()``."""
+        self._has_room = False
+        """Whether a connection has gone since accepting was paused."""
         self._poller = create_poller() if poller is None else poller
         self._workers = Workers(
             settings.max_workers, name="tlshttp-worker", daemon=settings.daemon_workers
@@ -107,6 +109,9 @@ class Front:
         self._ready: collections.deque[Connection] = collections.deque()
         self._reported: collections.deque[int] = collections.deque()
         self._next_sweep = 0.0
+        # Those that no handle_request() has returned for; None where nobody calls it.
+        self._answers: int | None = 0
+        self._answers_lock = threading.Lock()
 
     # Called by the server ---------------------------------------------------------------------
 
@@ -121,7 +126,8 @@ class Front:
         while self._reported:
             self._take_up(self._reported.popleft())
         for _ in range(len(self._ready)):
-            self._run(self._ready.popleft())
+            if self._ready:  # a handler may close the server
+                self._run(self._ready.popleft())
         now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + _SWEEP_SECONDS
@@ -149,10 +155,14 @@ class Front:
             self._listener = None
 
     def leave(self) -> None:
-        """End every connection that waits; let the others end after their request."""
+        """End every connection that waits for its peer or its turn; let requests be answered."""
         self.closing = True
         self._end_parked()
+        while self._ready:
+            connection = self._ready.popleft()
+            self._guard(connection.leave_with_server, connection)
         self._workers.close()
+        self._hang_up(connection for connection in self.busy() if _is_idle(connection))
 
     def join(self, timeout: float | None) -> bool:
         """Wait for the handlers, up to `timeout` seconds (`None`: for ever); tell if all ended."""
@@ -163,7 +173,10 @@ class Front:
 
         The socket is not closed here: it belongs to the handler's thread.
         """
-        for connection in self.busy():
+        self._hang_up(self.busy())
+
+    def _hang_up(self, connections: Iterable[Connection]) -> None:
+        for connection in connections:
             try:
                 with socket.fromfd(connection.fd, socket.AF_INET, socket.SOCK_STREAM) as double:
                     double.shutdown(socket.SHUT_RDWR)
@@ -204,10 +217,30 @@ class Front:
         return self._workers.has_spare()
 
     def answered(self) -> None:
-        """Take note that a request was answered or handed on."""
-        if not self.answered_one:
-            self.answered_one = True
-            self._poller.wake()
+        """Take note that a request was answered, refused or handed on."""
+        if self._answers is None:
+            return
+        with self._answers_lock:
+            if self._answers is not None:
+                self._answers += 1
+        self._poller.wake()
+
+    def take_answer(self) -> bool:
+        """Return whether `answered` has been called once more than this has returned true."""
+        with self._answers_lock:
+            if not self._answers:
+                return False
+            self._answers -= 1
+            return True
+
+    @contextlib.contextmanager
+    def not_counting_answers(self) -> Iterator[None]:
+        """Spare ``serve_forever()`` the counting."""
+        self._answers = None
+        try:
+            yield
+        finally:
+            self._answers = 0
 
     def report_handshake(self, error: HandshakeError, address: object) -> None:
         """Count a failed handshake and call its hook."""
@@ -225,10 +258,10 @@ class Front:
             return
         if connection.stream is not None:
             self.counters.bytes(connection.stream)
-        if self.registry.remove(connection):
+        if self.registry.remove(connection) and connection.fd_is_ours:
             self._poller.remove(connection.fd)
         if self._paused_until is not None:
-            self._paused_until = 0.0
+            self._has_room = True
             self._poller.wake()
 
     # The loop -----------------------------------------------------------------------------------
@@ -266,7 +299,8 @@ class Front:
 
     def _dismiss(self, connection: Connection, how: Callable[[], None]) -> None:
         """End a parked connection; where a handler has to finish, where handlers run."""
-        if connection.stream is None or Phase.HANDLER not in self.worker_phases:
+        has_handler = connection.stream is not None and connection.stream.handler is not None
+        if not has_handler or Phase.HANDLER not in self.worker_phases:
             self._guard(how, connection)
         else:
             self._delegate(lambda: self._guard(how, connection), connection)
@@ -274,8 +308,10 @@ class Front:
     def _delegate(self, task: Callable[[], None], connection: Connection) -> None:
         try:
             self._workers.submit(task)
-        except RuntimeError:  # dismissed, or not one thread to be had
-            connection.abort()
+        except RuntimeError as error:  # dismissed, or not one thread to be had
+            if not self.closing:
+                _log.error("connection with %s ended: %s", connection.address, error)
+            self._guard(connection.leave_with_server, connection)
 
     def _guard(self, how: Callable[[], None], connection: Connection) -> None:
         try:
@@ -298,7 +334,7 @@ class Front:
 
     def _accept(self) -> None:
         for _ in range(_ACCEPTS_AT_ONCE):
-            if self._is_full() and self._dispensable() is None:
+            if not self._may_accept():
                 self._pause_accepting()
                 return
             try:
@@ -306,8 +342,8 @@ class Front:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno in _EXHAUSTED and not self._make_room():
-                    self._pause_accepting()
+                if error.errno in _EXHAUSTED:
+                    self._bear_exhaustion()
                     return
                 continue  # a connection that was gone before it was accepted
             self._admit(request, address)
@@ -333,11 +369,34 @@ class Front:
             self._make_room()
         request.setblocking(False)
         if request.family in (socket.AF_INET, socket.AF_INET6):
-            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # macOS refuses this where the peer is gone again; that shows when it is read from.
+            with contextlib.suppress(OSError):
+                request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(self, request, address)
         self.registry.add(connection)
         connection.parked = True
-        self._poller.add(connection.fd, READ)
+        try:
+            self._poller.add(connection.fd, READ)
+        except OSError:
+            self.registry.remove(connection)
+            raise
+
+    def _bear_exhaustion(self) -> None:
+        """Stop accepting until there is room again, and make some if there is somebody to accept.
+
+        Without a free descriptor ``accept()`` fails even where nobody waits.
+        """
+        self._pause_accepting()
+        if self._listener is not None and wait_for(self._listener, READ, 0):
+            self._make_room()
+
+    def _may_accept(self) -> bool:
+        """Return whether there is a place, or one that can be made.
+
+        One too many is there while a worker ends the one that it replaces; not more than that.
+        """
+        missing = self.max_connections - len(self.registry)
+        return missing > 0 or (missing == 0 and self._dispensable() is not None)
 
     def _is_full(self) -> bool:
         return len(self.registry) >= self.max_connections
@@ -363,10 +422,17 @@ class Front:
         """Leave new connections in the listen queue, for a moment or until one has gone."""
         if self._listener is not None and self._paused_until is None:
             self._poller.remove(self._listener)
+            self._has_room = False
             self._paused_until = time.monotonic() + _RETRY_SECONDS
 
     def _resume_accepting(self, now: float) -> None:
-        if self._paused_until is None or now < self._paused_until or self._listener is None:
+        if self._paused_until is None or self._listener is None:
+            return
+        if now < self._paused_until and not self._has_room:
             return
         self._paused_until = None
         self._poller.watch(self._listener)
+
+
+def _is_idle(connection: Connection) -> bool:
+    return connection.stream is not None and connection.stream.idle

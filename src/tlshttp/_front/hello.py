@@ -90,7 +90,7 @@ class ClientHello:
 
 
 def parse(data: bytes) -> ClientHello:
-    """Read a ClientHello, which may go over several records or be cut off."""
+    """Read a ClientHello, which may go over several records; one that is cut off tells nothing."""
     extensions = _extensions(_Reader(_handshake_bytes(data)))
     name = None
     protocols = []
@@ -133,9 +133,9 @@ class _Reader:
         return value
 
     def block(self, length_size: int) -> _Reader:
-        """Read a length of `length_size` bytes and return what it covers."""
+        """Read a length of `length_size` bytes and return what it covers; if cut off, nothing."""
         length = self.number(length_size)
-        block = _Reader(self._data[:length])
+        block = _Reader(self._data[:length] if length <= len(self._data) else b"")
         self.skip(length)
         return block
 

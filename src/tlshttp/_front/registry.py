@@ -21,7 +21,7 @@ __all__ = ["Phase", "Registry"]
 
 
 class Phase(enum.Enum):
-    """Where on its way a connection is; the values are the keys of ``Stats.parked``."""
+    """Where on its way a connection is; ``Stats.parked`` counts some of these together."""
 
     HELLO = "hello"
     """Accepted, nothing usable sent yet: a bare socket."""
@@ -61,6 +61,8 @@ class Registry:
     """The queues; safe to use from any thread."""
 
     def __init__(self) -> None:
+        self.in_order = True
+        """Whether no connection has had a shorter deadline than its phase gives it."""
         self._lock = threading.Lock()
         self._by_fd: dict[int, Connection] = {}
         self._queues: tuple[OrderedDict[Connection, None], ...] = tuple(
@@ -126,8 +128,9 @@ class Registry:
             for queue in self._queues:
                 for connection in queue:
                     if connection.deadline > now:
-                        break
-                    if connection.parked:
+                        if self.in_order:
+                            break
+                    elif connection.parked:
                         connection.parked = False
                         overdue.append(connection)
         return overdue

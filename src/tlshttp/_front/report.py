@@ -54,6 +54,8 @@ class ThrottledLog:
 def peer_name(address: object) -> str:
     """Return a client address as a log line shows it."""
     match address:
+        case ("unix:", _):
+            return "unix:"
         case (str(host), int(port), *_):
             return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         case _:

@@ -3,9 +3,10 @@
 Rules:
 
 1.  The TLS socket underneath never blocks. Where a handler has to wait, this module waits, and
-    it charges the wait to an *allowance*: a few seconds, and one more for so many bytes moved.
-    The handler's own time costs nothing. An allowance starts anew when the direction changes, so
-    that each request body and each response has its own.
+    it charges the wait to an *allowance*: a few seconds, and one more for so many bytes moved, up
+    to what it was at first. (Without that bound, megabytes that vanish in the kernel's buffers
+    would buy hours.) The handler's own time costs nothing. An allowance starts anew when the
+    direction changes, so that each request body and each response has its own.
 2.  What has been received and not yet been asked for stands in one buffer, here. The connection
     fills it without waiting and looks for a complete request there; handlers read from it first.
     Nobody else reads ahead.
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import socket
 import ssl
@@ -62,7 +64,7 @@ class StreamOwner(Protocol):
 class _Allowance:
     """How long a peer may keep a handler waiting in one direction."""
 
-    __slots__ = ("_base", "_error", "_moved", "_rate", "_waited", "_what")
+    __slots__ = ("_base", "_error", "_left", "_rate", "_waited", "_what", "moved")
 
     def __init__(
         self, base: float | None, rate: float | None, error: type[ConnectionCut], what: str
@@ -74,11 +76,14 @@ class _Allowance:
         self.restart()
 
     def restart(self) -> None:
+        self._left = math.inf if self._base is None else self._base
         self._waited = 0.0
-        self._moved = 0
+        self.moved = 0
 
     def earn(self, size: int) -> None:
-        self._moved += size
+        self.moved += size
+        if self._base is not None and self._rate is not None:
+            self._left = min(self._base, self._left + size / self._rate)
 
     def wait(self, fd: int, event: int, timeout: float | None) -> bool:
         """Wait for `event` at most `timeout` seconds.
@@ -86,23 +91,19 @@ class _Allowance:
         Raises:
             ConnectionCut: The allowance is used up.
         """
-        left = self._left()
-        shortest = left if timeout is None else timeout if left is None else min(left, timeout)
+        shortest = self._left if timeout is None else min(self._left, timeout)
         began = time.monotonic()
-        ready = wait_for(fd, event, shortest)
-        self._waited += time.monotonic() - began
-        if not ready and shortest == left:
+        ready = wait_for(fd, event, None if shortest == math.inf else shortest)
+        waited = time.monotonic() - began
+        self._waited += waited
+        is_last = shortest == self._left
+        self._left = max(0.0, self._left - waited)
+        if not ready and is_last:
             raise self._error(
                 f"the peer {self._what} too slowly: "
-                f"{self._moved} bytes in {self._waited:.1f} s of waiting"
+                f"{self.moved} bytes in {self._waited:.1f} s of waiting"
             )
         return ready
-
-    def _left(self) -> float | None:
-        if self._base is None:
-            return None
-        earned = self._moved / self._rate if self._rate else 0.0
-        return max(0.0, self._base + earned - self._waited)
 
 
 class Stream:
@@ -116,6 +117,7 @@ class Stream:
         self._tls = tls
         self._info: TLSInfo | None = None
         self._timeout: float | None = None
+        self._keep_alive_timeout = limits.keep_alive_timeout
         self._last_timeout: TimeoutError | None = None
         self._buffer = b""
         self._position = 0
@@ -137,6 +139,8 @@ class Stream:
         """Called before a handler sends something past its ``wfile``."""
         self.fault: RequestRefused | None = None
         """What was wrong with a request that was answered nevertheless."""
+        self.idle = False
+        """Whether a handler in blocking mode is waiting for a request to begin."""
         self.at_end = False
         """Whether the peer has said that it sends no more."""
         self.input_complete = False
@@ -152,6 +156,11 @@ class Stream:
         if self._info is None:
             raise ValueError("the TLS handshake has not finished")
         return self._info
+
+    @property
+    def cut(self) -> ConnectionCut | None:
+        """What the peer did wrong, whether or not that broke the connection."""
+        return self.failure or self.fault
 
     def do_handshake(self, server_name: str | None) -> TLSInfo:
         """Take one step of the handshake; raises what the engine raises."""
@@ -208,6 +217,12 @@ class Stream:
         """Take note that the peer broke off, and raise that."""
         self._fail(PeerDisconnected(message))
 
+    def peek(self) -> bytes:
+        """Return what has been received and not read, waiting if that is nothing."""
+        if not self.buffered:
+            self._fill_waiting()
+        return self._buffer[self._position :]
+
     def raised(self, error: TimeoutError) -> bool:
         """Return whether this is a time limit of this connection, not one of the handler's own."""
         return error in (self.failure, self._last_timeout)
@@ -221,7 +236,9 @@ class Stream:
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Receive up to `bufsize` bytes; empty at the peer's end."""
         self._no_flags(flags)
-        if self.buffered:
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recv")
+        if self.buffered or not bufsize:
             return self._take(min(bufsize, self.buffered))
         return self._waiting(lambda: self._receive(bufsize), READ)
 
@@ -317,7 +334,7 @@ class Stream:
     def shutdown(self, how: int) -> None:
         """End sending, in an orderly way: response, ``close_notify`` and the end of the stream."""
         if how != socket.SHUT_RD:
-            self.say_goodbye()
+            self._waiting(self.say_goodbye, WRITE)
 
     def close(self) -> None:
         """Close the socket at once, without a word to the peer. Closing again does nothing."""
@@ -335,9 +352,12 @@ class Stream:
     # The end ---------------------------------------------------------------------------------
 
     def say_goodbye(self) -> None:
-        """Send ``close_notify`` (RFC 8446, section 6.1) if that does not have to wait, and end.
+        """Send ``close_notify`` (RFC 8446, section 6.1), and end; again, do nothing.
 
         TLS is over afterwards: what is read from now on is what the peer sends, undecrypted.
+
+        Raises:
+            ssl.SSLWantWriteError: A response on its way fills all buffers: there is no room yet.
         """
         if self._socket is not self._tls or self.fileno() < 0:
             return
@@ -345,8 +365,12 @@ class Stream:
         if self.failure is None and self._info is not None:
             # unwrap() sends ours and then asks for the peer's, which is not waited for; a peer
             # that has unread data for us, or is gone, makes it fail, too.
-            with contextlib.suppress(OSError, ValueError):
+            try:
                 self._tls.unwrap()
+            except ssl.SSLWantWriteError:
+                raise
+            except (OSError, ValueError):
+                pass
         self._socket = socket.socket(fileno=self._tls.detach())
         self._socket.setblocking(False)
         with contextlib.suppress(OSError):
@@ -385,7 +409,12 @@ class Stream:
         if not self._reading:
             self._reading = True
             self._received.restart()
-        data = self._engine(self._tls.recv, size)
+        try:
+            data = self._engine(self._tls.recv, size)
+        except PeerDisconnected:
+            if not self._awaits_request():
+                raise
+            self.failure, data = None, b""
         self.at_end = not data
         self.bytes_in += len(data)
         self._received.earn(len(data))
@@ -411,7 +440,6 @@ class Stream:
             TimeoutError: The handler's own timeout (`settimeout`) has passed.
             ConnectionCut: The peer was too slow, or is gone.
         """
-        allowance = self._received if direction == READ else self._sent
         while True:
             try:
                 return operation()
@@ -421,13 +449,33 @@ class Stream:
                 event = WRITE
             if self._timeout == 0:
                 raise BlockingIOError("the operation would have to wait for the peer")
-            try:
-                ready = allowance.wait(self.fileno(), event, self._timeout)
-            except ConnectionCut as cut:
-                self._fail(cut)
-            if not ready:
+            if not self._wait(event, direction):
                 self._last_timeout = TimeoutError("timed out")
                 raise self._last_timeout
+
+    def _wait(self, event: int, direction: int) -> bool:
+        """Wait as long as the peer and the handler's own timeout allow; false after the latter."""
+        if direction == READ and self._awaits_request():
+            times = (self._timeout, self._keep_alive_timeout)
+            self.idle = True
+            try:
+                return wait_for(self.fileno(), event, min(filter(None, times), default=None))
+            finally:
+                self.idle = False
+        allowance = self._received if direction == READ else self._sent
+        try:
+            return allowance.wait(self.fileno(), event, self._timeout)
+        except ConnectionCut as cut:
+            self._fail(cut)
+
+    def _awaits_request(self) -> bool:
+        """Return whether a handler that runs in blocking mode waits for a request to begin.
+
+        That the peer leaves then, in whatever way, or is left, is no failure.
+        """
+        return (
+            self.handler is None and self._reading and not (self._received.moved or self.buffered)
+        )
 
     def _engine(self, operation: Callable[[_A], _T], argument: _A) -> _T:
         """Call the TLS engine, and take note when it finds the connection broken."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -35,7 +36,9 @@ class Workers:
         self._dismissed: set[threading.Thread] = set()
 
     def submit(self, task: Callable[[], None]) -> None:
-        """Have a thread call `task`, which must not raise, as soon as one is free.
+        """Have a thread call `task` as soon as one is free.
+
+        What it raises is reported as what ends a thread is, and ends no thread.
 
         Raises:
             RuntimeError: The pool is closed.
@@ -94,7 +97,12 @@ class Workers:
 
     def _run(self) -> None:
         while (task := self._next()) is not None:
-            task()
+            try:
+                task()
+            except BaseException:  # KeyboardInterrupt, say; SystemExit is ignored, as in any thread
+                threading.excepthook(
+                    threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread()))
+                )
             del task  # a connection is not kept alive by an idle thread
             with self._lock:
                 if self._backlog:

@@ -14,7 +14,7 @@ from tlshttp.errors import CertificateError
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 """The private keys that a TLS server or client can show a certificate for."""
 
-Password: TypeAlias = str | bytes | Callable[[], str | bytes]
+Password: TypeAlias = str | bytes | bytearray | Callable[[], str | bytes | bytearray]
 """A password, or a function that asks for it; the forms that ``ssl`` takes."""
 
 MINIMUM_RSA_BITS = 2048
@@ -94,6 +94,8 @@ def password_bytes(password: Password | None) -> bytes | None:
         password = password()
     if isinstance(password, str):
         return password.encode()
+    if isinstance(password, bytearray):
+        return bytes(password)
     if password is None or isinstance(password, bytes):
         return password
     raise TypeError(f"password must be str, bytes or a function, not {type(password).__name__}")

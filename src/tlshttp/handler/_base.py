@@ -72,15 +72,19 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     request_version = ""
     requestline = ""
 
-    def __init__(self, request: Any, client_address: Any, server: Any) -> None:
+    def __init__(self, request: Any, client_address: Any, server: Any, **arguments: Any) -> None:
         self._head: Head | None = None
         self._response = ResponseHead()
         if not getattr(request, "driven", False):
-            super().__init__(request, client_address, server)
+            super().__init__(request, client_address, server, **arguments)
             return
-        self.request = request
-        self.client_address = client_address
-        self.server = server
+        # socketserver's constructor would set up, handle and finish. This instance does nothing of
+        # that yet, so that all constructors have been run when it does.
+        for step in _STEPS:
+            vars(self)[step] = _do_nothing
+        super().__init__(request, client_address, server, **arguments)
+        for step in _STEPS:
+            del vars(self)[step]
         self.setup()
         request.handler = self
 
@@ -366,7 +370,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         return framing
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """Return a time, now without `timestamp`, as HTTP has it (RFC 9110, section 5.6.7)."""
+        """Return a time, now without ``timestamp``, as HTTP has it (RFC 9110, section 5.6.7)."""
         return format_date(int(time.time() if timestamp is None else timestamp))
 
     def address_string(self) -> str:
@@ -385,14 +389,24 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self._say_error(HTTPStatus.INTERNAL_SERVER_ERROR, None)
 
     def _say_error(self, status: HTTPStatus, message: str | None) -> None:
+        # What waits in a buffer before the writer is kept from going out before the answer; when it
+        # is let go of at last, the writer takes nothing more.
+        self._abandoned, self.wfile = self.wfile, self._writer
         if not self._writer.started and self._transport.failure is None:
             self._writer.begin()
             # Whatever a handler's own send_error() does must not hide what went wrong before.
             with contextlib.suppress(Exception):
                 self.send_error(status, message)
                 self._end_response()
-        self._writer.begin_body(b"", Framing.NONE)  # nothing more is to be sent
+        self._writer.begin_body(b"", Framing.NONE)
         self.close_connection = True
+
+
+_STEPS = ("setup", "handle", "finish")
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def _line_too_long() -> RequestRefused:

@@ -41,18 +41,29 @@ def compose(handler: Callable[..., Any]) -> Composition:
 
 
 def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHandler]:
-    if issubclass(handler, TLSRequestHandler):
+    runs_scripts = hasattr(handler, "run_cgi")
+    if issubclass(handler, TLSRequestHandler) and not runs_scripts:
         return handler
     names: dict[str, Any] = {
         "__module__": handler.__module__,
         "__qualname__": handler.__qualname__,
         "__doc__": handler.__doc__,
     }
-    if hasattr(handler, "run_cgi"):
+    if runs_scripts:
         names.update(_CGI_NAMES)
-    return types.new_class(
-        handler.__name__, (handler, TLSRequestHandler), {}, lambda body: body.update(names)
-    )
+    bases: tuple[type, ...] = (handler,)
+    if not issubclass(handler, TLSRequestHandler):
+        bases = (*bases, TLSRequestHandler)
+    if any("__init_subclass__" in vars(base) for base in handler.__mro__[:-1]):
+        bases = (_Unseen, *bases)
+    return types.new_class(handler.__name__, bases, {}, lambda body: body.update(names))
+
+
+class _Unseen:
+    """Keeps composition from the user's own ``__init_subclass__()``."""
+
+    def __init_subclass__(cls) -> None:
+        """Do nothing, not even ask the next class."""
 
 
 def _setup_cgi(self: Any) -> None:

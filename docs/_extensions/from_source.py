@@ -1,0 +1,125 @@
+"""Directives whose content comes from the source, so that nobody types it a second time.
+
+``command-line-help``: what ``python -m tlshttp --help`` prints, or that of a command.
+``profile-table``: the rows of `tlshttp.profiles`, side by side; with an argument, one of their
+lists, with each entry's place in the order of preference.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from ssl import TLSVersion
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+
+from tlshttp import profiles
+from tlshttp.__main__ import main
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+ROWS = {
+    "MODERN": profiles.MODERN,
+    "INTERMEDIATE": profiles.INTERMEDIATE,
+    "INSECURE_OLD": profiles.INSECURE_OLD,
+}
+
+VERSIONS = {
+    TLSVersion.TLSv1: "TLS 1.0",
+    TLSVersion.TLSv1_1: "TLS 1.1",
+    TLSVersion.TLSv1_2: "TLS 1.2",
+    TLSVersion.TLSv1_3: "TLS 1.3",
+}
+
+PROFILE_LINES = (
+    ("source", lambda row: f"{row.source} {row.version}, {row.date}"),
+    ("versions", lambda row: _versions(row.minimum_version, row.maximum_version)),
+    ("server picks the cipher", lambda row: "yes" if row.server_preference else "no"),
+    (
+        "OpenSSL security level",
+        lambda row: "as built" if row.security_level is None else str(row.security_level),
+    ),
+    ("HSTS max-age, seconds", lambda row: str(row.hsts_max_age)),
+)
+
+
+class CommandLineHelp(Directive):
+    """Insert the help text of the command line, or of the command given as argument."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return it as a literal block."""
+        text = help_text(*self.arguments)
+        return [nodes.literal_block(text, text, language="none")]
+
+
+class ProfileTable(Directive):
+    """Insert a table of all profiles, or of one of their lists."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return it, a column for each profile."""
+        lines = _places(*self.arguments) if self.arguments else _values()
+        return [_table(("", *ROWS), lines)]
+
+
+def help_text(*command: str) -> str:
+    """Return what the command line prints for ``--help``, 88 characters wide."""
+    output = io.StringIO()
+    plain = {"COLUMNS": "88", "NO_COLOR": "1", "PYTHON_COLORS": "0"}
+    with (
+        mock.patch.dict(os.environ, plain),
+        contextlib.redirect_stdout(output),
+        contextlib.suppress(SystemExit),
+    ):
+        main([*command, "--help"])
+    return output.getvalue()
+
+
+def _versions(oldest: TLSVersion, newest: TLSVersion) -> str:
+    if oldest == newest:
+        return VERSIONS[oldest]
+    return f"{VERSIONS[oldest]} to {VERSIONS[newest]}"
+
+
+def _values() -> Iterator[Sequence[nodes.Node]]:
+    for title, read in PROFILE_LINES:
+        yield _paragraph(title), *(_paragraph(read(row)) for row in ROWS.values())
+
+
+def _places(field: str) -> Iterator[Sequence[nodes.Node]]:
+    lists = [getattr(row, field) for row in ROWS.values()]
+    for name in dict.fromkeys(name for entries in lists for name in entries):
+        places = (str(list_.index(name) + 1) if name in list_ else "" for list_ in lists)
+        yield nodes.paragraph("", "", nodes.literal(name, name)), *map(_paragraph, places)
+
+
+def _paragraph(text: str) -> nodes.Node:
+    return nodes.paragraph(text, text)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[nodes.Node]]) -> nodes.Node:
+    group = nodes.tgroup(cols=len(head))
+    group += [nodes.colspec(colwidth=1) for _ in head]
+    group += nodes.thead("", _row(_paragraph(title) for title in head))
+    group += nodes.tbody("", *(_row(row) for row in rows))
+    return nodes.table("", group)
+
+
+def _row(cells: Iterable[nodes.Node]) -> nodes.Node:
+    return nodes.row("", *(nodes.entry("", cell) for cell in cells))
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Tell Sphinx of the directives."""
+    app.add_directive("command-line-help", CommandLineHelp)
+    app.add_directive("profile-table", ProfileTable)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,208 @@
+"""Every connection ends as TLS and TCP want it: close_notify, no reset, and no waiting."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.front.conftest import Recording, Serve
+from tests.front.handlers import Classic, OneRequest, Plain
+from tests.front.peers import (
+    client_context,
+    client_hello,
+    connect,
+    handshake,
+    read_response,
+    read_to_end,
+    request,
+)
+from tests.support import UNIT, wait_until
+from tlshttp import Limits
+from tlshttp.errors import RequestRefused
+
+LONG = 60 * UNIT
+SHORT = 0.3 * UNIT
+GRACE = 1.0 * UNIT
+
+
+class Faulty(Plain):
+    """Fail in every request."""
+
+    def do_GET(self) -> None:
+        """Fail."""
+        raise LookupError("a mistake")
+
+
+class Buffered(Plain):
+    """Send a response through a buffer that is flushed at the end."""
+
+    wbufsize = 1 << 16
+
+
+def no_connections(server: Recording) -> bool:
+    """Return whether every connection has ended."""
+    stats = server.stats()
+    return stats.active == 0 and not any(stats.parked.values())
+
+
+@pytest.mark.parametrize(
+    ("handler", "data", "status"),
+    [
+        (OneRequest, request(), 200),
+        (OneRequest, request(version="1.0"), 200),
+        (Plain, request(close=True), 200),
+        (Plain, request(version="1.0"), 200),
+        (Classic, request(close=True), 200),
+        (Buffered, request(close=True), 200),
+        (Plain, b"BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n", 501),
+        (Plain, b"GET / HTTP/9.9\r\n\r\n", 505),
+        (Plain, b"nonsense\r\n\r\n", 400),
+        (Plain, b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (Plain, b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000 + b"\r\n\r\n", 431),
+        (Plain, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999999\r\n\r\n", 413),
+        (Faulty, request(), 500),
+    ],
+)
+def test_every_response_ends_cleanly(
+    serve: Serve,
+    tls_version: ssl.TLSVersion,
+    handler: Any,
+    data: bytes,
+    status: int,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """A client that insists on close_notify gets it after the last response, whatever it says."""
+    with (
+        serve(handler) as server,
+        handshake(server.server_address, client_context(tls_version)) as sock,
+    ):
+        sock.sendall(data)
+        assert b"%d" % status in read_to_end(sock)
+    assert ("LookupError" in capfd.readouterr().err) == (handler is Faulty)
+
+
+def test_server_close_ends_cleanly(serve: Serve, tls_version: ssl.TLSVersion) -> None:
+    """Idle clients, and those that have not asked yet, see the end when the server closes."""
+    context = client_context(tls_version)
+    with contextlib.ExitStack() as stack:
+        with serve(Plain) as server:
+            idle, fresh = (
+                stack.enter_context(handshake(server.server_address, context)) for _ in range(2)
+            )
+            idle.sendall(request())
+            read_response(idle)
+        assert idle.recv(1) == fresh.recv(1) == b""
+
+
+def test_a_silent_peer_is_not_waited_for(serve: Serve, tls_version: ssl.TLSVersion) -> None:
+    """A client that does not answer close_notify neither delays others nor keeps its place."""
+    limits = Limits(linger_timeout=LONG)
+    context = client_context(tls_version)
+    with (
+        serve(Plain, limits) as server,
+        handshake(server.server_address, context) as silent,
+    ):
+        silent.sendall(request(close=True))
+        assert read_to_end(silent).endswith(b"\r\n\r\n/")
+        assert wait_until(lambda: no_connections(server), timeout=GRACE)
+
+
+EARLY = {
+    413: b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n",
+    200: b"POST /unread HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n",
+    414: b"GET /",
+    431: b"GET / HTTP/1.1\r\nX: ",
+}
+
+
+@pytest.mark.parametrize("handler", [Plain, Classic])
+@pytest.mark.parametrize("status", EARLY)
+def test_an_early_response_reaches_a_client_that_is_still_sending(
+    serve: Serve, tls_version: ssl.TLSVersion, status: int, handler: Any
+) -> None:
+    """A client that first sends all of its 4 MB can then read what was answered after the head."""
+    limits = Limits(max_body_bytes=1000 if status == 413 else None)
+    with (
+        serve(handler, limits) as server,
+        handshake(server.server_address, client_context(tls_version)) as sock,
+    ):
+        sock.sendall(EARLY[status])
+        for _ in range(40):
+            sock.sendall(b"x" * 100_000)
+        assert read_to_end(sock).startswith(b"HTTP/1.1 %d " % status)
+        assert wait_until(lambda: server.stats().parked["closing"] == 1)
+        sock.unwrap().close()
+        assert wait_until(lambda: no_connections(server), timeout=GRACE)
+    refused = [] if status == 200 else [RequestRefused]
+    assert [type(error) for error, _ in server.events] == refused
+
+
+def test_lingering_ends(serve: Serve) -> None:
+    """A client that neither reads nor closes after an early response is let go in time."""
+    limits = Limits(linger_timeout=SHORT)
+    with (
+        serve(Plain, limits) as server,
+        handshake(server.server_address, client_context()) as sock,
+    ):
+        sock.sendall(EARLY[200])
+        read_response(sock)
+        began = time.monotonic()
+        assert wait_until(lambda: no_connections(server), timeout=SHORT + GRACE)
+        assert time.monotonic() - began > SHORT - 0.1 * UNIT
+    assert not server.events
+
+
+def after_response(address: Any) -> Any:
+    """Return a connection that lingers behind an early response."""
+    sock = handshake(address, client_context())
+    sock.sendall(EARLY[200])
+    read_response(sock)
+    return sock
+
+
+def after_failed_handshake(address: Any) -> Any:
+    """Return a connection that lingers behind a broken handshake."""
+    sock = connect(address)
+    sock.sendall(client_hello(client_context())[:60] + b"\xff" * 2000)
+    sock.recv(1)
+    return sock
+
+
+@pytest.mark.parametrize("start", [after_response, after_failed_handshake])
+def test_lingering_ends_for_a_peer_that_does_not_stop_sending(
+    serve: Serve, start: Callable[[Any], Any]
+) -> None:
+    """Bytes without end do not keep a connection beyond its time."""
+    with serve(Plain, Limits(linger_timeout=SHORT)) as server, start(server.server_address) as sock:
+        began = time.monotonic()
+        with contextlib.suppress(OSError):
+            while time.monotonic() - began < 10 * UNIT:
+                sock.sendall(bytes(10_000))
+        assert time.monotonic() - began < SHORT + GRACE
+
+
+def test_a_slow_reader_gets_the_end_as_well(serve: Serve, tls_version: ssl.TLSVersion) -> None:
+    """close_notify is not lost when the response has filled all buffers on the way."""
+
+    class Sized(OneRequest):
+        def do_GET(self) -> None:
+            """Send as many bytes as the path tells."""
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(bytes(int(self.path[1:])))
+
+    context = client_context(tls_version)
+    with serve(Sized) as server:
+        server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 20_000)
+        for size in range(80_000, 90_000, 500):
+            with handshake(server.server_address, context, rcvbuf=4096) as sock:
+                sock.sendall(request(f"/{size}", version="1.0"))
+                # Until then the buffers fill up, and the server may have sent all.
+                wait_until(lambda: server.stats().active == 0, timeout=0.03 * UNIT)
+                assert len(read_to_end(sock)) > size
