@@ -20,7 +20,7 @@ nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
 nox.options.stop_on_first_error = False
 # The tests come last, so that the last thing a run prints is how many passed.
-nox.options.sessions = ["lint", "types", "docs", "build", "floors", "tests"]
+nox.options.sessions = ["lint", "types", "docs", "build", "floors", "interop", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
@@ -81,6 +81,13 @@ def floors(session: nox.Session) -> None:
     lowest = [floor.replace(">=", "==") for floor in PROJECT["project"]["dependencies"]]
     session.install("-e", ".", *lowest, *group("test"))
     session.run("pytest", *(session.posargs or SMOKE))
+
+
+@nox.session
+def interop(session: nox.Session) -> None:
+    """Have testssl.sh and sslscan look at both profiles; what a machine lacks is skipped."""
+    session.install("-e", ".", *group("test"))
+    session.run("pytest", *(session.posargs or ["tests/interop"]))
 
 
 @nox.session(python=PYTHONS)

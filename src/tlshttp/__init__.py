@@ -24,8 +24,10 @@ from tlshttp.handler import (
     AccessLogMixIn,
     AccessRecord,
     FollowSymlinks,
+    StrictTransportSecurityMixIn,
     TLSFileRequestHandler,
     TLSRequestHandler,
+    authorize,
 )
 from tlshttp.limits import Limits
 from tlshttp.server import ThreadingTLSHTTPServer, TLSHTTPServer
@@ -42,12 +44,14 @@ __all__ = [
     "FollowSymlinks",
     "Limits",
     "Stats",
+    "StrictTransportSecurityMixIn",
     "TLSFileRequestHandler",
     "TLSHTTPServer",
     "TLSInfo",
     "TLSRequestHandler",
     "ThreadingTLSHTTPServer",
     "__version__",
+    "authorize",
     "certs",
     "context",
     "errors",

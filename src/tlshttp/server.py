@@ -505,10 +505,11 @@ def _context(
                 "a certificate is needed: pass certfile=..., or ssl_context=..., for instance "
                 'context.create_server_context(certs.self_signed("localhost"))'
             )
-        from tlshttp import certs, context
+        from tlshttp import certs, context, profiles
 
         return context.create_server_context(
             certs.load(_path(certfile), _path(keyfile), password, tolerate=_TOLERATED),
+            profile=profiles.INTERMEDIATE.replace(certificate_keys=(), security_level=None),
             alpn_protocols=tuple(alpn_protocols) if alpn_protocols else ("http/1.1",),
         )
     findings = [f"{name} cannot be combined with ssl_context" for name in given]

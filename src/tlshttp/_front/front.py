@@ -19,6 +19,7 @@ from tlshttp._front.counters import Counters
 from tlshttp._front.poller import READ, Poller, create_poller, wait_for
 from tlshttp._front.registry import Phase, Registry
 from tlshttp._front.workers import Workers
+from tlshttp._tls import ManagedContext
 from tlshttp.errors import ConnectionCut, HandshakeError
 from tlshttp.stats import Stats
 
@@ -87,6 +88,9 @@ class Front:
         self.limits = settings.limits
         self.max_connections = settings.limits.connections()
         self.ssl_context = settings.ssl_context
+        managed = settings.ssl_context
+        self.managed = managed if isinstance(managed, ManagedContext) else None
+        """The context where it is one that has to be looked after."""
         self.redirect_plain_http = settings.redirect_plain_http
         self.worker_phases = settings.worker_phases
         self.missing_part = settings.missing_part
@@ -127,6 +131,8 @@ class Front:
         now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + _SWEEP_SECONDS
+            if self.managed is not None:
+                self.managed.maintain(now)
             self._sweep()
         self._resume_accepting(now)
 

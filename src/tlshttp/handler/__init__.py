@@ -2,7 +2,9 @@
 
 from tlshttp.handler._access_log import AccessLogMixIn
 from tlshttp.handler._access_record import AccessRecord
+from tlshttp.handler._authorize import authorize
 from tlshttp.handler._base import TLSRequestHandler
+from tlshttp.handler._hsts import StrictTransportSecurityMixIn
 from tlshttp.handler._opening import FollowSymlinks
 from tlshttp.handler._static import TLSFileRequestHandler
 
@@ -10,6 +12,8 @@ __all__ = [
     "AccessLogMixIn",
     "AccessRecord",
     "FollowSymlinks",
+    "StrictTransportSecurityMixIn",
     "TLSFileRequestHandler",
     "TLSRequestHandler",
+    "authorize",
 ]

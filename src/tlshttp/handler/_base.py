@@ -308,12 +308,15 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def _refuse_foreign_host(self, head: Head) -> None:
         """Refuse what is for a host this server does not answer for, where it was told of hosts."""
-        if self.allowed_hosts is None and not self.refuse_misdirected:
+        tls = self.tls
+        if self.allowed_hosts is None and not self.refuse_misdirected and not tls.restricted:
             return
         host = without_port(named_host(self.path, head.host) or "")
-        name = self.tls.server_name
-        if (self.allowed_hosts is not None and not is_allowed(host, self.allowed_hosts)) or (
-            self.refuse_misdirected and name is not None and name.rstrip(".") != host
+        name = tls.server_name
+        if (
+            (self.allowed_hosts is not None and not is_allowed(host, self.allowed_hosts))
+            or (self.refuse_misdirected and name is not None and name.rstrip(".") != host)
+            or not tls.may_serve(host)
         ):
             raise RequestRefused("Misdirected request", status=HTTPStatus.MISDIRECTED_REQUEST)
 
