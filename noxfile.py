@@ -106,6 +106,21 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "report")
 
 
+@nox.session(python=LOWEST_PYTHON)
+def fuzz(session: nox.Session) -> None:
+    """Fuzz what reads requests, for five minutes; arguments are libFuzzer's."""
+    session.install("-e", ".", *group("fuzz"))
+    seeds = Path(session.create_tmp()) / "seeds"
+    shutil.rmtree(seeds, ignore_errors=True)
+    seeds.mkdir()
+    options = session.posargs or ["-max_total_time=300"]
+    session.run(
+        "python", "tests/fuzz/fuzz_http.py", "--seeds", str(seeds), "-timeout=10",
+        "-rss_limit_mb=2048", "-print_final_stats=1", *options, str(seeds),
+        env={"PYTHONPATH": "."},
+    )  # fmt: skip
+
+
 def check_wheel(session: nox.Session, wheel: Path) -> None:
     """Fail unless the wheel has the files of src, the licence and its metadata, no more."""
     with zipfile.ZipFile(wheel) as archive:

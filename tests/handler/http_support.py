@@ -19,6 +19,7 @@ import pytest
 from tests.support import UNIT
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
 from tlshttp._front.stream import Stream
+from tlshttp.errors import ConnectionCut
 from tlshttp.handler._compose import compose
 from tlshttp.handler._ready import missing_part
 from tlshttp.limits import Limits
@@ -223,7 +224,12 @@ def converse(
 def _drive(handler: Any, stream: Stream, engine: MemoryEngine, limits: Limits) -> bool:
     """Serve requests until the connection ends (false) or the peer has no more to say (true)."""
     while not _wait_for_request(stream, engine, limits):
-        keep = handler.serve_ready_request()
+        keep = False
+        try:
+            keep = handler.serve_ready_request()
+        except ConnectionCut as cut:
+            if cut is not stream.failure:
+                raise
         if stream.failure or stream.fault or not keep:
             handler.finish()
             return False

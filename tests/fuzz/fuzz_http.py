@@ -1,0 +1,152 @@
+"""A coverage-guided fuzzer for what reads requests: heads, fields, and bodies in chunks.
+
+``nox -s fuzz`` runs it for five minutes; ``nox -s fuzz -- -max_total_time=60`` for one. Arguments
+are libFuzzer's; ``--seeds FOLDER`` writes the rows of the tests' table there to begin with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import atheris
+
+with atheris.instrument_imports(include=["tlshttp.handler", "tlshttp._front.stream"]):
+    from tlshttp._front.stream import Stream
+    from tlshttp.handler._base import TLSRequestHandler
+    from tlshttp.handler._head import (
+        CHUNKED,
+        asks_for_other_version,
+        parse_fields,
+        parse_head,
+        parse_request_line,
+        parse_simple_request,
+    )
+    from tlshttp.handler._reader import RequestReader
+
+from tests.handler.http_support import MemoryEngine, converse
+from tests.handler.rows import ROWS
+from tlshttp.errors import ConnectionCut, RequestRefused
+from tlshttp.limits import Limits
+
+LIMITS = Limits(max_body_bytes=1000, max_header_bytes=4000, max_header_count=20)
+
+near, far = socket.socketpair()
+far.send(b"x")
+
+
+class Owner:
+    """Whoever owns a stream."""
+
+    def begin_close(self) -> None:
+        """Be told of the end."""
+
+    def closed(self) -> None:
+        """Be told of the end."""
+
+
+class Reader(TLSRequestHandler):
+    """Reads bodies, and answers."""
+
+    def answer(self) -> None:
+        """Answer with the body."""
+        body = self.rfile.read()
+        self.server.handled.append(f"{self.command} {self.path} {body!r}")  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_HEAD = do_POST = answer
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+def fuzz_head(data: bytes) -> None:
+    """Parse it as a request line, as fields and as a head: parsed or refused, nothing else."""
+    line = data.decode("latin-1")
+    for parse in (parse_request_line, parse_simple_request, asks_for_other_version):
+        parse(line)
+    with contextlib.suppress(RequestRefused):
+        fields, values = parse_fields(data)
+        assert len(fields) == data.count(b"\n")
+        assert values.keys() == {name.lower() for name, _ in fields}
+        for name, value in fields:
+            assert name
+            assert not set(name + value) & set("\r\n\0")
+    for minor_version in (0, 1):
+        with contextlib.suppress(RequestRefused):
+            head = parse_head(data, minor_version, needs_host=bool(minor_version))
+            assert head.body_size >= CHUNKED
+            if head.body_size == CHUNKED:
+                assert minor_version
+                assert b"content-length:" not in data.lower()
+
+
+def read_chunks(pieces: list[bytes], how: str, size: int) -> tuple[bytes, bool]:
+    """Read a body in chunks; return it and whether it was whole."""
+    stream: Any = Stream(MemoryEngine(pieces, near.fileno()), LIMITS, Owner())
+    reader = RequestReader(stream, LIMITS.max_body_bytes)
+    reader.begin_body(CHUNKED, None)
+    body = b""
+    try:
+        while data := getattr(reader, how)(size):
+            body += data
+            assert len(body) <= 1000
+    except ConnectionCut:
+        return body, False
+    return body, True
+
+
+def fuzz_chunks(data: bytes) -> None:
+    """Decode it as a body in chunks, in several ways, which must agree."""
+    whole = read_chunks([data], "read1", 10_000)
+    size = 1 + data[0] % 7 if data else 1
+    pieces = [data[place : place + size] for place in range(0, len(data), size)]
+    for how in ("read1", "readline"):
+        body, complete = read_chunks(pieces, how, size)
+        assert complete == whole[1]
+        assert not complete or body == whole[0]
+
+
+def fuzz_connection(data: bytes) -> None:
+    """Serve it as a connection, whole and in pieces, with the same requests handled."""
+    whole = converse(Reader, [data], near.fileno(), limits=LIMITS)
+    size = 1 + data[-1] % 16 if data else 1
+    pieces = [data[place : place + size] for place in range(0, len(data), size)]
+    parts = converse(Reader, pieces, near.fileno(), limits=LIMITS)
+    assert parts.handled == whole.handled
+    assert parts.kept == whole.kept
+
+
+TARGETS = (fuzz_head, fuzz_chunks, fuzz_connection)
+
+
+def fuzz(data: bytes) -> None:
+    """Let the first byte choose what the others are for."""
+    if data:
+        TARGETS[data[0] % len(TARGETS)](data[1:])
+
+
+def write_seeds(folder: Path) -> None:
+    """Write the rows of the table as inputs to begin with."""
+    for number, row in enumerate(row for row in ROWS if len(row.data) < 2000):
+        line, _, section = row.data.partition(b"\r\n")
+        fields, _, body = section.partition(b"\r\n\r\n")
+        seeds = (line, fields + b"\r\n", body, row.data)
+        for kind, (target, data) in enumerate(zip(b"\0\0\1\2", seeds, strict=True)):
+            (folder / f"{number}-{kind}").write_bytes(bytes([target]) + data)
+
+
+if __name__ == "__main__":
+    arguments = sys.argv
+    if "--seeds" in arguments:
+        place = arguments.index("--seeds")
+        write_seeds(Path(arguments[place + 1]))
+        arguments = arguments[:place] + arguments[place + 1 :]
+    atheris.Setup(arguments, fuzz)
+    atheris.Fuzz()
