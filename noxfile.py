@@ -25,6 +25,8 @@ nox.options.sessions = ["lint", "types", "docs", "build", "floors", "interop", "
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 LOWEST_PYTHON = PYTHONS[0]
+BENCH_PYTHON = "3.13"
+"""Figures compare on one Python only; ``--force-python 3.14`` takes another."""
 SMOKE = ["-m", "smoke"]
 
 
@@ -119,6 +121,21 @@ def fuzz(session: nox.Session) -> None:
         "-rss_limit_mb=2048", "-print_final_stats=1", *options, str(seeds),
         env={"PYTHONPATH": "."},
     )  # fmt: skip
+
+
+@nox.session(python=BENCH_PYTHON)
+def bench(session: nox.Session) -> None:
+    """Measure speed beside what people would pick instead; ``-- --help`` shows the options."""
+    session.install("-e", ".", *group("bench"))
+    session.run("python", "-m", "tests.benchmarks", *session.posargs)
+
+
+@nox.session(python=BENCH_PYTHON)
+def pieces(session: nox.Session) -> None:
+    """Measure the pieces inside one process."""
+    session.install("-e", ".", *group("bench"))
+    options = ["--benchmark-columns=median,iqr,rounds", "-p", "no:randomly"]
+    session.run("pytest", "tests/benchmarks", *options, *session.posargs)
 
 
 def check_wheel(session: nox.Session, wheel: Path) -> None:
