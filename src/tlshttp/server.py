@@ -98,20 +98,23 @@ class TLSHTTPServer(http.server.HTTPServer):
     """
 
     server_address: Any
+    server_name: str
+    server_port: int
+    address_family: int = socket.AF_INET
 
-    request_queue_size = 1024
+    request_queue_size: int = 1024
     """Connections the system may queue before they are accepted. (The standard library has 5, which
     a page of a browser already exceeds.) The system has a limit of its own, 4096 on Linux."""
 
     # On Windows SO_REUSEADDR lets another process take over the port (cpython #85307).
-    allow_reuse_address = os.name != "nt"
-    allow_reuse_port = False
+    allow_reuse_address: bool = os.name != "nt"
+    allow_reuse_port: bool = False
 
-    daemon_threads = True
+    daemon_threads: bool = True
     """Whether the interpreter may exit, and `server_close` return, while a handler is still running
     in a thread of its own."""
 
-    block_on_close = True
+    block_on_close: bool = True
     """Whether `server_close` waits for running handlers: with `daemon_threads` for five seconds,
     otherwise for as long as it takes."""
 
@@ -468,7 +471,7 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
     ) -> None:
         if max_workers is not None and max_workers < 1:
             raise ConfigurationError(f"max_workers must be at least 1, not {max_workers}")
-        self.max_workers = max_workers or _DEFAULT_WORKERS
+        self.max_workers: int = max_workers or _DEFAULT_WORKERS
         super().__init__(
             server_address,
             RequestHandlerClass,

@@ -56,7 +56,7 @@ class Material:
         self._crl_pem = crls.to_pem()
         self._revoked = crls.revoked()
         self._stores = [source for source in sources if isinstance(source, CertificateStore)]
-        self.certificates = [_current(source) for source in sources]
+        self.certificates: list[Certificate] = [_current(source) for source in sources]
         """One of each source, in their order."""
         self._refused: dict[int, Certificate] = {}
 

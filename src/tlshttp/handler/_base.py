@@ -7,6 +7,7 @@ import io
 import logging
 import time
 from collections.abc import Callable, Collection
+from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
@@ -71,9 +72,15 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     9110, section 7.4). Requests without SNI are not affected."""
 
     connection: Any  # a Transport
-    command = ""
-    request_version = ""
-    requestline = ""
+    rfile: io.BufferedIOBase
+    wfile: io.BufferedIOBase
+    headers: Message
+    path: str
+    raw_requestline: bytes
+    close_connection: bool
+    command: str = ""
+    request_version: str = ""
+    requestline: str = ""
 
     def __init__(self, request: Any, client_address: Any, server: Any, **arguments: Any) -> None:
         self.__serving = False
