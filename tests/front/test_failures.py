@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import logging
 import shutil
@@ -22,6 +23,8 @@ from tests.front.handlers import Classic, Plain, Reads
 from tests.front.peers import client_context, connect, handshake, request, reset
 from tests.support import UNIT, wait_until
 from tlshttp import Limits, errors
+from tlshttp.context._directory import UnknownNames
+from tlshttp.context._names import Names
 from tlshttp.errors import PeerError
 
 TLS12, TLS13 = VERSIONS
@@ -216,6 +219,12 @@ def only_p256(context: ssl.SSLContext, authority: trustme.CA) -> None:
     context.set_ecdh_curve("prime256v1")
 
 
+def knows_no_name(context: Any, authority: trustme.CA) -> None:
+    """Have the server refuse every client that asks for a name."""
+    context._unknown_names = UnknownNames.REFUSE
+    context._directory = dataclasses.replace(context._directory, _by_name=Names({}))
+
+
 def client_with_certificate_of_a_stranger(version: ssl.TLSVersion) -> ssl.SSLContext:
     """Return a client's context with a certificate of an authority unknown to the server."""
     context = client_context(version)
@@ -348,6 +357,13 @@ def engine_cases() -> Iterator[Case]:
         yield unknown(f"none, {each.name}", tries(client_context(each)))
         yield unknown(
             f"a stranger's, {each.name}", tries(client_with_certificate_of_a_stranger(each))
+        )
+        yield Case(
+            errors.UnrecognizedName,
+            each.name,
+            tries(client_context(each)),
+            configure=knows_no_name,
+            server_name="localhost",
         )
         yield rejected(f"our certificate, {each.name}", tries(client_context(each, verify=True)))
     if CURL:

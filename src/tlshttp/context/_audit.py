@@ -83,7 +83,8 @@ def audit_host(
         host: Where to connect to, a name or an IP address.
         port: The port to connect to.
         profile: What to compare it with.
-        server_name: The host name to ask for; `None`: `host`, unless that is an address.
+        server_name: The host name to ask for; `None`: that of ``host``, unless it is an
+            address.
         timeout: Seconds that each answer may take.
 
     Raises:
