@@ -20,11 +20,13 @@ nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
 nox.options.stop_on_first_error = False
 # The tests come last, so that the last thing a run prints is how many passed.
-nox.options.sessions = ["lint", "types", "docs", "build", "floors", "tests"]
+nox.options.sessions = ["lint", "types", "docs", "build", "floors", "interop", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 LOWEST_PYTHON = PYTHONS[0]
+BENCH_PYTHON = "3.13"
+"""Figures compare on one Python only; ``--force-python 3.14`` takes another."""
 SMOKE = ["-m", "smoke"]
 
 
@@ -83,6 +85,13 @@ def floors(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or SMOKE))
 
 
+@nox.session
+def interop(session: nox.Session) -> None:
+    """Have testssl.sh and sslscan look at both profiles; what a machine lacks is skipped."""
+    session.install("-e", ".", *group("test"))
+    session.run("pytest", *(session.posargs or ["tests/interop"]))
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests under coverage."""
@@ -112,6 +121,21 @@ def fuzz(session: nox.Session) -> None:
         "-rss_limit_mb=2048", "-print_final_stats=1", *options, str(seeds),
         env={"PYTHONPATH": "."},
     )  # fmt: skip
+
+
+@nox.session(python=BENCH_PYTHON)
+def bench(session: nox.Session) -> None:
+    """Measure speed beside what people would pick instead; ``-- --help`` shows the options."""
+    session.install("-e", ".", *group("bench"))
+    session.run("python", "-m", "tests.benchmarks", *session.posargs)
+
+
+@nox.session(python=BENCH_PYTHON)
+def pieces(session: nox.Session) -> None:
+    """Measure the pieces inside one process."""
+    session.install("-e", ".", *group("bench"))
+    options = ["--benchmark-columns=median,iqr,rounds", "-p", "no:randomly"]
+    session.run("pytest", "tests/benchmarks", *options, *session.posargs)
 
 
 def check_wheel(session: nox.Session, wheel: Path) -> None:

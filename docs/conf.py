@@ -65,6 +65,7 @@ nitpick_ignore_regex = [
     ("py:.*", rf"({'|'.join(map(re.escape, sorted(OTHERS)))})(\..*)?"),
     ("py:.*", rf"({'|'.join(map(re.escape, dir(builtins)))})(\..*)?"),
     ("py:.*", r"x509\..*"),
+    ("py:.*", r"_[A-Z]\w*"),  # type variables
 ]
 
 

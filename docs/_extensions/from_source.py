@@ -45,6 +45,8 @@ PROFILE_LINES = (
         "OpenSSL security level",
         lambda row: "as built" if row.security_level is None else str(row.security_level),
     ),
+    ("certificate keys", lambda row: ", ".join(row.certificate_keys)),
+    ("smallest RSA key, bits", lambda row: str(row.minimum_rsa_bits)),
     ("HSTS max-age, seconds", lambda row: str(row.hsts_max_age)),
 )
 

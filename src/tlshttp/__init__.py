@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING
 from tlshttp import errors
 from tlshttp._tls import TLSInfo
 from tlshttp._version import __version__
-from tlshttp.handler import TLSRequestHandler
+from tlshttp.handler import (
+    AccessLogMixIn,
+    AccessRecord,
+    FollowSymlinks,
+    StrictTransportSecurityMixIn,
+    TLSFileRequestHandler,
+    TLSRequestHandler,
+    authorize,
+)
 from tlshttp.limits import Limits
 from tlshttp.server import ThreadingTLSHTTPServer, TLSHTTPServer
 from tlshttp.stats import Stats
@@ -31,13 +39,19 @@ if TYPE_CHECKING:
     from tlshttp import certs, context, profiles
 
 __all__ = [
+    "AccessLogMixIn",
+    "AccessRecord",
+    "FollowSymlinks",
     "Limits",
     "Stats",
+    "StrictTransportSecurityMixIn",
+    "TLSFileRequestHandler",
     "TLSHTTPServer",
     "TLSInfo",
     "TLSRequestHandler",
     "ThreadingTLSHTTPServer",
     "__version__",
+    "authorize",
     "certs",
     "context",
     "errors",

@@ -10,12 +10,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import NoReturn
 
 from tlshttp import _certs_cli, certs, context
 from tlshttp.errors import CertificateError, ConfigurationError
+from tlshttp.handler import TLSFileRequestHandler
 from tlshttp.server import ThreadingTLSHTTPServer
 
 _PROGRAM = "python -m tlshttp"
@@ -123,9 +123,7 @@ def _can_be_certified(name: str, issue: Callable[..., certs.Certificate]) -> boo
 
 
 def _server(options: argparse.Namespace, certificate: certs.Certificate) -> ThreadingTLSHTTPServer:
-    handler = type(
-        "FileHandler", (SimpleHTTPRequestHandler,), {"protocol_version": options.protocol}
-    )
+    handler = type("FileHandler", (TLSFileRequestHandler,), {"protocol_version": options.protocol})
     make = functools.partial(
         ThreadingTLSHTTPServer,
         RequestHandlerClass=functools.partial(handler, directory=options.directory),

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import functools
 import socket
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from cryptography import x509
     from typing_extensions import Buffer
 
-__all__ = ["TLSContext", "TLSInfo", "TLSSocket"]
+    from tlshttp.errors import HandshakeError
+
+__all__ = ["ManagedContext", "TLSContext", "TLSInfo", "TLSSocket"]
 
 
 class TLSSocket(Protocol):
@@ -51,6 +53,33 @@ class TLSContext(Protocol):
     ) -> TLSSocket: ...
 
 
+@runtime_checkable
+class ManagedContext(Protocol):
+    """What a context may offer besides, as those of `tlshttp.context` do and others need not.
+
+    Everything else such a context does (choosing a certificate by name, client authentication by
+    name) happens in the ``do_handshake()`` of its sockets, which may raise a
+    `~tlshttp.errors.HandshakeError` itself.
+    """
+
+    def refusal(
+        self, server_name: bytes | None, alpn_protocols: Sequence[bytes]
+    ) -> tuple[HandshakeError, int] | None:
+        """Say why a ClientHello is to be refused, and with which TLS alert; `None` to go on.
+
+        Args:
+            server_name: The host name in it as it was sent, `None` without one.
+            alpn_protocols: The application protocols in it, empty without any.
+        """
+
+    def maintain(self, now: float) -> None:
+        """Renew what is due; called on the loop's tick, never raises, never waits.
+
+        Args:
+            now: The time in seconds, from `time.monotonic`.
+        """
+
+
 class TLSInfo:
     """What the handshake of a connection agreed on: ``self.tls`` in a handler.
 
@@ -73,7 +102,24 @@ class TLSInfo:
         self.group: str | None = _group(tls)
         """The key-exchange group, such as ``"X25519MLKEM768"``; `None` where the engine does not
         tell (the `ssl` module before Python 3.15)."""
+        self.hsts_max_age: int | None = getattr(tls, "hsts_max_age", None)
+        """Seconds for Strict-Transport-Security (RFC 6797, section 6.1.1); `None` where the
+        certificate is self-signed, and with a context that is not of `tlshttp.context`."""
         self._chain_der: tuple[bytes, ...] = _peer_chain(tls)
+        self._may_serve: Callable[[str], bool] | None = getattr(tls, "may_serve", None)
+
+    def may_serve(self, host: str) -> bool:
+        """Tell whether a request for a host may be served on this connection.
+
+        It may not where that host needs a client certificate and the connection, made for another
+        name, has none (RFC 9110, section 7.4).
+        """
+        return self._may_serve is None or self._may_serve(host)
+
+    @property
+    def restricted(self) -> bool:
+        """Whether there are hosts for which `may_serve` is false."""
+        return self._may_serve is not None
 
     def __repr__(self) -> str:
         """Show what a log line would."""

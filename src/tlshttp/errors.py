@@ -37,6 +37,7 @@ __all__ = [
     "RequestRefused",
     "RequestTimeout",
     "TLSHTTPError",
+    "UnrecognizedName",
     "WriteTimeout",
 ]
 
@@ -152,6 +153,12 @@ class ClientCertificateError(HandshakeError):
     """The peer showed no client certificate where one is required, or an unacceptable one."""
 
     reason = "client-certificate"
+
+
+class UnrecognizedName(HandshakeError):
+    """The peer asked for a host name that the context refuses to serve (RFC 6066, section 3)."""
+
+    reason = "unrecognized-name"
 
 
 class PeerRejected(HandshakeError):

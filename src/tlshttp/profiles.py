@@ -1,13 +1,14 @@
 """TLS policies as data: Mozilla's guidelines, each row with source, version and date.
 
-The mechanism that applies them is `tlshttp.context`.
+The mechanism that applies them is `tlshttp.context`. What the running `ssl` module cannot set,
+`tlshttp.context.audit` names.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from ssl import TLSVersion
+from ssl import OP_NO_COMPRESSION, OP_NO_RENEGOTIATION, OP_SINGLE_ECDH_USE, Options, TLSVersion
 from typing import Any
 
 __all__ = ["INSECURE_OLD", "INTERMEDIATE", "MODERN", "TLSProfile"]
@@ -47,6 +48,22 @@ _LEGACY = (
     "DES-CBC3-SHA",
 )
 
+_SIGNATURES = (
+    "ecdsa_secp256r1_sha256",
+    "ecdsa_secp384r1_sha384",
+    "ed25519",
+    "rsa_pss_rsae_sha256",
+    "rsa_pss_rsae_sha384",
+    "rsa_pss_rsae_sha512",
+    "rsa_pss_pss_sha256",
+    "rsa_pss_pss_sha384",
+    "rsa_pss_pss_sha512",
+)
+# Mozilla's guideline has no such list: these are what RFC 8446, section 4.2.3, leaves for TLS 1.3,
+# without curves that the guideline does not have. TLS 1.2 clients may know no RSA but PKCS #1.
+_SIGNATURES_PKCS1 = ("rsa_pkcs1_sha256", "rsa_pkcs1_sha384", "rsa_pkcs1_sha512")
+_SIGNATURES_SHA1 = ("ecdsa_sha1", "rsa_pkcs1_sha1")
+
 _GROUPS = ("X25519MLKEM768", "X25519", "prime256v1", "secp384r1")
 
 _TWO_YEARS = 63_072_000  # seconds
@@ -74,10 +91,21 @@ class TLSProfile:
     """Ciphers up to TLS 1.2, in order of preference; empty where there is only TLS 1.3."""
     groups: tuple[str, ...]
     """Key-exchange groups, in order of preference."""
+    signature_algorithms: tuple[str, ...]
+    """Signatures of server and client, in order of preference (RFC 8446, section 4.2.3)."""
     server_preference: bool
     """Whether the server's order of ciphers counts, rather than the client's."""
+    certificate_keys: tuple[str, ...]
+    """Kinds of keys the server's certificate may have: ``"ecdsa-p256"``, ``"ecdsa-p384"``,
+    ``"ed25519"``, ``"rsa"``; empty: any."""
+    minimum_rsa_bits: int = 2048
+    """The smallest RSA key, in bits."""
     security_level: int | None = None
     """OpenSSL's ``@SECLEVEL`` that the ciphers need; `None`: the one OpenSSL was built with."""
+    options: Options = OP_NO_COMPRESSION | OP_NO_RENEGOTIATION | OP_SINGLE_ECDH_USE
+    """What to turn on of OpenSSL's options: no compression (CRIME; RFC 9325, section 3.3), no
+    renegotiation (section 3.5), a new key for each key exchange. Early data (0-RTT) is never
+    accepted: the `ssl` module cannot."""
     hsts_max_age: int = _TWO_YEARS
     """Seconds for Strict-Transport-Security (RFC 6797, section 6.1.1)."""
 
@@ -96,7 +124,10 @@ MODERN = TLSProfile(
     ciphersuites=_SUITES,
     ciphers=(),
     groups=_GROUPS,
+    signature_algorithms=_SIGNATURES,
     server_preference=False,
+    certificate_keys=("ecdsa-p256", "ecdsa-p384"),
+    security_level=2,
 )
 """For clients that all speak TLS 1.3."""
 
@@ -110,7 +141,10 @@ INTERMEDIATE = TLSProfile(
     ciphersuites=_SUITES,
     ciphers=_FORWARD_SECRET,
     groups=_GROUPS,
+    signature_algorithms=_SIGNATURES + _SIGNATURES_PKCS1,
     server_preference=False,
+    certificate_keys=("ecdsa-p256", "ecdsa-p384", "rsa"),
+    security_level=2,
 )
 """For everybody else; the default."""
 
@@ -124,7 +158,9 @@ INSECURE_OLD = TLSProfile(
     ciphersuites=_SUITES,
     ciphers=_FORWARD_SECRET + _LEGACY,
     groups=_GROUPS,
+    signature_algorithms=_SIGNATURES + _SIGNATURES_PKCS1 + _SIGNATURES_SHA1,
     server_preference=True,
+    certificate_keys=("rsa",),
     security_level=0,
 )
 """For clients from before 2014, and nothing else: TLS 1.0 and 1.1, CBC ciphers, and some

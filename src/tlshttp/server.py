@@ -98,20 +98,23 @@ class TLSHTTPServer(http.server.HTTPServer):
     """
 
     server_address: Any
+    server_name: str
+    server_port: int
+    address_family: int = socket.AF_INET
 
-    request_queue_size = 1024
+    request_queue_size: int = 1024
     """Connections the system may queue before they are accepted. (The standard library has 5, which
     a page of a browser already exceeds.) The system has a limit of its own, 4096 on Linux."""
 
     # On Windows SO_REUSEADDR lets another process take over the port (cpython #85307).
-    allow_reuse_address = os.name != "nt"
-    allow_reuse_port = False
+    allow_reuse_address: bool = os.name != "nt"
+    allow_reuse_port: bool = False
 
-    daemon_threads = True
+    daemon_threads: bool = True
     """Whether the interpreter may exit, and `server_close` return, while a handler is still running
     in a thread of its own."""
 
-    block_on_close = True
+    block_on_close: bool = True
     """Whether `server_close` waits for running handlers: with `daemon_threads` for five seconds,
     otherwise for as long as it takes."""
 
@@ -143,7 +146,8 @@ class TLSHTTPServer(http.server.HTTPServer):
         self._bound_path: tuple[str, int] | None = None
         self._closed = False
         self._socket_timeout: float | None = None
-        self.RequestHandlerClass = RequestHandlerClass
+        self._making = threading.local()
+        self._handler_class = RequestHandlerClass
         self.address_family = _family(server_address, self.address_family)
         self._front = Front(
             self,
@@ -157,7 +161,11 @@ class TLSHTTPServer(http.server.HTTPServer):
                 missing_part=missing_part(limits),
             ),
         )
-        super().__init__(server_address, RequestHandlerClass, bind_and_activate)
+        try:
+            super().__init__(server_address, RequestHandlerClass, bind_and_activate)
+        except BaseException:
+            self._front.close()
+            raise
 
     def _worker_phases(self) -> frozenset[Phase]:
         """Return in which phases connections are not advanced by the loop's own thread."""
@@ -168,13 +176,28 @@ class TLSHTTPServer(http.server.HTTPServer):
             return frozenset()
         return frozenset({Phase.HANDLER})
 
+    @property
+    def RequestHandlerClass(self) -> Callable[..., Any]:
+        """What makes the handlers, as it was given.
+
+        Within ``finish_request()`` it is what has been composed of that: so a server may override
+        the hook to pass its handlers further arguments, as ``python -m http.server`` does.
+        """
+        if getattr(self._making, "a_handler", False):
+            return self._composition().factory
+        return self._handler_class
+
+    @RequestHandlerClass.setter
+    def RequestHandlerClass(self, handler: Callable[..., Any]) -> None:
+        self._handler_class = handler
+
     def _max_workers(self) -> int:
         return _DEFAULT_WORKERS
 
     def _composition(self) -> Composition:
         """Return how handlers are made, as `RequestHandlerClass` now stands."""
-        if self._composed is None or self._composed[0] is not self.RequestHandlerClass:
-            self._composed = (self.RequestHandlerClass, compose(self.RequestHandlerClass))
+        if self._composed is None or self._composed[0] is not self._handler_class:
+            self._composed = (self._handler_class, compose(self._handler_class))
         return self._composed[1]
 
     # What can be asked ------------------------------------------------------------------------
@@ -355,10 +378,11 @@ class TLSHTTPServer(http.server.HTTPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Make a handler for a connection whose first request is ready (hook)."""
         request.driven = self._composition().driven
+        self._making.a_handler = True
         try:
             self.finish_request(request, client_address)
         finally:
-            request.driven = False
+            self._making.a_handler = request.driven = False
         if request.handler is None:
             self.shutdown_request(request)
 
@@ -447,7 +471,7 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
     ) -> None:
         if max_workers is not None and max_workers < 1:
             raise ConfigurationError(f"max_workers must be at least 1, not {max_workers}")
-        self.max_workers = max_workers or _DEFAULT_WORKERS
+        self.max_workers: int = max_workers or _DEFAULT_WORKERS
         super().__init__(
             server_address,
             RequestHandlerClass,
@@ -484,10 +508,11 @@ def _context(
                 "a certificate is needed: pass certfile=..., or ssl_context=..., for instance "
                 'context.create_server_context(certs.self_signed("localhost"))'
             )
-        from tlshttp import certs, context
+        from tlshttp import certs, context, profiles
 
         return context.create_server_context(
             certs.load(_path(certfile), _path(keyfile), password, tolerate=_TOLERATED),
+            profile=profiles.INTERMEDIATE.replace(certificate_keys=(), security_level=None),
             alpn_protocols=tuple(alpn_protocols) if alpn_protocols else ("http/1.1",),
         )
     findings = [f"{name} cannot be combined with ssl_context" for name in given]

@@ -53,6 +53,14 @@ class Plain(BaseHTTPRequestHandler):
             self.wfile.write(_PIECE)
 
 
+class Reads(Plain):
+    """Answer POST with all of the body, whatever its framing."""
+
+    def do_POST(self) -> None:
+        """Answer with what was sent."""
+        self._answer(self.rfile.read())
+
+
 class OneRequest(Plain):
     """The same, as the standard library has it by default: one request on a connection."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import logging
 import shutil
@@ -18,16 +19,18 @@ import trustme
 
 from tests.front import peers
 from tests.front.conftest import VERSIONS, Recording, Serve
-from tests.front.handlers import Classic, Plain
+from tests.front.handlers import Classic, Plain, Reads
 from tests.front.peers import client_context, connect, handshake, request, reset
 from tests.support import UNIT, wait_until
 from tlshttp import Limits, errors
+from tlshttp.context._directory import UnknownNames
+from tlshttp.context._names import Names
 from tlshttp.errors import PeerError
 
 TLS12, TLS13 = VERSIONS
 OPENSSL = shutil.which("openssl")
 CURL = shutil.which("curl")
-BRIEF = 0.3 * UNIT
+BRIEF = 0.15 * UNIT
 
 Provoke = Callable[[Any], Any]
 """What a peer does to the server at an address; what it returns is kept open until the end."""
@@ -216,6 +219,12 @@ def only_p256(context: ssl.SSLContext, authority: trustme.CA) -> None:
     context.set_ecdh_curve("prime256v1")
 
 
+def knows_no_name(context: Any, authority: trustme.CA) -> None:
+    """Have the server refuse every client that asks for a name."""
+    context._unknown_names = UnknownNames.REFUSE
+    context._directory = dataclasses.replace(context._directory, _by_name=Names({}))
+
+
 def client_with_certificate_of_a_stranger(version: ssl.TLSVersion) -> ssl.SSLContext:
     """Return a client's context with a certificate of an authority unknown to the server."""
     context = client_context(version)
@@ -349,6 +358,13 @@ def engine_cases() -> Iterator[Case]:
         yield unknown(
             f"a stranger's, {each.name}", tries(client_with_certificate_of_a_stranger(each))
         )
+        yield Case(
+            errors.UnrecognizedName,
+            each.name,
+            tries(client_context(each)),
+            configure=knows_no_name,
+            server_name="localhost",
+        )
         yield rejected(f"our certificate, {each.name}", tries(client_context(each, verify=True)))
     if CURL:
         yield rejected("curl does not trust our certificate", curl())
@@ -369,6 +385,7 @@ def cut_cases() -> Iterator[Case]:
     yield refused(
         "a chunk without size",
         sends(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"),
+        handler=Reads,
     )
 
     crowded = functools.partial(Case, errors.RequestCrowdedOut, limits=ONE)

@@ -93,14 +93,15 @@ def test_a_server_name_is_never_cut_short(hellos: dict[str, bytes]) -> None:
         assert {server_name(hello[:size]) for size in range(len(hello))} == {None}
 
 
-def test_a_hello_in_several_records_tells_no_name() -> None:
-    """A record header in the middle of the name is not taken for a part of it."""
+def test_a_hello_in_several_records_tells_its_name() -> None:
+    """A record header in the middle of the name is not taken for a part of it; half tells none."""
     hello = HELLOS["TLSv1_3"]
     middle = hello.index(NAME.encode()) + 4
     parts = hello[5:middle], hello[middle:]
     records = b"".join(hello[:3] + struct.pack("!H", len(part)) + part for part in parts)
     assert classify(records) is FirstBytes.CLIENT_HELLO
-    assert server_name(records) is None
+    assert server_name(records) == NAME
+    assert server_name(records[: len(parts[0]) + 5]) is None
 
 
 def test_a_name_is_told_in_lower_case() -> None:

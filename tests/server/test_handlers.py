@@ -300,7 +300,7 @@ def test_wbufsize_may_buffer_the_response(serve: Serve, client: Client, size: in
     server = serve(Buffered)
     with contextlib.closing(client.http(server)) as connection:
         assert [ask(connection, "GET", path).body for path in ("/a", "/b")] == [b"/a", b"/b"]
-    assert kinds == {io.BufferedWriter}
+    assert all(issubclass(kind, io.BufferedWriter) for kind in kinds)
 
 
 def test_raw_writes_to_wfile_are_the_response(serve: Serve, client: Client) -> None:

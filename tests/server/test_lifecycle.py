@@ -53,9 +53,11 @@ class Waits(Plain):
 
     begun: threading.Event
     go_on: threading.Event
+    workers: list[threading.Thread]
 
     def do_GET(self) -> None:
         if self.path == "/wait":
+            self.workers.append(threading.current_thread())
             self.begun.set()
             assert self.go_on.wait(20 * UNIT)
         super().do_GET()
@@ -64,7 +66,8 @@ class Waits(Plain):
 @pytest.fixture
 def waits() -> Iterator[type[Waits]]:
     """Return a `Waits` with events of its own; whatever still waits in the end goes on."""
-    handler: Any = type("Waits", (Waits,), {"begun": threading.Event(), "go_on": threading.Event()})
+    names = {"begun": threading.Event(), "go_on": threading.Event(), "workers": []}
+    handler: Any = type("Waits", (Waits,), names)
     yield handler
     handler.go_on.set()
 
@@ -264,7 +267,7 @@ def busy(
     make: Make, client: Client, waits: type[Waits], request: pytest.FixtureRequest
 ) -> Iterator[TLSHTTPServer]:
     """Return a server with a handler, in a thread of its own, that does not end."""
-    handler = type("Never", (Classic,), {"begun": waits.begun, "go_on": waits.go_on})
+    handler = type("Never", (Classic, waits), {})
     hooks = type("Hooks", (), getattr(request, "param", {}))
     server = make(handler, hooks)
     with running(server), client.connect(server) as sock:
@@ -284,7 +287,7 @@ def test_server_close_gives_up_on_daemons(
     """With ``daemon_threads`` an endless handler delays the end only for a while, and is named."""
     monkeypatch.setattr("tlshttp.server._PATIENCE_SECONDS", 0.1)
     monkeypatch.setattr("tlshttp.server._GRACE_SECONDS", 0.1)
-    (worker,) = (thread for thread in threading.enumerate() if "tlshttp" in thread.name)
+    (worker,) = waits.workers
     assert worker.daemon
     closing = start(busy.server_close)
     assert ends(closing)
@@ -303,7 +306,7 @@ def test_server_close_waits_for_ever_where_threads_are_no_daemons(
     """Without ``daemon_threads`` an endless handler is waited for, however long it takes."""
     monkeypatch.setattr("tlshttp.server._PATIENCE_SECONDS", 0.05)
     monkeypatch.setattr("tlshttp.server._GRACE_SECONDS", 0.05)
-    (worker,) = (thread for thread in threading.enumerate() if "tlshttp" in thread.name)
+    (worker,) = waits.workers
     assert not worker.daemon
     closing = start(busy.server_close)
     assert not ends(closing, 0.5 * UNIT)
@@ -315,7 +318,7 @@ def test_server_close_waits_for_ever_where_threads_are_no_daemons(
 @pytest.mark.parametrize("busy", [{"block_on_close": False}], indirect=True)
 def test_server_close_need_not_wait(busy: TLSHTTPServer, waits: type[Waits]) -> None:
     """Without ``block_on_close`` nobody is waited for; the handler still comes to its end."""
-    (worker,) = (thread for thread in threading.enumerate() if "tlshttp" in thread.name)
+    (worker,) = waits.workers
     closing = start(busy.server_close)
     assert ends(closing, 0.5 * UNIT)
     assert worker.is_alive()
@@ -329,9 +332,11 @@ def test_server_close_breaks_the_connection_of_an_endless_reader(
     """A handler that waits for its client when patience ends is freed from that."""
     monkeypatch.setattr("tlshttp.server._PATIENCE_SECONDS", 0.1)
     begun = threading.Event()
+    workers: list[threading.Thread] = []
 
     class Reads(Plain):
         def handle(self) -> None:
+            workers.append(threading.current_thread())
             begun.set()
             self.rfile.read()
 
@@ -339,9 +344,8 @@ def test_server_close_breaks_the_connection_of_an_endless_reader(
     with running(server), client.connect(server) as sock:
         sock.sendall(GET)
         assert begun.wait(5 * UNIT)
-        (worker,) = (thread for thread in threading.enumerate() if "tlshttp" in thread.name)
         server.server_close()
-        assert not worker.is_alive()
+        assert [worker.is_alive() for worker in workers] == [False]
 
 
 # handle_request() ---------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ from tlshttp._front.registry import HANDSHAKING, Phase
 from tlshttp._front.stream import Stream
 from tlshttp._seam import Part
 from tlshttp.errors import (
+    ClientCertificateError,
     ConnectionCut,
     HandshakeCrowdedOut,
     HandshakeDisconnected,
@@ -190,7 +191,14 @@ class Connection:
                 return self._fail(NotTLSError(f"the first bytes are not TLS: {data[:8].hex(' ')}"))
             case hello.FirstBytes.PARTIAL_HELLO if self._await(hello.record_size(data)):
                 return READ
-        self.server_name = hello.server_name(data)
+        seen = hello.parse(data)
+        self.server_name = seen.server_name
+        managed = self._front.managed
+        refusal = managed and managed.refusal(seen.raw_server_name, seen.alpn_protocols)
+        if refusal:
+            error, alert = refusal
+            error.server_name = self.server_name
+            return self._fail(error, last_words=hello.alert(alert))
         self._front.registry.move(self, Phase.HANDSHAKE, self.deadline)
         return _GO_ON
 
@@ -247,6 +255,11 @@ class Connection:
             return WRITE
         except OSError as error:
             return self._fail(handshake_error(error, self.server_name))
+        if self.server_name and not info.may_serve(self.server_name):
+            # OpenSSL lets TLS 1.2 resume a session for another name than the one now asked for, and
+            # tells of the session's.
+            message = "the client showed no certificate for the name that it asks for"
+            return self._fail(ClientCertificateError(message, server_name=self.server_name))
         self._front.counters.handshake(info.resumed)
         self._enter(Phase.REQUEST, self._front.limits.header_timeout)
         return _GO_ON
@@ -536,10 +549,14 @@ def _after(timeout: float | None) -> float:
 
 
 def _comes_from(error: BaseException | None, origin: BaseException) -> bool:
-    """Return whether `error` is `origin` or was raised while dealing with it."""
+    """Return whether `error` is `origin`, or was raised ``from`` it.
+
+    What a handler raises while it deals with a lost peer (its ``__context__``) may be a mistake of
+    its own.
+    """
     seen = 0
     while error is not None and seen < 100:
         if error is origin:
             return True
-        error, seen = error.__cause__ or error.__context__, seen + 1
+        error, seen = error.__cause__, seen + 1
     return False

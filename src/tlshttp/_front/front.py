@@ -10,7 +10,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,6 +19,7 @@ from tlshttp._front.counters import Counters
 from tlshttp._front.poller import READ, Poller, create_poller, wait_for
 from tlshttp._front.registry import Phase, Registry
 from tlshttp._front.workers import Workers
+from tlshttp._tls import ManagedContext
 from tlshttp.errors import ConnectionCut, HandshakeError
 from tlshttp.stats import Stats
 
@@ -87,6 +88,9 @@ class Front:
         self.limits = settings.limits
         self.max_connections = settings.limits.connections()
         self.ssl_context = settings.ssl_context
+        managed = settings.ssl_context
+        self.managed = managed if isinstance(managed, ManagedContext) else None
+        """The context where it is one that has to be looked after."""
         self.redirect_plain_http = settings.redirect_plain_http
         self.worker_phases = settings.worker_phases
         self.missing_part = settings.missing_part
@@ -127,6 +131,8 @@ class Front:
         now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + _SWEEP_SECONDS
+            if self.managed is not None:
+                self.managed.maintain(now)
             self._sweep()
         self._resume_accepting(now)
 
@@ -156,6 +162,7 @@ class Front:
             connection = self._ready.popleft()
             self._guard(connection.leave_with_server, connection)
         self._workers.close()
+        self._hang_up(connection for connection in self.busy() if _is_idle(connection))
 
     def join(self, timeout: float | None) -> bool:
         """Wait for the handlers, up to `timeout` seconds (`None`: for ever); tell if all ended."""
@@ -166,7 +173,10 @@ class Front:
 
         The socket is not closed here: it belongs to the handler's thread.
         """
-        for connection in self.busy():
+        self._hang_up(self.busy())
+
+    def _hang_up(self, connections: Iterable[Connection]) -> None:
+        for connection in connections:
             try:
                 with socket.fromfd(connection.fd, socket.AF_INET, socket.SOCK_STREAM) as double:
                     double.shutdown(socket.SHUT_RDWR)
@@ -298,7 +308,9 @@ class Front:
     def _delegate(self, task: Callable[[], None], connection: Connection) -> None:
         try:
             self._workers.submit(task)
-        except RuntimeError:  # dismissed, or not one thread to be had
+        except RuntimeError as error:  # dismissed, or not one thread to be had
+            if not self.closing:
+                _log.error("connection with %s ended: %s", connection.address, error)
             self._guard(connection.leave_with_server, connection)
 
     def _guard(self, how: Callable[[], None], connection: Connection) -> None:
@@ -357,11 +369,17 @@ class Front:
             self._make_room()
         request.setblocking(False)
         if request.family in (socket.AF_INET, socket.AF_INET6):
-            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # macOS refuses this where the peer is gone again; that shows when it is read from.
+            with contextlib.suppress(OSError):
+                request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(self, request, address)
         self.registry.add(connection)
         connection.parked = True
-        self._poller.add(connection.fd, READ)
+        try:
+            self._poller.add(connection.fd, READ)
+        except OSError:
+            self.registry.remove(connection)
+            raise
 
     def _bear_exhaustion(self) -> None:
         """Stop accepting until there is room again, and make some if there is somebody to accept.
@@ -414,3 +432,7 @@ class Front:
             return
         self._paused_until = None
         self._poller.watch(self._listener)
+
+
+def _is_idle(connection: Connection) -> bool:
+    return connection.stream is not None and connection.stream.idle

@@ -74,6 +74,8 @@ _MEANINGS: tuple[tuple[re.Pattern[str], type[HandshakeError], str], ...] = tuple
 
 def handshake_error(error: OSError, server_name: str | None) -> HandshakeError:
     """Return the typed exception for what a TLS engine raised from its handshake."""
+    if isinstance(error, HandshakeError):
+        return error  # of a context that looks at its connections itself
     if not isinstance(error, ssl.SSLError) or isinstance(
         error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
     ):

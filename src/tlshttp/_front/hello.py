@@ -9,15 +9,28 @@ from __future__ import annotations
 
 import enum
 import re
+from dataclasses import dataclass
 
-__all__ = ["PEEK_SIZE", "FirstBytes", "classify", "record_size", "server_name"]
+__all__ = [
+    "PEEK_SIZE",
+    "ClientHello",
+    "FirstBytes",
+    "alert",
+    "classify",
+    "parse",
+    "record_size",
+    "server_name",
+]
 
 _RECORD_HEADER = 5
 _LARGEST_RECORD = 1 << 14
+_ALERT = 0x15
 _HANDSHAKE = 0x16
 _MAJOR_VERSION = 3
 _CLIENT_HELLO = 1
+_FATAL = 2
 _SERVER_NAME = 0
+_ALPN = 16
 _HOST_NAME = 0
 _NAME = re.compile(rb"[A-Za-z0-9_.-]{1,255}")
 
@@ -59,20 +72,47 @@ def record_size(data: bytes) -> int:
     return _RECORD_HEADER + max(1, int.from_bytes(data[3:5]))
 
 
-def server_name(record: bytes) -> str | None:
-    """Return the host name that a ClientHello asks for, in lower case.
+@dataclass(frozen=True)
+class ClientHello:
+    """What is wanted of a ClientHello, as far as its first records tell."""
 
-    `None` where there is none, or none that could be a host's, or the hello is not whole: cut off,
-    or spread over several records.
-    """
-    extension = _find_extension(_Reader(record[: record_size(record)]), _SERVER_NAME)
-    if extension is None:
-        return None
-    names = extension.block(2)
-    kind, name = names.number(1), names.block(2).rest()
-    if kind != _HOST_NAME or not _NAME.fullmatch(name):
-        return None
-    return name.decode("ascii").lower()
+    raw_server_name: bytes | None
+    """The host name it asks for, as it was sent; `None` where it asks for none."""
+    alpn_protocols: tuple[bytes, ...]
+    """The application protocols it offers (RFC 7301, section 3.1); empty without any."""
+
+    @property
+    def server_name(self) -> str | None:
+        """The host name in lower case; `None` also where it could not be a host's."""
+        if self.raw_server_name is None or not _NAME.fullmatch(self.raw_server_name):
+            return None
+        return self.raw_server_name.decode("ascii").lower()
+
+
+def parse(data: bytes) -> ClientHello:
+    """Read a ClientHello, which may go over several records; one that is cut off tells nothing."""
+    extensions = _extensions(_Reader(_handshake_bytes(data)))
+    name = None
+    protocols = []
+    if _SERVER_NAME in extensions:
+        names = extensions[_SERVER_NAME].block(2)
+        kind, host = names.number(1), names.block(2).rest()
+        name = host if kind == _HOST_NAME else None
+    if _ALPN in extensions:
+        offered = extensions[_ALPN].block(2)
+        while offered:
+            protocols.append(offered.block(1).rest())
+    return ClientHello(name, tuple(protocols))
+
+
+def server_name(data: bytes) -> str | None:
+    """Return the host name that a ClientHello asks for; see `ClientHello.server_name`."""
+    return parse(data).server_name
+
+
+def alert(description: int) -> bytes:
+    """Return the record of a fatal alert, as it is sent before there are keys."""
+    return bytes((_ALERT, 3, 3, 0, 2, _FATAL, description))
 
 
 class _Reader:
@@ -103,15 +143,25 @@ class _Reader:
         return self._data
 
 
-def _find_extension(record: _Reader, wanted: int) -> _Reader | None:
-    record.skip(_RECORD_HEADER + 4)  # handshake type and length
-    record.skip(2 + 32)  # version and random
-    record.block(1)  # session id
-    record.block(2)  # cipher suites
-    record.block(1)  # compression methods
-    extensions = record.block(2)
+def _handshake_bytes(data: bytes) -> bytes:
+    """Return the content of the handshake records that `data` begins with."""
+    content = b""
+    while data[:1] == bytes((_HANDSHAKE,)):
+        size = record_size(data)
+        content += data[_RECORD_HEADER:size]
+        data = data[size:]
+    return content
+
+
+def _extensions(hello: _Reader) -> dict[int, _Reader]:
+    hello.skip(4)  # handshake type and length
+    hello.skip(2 + 32)  # version and random
+    hello.block(1)  # session id
+    hello.block(2)  # cipher suites
+    hello.block(1)  # compression methods
+    extensions = hello.block(2)
+    found: dict[int, _Reader] = {}
     while extensions:
         kind, body = extensions.number(2), extensions.block(2)
-        if kind == wanted:
-            return body
-    return None
+        found.setdefault(kind, body)
+    return found

@@ -139,6 +139,8 @@ class Stream:
         """Called before a handler sends something past its ``wfile``."""
         self.fault: RequestRefused | None = None
         """What was wrong with a request that was answered nevertheless."""
+        self.idle = False
+        """Whether a handler in blocking mode is waiting for a request to begin."""
         self.at_end = False
         """Whether the peer has said that it sends no more."""
         self.input_complete = False
@@ -214,6 +216,12 @@ class Stream:
     def fail(self, message: str) -> NoReturn:
         """Take note that the peer broke off, and raise that."""
         self._fail(PeerDisconnected(message))
+
+    def peek(self) -> bytes:
+        """Return what has been received and not read, waiting if that is nothing."""
+        if not self.buffered:
+            self._fill_waiting()
+        return self._buffer[self._position :]
 
     def raised(self, error: TimeoutError) -> bool:
         """Return whether this is a time limit of this connection, not one of the handler's own."""
@@ -449,7 +457,11 @@ class Stream:
         """Wait as long as the peer and the handler's own timeout allow; false after the latter."""
         if direction == READ and self._awaits_request():
             times = (self._timeout, self._keep_alive_timeout)
-            return wait_for(self.fileno(), event, min(filter(None, times), default=None))
+            self.idle = True
+            try:
+                return wait_for(self.fileno(), event, min(filter(None, times), default=None))
+            finally:
+                self.idle = False
         allowance = self._received if direction == READ else self._sent
         try:
             return allowance.wait(self.fileno(), event, self._timeout)

@@ -7,6 +7,7 @@ import io
 import logging
 import time
 from collections.abc import Callable, Collection
+from email.message import Message
 from http import HTTPStatus
 from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler
@@ -56,6 +57,9 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     library: everything within the constructor, blocking, under the same limits.
     """
 
+    # A user's class comes before this one in the method order. So that no name of its own can
+    # stand in for one of ours, ours are mangled (two underscores).
+
     protocol_version = "HTTP/1.1"
     """The version of HTTP to answer with. With ``"HTTP/1.1"``, which is also what a handler that
     sets none gets, connections are kept; ``"HTTP/1.0"`` closes each after its response."""
@@ -72,29 +76,39 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     9110, section 7.4). Requests without SNI are not affected."""
 
     connection: Any  # a Transport
-    command = ""
-    request_version = ""
-    requestline = ""
+    rfile: io.BufferedIOBase
+    wfile: io.BufferedIOBase
+    headers: Message
+    path: str
+    raw_requestline: bytes
+    close_connection: bool
+    command: str = ""
+    request_version: str = ""
+    requestline: str = ""
 
-    def __init__(self, request: Any, client_address: Any, server: Any) -> None:
-        self._serving = False
-        self._response = ResponseHead()
+    def __init__(self, request: Any, client_address: Any, server: Any, **arguments: Any) -> None:
+        self.__serving = False
+        self.__response = ResponseHead()
         if not getattr(request, "driven", False):
-            super().__init__(request, client_address, server)
+            super().__init__(request, client_address, server, **arguments)
             return
-        self.request = request
-        self.client_address = client_address
-        self.server = server
+        # socketserver's constructor would set up, handle and finish. This instance does nothing of
+        # that yet, so that all constructors have been run when it does.
+        for step in _STEPS:
+            vars(self)[step] = _do_nothing
+        super().__init__(request, client_address, server, **arguments)
+        for step in _STEPS:
+            del vars(self)[step]
         self.setup()
         request.handler = self
 
     @property
     def tls(self) -> TLSInfo:
         """What the TLS handshake of this connection agreed on."""
-        return self._transport.tls
+        return self.__transport.tls
 
     @property
-    def _transport(self) -> Transport:
+    def __transport(self) -> Transport:
         transport: Transport = self.connection
         return transport
 
@@ -105,11 +119,13 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self.connection = self.request
         if self.timeout is not None:
             self.connection.settimeout(self.timeout)
-        self._limits: Limits = getattr(self.server, "limits", None) or Limits()
-        self._reader = RequestReader(self._transport, self._limits.max_body_bytes)
-        self._writer = ResponseWriter(self._transport)
-        self.rfile = self._reader
-        self.wfile = self._writer if self.wbufsize == 0 else _buffered(self._writer, self.wbufsize)
+        self.__limits: Limits = getattr(self.server, "limits", None) or Limits()
+        self.__reader = RequestReader(self.__transport, self.__limits.max_body_bytes)
+        self.__writer = ResponseWriter(self.__transport)
+        self.rfile = self.__reader
+        self.wfile = (
+            self.__writer if self.wbufsize == 0 else _buffered(self.__writer, self.wbufsize)
+        )
 
     def handle(self) -> None:
         """Serve one request after the other until the connection ends."""
@@ -118,8 +134,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def finish(self) -> None:
         """End the last response, if that has not been done, and let go of the files."""
-        if self._transport.failure is None:
-            self._end_response()
+        if self.__transport.failure is None:
+            self.__end_response()
         super().finish()
 
     def serve_ready_request(self) -> bool:
@@ -128,49 +144,49 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         The server calls it. An exception passes through, after the client has been told with a
         500 if nothing had been sent.
         """
-        return self._serve(self.handle_one_request)
+        return self.__serve(self.handle_one_request)
 
-    def _serve(self, handle_one_request: Callable[[], None]) -> bool:
-        self._begin_request()
-        self._serving = True
+    def __serve(self, handle_one_request: Callable[[], None]) -> bool:
+        self.__begin_request()
+        self.__serving = True
         try:
             handle_one_request()
         except RequestRefused as refused:
-            self._refuse(refused)
+            self.__refuse(refused)
         except Exception:
-            self._apologise()
+            self.__apologise()
             raise
         finally:
-            self._serving = False
-        return self._end_request()
+            self.__serving = False
+        return self.__end_request()
 
-    def _begin_request(self) -> None:
-        self._response = ResponseHead()
-        self._transport.input_complete = False
+    def __begin_request(self) -> None:
+        self.__response = ResponseHead()
+        self.__transport.input_complete = False
         self.close_connection = True
-        self._reader.begin_head()
-        self._writer.begin()
+        self.__reader.begin_head()
+        self.__writer.begin()
 
-    def _end_request(self) -> bool:
+    def __end_request(self) -> bool:
         """End the response, then the request; tell whether the connection may be kept."""
-        if self._transport.failure is not None:
+        if self.__transport.failure is not None:
             self.close_connection = True
             return False
-        self._end_response()
-        if not self._writer.head_ended or not self._writer.is_ours:
+        self.__end_response()
+        if not self.__writer.head_ended or not self.__writer.is_ours:
             self.close_connection = True  # the client cannot tell where the response ends
         # Whatever is left of a body would be taken for the next request.
-        self._transport.input_complete = self._reader.drain(_DRAINED_BODY)
-        if not self._transport.input_complete:
+        self.__transport.input_complete = self.__reader.drain(_DRAINED_BODY)
+        if not self.__transport.input_complete:
             self.close_connection = True
-        if self._transport.fault is None:
-            self._transport.fault = self._reader.refused  # the handler may have borne it
+        if self.__transport.fault is None:
+            self.__transport.fault = self.__reader.refused  # the handler may have borne it
         return not self.close_connection
 
-    def _end_response(self) -> None:
-        if self.wfile is not self._writer and not self.wfile.closed:
+    def __end_response(self) -> None:
+        if self.wfile is not self.__writer and not self.wfile.closed:
             self.wfile.flush()
-        wrong = self._writer.end()
+        wrong = self.__writer.end()
         if wrong is not None:
             self.close_connection = True
             _log.warning("the response to %r has %s", self.requestline, wrong)
@@ -179,27 +195,27 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         """Read a request and call its ``do_*`` method, or refuse it."""
-        if not self._serving:  # a handle() of the user's own calls it
-            self._serve(self._handle_one_request)
+        if not self.__serving:  # a handle() of the user's own calls it
+            self.__serve(self.__handle_one_request)
         else:
-            self._handle_one_request()
+            self.__handle_one_request()
 
-    def _handle_one_request(self) -> None:
+    def __handle_one_request(self) -> None:
         self.requestline = self.request_version = self.command = ""
-        self._transport.examine(self._check_size)
+        self.__transport.examine(self.__check_size)
         try:
-            self.raw_requestline = self._read_request_line()
+            self.raw_requestline = self.__read_request_line()
             if not self.raw_requestline:
                 self.close_connection = True
             elif self.parse_request():
-                self._call_method()
+                self.__call_method()
         except TimeoutError as error:
-            if not self._transport.raised(error):
+            if not self.__transport.raised(error):
                 raise
             self.log_error("Request timed out: %r", error)
             self.close_connection = True
 
-    def _read_request_line(self) -> bytes:
+    def __read_request_line(self) -> bytes:
         """Read the first line; one empty line before it is ignored (RFC 9112, section 2.2)."""
         line = self.rfile.readline(_LONGEST_LINE + 1)
         if line in (b"\r\n", b"\n"):
@@ -208,7 +224,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             raise _line_too_long()
         return line
 
-    def _call_method(self) -> None:
+    def __call_method(self) -> None:
         method = getattr(self, f"do_{self.command}", None)
         if method is None:
             self.send_error(HTTPStatus.NOT_IMPLEMENTED, f"Unsupported method ({self.command!r})")
@@ -216,9 +232,9 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         method()
         self.wfile.flush()
 
-    def _check_size(self, buffer: bytes, start: int) -> None:
+    def __check_size(self, buffer: bytes, start: int) -> None:
         """Refuse a head that is over the limits, as far as it is there."""
-        limits = self._limits
+        limits = self.__limits
         end = head_end(buffer, start)
         if (end if end >= 0 else len(buffer)) - start > limits.max_header_bytes:
             if buffer.find(b"\n", start, start + limits.max_header_bytes) < 0:
@@ -232,30 +248,30 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             Whether the request is to be served; if not, it has been answered.
         """
         try:
-            return self._parse_request()
+            return self.__parse_request()
         except RequestRefused as refused:
-            self._refuse(refused)
+            self.__refuse(refused)
             return False
 
-    def _parse_request(self) -> bool:
+    def __parse_request(self) -> bool:
         self.command = ""
         self.request_version = self.default_request_version
         self.close_connection = True
         line = str(self.raw_requestline, "iso-8859-1")
         line = line.removesuffix("\n").removesuffix("\r")
         self.requestline = line
-        minor_version = self._parse_request_line(line)
+        minor_version = self.__parse_request_line(line)
         # What will be answered with 501 may lack a Host, as in http.server.
         needs_host = minor_version > 0 and hasattr(self, f"do_{self.command}")
-        head = parse_head(self._read_section(), minor_version, needs_host=needs_host)
-        if len(head.fields) > self._limits.max_header_count:
+        head = parse_head(self.__read_section(), minor_version, needs_host=needs_host)
+        if len(head.fields) > self.__limits.max_header_count:
             raise _section_too_large("Too many headers")
-        self._fill_headers(head)
-        self._decide_keep_alive(head, minor_version)
-        self._refuse_foreign_host(head)
-        return self._begin_body(head)
+        self.__fill_headers(head)
+        self.__decide_keep_alive(head, minor_version)
+        self.__refuse_foreign_host(head)
+        return self.__begin_body(head)
 
-    def _fill_headers(self, head: Head) -> None:
+    def __fill_headers(self, head: Head) -> None:
         self.headers = self.MessageClass()
         if isinstance(self.headers, RequestHeaders):
             self.headers.fill(head.fields)
@@ -263,11 +279,11 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         for name, value in head.fields:
             self.headers.set_raw(name, value)
 
-    def _parse_request_line(self, line: str) -> int:
+    def __parse_request_line(self, line: str) -> int:
         """Take method and target from the first line; return the minor version of HTTP/1."""
         parsed = parse_request_line(line)
         if parsed is None:
-            return self._parse_unusual_request_line(line)
+            return self.__parse_unusual_request_line(line)
         self.command, target, minor_version = parsed
         self.request_version = f"HTTP/1.{minor_version}"
         # A target with two slashes would be a redirect to another host where a handler makes one
@@ -275,7 +291,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self.path = "/" + target.lstrip("/") if target.startswith("//") else target
         return minor_version
 
-    def _parse_unusual_request_line(self, line: str) -> int:
+    def __parse_unusual_request_line(self, line: str) -> int:
         target = parse_simple_request(line)
         if target is not None:
             self.command, self.path = "GET", target
@@ -286,64 +302,69 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             )
         raise RequestRefused("Malformed request line")
 
-    def _read_section(self) -> bytes:
+    def __read_section(self) -> bytes:
         """Read the header lines with the empty line that ends them; return them without."""
-        size = self._transport.examine(section_size)
-        section = self._reader.read_head(size) if size else self._read_lines()
-        if len(self.raw_requestline) + len(section) > self._limits.max_header_bytes:
-            if len(self.raw_requestline) > self._limits.max_header_bytes:
+        size = self.__transport.examine(section_size)
+        section = self.__reader.read_head(size) if size else self.__read_lines()
+        if len(self.raw_requestline) + len(section) > self.__limits.max_header_bytes:
+            if len(self.raw_requestline) > self.__limits.max_header_bytes:
                 raise _line_too_long()
             raise _section_too_large("Header section too large")
         return section[:-2] if section.endswith(b"\r\n") else section[:-1]
 
-    def _read_lines(self) -> bytes:
+    def __read_lines(self) -> bytes:
         """Read the header lines one by one, as they come."""
         section = b""
         while (line := self.rfile.readline(_LONGEST_LINE + 1)) not in (b"\r\n", b"\n"):
             section += line
-            if len(section) > self._limits.max_header_bytes or len(line) > _LONGEST_LINE:
+            if len(section) > self.__limits.max_header_bytes or len(line) > _LONGEST_LINE:
                 raise _section_too_large("Header section too large")
             if not line.endswith(b"\n"):
-                self._transport.fail("the peer left in the middle of a request")
+                self.__transport.fail("the peer left in the middle of a request")
         return section + line
 
-    def _decide_keep_alive(self, head: Head, minor_version: int) -> None:
+    def __decide_keep_alive(self, head: Head, minor_version: int) -> None:
         """Decide whether the connection persists (RFC 9112, section 9.3)."""
         keep = minor_version > 0 if head.keep_alive is None else head.keep_alive
         self.close_connection = not (keep and self.protocol_version >= "HTTP/1.1")
 
-    def _refuse_foreign_host(self, head: Head) -> None:
+    def __refuse_foreign_host(self, head: Head) -> None:
         """Refuse what is for a host this server does not answer for, where it was told of hosts."""
-        if self.allowed_hosts is None and not self.refuse_misdirected:
+        tls = self.tls
+        if self.allowed_hosts is None and not self.refuse_misdirected and not tls.restricted:
             return
         host = without_port(named_host(self.path, head.host) or "")
-        name = self.tls.server_name
-        if (self.allowed_hosts is not None and not is_allowed(host, self.allowed_hosts)) or (
-            self.refuse_misdirected and name is not None and name.rstrip(".") != host
+        name = tls.server_name
+        if (
+            (self.allowed_hosts is not None and not is_allowed(host, self.allowed_hosts))
+            or (self.refuse_misdirected and name is not None and name.rstrip(".") != host)
+            or not tls.may_serve(host)
         ):
             raise RequestRefused("Misdirected request", status=HTTPStatus.MISDIRECTED_REQUEST)
 
-    def _begin_body(self, head: Head) -> bool:
+    def __begin_body(self, head: Head) -> bool:
         """Have ``rfile`` give the body; tell whether the client may send it."""
-        limit = self._limits.max_body_bytes
+        limit = self.__limits.max_body_bytes
         if limit is not None and head.body_size > limit:
             raise RequestRefused("Body too large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         asked = head.expects_continue and self.protocol_version >= "HTTP/1.1"
         own = type(self).handle_expect_100 is not BaseHTTPRequestHandler.handle_expect_100
-        self._reader.begin_body(head.body_size, self._send_continue if asked and not own else None)
+        self.__reader.begin_body(
+            head.body_size, self.__send_continue if asked and not own else None
+        )
         return not (asked and own) or self.handle_expect_100()
 
-    def _send_continue(self) -> None:
+    def __send_continue(self) -> None:
         """Tell a waiting client to send its body, unless it has been answered already."""
-        if not self._writer.started:
-            self._transport.transmit(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if not self.__writer.started:
+            self.__transport.transmit(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     # A response -------------------------------------------------------------------------------
 
     def send_response_only(self, code: int, message: str | None = None) -> None:
         """Begin a response head with its status line; what was begun before is dropped."""
-        self._response = ResponseHead()
-        self._response.status = int(code)
+        self.__response = ResponseHead()
+        self.__response.status = int(code)
         self._headers_buffer: list[bytes] = []
         if self.request_version == "HTTP/0.9":
             return
@@ -362,7 +383,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             if not hasattr(self, "_headers_buffer"):
                 self._headers_buffer = []
             self._headers_buffer.append(line)
-        self._response.take_note(keyword, str(value))
+        self.__response.take_note(keyword, str(value))
         if keyword.lower() == "connection":
             self.close_connection = {"close": True, "keep-alive": False}.get(
                 str(value).lower(), self.close_connection
@@ -370,25 +391,25 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def end_headers(self) -> None:
         """End the response head; it is sent with the first bytes of the body."""
-        if self.wfile is not self._writer:
+        if self.wfile is not self.__writer:
             self.wfile.flush()
-        response = self._response
+        response = self.__response
         if response.is_interim:
             interim, self._headers_buffer = b"".join([*self._headers_buffer, b"\r\n"]), []
             if self.request_version >= "HTTP/1.1":  # RFC 9110, section 15.2
-                self._transport.transmit(interim)
+                self.__transport.transmit(interim)
             return
         if self.request_version != "HTTP/0.9":
-            framing = self._end_head(response)
+            framing = self.__end_head(response)
         else:
             framing, self._headers_buffer = Framing.AS_IS, []
         head, self._headers_buffer = b"".join(self._headers_buffer), []
         length = int(response.length or 0) if framing is Framing.LENGTH else 0
-        self._writer.begin_body(head, framing, length)
+        self.__writer.begin_body(head, framing, length)
         if response.streams or response.takes_over(self.command):
-            self._writer.flush()
+            self.__writer.flush()
 
-    def _end_head(self, response: ResponseHead) -> Framing:
+    def __end_head(self, response: ResponseHead) -> Framing:
         """Add to the head what the handler left to us."""
         may_chunk = self.request_version >= "HTTP/1.1" and self.protocol_version >= "HTTP/1.1"
         framing = response.framing(self.command, may_chunk=may_chunk)
@@ -414,34 +435,41 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     # Failures ---------------------------------------------------------------------------------
 
-    def _refuse(self, refused: RequestRefused) -> None:
+    def __refuse(self, refused: RequestRefused) -> None:
         """Answer what is wrong with a request, if it has not been answered."""
-        self._transport.fault = refused
+        self.__transport.fault = refused
         if self.request_version == "HTTP/0.9":
             self.request_version = "HTTP/1.0"  # the answer has a head
-        self._say_error(refused.status, str(refused))
+        self.__say_error(refused.status, str(refused))
 
-    def _apologise(self) -> None:
+    def __apologise(self) -> None:
         """Tell the client of a handler's failure, if it has been told nothing else."""
-        self._say_error(HTTPStatus.INTERNAL_SERVER_ERROR, None)
+        self.__say_error(HTTPStatus.INTERNAL_SERVER_ERROR, None)
 
-    def _say_error(self, status: HTTPStatus, message: str | None) -> None:
-        if not self._writer.started and self._transport.failure is None:
-            self._discard_body()
-            self._writer.begin()
+    def __say_error(self, status: HTTPStatus, message: str | None) -> None:
+        if not self.__writer.started and self.__transport.failure is None:
+            self.__discard_body()
+            self.__writer.begin()
             # Whatever a handler's own send_error() does must not hide what went wrong before.
             with contextlib.suppress(Exception):
                 self.send_error(status, message)
-                self._end_response()
-        self._discard_body()
+                self.__end_response()
+        self.__discard_body()
         self.close_connection = True
 
-    def _discard_body(self) -> None:
+    def __discard_body(self) -> None:
         """Have nothing more sent of the response, not even what is in a buffer."""
-        self._writer.mute()
-        if self.wfile is not self._writer and not self.wfile.closed:
+        self.__writer.mute()
+        if self.wfile is not self.__writer and not self.wfile.closed:
             with contextlib.suppress(Exception):  # it may be anything of the user's
                 self.wfile.flush()
+
+
+_STEPS = ("setup", "handle", "finish")
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def _line_too_long() -> RequestRefused:

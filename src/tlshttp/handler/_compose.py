@@ -51,12 +51,19 @@ def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHand
     }
     if runs_scripts:
         names.update(_CGI_NAMES)
-    return types.new_class(
-        handler.__name__,
-        (handler,) if issubclass(handler, TLSRequestHandler) else (handler, TLSRequestHandler),
-        {},
-        lambda body: body.update(names),
-    )
+    bases: tuple[type, ...] = (handler,)
+    if not issubclass(handler, TLSRequestHandler):
+        bases = (*bases, TLSRequestHandler)
+    if any("__init_subclass__" in vars(base) for base in handler.__mro__[:-1]):
+        bases = (_Unseen, *bases)
+    return types.new_class(handler.__name__, bases, {}, lambda body: body.update(names))
+
+
+class _Unseen:
+    """Keeps composition from the user's own ``__init_subclass__()``."""
+
+    def __init_subclass__(cls) -> None:
+        """Do nothing, not even ask the next class."""
 
 
 def _setup_cgi(self: Any) -> None:

@@ -123,6 +123,12 @@ class RequestReader(io.BufferedIOBase):
             left -= len(data) if left > 0 else 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def peek(self, _size: int = 0, /) -> bytes:
+        """Return what is there without taking it, waiting only if there is nothing."""
+        if not self.is_framed():
+            return self._transport.peek()
+        return self._transport.peek()[: self._left] if self._has_more() else b""
+
     def read1(self, size: int = -1, /) -> bytes:
         """Read what is there, waiting only if there is nothing; at most `size` bytes."""
         size = size if size >= 0 else io.DEFAULT_BUFFER_SIZE

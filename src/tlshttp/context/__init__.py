@@ -1,0 +1,30 @@
+"""From certificates and a policy to a finished `ssl.SSLContext`.
+
+>>> from tlshttp import certs, context
+>>> example, wiki = certs.self_signed("example.test"), certs.self_signed("wiki.example.test")
+>>> ssl_context = context.create_server_context(example, wiki)
+>>> ssl_context.minimum_version.name
+'TLSv1_2'
+"""
+
+from __future__ import annotations
+
+from tlshttp.context._audit import audit, audit_host
+from tlshttp.context._client_auth import ClientAuth
+from tlshttp.context._create import create_server_context
+from tlshttp.context._directory import UnknownNames
+from tlshttp.context._report import Deviation, Report
+from tlshttp.context._server_context import ServerContext
+from tlshttp.context._tickets import Tickets
+
+__all__ = [
+    "ClientAuth",
+    "Deviation",
+    "Report",
+    "ServerContext",
+    "Tickets",
+    "UnknownNames",
+    "audit",
+    "audit_host",
+    "create_server_context",
+]

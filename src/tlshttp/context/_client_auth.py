@@ -1,0 +1,90 @@
+"""Client certificates: who has to show one, and what is checked after the handshake.
+
+A context asks for client certificates before it knows which name the client wants, and swapping
+the context afterwards does not change that (``sni_callback`` chooses a certificate, no more). So
+where names differ, everybody is asked, a certificate that is shown is verified by OpenSSL, and
+that there is one where there has to be one is checked when the handshake is over: also after a
+resumed one, whose certificate was verified when the session began.
+"""
+
+from __future__ import annotations
+
+import enum
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from cryptography import x509
+
+from tlshttp.context._names import Names, normalise
+from tlshttp.errors import ClientCertificateError
+
+__all__ = ["ClientAuth", "Doorkeeper"]
+
+
+class ClientAuth(enum.Enum):
+    """Whether clients are asked for a certificate."""
+
+    NONE = "none"
+    """No."""
+    OPTIONAL = "optional"
+    """Yes, but they need not show one; one that is not acceptable ends the handshake."""
+    REQUIRED = "required"
+    """Yes, and without an acceptable one there is no connection."""
+
+
+@dataclass(frozen=True)
+class Doorkeeper:
+    """Decides which connections may go on, once their handshake is over."""
+
+    default: ClientAuth
+    by_name: Mapping[str, ClientAuth]
+    _names: Names[ClientAuth] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Prepare the look-up."""
+        object.__setattr__(self, "_names", Names(self.by_name))
+
+    @property
+    def verify_mode(self) -> ssl.VerifyMode:
+        """What the one context in front has to ask of everybody."""
+        wanted = {self.default, *self.by_name.values()}
+        if wanted == {ClientAuth.NONE}:
+            return ssl.CERT_NONE
+        return ssl.CERT_REQUIRED if wanted == {ClientAuth.REQUIRED} else ssl.CERT_OPTIONAL
+
+    def requires_certificate(self, name: str | None) -> bool:
+        """Tell whether requests for a host need a client certificate; `None`: no host named."""
+        found = None if name is None else self._names.find(normalise(name))
+        return (found or self.default) is ClientAuth.REQUIRED
+
+    def may_serve_anybody(self, host: str) -> bool:
+        """Tell whether requests for a host may come from clients without a certificate."""
+        return not self.requires_certificate(host)
+
+    def judge(self, name: str | None, certificate: bytes | None, *, resumed: bool) -> None:
+        """Look at a connection whose handshake is over.
+
+        Args:
+            name: The name the client asked for, `None` where it asked for none.
+            certificate: Its verified certificate in DER, `None` without one.
+            resumed: Whether the certificate was verified earlier.
+
+        Raises:
+            ClientCertificateError: The connection has to be closed.
+        """
+        if not certificate:
+            if self.requires_certificate(name):
+                raise ClientCertificateError(
+                    "the client showed no certificate, and one is required", server_name=name
+                )
+            return
+        if resumed and _has_expired(certificate):
+            raise ClientCertificateError(
+                "the client's certificate has expired since its session began", server_name=name
+            )
+
+
+def _has_expired(certificate: bytes) -> bool:
+    return x509.load_der_x509_certificate(certificate).not_valid_after_utc < datetime.now(UTC)

@@ -1,0 +1,106 @@
+"""Connections that are looked at once more when their handshake is over.
+
+They stand below whatever uses the context: a server cannot forget the look, since
+``do_handshake()`` itself raises, and reading or writing before it makes the handshake first.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+from tlshttp.context._client_auth import Doorkeeper
+from tlshttp.errors import ClientCertificateError, UnrecognizedName
+
+__all__ = ["CheckedObject", "CheckedSocket"]
+
+
+class _Checked:
+    """What sockets and in-memory connections have in common."""
+
+    refused_name: str | None = None
+    """The name that was refused while the handshake went on."""
+    hsts_max_age: int | None = None
+    """Seconds for Strict-Transport-Security; `None` where the certificate is self-signed."""
+    may_serve: Callable[[str], bool] | None = None
+    """Tells whether a request for a host may be served here; `None`: for any host. A client that
+    asked for a name without client authentication could otherwise name one that has it."""
+
+    _doorkeeper: Doorkeeper | None = None
+    _name: str | None = None
+    _accepted = False
+
+    def admit(self, doorkeeper: Doorkeeper, name: str | None, hsts_max_age: int | None) -> None:
+        """Take note of the name the client asks for, during the handshake."""
+        self._doorkeeper, self._name = doorkeeper, name
+        self.hsts_max_age = hsts_max_age
+
+    def _shake_hands(self: Any, do_handshake: Callable[[], None]) -> None:
+        try:
+            do_handshake()
+        except ssl.SSLError as error:
+            if self.refused_name is None:
+                raise
+            raise UnrecognizedName(
+                "no certificate for the name that the peer asks for",
+                server_name=self.refused_name,
+            ) from error
+        if self._doorkeeper is None:
+            raise ClientCertificateError("the client was let in without a look at it")
+        certificate = self.getpeercert(True)
+        self._doorkeeper.judge(self._name, certificate, resumed=bool(self.session_reused))
+        if self._doorkeeper.by_name and not certificate:
+            self.may_serve = self._doorkeeper.may_serve_anybody
+        self._accepted = True
+
+
+class CheckedSocket(_Checked, ssl.SSLSocket):
+    """What ``wrap_socket`` returns."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002
+        """Make the handshake.
+
+        Raises:
+            ClientCertificateError: The client has no certificate, and the name it wants needs one.
+            UnrecognizedName: It wants a name that is not served.
+        """
+        self._shake_hands(lambda: super(CheckedSocket, self).do_handshake(block))
+
+    def read(self, *arguments: Any) -> Any:
+        """Do what `ssl.SSLSocket.read` does."""
+        if not self._accepted:
+            self.do_handshake()
+        return super().read(*arguments)
+
+    def write(self, data: Any) -> int:
+        """Do what `ssl.SSLSocket.write` does."""
+        if not self._accepted:
+            self.do_handshake()
+        return super().write(data)
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Do what `ssl.SSLSocket.send` does."""
+        if not self._accepted:
+            self.do_handshake()
+        return super().send(data, flags)
+
+
+class CheckedObject(_Checked, ssl.SSLObject):
+    """What ``wrap_bio`` returns."""
+
+    def do_handshake(self) -> None:
+        """Make the handshake; see `CheckedSocket.do_handshake`."""
+        self._shake_hands(super().do_handshake)
+
+    def read(self, *arguments: Any) -> Any:
+        """Do what `ssl.SSLObject.read` does."""
+        if not self._accepted:
+            self.do_handshake()
+        return super().read(*arguments)
+
+    def write(self, data: Any) -> int:
+        """Do what `ssl.SSLObject.write` does."""
+        if not self._accepted:
+            self.do_handshake()
+        return super().write(data)

@@ -1,0 +1,207 @@
+"""Arguments into a finished context, or into one error that names all that is wrong."""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from cryptography import x509
+
+from tlshttp import profiles
+from tlshttp.certs import Certificate, CertificateStore
+from tlshttp.certs._inspect import describe, is_authority
+from tlshttp.certs._names import parse_name
+from tlshttp.context._client_auth import ClientAuth, Doorkeeper
+from tlshttp.context._crls import CRLSource, RevocationLists
+from tlshttp.context._directory import UnknownNames
+from tlshttp.context._engine import apply_profile, profile_findings
+from tlshttp.context._material import Material
+from tlshttp.context._server_context import ServerContext
+from tlshttp.context._tickets import Tickets
+from tlshttp.errors import CertificateError, ConfigurationError
+
+__all__ = ["create_server_context"]
+
+_log = logging.getLogger("tlshttp.context")
+
+_T = TypeVar("_T")
+
+
+def create_server_context(
+    certificate: Certificate | CertificateStore,
+    *more: Certificate | CertificateStore,
+    profile: profiles.TLSProfile = profiles.INTERMEDIATE,
+    client_auth: ClientAuth = ClientAuth.NONE,
+    client_auth_by_name: Mapping[str, ClientAuth] | None = None,
+    client_cas: Iterable[x509.Certificate] = (),
+    crls: Iterable[CRLSource] = (),
+    alpn_protocols: Sequence[str] = ("http/1.1",),
+    unknown_names: UnknownNames = UnknownNames.SERVE_DEFAULT,
+    tickets: Tickets = Tickets(),
+    keylog_file: str | os.PathLike[str] | None = None,
+) -> ServerContext:
+    """Return a context for a server.
+
+    Args:
+        certificate: What the server shows by default: also to clients that ask for no name.
+        more: Further certificates. A client that asks for a name (SNI) gets those that have it,
+            exactly or by wildcard, and of those with different kinds of keys the one that it
+            can use. A store is polled, and sessions survive its changes.
+        profile: What is negotiated. The `ssl` module before Python 3.15 can set neither groups nor
+            TLS 1.3 suites nor signature algorithms: there OpenSSL's own hold, and
+            `tlshttp.context.audit` names them.
+        client_auth: Whether clients have to show a certificate.
+        client_auth_by_name: The same for single names, ``"*.example.org"`` for all names one label
+            below; `None`: no exceptions. Clients of the other names are asked, too, since TLS asks
+            before the name is known, but need not comply.
+        client_cas: Certificates of the authorities whose client certificates are accepted, such as
+            those from `tlshttp.certs.load_trust_anchors`.
+        crls: Revocation lists of these authorities: paths of PEM or DER files, which are looked at
+            every five seconds, or lists. With any, there has to be one for every authority between
+            a client's certificate and the trusted root, else the client is refused.
+        alpn_protocols: Application protocols to offer by ALPN (RFC 7301), in order of preference;
+            empty: none. A client that offers ALPN, but none of these, is refused by the servers of
+            this package.
+        unknown_names: What happens to clients that ask for a name no certificate has.
+        tickets: How sessions are resumed.
+        keylog_file: Where to write the keys of all connections, for Wireshark; `None`: nowhere.
+
+    .. warning::
+        Who can read ``keylog_file`` can decrypt all traffic of this server.
+
+    Raises:
+        ConfigurationError: It cannot be done as asked; all that is wrong is named.
+    """
+    anchors = tuple(client_cas)
+    sources = (certificate, *more)
+    findings = _Findings(profile_findings(profile), tickets.findings())
+    findings += _client_findings({client_auth, *(client_auth_by_name or {}).values()}, anchors)
+    findings += _alpn_findings(alpn_protocols)
+    by_name: dict[str, ClientAuth] = findings.attempt(
+        lambda: _ascii_names(client_auth_by_name or {}), dict
+    )
+    lists = findings.attempt(lambda: RevocationLists(crls), RevocationLists)
+    if lists.current and not anchors:
+        findings.append("crls revoke nothing without client_cas")
+    material = Material(sources, profile, anchors, lists)
+    findings += material.findings()
+    ConfigurationError.raise_if(findings)
+
+    doorkeeper = Doorkeeper(client_auth, by_name)
+    steps = _steps(profile, doorkeeper, alpn_protocols, tickets)
+    if keylog_file is not None:
+        steps.append(_key_log(keylog_file))
+    return ServerContext(
+        material,
+        doorkeeper,
+        steps,
+        unknown_names=unknown_names,
+        alpn_protocols=alpn_protocols,
+        renewal_seconds=tickets.renewal_seconds,
+        hsts_max_age=profile.hsts_max_age,
+    )
+
+
+class _Findings(list[str]):
+    """What is wrong so far."""
+
+    def __init__(self, *lists: Iterable[str]) -> None:
+        super().__init__(finding for findings in lists for finding in findings)
+
+    def attempt(self, function: Callable[[], _T], otherwise: Callable[[], _T]) -> _T:
+        """Call a function; where it raises take note of why, and return what `otherwise` does."""
+        try:
+            return function()
+        except ConfigurationError as error:
+            self.extend(error.findings)
+            return otherwise()
+
+
+def _client_findings(wanted: set[ClientAuth], anchors: Sequence[x509.Certificate]) -> list[str]:
+    asks = wanted != {ClientAuth.NONE}
+    found = []
+    if asks and not anchors:
+        found.append("client_auth needs client_cas, or no client certificate is acceptable")
+    if anchors and not asks:
+        found.append("client_cas is given, but client_auth asks nobody for a certificate")
+    found += [
+        f"client_cas: {describe(anchor)} is not the certificate of an authority"
+        for anchor in anchors
+        if not is_authority(anchor)
+    ]
+    return found
+
+
+def _alpn_findings(alpn_protocols: Sequence[str]) -> list[str]:
+    if isinstance(alpn_protocols, str):
+        raise TypeError("alpn_protocols must be a sequence of str, not one str")
+    return [
+        f"alpn_protocols: {name!r} is not 1 to 255 ASCII characters (RFC 7301, section 3.1)"
+        for name in alpn_protocols
+        if not (name.isascii() and 0 < len(name) < 256)
+    ]
+
+
+def _ascii_names(by_name: Mapping[str, ClientAuth]) -> dict[str, ClientAuth]:
+    """Encode names as certificates and clients have them."""
+    found = {}
+    findings = []
+    for name, client_auth in by_name.items():
+        try:
+            parsed = parse_name(name)
+        except CertificateError as error:
+            findings += [f"client_auth_by_name: {finding}" for finding in error.findings]
+            continue
+        if isinstance(parsed, x509.DNSName):
+            found[parsed.value] = client_auth
+        else:
+            findings.append(f"client_auth_by_name: no client can ask for {name!r} in its hello")
+    ConfigurationError.raise_if(findings)
+    return found
+
+
+def _steps(
+    profile: profiles.TLSProfile,
+    doorkeeper: Doorkeeper,
+    alpn_protocols: Sequence[str],
+    tickets: Tickets,
+) -> list[Callable[[ssl.SSLContext], object]]:
+    """Return what makes a context one of this kind."""
+
+    def set_up(context: ssl.SSLContext) -> None:
+        apply_profile(context, profile)
+        context.verify_mode = doorkeeper.verify_mode
+        context.num_tickets = tickets.number
+        if not tickets.number:
+            context.options |= ssl.OP_NO_TICKET
+        if alpn_protocols:
+            context.set_alpn_protocols(list(alpn_protocols))
+
+    return [set_up]
+
+
+def _key_log(path: str | os.PathLike[str]) -> Callable[[ssl.SSLContext], None]:
+    """Create the file, readable by its owner only, and say that it is there."""
+    try:
+        # Not through a link: somebody else's would have our keys written to a place of theirs.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            if hasattr(os, "fchmod"):
+                os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise ConfigurationError(f"keylog_file {os.fspath(path)}: {error.strerror}") from None
+    _log.warning(
+        "the keys of all connections are written to %s: who reads it reads all traffic",
+        os.fspath(path),
+    )
+
+    def set_up(context: ssl.SSLContext) -> None:
+        context.keylog_filename = os.fspath(path)
+
+    return set_up

@@ -1,0 +1,109 @@
+"""Which certificate is shown for which name."""
+
+from __future__ import annotations
+
+import enum
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from cryptography import x509
+
+from tlshttp.certs import Certificate
+from tlshttp.certs._inspect import find_extension, is_self_signed
+from tlshttp.context._names import Names, normalise
+
+__all__ = ["Directory", "Group", "Shown", "UnknownNames", "build_directory"]
+
+Group: TypeAlias = tuple[Certificate, ...]
+"""Certificates of one name, with different kinds of keys: the client's abilities choose."""
+
+
+class UnknownNames(enum.Enum):
+    """What a client gets that asks for a name which no certificate has."""
+
+    SERVE_DEFAULT = "serve-default"
+    """The first certificate, which it may or may not accept."""
+    REFUSE = "refuse"
+    """The alert ``unrecognized_name`` (RFC 6066, section 3). Clients that ask for no name, such as
+    those that connect to an IP address, still get the first certificate."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A group of certificates, ready to be shown."""
+
+    context: ssl.SSLContext
+    self_signed: bool
+    """Whether clients accept it only by an exception."""
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A snapshot; it is replaced as a whole when a certificate changes."""
+
+    groups: Mapping[Group, Shown]
+    default: Shown
+    _by_name: Names[Shown]
+
+    def find(self, name: str | None) -> Shown | None:
+        """Return what is shown for a name; `None` for an unknown name.
+
+        Args:
+            name: What the client asks for, `None` where it asks for no name.
+        """
+        return self.default if name is None else self._by_name.find(normalise(name))
+
+
+def build_directory(
+    certificates: Sequence[Certificate],
+    create_context: Callable[[Group], ssl.SSLContext],
+    previous: Mapping[Group, Shown],
+) -> Directory:
+    """Sort certificates by name.
+
+    Args:
+        certificates: All of them; the first is the default, and earlier ones win.
+        create_context: Makes the context of a group.
+        previous: What was made earlier and can still be used.
+    """
+    by_name = {name: _group(certificates, name) for name in _all_names(certificates)}
+    default = _default(certificates)
+    groups: dict[Group, Shown] = {}
+    for group in (default, *by_name.values()):
+        if group not in groups:
+            groups[group] = previous.get(group) or Shown(
+                create_context(group), any(is_self_signed(one.leaf) for one in group)
+            )
+    names = Names({name: groups[group] for name, group in by_name.items()})
+    return Directory(groups, groups[default], names)
+
+
+def _all_names(certificates: Sequence[Certificate]) -> list[str]:
+    return list(dict.fromkeys(name for one in certificates for name in _dns_names(one)))
+
+
+def _group(certificates: Sequence[Certificate], name: str) -> Group:
+    return _one_of_each_kind([one for one in certificates if name in _dns_names(one)])
+
+
+def _default(certificates: Sequence[Certificate]) -> Group:
+    """Return the first, and others that can stand in for it."""
+    first = set(certificates[0].names)
+    return _one_of_each_kind([one for one in certificates if first <= set(one.names)])
+
+
+def _one_of_each_kind(certificates: Sequence[Certificate]) -> Group:
+    kinds: dict[type, Certificate] = {}
+    for certificate in certificates:
+        kinds.setdefault(type(certificate.private_key), certificate)
+    return tuple(kinds.values())
+
+
+def _dns_names(certificate: Certificate) -> list[str]:
+    """Return the names that a client can ask for: no addresses (RFC 6066, section 3)."""
+    names = find_extension(certificate.leaf, x509.SubjectAlternativeName)
+    if names is None:
+        return []
+    return [normalise(name) for name in names.value.get_values_for_type(x509.DNSName)]

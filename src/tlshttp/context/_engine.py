@@ -1,0 +1,185 @@
+"""What a profile means to the `ssl` module."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tlshttp.certs import Certificate, CertificateChain
+from tlshttp.certs._inspect import describe, is_self_signed
+from tlshttp.certs._keys import describe_public_key
+from tlshttp.certs._memory import pem_path
+from tlshttp.errors import ConfigurationError
+from tlshttp.profiles import TLSProfile
+
+__all__ = [
+    "apply_profile",
+    "certificate_findings",
+    "load_certificate",
+    "profile_findings",
+    "trust",
+    "unenforced",
+]
+
+# Where Python 3.15 and later have methods for a field. Before there is none.
+_SETTERS = {
+    "ciphersuites": ("set_ciphersuites",),
+    "groups": ("set_groups",),
+    "signature_algorithms": ("set_server_sigalgs", "set_client_sigalgs"),
+}
+
+_ECDSA = {"secp256r1": "ecdsa-p256", "secp384r1": "ecdsa-p384", "secp521r1": "ecdsa-p521"}
+
+_KEY_NAMES = {
+    "ecdsa-p256": "ECDSA P-256",
+    "ecdsa-p384": "ECDSA P-384",
+    "ed25519": "Ed25519",
+    "rsa": "RSA",
+}
+
+
+def unenforced(profile: TLSProfile) -> tuple[str, ...]:
+    """Return the fields of a profile that the running `ssl` module cannot set."""
+    return tuple(
+        field
+        for field, setters in _SETTERS.items()
+        if getattr(profile, field) and not all(hasattr(ssl.SSLContext, name) for name in setters)
+    )
+
+
+def profile_findings(profile: TLSProfile) -> list[str]:
+    """Say what of a profile can never be negotiated."""
+    found = []
+    if profile.minimum_version > profile.maximum_version:
+        found.append(
+            f"profile {profile.name}: minimum_version {profile.minimum_version.name} is above"
+            f" maximum_version {profile.maximum_version.name}"
+        )
+    if profile.maximum_version >= ssl.TLSVersion.TLSv1_3 and not profile.ciphersuites:
+        found.append(f"profile {profile.name}: TLS 1.3 needs ciphersuites, and the list is empty")
+    if profile.minimum_version < ssl.TLSVersion.TLSv1_3 and not profile.ciphers:
+        found.append(f"profile {profile.name}: TLS 1.2 needs ciphers, and the list is empty")
+    elif profile.ciphers and not _is_known(profile.ciphers):
+        found.append(f"profile {profile.name}: OpenSSL knows none of its ciphers")
+    if not profile.groups:
+        found.append(f"profile {profile.name}: a key exchange needs groups, and the list is empty")
+    return found
+
+
+def _is_known(ciphers: Sequence[str]) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(":".join((*ciphers, "@SECLEVEL=0")))
+    except ssl.SSLError:
+        return False
+    return True
+
+
+def certificate_findings(certificate: CertificateChain, profile: TLSProfile) -> list[str]:
+    """Say which rule of the profile a certificate breaks."""
+    key = certificate.leaf.public_key()
+    kinds = profile.certificate_keys
+    found = []
+    if kinds and _kind(key) not in kinds:
+        wanted = " or ".join(_KEY_NAMES.get(kind, kind) for kind in kinds)
+        found.append(
+            f"profile {profile.name} wants a certificate with a key of {wanted}, and that of"
+            f" {describe(certificate.leaf)} is {describe_public_key(key)}"
+        )
+    elif kinds and isinstance(key, rsa.RSAPublicKey) and key.key_size < profile.minimum_rsa_bits:
+        found.append(
+            f"profile {profile.name} wants RSA keys of {profile.minimum_rsa_bits} bits or more,"
+            f" and that of {describe(certificate.leaf)} has {key.key_size}"
+        )
+    return found
+
+
+def _kind(key: object) -> str | None:
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return _ECDSA.get(key.curve.name)
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return "ed25519"
+    return "rsa" if isinstance(key, rsa.RSAPublicKey) else None
+
+
+def apply_profile(context: ssl.SSLContext, profile: TLSProfile) -> None:
+    """Set everything of a profile that the `ssl` module can set."""
+    context.minimum_version = _minimum(profile)
+    context.maximum_version = profile.maximum_version
+    context.options |= profile.options
+    if profile.server_preference:
+        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    else:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    level = "" if profile.security_level is None else f"@SECLEVEL={profile.security_level}"
+    if profile.ciphers or level:
+        context.set_ciphers(":".join(filter(None, (*(profile.ciphers or ("DEFAULT",)), level))))
+    for field, setters in _SETTERS.items():
+        for setter in setters:
+            if hasattr(context, setter):
+                _set_known(getattr(context, setter), getattr(profile, field), field)
+
+
+def _minimum(profile: TLSProfile) -> ssl.TLSVersion:
+    # Python warns of TLS 1.0 by its name; of whoever asks for INSECURE_OLD that is known. OpenSSL's
+    # own minimum is the same, since PROTOCOL_TLS_SERVER excludes SSL 3.0.
+    if profile.minimum_version == ssl.TLSVersion.TLSv1:
+        return ssl.TLSVersion.MINIMUM_SUPPORTED
+    return profile.minimum_version
+
+
+def _set_known(setter: Callable[[str], object], values: Iterable[str], field: str) -> None:
+    """Set those of a list that this OpenSSL knows: it may be older than the profile."""
+    known = []
+    for value in values:
+        try:
+            setter(value)
+        except ssl.SSLError:
+            continue
+        known.append(value)
+    if not known:
+        raise ConfigurationError(f"OpenSSL knows none of the {field} of the profile")
+    setter(":".join(known))
+
+
+def load_certificate(context: ssl.SSLContext, certificate: Certificate) -> None:
+    """Have a context show a certificate, besides those with other kinds of keys.
+
+    Raises:
+        ConfigurationError: OpenSSL refuses it.
+    """
+    with pem_path(certificate.key_to_pem() + certificate.to_pem()) as path:
+        try:
+            context.load_cert_chain(path)
+        except ssl.SSLError as error:
+            raise ConfigurationError(
+                f"OpenSSL refuses the certificate of {describe(certificate.leaf)}: {error.reason}"
+            ) from None
+
+
+def trust(context: ssl.SSLContext, anchors: Sequence[x509.Certificate], crls: bytes) -> None:
+    """Have a context accept client certificates of authorities, less what is revoked.
+
+    Args:
+        context: A context that has not served.
+        anchors: The authorities.
+        crls: Revocation lists in PEM; empty: nothing is revoked.
+    """
+    if anchors:
+        context.load_verify_locations(
+            cadata=b"".join(anchor.public_bytes(Encoding.DER) for anchor in anchors)
+        )
+    only_roots = all(is_self_signed(anchor) for anchor in anchors)
+    if not only_roots:
+        # OpenSSL looks for a root above an anchor unless told that the anchor is enough.
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if crls:
+        with pem_path(crls) as path:
+            context.load_verify_locations(cafile=path)
+        # Above an anchor that is no root there is nobody whose list could be asked for.
+        context.verify_flags |= (
+            ssl.VERIFY_CRL_CHECK_CHAIN if only_roots else ssl.VERIFY_CRL_CHECK_LEAF
+        )

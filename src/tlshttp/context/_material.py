@@ -1,0 +1,116 @@
+"""Everything a context shows and trusts, as it is now."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+
+from tlshttp.certs import Certificate, CertificateStore
+from tlshttp.context._crls import RevocationLists
+from tlshttp.context._directory import Group
+from tlshttp.context._engine import apply_profile, certificate_findings, load_certificate, trust
+from tlshttp.errors import ConfigurationError
+from tlshttp.profiles import TLSProfile
+
+__all__ = ["Change", "Material"]
+
+_log = logging.getLogger("tlshttp.context")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What a look has found."""
+
+    certificates: bool = False
+    """Whether another certificate is shown."""
+    trust: bool = False
+    """Whether clients are verified against other lists."""
+    revoked: bool = False
+    """Whether something has been revoked that was not before."""
+
+
+class Material:
+    """Certificates, authorities and revocation lists, reloaded.
+
+    A new certificate that cannot be used leaves the old one in place.
+
+    Raises:
+        ConfigurationError: A certificate does not fit the profile; all of them are named.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Certificate | CertificateStore],
+        profile: TLSProfile,
+        anchors: Sequence[x509.Certificate],
+        crls: RevocationLists,
+    ) -> None:
+        self._sources = sources
+        self._profile = profile
+        self._anchors = anchors
+        self._crls = crls
+        self._crl_pem = crls.to_pem()
+        self._revoked = crls.revoked()
+        self._stores = [source for source in sources if isinstance(source, CertificateStore)]
+        self.certificates: list[Certificate] = [_current(source) for source in sources]
+        """One of each source, in their order."""
+        self._refused: dict[int, Certificate] = {}
+
+    def load_into(self, context: ssl.SSLContext, group: Group) -> None:
+        """Give a context what it verifies clients against, and certificates to show."""
+        trust(context, self._anchors, self._crl_pem)
+        for certificate in group:
+            load_certificate(context, certificate)
+
+    def findings(self) -> list[str]:
+        """Say what is wrong with the certificates there are now."""
+        return [finding for one in self.certificates for finding in self._judge(one)]
+
+    def poll(self, now: float) -> Change:
+        """Look whether something has changed."""
+        for store in self._stores:
+            store.poll(now)
+        taken = [self._take(index) for index in range(len(self._sources))]
+        if not self._crls.poll(now):
+            return Change(certificates=any(taken))
+        self._crl_pem = self._crls.to_pem()
+        before, self._revoked = self._revoked, self._crls.revoked()
+        return Change(certificates=any(taken), trust=True, revoked=not self._revoked <= before)
+
+    def _take(self, index: int) -> bool:
+        """Take the certificate that a source has now, if it is another one and can be used."""
+        certificate = _current(self._sources[index])
+        if certificate is self.certificates[index] or certificate is self._refused.get(index):
+            return False
+        findings = self._judge(certificate)
+        if findings:
+            self._refused[index] = certificate
+            _log.warning(
+                "keeping %r, since the new one cannot be used: %s",
+                self.certificates[index], "; ".join(findings),
+            )  # fmt: skip
+            return False
+        self.certificates[index] = certificate
+        return True
+
+    def _judge(self, certificate: Certificate) -> list[str]:
+        """Find what the profile or OpenSSL has against a certificate."""
+        findings = certificate_findings(certificate, self._profile)
+        if not findings:
+            trial = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            try:
+                apply_profile(trial, self._profile)
+                load_certificate(trial, certificate)
+            except ConfigurationError as error:
+                findings += error.findings
+            except ssl.SSLError:
+                pass  # the profile's own fault, which profile_findings() names
+        return findings
+
+
+def _current(source: Certificate | CertificateStore) -> Certificate:
+    return source.current if isinstance(source, CertificateStore) else source

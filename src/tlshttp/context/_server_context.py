@@ -1,0 +1,277 @@
+"""A context that stays while what it shows changes.
+
+Theory of operation. Three things have different lives, and OpenSSL keeps them in one object, the
+``SSL_CTX``, which must not be changed once it has served:
+
+*   What is shown (certificates) and what clients are verified against (authorities, revocation
+    lists) changes when files change.
+*   The keys of session tickets live as long as the ``SSL_CTX`` that a connection began with.
+    Replacing it loses every session.
+*   What a server holds, its ``ssl_context``, does not change at all.
+
+So there are three kinds of contexts. `ServerContext` is what a server holds. It makes connections
+from a *front context*, which has no certificate, only a callback that chooses an *inner context*
+by the name in the ClientHello (``sni_callback`` is also called without one). Certificates and lists
+are in inner contexts; new ones are made when something has changed, and sessions stay. A new front
+context is made to renew the ticket keys, and when something has been revoked, since a resumed
+session is not verified again. All of them are set up by the same steps, because OpenSSL takes
+some settings from the one (versions, ``verify_mode``) and some from the other (ciphers, ALPN,
+the authorities).
+
+Rule: a front or inner context is finished when it is first used, and never changed after.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, Self
+
+from tlshttp.context._client_auth import Doorkeeper
+from tlshttp.context._connection import CheckedObject, CheckedSocket
+from tlshttp.context._directory import Directory, Group, Shown, UnknownNames, build_directory
+from tlshttp.context._material import Material
+from tlshttp.errors import (
+    ConfigurationError,
+    HandshakeError,
+    MalformedHandshake,
+    NoSharedProtocol,
+)
+
+__all__ = ["ServerContext"]
+
+_log = logging.getLogger("tlshttp.context")
+
+_Step = Callable[[ssl.SSLContext], object]
+
+_RETRY_SECONDS = 60.0  # after something unforeseen, which is logged each time
+
+_ILLEGAL_PARAMETER = 47  # RFC 8446, section 6
+_NO_APPLICATION_PROTOCOL = 120  # RFC 7301, section 3.2
+
+_TUNABLE = frozenset(
+    {"maximum_version", "minimum_version", "options", "num_tickets", "verify_flags", "verify_mode"}
+)
+_FIXED = frozenset({"keylog_filename", "sni_callback", "sslobject_class", "sslsocket_class"})
+
+
+class ServerContext(ssl.SSLContext):
+    """What `create_server_context` returns: an `ssl.SSLContext` that reloads what it shows.
+
+    Any server can use it. Those of this package also refuse connections by their first bytes, and
+    have it look for new certificates in the background; elsewhere it looks during handshakes.
+
+    It may still be tuned as an `ssl.SSLContext` before its first connection; afterwards that raises
+    `~tlshttp.errors.ConfigurationError`.
+    """
+
+    _ready = False
+    _served = False
+
+    def __new__(cls, *_arguments: object, **_named: object) -> Self:
+        """Return a context for servers."""
+        return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
+
+    def __init__(
+        self,
+        material: Material,
+        doorkeeper: Doorkeeper,
+        steps: Sequence[_Step],
+        *,
+        unknown_names: UnknownNames,
+        alpn_protocols: Sequence[str],
+        renewal_seconds: float,
+        hsts_max_age: int,
+    ) -> None:
+        self._material = material
+        self._doorkeeper = doorkeeper
+        self._steps = list(steps)
+        self._unknown_names = unknown_names
+        self._alpn = frozenset(name.encode("ascii") for name in alpn_protocols)
+        self._renewal_seconds = renewal_seconds
+        self._hsts_max_age = hsts_max_age
+        self._lock = threading.Lock()
+        self._next_renewal = self._retry_at = 0.0
+        for step in self._steps:
+            step(self)
+        self._directory = self._build_directory({})
+        self._front = self._build_front()
+        self._ready = True
+
+    # What servers call --------------------------------------------------------------------------
+
+    def wrap_socket(self, *arguments: Any, **named: Any) -> ssl.SSLSocket:
+        """Do what `ssl.SSLContext.wrap_socket` does, with the certificate of now."""
+        if not self._served:
+            self._served = True
+        return self._front.wrap_socket(*arguments, **named)
+
+    def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:
+        """Do what `ssl.SSLContext.wrap_bio` does, with the certificate of now."""
+        if not self._served:
+            self._served = True
+        return self._front.wrap_bio(*arguments, **named)
+
+    def refusal(
+        self, server_name: bytes | None, alpn_protocols: Sequence[bytes]
+    ) -> tuple[HandshakeError, int] | None:
+        """Say why a ClientHello is to be refused, before any TLS state is made for it.
+
+        Args:
+            server_name: The host name in it, `None` without one.
+            alpn_protocols: The application protocols in it, empty without any.
+
+        Returns:
+            The error and the number of the TLS alert (RFC 8446, section 6); `None` to go on.
+        """
+        if server_name is not None and not _is_host_name(server_name):
+            return MalformedHandshake("the peer asked for an impossible name"), _ILLEGAL_PARAMETER
+        if alpn_protocols and self._alpn and self._alpn.isdisjoint(alpn_protocols):
+            offered = ", ".join(ascii(name.decode("latin-1")) for name in alpn_protocols[:5])
+            return (
+                NoSharedProtocol(f"no application protocol (ALPN) in common: offered {offered}"),
+                _NO_APPLICATION_PROTOCOL,
+            )
+        return None
+
+    def maintain(self, now: float | None = None) -> None:
+        """Look for new certificates and revocation lists; renew ticket keys when it is time.
+
+        It costs less than a microsecond for each store until there is something to do, never
+        raises, and never waits for another thread.
+
+        Args:
+            now: The time in seconds, from `time.monotonic`; `None` means to ask for it.
+        """
+        now = time.monotonic() if now is None else now
+        if now < self._retry_at or not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._look(now)
+        except Exception:  # noqa: BLE001
+            self._retry_at = now + _RETRY_SECONDS
+            _log.exception("looking for new certificates failed")
+        finally:
+            self._lock.release()
+
+    def renew_tickets(self) -> None:
+        """End all sessions, by new keys for session tickets. Open connections stay."""
+        with self._lock:
+            self._renew_front(time.monotonic())
+
+    def _look(self, now: float) -> None:
+        change = self._material.poll(now)
+        if change.trust:
+            self._directory = self._build_directory({})
+        elif change.certificates:
+            self._directory = self._build_directory(self._directory.groups)
+        if change.revoked or now >= self._next_renewal:
+            self._renew_front(now)
+
+    # Making contexts ----------------------------------------------------------------------------
+
+    def _build_directory(self, previous: Mapping[Group, Shown]) -> Directory:
+        return build_directory(self._material.certificates, self._build_inner, previous)
+
+    def _build_inner(self, group: Group) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        for step in self._steps:
+            step(context)
+        self._material.load_into(context, group)
+        return context
+
+    def _build_front(self) -> ssl.SSLContext:
+        self._next_renewal = time.monotonic() + self._renewal_seconds
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        for step in self._steps:
+            step(context)
+        self._material.load_into(context, ())
+        context.sslsocket_class = CheckedSocket
+        context.sslobject_class = CheckedObject
+        context.sni_callback = self._choose
+        return context
+
+    def _renew_front(self, now: float) -> None:
+        self._front = self._build_front()
+        self._next_renewal = now + self._renewal_seconds
+
+    def _choose(self, connection: Any, name: str | None, _front: ssl.SSLContext) -> int | None:
+        """Choose the certificate for a name, during the handshake."""
+        self.maintain()
+        directory = self._directory
+        shown = directory.find(name)
+        if shown is None and self._unknown_names is UnknownNames.REFUSE:
+            connection.refused_name = name
+            return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+        shown = shown or directory.default
+        connection.context = shown.context
+        connection.admit(self._doorkeeper, name, None if shown.self_signed else self._hsts_max_age)
+        return None
+
+    # Tuning before the first connection ---------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, on the contexts behind this one, too."""
+        if name in _FIXED and self._ready:
+            raise ConfigurationError(f"{name} of this context cannot be set")
+        if name not in _TUNABLE or not self._ready:
+            super().__setattr__(name, value)
+            return
+        self._tune(name, lambda context: ssl.SSLContext.__setattr__(context, name, value))
+
+    def _tune(self, name: str, step: _Step) -> None:
+        if self._served:
+            raise ConfigurationError(
+                f"{name}: this context has served and cannot be changed; create another one"
+            )
+        step(self)
+        self._steps.append(step)
+        self._directory = self._build_directory({})
+        self._front = self._build_front()
+
+    def _call(self, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        method = getattr(ssl.SSLContext, name)
+        if not self._ready:
+            method(self, *arguments, **named)
+            return
+        self._tune(name, lambda context: method(context, *arguments, **named))
+
+    def set_ciphers(self, *arguments: Any, **named: Any) -> None:
+        """Do what `ssl.SSLContext.set_ciphers` does, before the first connection."""
+        self._call("set_ciphers", arguments, named)
+
+    def set_ecdh_curve(self, *arguments: Any, **named: Any) -> None:
+        """Do what `ssl.SSLContext.set_ecdh_curve` does, before the first connection."""
+        self._call("set_ecdh_curve", arguments, named)
+
+    def load_verify_locations(self, *arguments: Any, **named: Any) -> None:
+        """Do what `ssl.SSLContext.load_verify_locations` does, before the first connection."""
+        self._call("load_verify_locations", arguments, named)
+
+    def set_alpn_protocols(self, alpn_protocols: Any) -> None:
+        """Refuse: protocols are an argument of `create_server_context`.
+
+        Raises:
+            ConfigurationError: Always.
+        """
+        if not self._ready:
+            super().set_alpn_protocols(alpn_protocols)
+            return
+        raise ConfigurationError("give alpn_protocols to create_server_context()")
+
+    def load_cert_chain(self, *_arguments: Any, **_named: Any) -> NoReturn:
+        """Refuse: certificates are arguments of `create_server_context`.
+
+        Raises:
+            ConfigurationError: Always.
+        """
+        raise ConfigurationError("give the certificate to create_server_context()")
+
+
+def _is_host_name(name: bytes) -> bool:
+    """Tell whether the `ssl` module can pass a name on: its labels have 1 to 63 characters."""
+    labels = name.removesuffix(b".").split(b".")
+    return name.isascii() and all(0 < len(label) < 64 for label in labels)

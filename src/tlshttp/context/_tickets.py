@@ -1,0 +1,43 @@
+"""How sessions are resumed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+__all__ = ["Tickets"]
+
+OPENSSL_LIFETIME = timedelta(hours=2)
+"""OpenSSL's own limit on the age of a session, which the `ssl` module cannot change."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tickets:
+    """How clients resume sessions instead of making a full handshake."""
+
+    number: int = 2
+    """Session tickets for each TLS 1.3 connection; 0: TLS 1.3 sessions cannot be resumed. OpenSSL's
+    own default is 2."""
+    lifetime: timedelta = OPENSSL_LIFETIME
+    """How long a session can be resumed at most. More than two hours are not to be had from the
+    `ssl` module; less are kept by renewing the keys that often."""
+    rotation: timedelta = timedelta(days=7)
+    """The age at which the keys that encrypt tickets are renewed, which ends all sessions: weekly
+    by default (RFC 9325, section 3.4). Open connections stay."""
+
+    def findings(self) -> list[str]:
+        """Say what cannot be done as asked."""
+        found = []
+        if self.number < 0:
+            found.append(f"Tickets.number must be 0 or more, not {self.number}")
+        if not timedelta() < self.lifetime <= OPENSSL_LIFETIME:
+            found.append(f"Tickets.lifetime must be more than 0 and at most 2 h: {self.lifetime}")
+        if self.rotation <= timedelta():
+            found.append(f"Tickets.rotation must be more than 0: {self.rotation}")
+        return found
+
+    @property
+    def renewal_seconds(self) -> float:
+        """Seconds between two renewals of the keys."""
+        shortened = self.lifetime < OPENSSL_LIFETIME
+        return (min(self.rotation, self.lifetime) if shortened else self.rotation).total_seconds()

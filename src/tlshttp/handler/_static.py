@@ -1,0 +1,387 @@
+"""`TLSFileRequestHandler`: files from a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import SimpleHTTPRequestHandler
+from typing import Any
+
+from tlshttp.handler import _paths
+from tlshttp.handler._base import TLSRequestHandler
+from tlshttp.handler._body import FileBody
+from tlshttp.handler._conditions import Outcome, Validators, evaluate, listed, range_applies
+from tlshttp.handler._encodings import SUFFIXES, preferred_coding
+from tlshttp.handler._listing import listing_page
+from tlshttp.handler._opening import FollowSymlinks, leads_inside, list_inside, open_inside
+from tlshttp.handler._ranges import Span, multipart, requested_spans
+
+__all__ = ["TLSFileRequestHandler"]
+
+_BUFFER = 262_144  # bytes: sixteen TLS records, as many as the connection encrypts at once
+
+_REFUSED_METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+# What is wrong with the machine and not with the path is no "404 Not Found".
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO})
+
+
+@dataclass(frozen=True, slots=True)
+class _Representation:
+    """What would be sent for a path, if the request had no conditions (RFC 9110, section 3.2)."""
+
+    file: io.FileIO
+    size: int
+    content_type: str
+    coding: str | None
+    varies: bool
+    validators: Validators
+
+
+class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
+    """Serve the files of a folder, as `~http.server.SimpleHTTPRequestHandler` does, and more.
+
+    Its constructor takes the same ``directory``, its methods can be overridden in the same way.
+    Added are byte ranges, entity tags and conditional requests, files compressed beforehand, and a
+    bound on what of a folder is served: no names that begin with a dot, nothing a symbolic link
+    leads to outside, nothing but regular files.
+
+    ``functools.partial(TLSFileRequestHandler, directory="public")`` makes handlers that serve the
+    folder ``public``.
+    """
+
+    server_version: str = TLSRequestHandler.server_version
+
+    serve_dotfiles = False
+    """Whether names that begin with a dot are served and listed (``.git``, ``.env``, ...).
+
+    ``.well-known`` (RFC 8615) directly in the folder always is."""
+
+    follow_symlinks = FollowSymlinks.INSIDE
+    """Which symbolic links are followed."""
+
+    serve_precompressed = True
+    """Whether ``page.html.br`` and ``page.html.gz`` are sent for ``page.html`` to clients that
+    accept them (``Accept-Encoding``).
+
+    Only one that is not older than ``page.html``, to the nanosecond, counts: an older one may be
+    the compressed form of what is no longer there."""
+
+    index_pages: Sequence[str] = ("index.html", "index.htm")
+    """What is sent for a folder, if it is there; else the folder is listed."""
+
+    def root_for(self, path: str) -> str:
+        """Return the folder that a file has to lie in, links resolved: ``directory``.
+
+        Override it together with ``translate_path()``, where that leads elsewhere.
+
+        Args:
+            path: What ``translate_path()`` has returned.
+        """
+        del path
+        return self.directory
+
+    # Methods ----------------------------------------------------------------------------------
+
+    def do_POST(self) -> None:
+        """Answer 405 with what is allowed (RFC 9110, section 15.5.6); so do the next four."""
+        self._refuse_method()
+
+    def do_PUT(self) -> None:
+        """Answer 405."""
+        self._refuse_method()
+
+    def do_PATCH(self) -> None:
+        """Answer 405."""
+        self._refuse_method()
+
+    def do_DELETE(self) -> None:
+        """Answer 405."""
+        self._refuse_method()
+
+    def do_OPTIONS(self) -> None:
+        """Answer 405."""
+        self._refuse_method()
+
+    def send_head(self) -> Any:
+        """Send status and headers.
+
+        Returns:
+            What is to be sent as the body and closed then; `None` where nothing is left to do.
+        """
+        target = _paths.origin_form(self.path)
+        if target is None or not _paths.is_servable(
+            _paths.path_of(target), serve_dotfiles=self.serve_dotfiles
+        ):
+            return self._send_absence(None)
+        path = self.translate_path(target)
+        try:
+            file = self._open(path)
+        except IsADirectoryError:
+            return self._send_folder(path, target)
+        except (OSError, ValueError) as error:
+            return self._send_absence(error)
+        return self._send_file(path, file)
+
+    def list_directory(self, path: Any) -> Any:
+        """Send the head of a folder's listing; return its body.
+
+        What would not be served is not listed.
+
+        Args:
+            path: The folder.
+        """
+        try:
+            found = list_inside(self.root_for(path), path, self.follow_symlinks)
+        except (OSError, ValueError) as error:
+            return self._send_absence(error)
+        shown = _paths.decode(_paths.path_of(_paths.origin_form(self.path) or "/"))
+        visible = (self._listed(path, entry, at_root=shown == "/") for entry in found)
+        page = listing_page(shown, [entry for entry in visible if entry is not None])
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        return io.BytesIO(page)
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        """Copy one file object into another, through one buffer.
+
+        Args:
+            source: What ``send_head()`` has returned.
+            outputfile: Where it goes.
+        """
+        read_into = getattr(source, "readinto", None)
+        if read_into is None:
+            shutil.copyfileobj(source, outputfile)
+            return
+        size = source.remaining if isinstance(source, FileBody) else _BUFFER
+        buffer = memoryview(bytearray(min(size, _BUFFER)))
+        while count := read_into(buffer):
+            outputfile.write(buffer[:count])
+
+    # Folders ----------------------------------------------------------------------------------
+
+    def _send_folder(self, path: str, target: str) -> Any:
+        if not _paths.path_of(target).endswith("/"):
+            return self._send_to_slash(target)
+        for page in self.index_pages:
+            index = os.path.join(path, page)
+            try:
+                file = self._open(index)
+            except OSError as error:
+                if isinstance(error, PermissionError):
+                    return self._send_absence(error)
+                continue
+            return self._send_file(index, file)
+        return self.list_directory(path)
+
+    def _send_to_slash(self, target: str) -> None:
+        """Send the client to the folder's own path, which relative links need."""
+        path = _paths.path_of(target)
+        _, mark, query = target.partition("?")
+        # ``target`` begins with one slash: two would name another host (RFC 3986, section 4.2).
+        self.send_response(HTTPStatus.MOVED_PERMANENTLY)
+        self.send_header("Location", f"{path}/{mark}{query}")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _listed(
+        self, folder: str, entry: os.DirEntry[str], *, at_root: bool
+    ) -> tuple[str, bool, bool] | None:
+        """Return name, whether a folder and whether a link; `None` for what is not served."""
+        if not _paths.is_servable_name(
+            entry.name, at_root=at_root, serve_dotfiles=self.serve_dotfiles
+        ):
+            return None
+        if not entry.is_symlink():
+            is_folder = entry.is_dir(follow_symlinks=False)
+            served = is_folder or entry.is_file(follow_symlinks=False)
+            return (entry.name, is_folder, False) if served else None
+        path = os.path.join(folder, entry.name)
+        status = leads_inside(self.root_for(path), path, self.follow_symlinks)
+        if status is None or not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
+            return None
+        return entry.name, stat.S_ISDIR(status.st_mode), True
+
+    # Files ------------------------------------------------------------------------------------
+
+    def _open(self, path: str) -> io.FileIO:
+        file = open_inside(self.root_for(path), path, self.follow_symlinks)
+        if path.endswith("/"):  # only a folder may be asked for in this way (bpo-17324)
+            file.close()
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return file
+
+    def _send_file(self, path: str, file: io.FileIO) -> FileBody | None:
+        """Send the head for a file; return its body. The file is closed with it, or here."""
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(file.close)
+            representation = self._represent(path, file)
+            on_failure.callback(representation.file.close)
+            body = self._answer(representation)
+            if body is not None:
+                on_failure.pop_all()
+                if representation.file is not file:
+                    file.close()
+            return body
+
+    def _represent(self, path: str, file: io.FileIO) -> _Representation:
+        """Choose between a file and its compressed siblings."""
+        status = os.fstat(file.fileno())
+        content_type = self.guess_type(path)
+        available = self._siblings(path, status) if self.serve_precompressed else ()
+        coding = preferred_coding(listed(self.headers, "Accept-Encoding"), available)
+        if coding is not None:
+            sibling = self._open_sibling(path + SUFFIXES[coding], status)
+            if sibling is None:
+                coding = None
+            else:
+                file, status = sibling, os.fstat(sibling.fileno())
+        return _Representation(
+            file=file,
+            size=status.st_size,
+            content_type=content_type,
+            coding=coding,
+            varies=bool(available),
+            validators=Validators.of(status, coding),
+        )
+
+    @staticmethod
+    def _siblings(path: str, original: os.stat_result) -> list[str]:
+        """Return the codings a file is there in, besides itself."""
+        found = []
+        for coding, suffix in SUFFIXES.items():
+            with contextlib.suppress(OSError):
+                if _is_fresh(os.stat(path + suffix), original):
+                    found.append(coding)
+        return found
+
+    def _open_sibling(self, path: str, original: os.stat_result) -> io.FileIO | None:
+        """Open one; `None` where it may not be served, or has gone or grown stale meanwhile."""
+        try:
+            file = open_inside(self.root_for(path), path, self.follow_symlinks)
+        except OSError:
+            return None
+        if _is_fresh(os.fstat(file.fileno()), original):
+            return file
+        file.close()
+        return None
+
+    def _answer(self, it: _Representation) -> FileBody | None:
+        """Send the head that conditions and ranges lead to; return what is to follow."""
+        outcome = evaluate(self.headers, it.validators, self.command)
+        if outcome is Outcome.FAILED:
+            self._send_text(HTTPStatus.PRECONDITION_FAILED)
+            return None
+        if outcome is Outcome.NOT_MODIFIED:
+            self.send_response(HTTPStatus.NOT_MODIFIED)
+            self._send_validators(it)  # as a 200 would have them: section 15.4.5
+            self.end_headers()
+            return None
+        spans = self._requested_spans(it)
+        if spans is None:
+            return self._send_body(it, HTTPStatus.OK, [Span(0, it.size)], it.content_type)
+        if not spans:
+            self._send_text(
+                HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+                {"Content-Range": f"bytes */{it.size}"},
+            )
+            return None
+        if len(spans) == 1:
+            return self._send_body(
+                it, HTTPStatus.PARTIAL_CONTENT, spans, it.content_type,
+                {"Content-Range": spans[0].content_range(it.size)},
+            )  # fmt: skip
+        boundary = secrets.token_hex(16)  # nobody can have put it into the file
+        return self._send_body(
+            it,
+            HTTPStatus.PARTIAL_CONTENT,
+            multipart(spans, it.size, it.content_type, boundary),
+            f"multipart/byteranges; boundary={boundary}",
+        )
+
+    def _requested_spans(self, it: _Representation) -> tuple[Span, ...] | None:
+        """Return the ranges to send; `None` for all of the file."""
+        fields = self.headers.get_all("Range", ())
+        # Ranges are defined for GET only (section 14.2).
+        if len(fields) != 1 or self.command != "GET":
+            return None
+        if not range_applies(self.headers, it.validators):
+            return None
+        return requested_spans(fields[0], it.size)
+
+    def _send_body(
+        self,
+        it: _Representation,
+        status: HTTPStatus,
+        pieces: Sequence[bytes | Span],
+        content_type: str,
+        fields: dict[str, str] | None = None,
+    ) -> FileBody:
+        body = FileBody(it.file, pieces)
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(body.remaining))
+        for name, value in (fields or {}).items():
+            self.send_header(name, value)
+        if it.coding is not None:
+            self.send_header("Content-Encoding", it.coding)
+        self.send_header("Accept-Ranges", "bytes")
+        self._send_validators(it)
+        self.end_headers()
+        return body
+
+    def _send_validators(self, it: _Representation) -> None:
+        self.send_header("Last-Modified", self.date_time_string(it.validators.last_modified))
+        self.send_header("ETag", it.validators.etag)
+        if it.varies:
+            self.send_header("Vary", "Accept-Encoding")  # section 12.5.5
+
+    # Refusals ---------------------------------------------------------------------------------
+
+    def _refuse_method(self) -> None:
+        ours = {getattr(TLSFileRequestHandler, f"do_{method}") for method in _REFUSED_METHODS}
+        allowed = [
+            name.removeprefix("do_")
+            for name in dir(self)
+            if name.startswith("do_") and getattr(type(self), name, None) not in ours
+        ]
+        self._send_text(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": ", ".join(allowed)})
+
+    def _send_absence(self, error: OSError | ValueError | None) -> None:
+        """Answer 404; 403 where the system denies it.
+
+        What this class refuses is answered like what does not exist, so that nothing can be learnt
+        about it (RFC 9110, section 15.5.4).
+        """
+        if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+            raise error
+        if isinstance(error, PermissionError):
+            self.send_error(HTTPStatus.FORBIDDEN)
+        else:
+            self.send_error(HTTPStatus.NOT_FOUND, "File not found")
+
+    def _send_text(self, status: HTTPStatus, fields: dict[str, str] | None = None) -> None:
+        """Answer with the status as a line of text."""
+        text = f"{status.value} {status.phrase}\n".encode()
+        self.send_response(status)
+        for name, value in (fields or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(text)
+
+
+def _is_fresh(sibling: os.stat_result, original: os.stat_result) -> bool:
+    return stat.S_ISREG(sibling.st_mode) and sibling.st_mtime_ns >= original.st_mtime_ns

@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+import logging
+import ssl
+import stat
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from tests.context.support import (
+    VERSIONS,
+    RecordingServer,
+    client_context,
+    running,
+    shake_hands,
+    visit,
+)
+from tlshttp import certs, context, profiles
+from tlshttp.context import ClientAuth
+from tlshttp.errors import ConfigurationError, NoSharedProtocol
+
+
+def test_everything_impossible_is_said_at_once(
+    authority: certs.CertificateAuthority, tmp_path: Path
+) -> None:
+    """One error names each impossible wish."""
+    rsa = authority.issue_server("localhost", key_type=certs.KeyType.RSA_2048)
+    (tmp_path / "damaged.crl").write_bytes(b"no list")
+    profile = profiles.MODERN.replace(
+        minimum_version=ssl.TLSVersion.TLSv1_3,
+        maximum_version=ssl.TLSVersion.TLSv1_2,
+        ciphersuites=(),
+        groups=(),
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        context.create_server_context(
+            rsa,
+            profile=profile,
+            client_auth=ClientAuth.REQUIRED,
+            client_auth_by_name={"127.0.0.1": ClientAuth.NONE, "a b": ClientAuth.NONE},
+            crls=[tmp_path / "missing.crl", tmp_path / "damaged.crl"],
+            alpn_protocols=["", "h\xff"],
+            tickets=context.Tickets(number=-1),
+        )
+    for expected in (
+        "minimum_version TLSv1_3 is above maximum_version TLSv1_2",
+        "a key exchange needs groups",
+        "wants a certificate with a key of ECDSA P-256 or ECDSA P-384",
+        "client_auth needs client_cas",
+        "no client can ask for '127.0.0.1'",
+        "'a b' is not a DNS name",
+        "cannot read CRL",
+        "damaged.crl is not a CRL",
+        "alpn_protocols: '' is not",
+        "Tickets.number",
+    ):
+        assert [one for one in caught.value.findings if expected in one], expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ciphers": ()}, "TLS 1.2 needs ciphers, and the list is empty"),
+        ({"ciphersuites": ()}, "TLS 1.3 needs ciphersuites, and the list is empty"),
+        ({"ciphers": ("NO-SUCH-CIPHER",)}, "OpenSSL knows none of its ciphers"),
+        ({"minimum_rsa_bits": 4096}, "wants RSA keys of 4096 bits or more"),
+    ],
+)
+def test_impossible_profile(
+    authority: certs.CertificateAuthority, changes: dict[str, Any], message: str
+) -> None:
+    """Each field that cannot be had is named."""
+    rsa = authority.issue_server("localhost", key_type=certs.KeyType.RSA_2048)
+    with pytest.raises(ConfigurationError, match=message):
+        context.create_server_context(rsa, profile=profiles.INTERMEDIATE.replace(**changes))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"client_cas": "anchor"}, "client_auth asks nobody"),
+        ({"client_auth": ClientAuth.OPTIONAL, "client_cas": "leaf"}, "not the certificate of an"),
+        ({"crls": "crl"}, "crls revoke nothing without client_cas"),
+    ],
+)
+def test_useless_arguments(
+    certificate: certs.Certificate,
+    clients: certs.CertificateAuthority,
+    arguments: dict[str, Any],
+    message: str,
+) -> None:
+    """What would silently have no effect is refused."""
+    things: dict[str, Any] = {
+        "anchor": [clients.certificate.leaf],
+        "leaf": [certificate.leaf],
+        "crl": [clients.crl()],
+    }
+    wanted: dict[str, Any] = {name: things.get(value, value) for name, value in arguments.items()}
+    with pytest.raises(ConfigurationError, match=message):
+        context.create_server_context(certificate, **wanted)
+
+
+def test_expired_list_is_refused(
+    certificate: certs.Certificate, clients: certs.CertificateAuthority
+) -> None:
+    """OpenSSL would refuse every client because of it."""
+    old = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(clients.certificate.leaf.subject)
+        .last_update(datetime.now(UTC) - timedelta(days=2))
+        .next_update(datetime.now(UTC) - timedelta(days=1))
+        .sign(clients.certificate.private_key, hashes.SHA256())
+    )
+    with pytest.raises(ConfigurationError, match="expired at"):
+        context.create_server_context(
+            certificate,
+            client_auth=ClientAuth.REQUIRED,
+            client_cas=[clients.certificate.leaf],
+            crls=[old],
+        )
+
+
+@pytest.mark.parametrize("arguments", [{"crls": [1]}, {"alpn_protocols": "http/1.1"}])
+def test_wrong_types(certificate: certs.Certificate, arguments: dict[str, Any]) -> None:
+    """Wrong types stay TypeError."""
+    with pytest.raises(TypeError):
+        context.create_server_context(certificate, **arguments)
+
+
+# ALPN -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_alpn_without_overlap_is_refused(
+    certificate: certs.Certificate, authority: certs.CertificateAuthority, version: ssl.TLSVersion
+) -> None:
+    """The client gets no_application_protocol; the server one typed event and a count."""
+    client = client_context(authority, version=version)
+    client.set_alpn_protocols(["smtp", "h2"])
+    with running(RecordingServer(context.create_server_context(certificate))) as server:
+        with pytest.raises(ssl.SSLError, match="no application protocol"):
+            visit(server, client, "localhost")
+        error = server.failure()
+        assert isinstance(error, NoSharedProtocol)
+        assert "offered 'smtp', 'h2'" in str(error)
+        assert error.server_name == "localhost"
+        assert server.stats().handshake_failures == {"no-shared-protocol": 1}
+        assert server.served == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("offered", [[], ["http/1.1"], ["h2", "http/1.1"]])
+def test_alpn_with_overlap_or_none_is_fine(
+    certificate: certs.Certificate,
+    authority: certs.CertificateAuthority,
+    version: ssl.TLSVersion,
+    offered: list[str],
+) -> None:
+    """Clients without ALPN, or with a protocol of ours, are served."""
+    client = client_context(authority, version=version)
+    if offered:
+        client.set_alpn_protocols(offered)
+    with running(RecordingServer(context.create_server_context(certificate))) as server:
+        assert visit(server, client, "localhost").status == 200
+
+
+def test_without_protocols_of_ours_alpn_is_ignored(
+    certificate: certs.Certificate, authority: certs.CertificateAuthority
+) -> None:
+    """A server that offers no ALPN refuses nobody for it."""
+    client = client_context(authority)
+    client.set_alpn_protocols(["h2"])
+    server_context = context.create_server_context(certificate, alpn_protocols=())
+    with running(RecordingServer(server_context)) as server:
+        assert visit(server, client, "localhost").status == 200
+
+
+# Key log ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_key_log(
+    certificate: certs.Certificate,
+    authority: certs.CertificateAuthority,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    version: ssl.TLSVersion,
+) -> None:
+    """Keys go to a file of mode 0600, also one that was open to others, with one warning."""
+    path = tmp_path / "keys.log"
+    path.touch()
+    path.chmod(0o666)
+    store = certs.CertificateStore.from_certificate(certificate)
+    server_context = context.create_server_context(store, keylog_file=path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    client = client_context(authority, version=version)
+    shake_hands(server_context, client)
+    before = path.read_text().count("CLIENT")
+    assert before >= 1
+    store.replace(authority.issue_server("localhost"))
+    server_context.maintain(1e9)
+    shake_hands(server_context, client)
+    assert path.read_text().count("CLIENT") == 2 * before
+    warnings = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
+    assert len(warnings) == 1
+    assert str(path) in warnings[0]
+
+
+def test_key_log_is_not_taken_from_the_environment(
+    certificate: certs.Certificate,
+    authority: certs.CertificateAuthority,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SSLKEYLOGFILE alone has no keys written."""
+    client = client_context(authority)
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    shake_hands(context.create_server_context(certificate), client)
+    assert not (tmp_path / "keys").exists()
+
+
+def test_key_log_goes_through_no_link(certificate: certs.Certificate, tmp_path: Path) -> None:
+    """Nobody can have the keys written to a place of theirs, and other errors are ours, too."""
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    for path in (tmp_path / "link", tmp_path / "missing" / "keys"):
+        with pytest.raises(ConfigurationError, match="keylog_file"):
+            context.create_server_context(certificate, keylog_file=path)
+    assert [one.name for one in tmp_path.iterdir()] == ["link"]
+
+
+# Tuning -----------------------------------------------------------------------------------------
+
+
+def test_tuning_before_the_first_connection_counts_everywhere(
+    certificate: certs.Certificate,
+    authority: certs.CertificateAuthority,
+    clients: certs.CertificateAuthority,
+    alice: certs.Certificate,
+) -> None:
+    """What is set as on any SSLContext holds for the contexts behind it, also renewed ones."""
+    store = certs.CertificateStore.from_certificate(certificate)
+    server_context = context.create_server_context(store)
+    server_context.maximum_version = ssl.TLSVersion.TLSv1_2
+    server_context.set_ciphers("ECDHE-ECDSA-AES256-GCM-SHA384")
+    server_context.verify_mode = ssl.CERT_REQUIRED
+    clients.configure_trust(server_context)
+    store.replace(authority.issue_server("localhost"))
+    for later in (0.0, 1e9):
+        server_context.maintain(later)
+        server_context.renew_tickets()
+        pair = shake_hands(server_context, client_context(authority, alice))
+        assert pair.server.cipher() == ("ECDHE-ECDSA-AES256-GCM-SHA384", "TLSv1.2", 256)
+        with pytest.raises(ssl.SSLError):
+            shake_hands(server_context, client_context(authority))
+
+
+def test_tuning_afterwards_is_refused(
+    certificate: certs.Certificate, authority: certs.CertificateAuthority
+) -> None:
+    """A context that has served is not changed, nor what it is made for."""
+    server_context = context.create_server_context(certificate)
+    for name in ("sni_callback", "sslsocket_class", "keylog_filename"):
+        with pytest.raises(ConfigurationError, match=name):
+            setattr(server_context, name, None)
+    with pytest.raises(ConfigurationError, match="certificate"):
+        server_context.load_cert_chain("anything")
+    with pytest.raises(ConfigurationError, match="alpn_protocols"):
+        server_context.set_alpn_protocols(["h2"])
+    shake_hands(server_context, client_context(authority))
+    with pytest.raises(ConfigurationError, match="has served"):
+        server_context.verify_mode = ssl.CERT_OPTIONAL
+    with pytest.raises(ConfigurationError, match="has served"):
+        server_context.set_ciphers("ALL")
+    with pytest.raises(ConfigurationError, match="has served"):
+        server_context.set_ecdh_curve("prime256v1")
+
+
+def test_context_serves_in_other_servers(
+    certificate: certs.Certificate, authority: certs.CertificateAuthority
+) -> None:
+    """It is an SSLContext, and what it says of itself is true."""
+    server_context = context.create_server_context(certificate, profile=profiles.MODERN)
+    assert isinstance(server_context, ssl.SSLContext)
+    assert server_context.minimum_version is ssl.TLSVersion.TLSv1_3
+    assert server_context.options & ssl.OP_NO_RENEGOTIATION
+    import asyncio
+
+    async def fetch() -> bytes:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await reader.readexactly(4))
+            writer.close()
+            await writer.wait_closed()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=server_context)
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=client_context(authority), server_hostname="localhost"
+        )
+        writer.write(b"ping")
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        server.close()
+        await server.wait_closed()
+        return answer
+
+    assert asyncio.run(fetch()) == b"ping"

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import ssl
+from datetime import timedelta
+
+import pytest
+
+from tests.context.support import (
+    VERSIONS,
+    RecordingServer,
+    client_context,
+    running,
+    shake_hands,
+    visit,
+)
+from tlshttp import certs, context
+from tlshttp.context import ClientAuth, Tickets
+from tlshttp.errors import ConfigurationError
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_sessions_are_resumed_and_survive_a_reload(
+    authority: certs.CertificateAuthority, version: ssl.TLSVersion
+) -> None:
+    """Resumption is on by default, and a new certificate does not end it."""
+    store = certs.CertificateStore.from_certificate(authority.issue_server("localhost"))
+    server_context = context.create_server_context(store)
+    client = client_context(authority, version=version)
+    first = shake_hands(server_context, client)
+    assert not first.server.session_reused
+    session = first.client.session
+    assert shake_hands(server_context, client, session=session).server.session_reused
+    store.replace(authority.issue_server("localhost"))
+    server_context.maintain()
+    assert shake_hands(server_context, client, session=session).server.session_reused
+    fresh = shake_hands(server_context, client).client.getpeercert(True)
+    assert fresh == _der(store.current)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_renewed_tickets_end_sessions_and_no_connection(
+    certificate: certs.Certificate, authority: certs.CertificateAuthority, version: ssl.TLSVersion
+) -> None:
+    """After a rotation an old session is not resumed; what was open goes on."""
+    server_context = context.create_server_context(certificate)
+    client = client_context(authority, version=version)
+    pair = shake_hands(server_context, client)
+    server_context.renew_tickets()
+    again = shake_hands(server_context, client, session=pair.client.session)
+    assert not again.server.session_reused
+    pair.client.write(b"still there")
+    assert pair.server.read(100) == b"still there"
+    last = shake_hands(server_context, client, session=again.client.session)
+    assert last.server.session_reused
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize(
+    ("tickets", "age"),
+    [
+        (Tickets(), timedelta(days=7)),
+        (Tickets(rotation=timedelta(hours=1)), timedelta(hours=1)),
+        (Tickets(lifetime=timedelta(minutes=5)), timedelta(minutes=5)),
+    ],
+)
+def test_tickets_rotate_at_their_age(
+    certificate: certs.Certificate,
+    authority: certs.CertificateAuthority,
+    version: ssl.TLSVersion,
+    tickets: Tickets,
+    age: timedelta,
+) -> None:
+    """A session is resumed until the keys are as old as they may get, and not afterwards."""
+    server_context = context.create_server_context(certificate, tickets=tickets)
+    client = client_context(authority, version=version)
+    began = server_context._next_renewal - tickets.renewal_seconds
+    session = shake_hands(server_context, client).client.session
+    server_context.maintain(began + age.total_seconds() - 1)
+    assert shake_hands(server_context, client, session=session).server.session_reused
+    server_context.maintain(began + age.total_seconds() + 1)
+    assert not shake_hands(server_context, client, session=session).server.session_reused
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_session_is_refused_by_a_server_with_another_policy(
+    certificate: certs.Certificate,
+    authority: certs.CertificateAuthority,
+    clients: certs.CertificateAuthority,
+    version: ssl.TLSVersion,
+) -> None:
+    """What was begun where nobody is asked opens nothing where a certificate is required."""
+    open_context = context.create_server_context(certificate)
+    guarded_context = context.create_server_context(
+        certificate, client_auth=ClientAuth.REQUIRED, client_cas=[clients.certificate.leaf]
+    )
+    client = client_context(authority, version=version)
+    with (
+        running(RecordingServer(open_context)) as first,
+        running(RecordingServer(guarded_context)) as second,
+    ):
+        session = visit(first, client, "localhost").session
+        with pytest.raises(OSError, match=r".*"):
+            visit(second, client, "localhost", session=session)
+        assert second.failure().reason == "client-certificate"
+        assert second.stats().resumed == 0
+        assert second.served == []
+
+
+def test_no_tickets(certificate: certs.Certificate, authority: certs.CertificateAuthority) -> None:
+    """With no tickets a TLS 1.3 session cannot be resumed."""
+    server_context = context.create_server_context(certificate, tickets=Tickets(number=0))
+    client = client_context(authority, version=ssl.TLSVersion.TLSv1_3)
+    session = shake_hands(server_context, client).client.session
+    assert session is None or not session.has_ticket
+
+
+@pytest.mark.parametrize(
+    "tickets",
+    [
+        Tickets(number=-1),
+        Tickets(lifetime=timedelta(hours=3)),
+        Tickets(lifetime=timedelta()),
+        Tickets(rotation=timedelta()),
+    ],
+)
+def test_impossible_tickets(certificate: certs.Certificate, tickets: Tickets) -> None:
+    """What OpenSSL cannot do is said."""
+    with pytest.raises(ConfigurationError, match=r"Tickets\."):
+        context.create_server_context(certificate, tickets=tickets)
+
+
+def _der(certificate: certs.Certificate) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return certificate.leaf.public_bytes(Encoding.DER)

@@ -1,0 +1,375 @@
+"""Which paths are served: none that leads outside, by text, by encoding, or by a link."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.handler.conftest import SECRET, Serve, Site, quiet, write
+from tests.support import UNIT
+from tlshttp import FollowSymlinks, TLSFileRequestHandler
+from tlshttp.handler import _opening, _paths
+
+# Each is sent as it stands; {public} is the served folder's own path. What looks like Windows is
+# sent to the server of this platform as well, where it is an odd name that does not exist.
+EVIL_PATHS = [
+    # Up, plain
+    "/..", "/../", "/../secret.txt", "/../../secret.txt", "/../public-other/secret.txt",
+    "/sub/../../secret.txt", "/sub/../../../../../../../../etc/passwd", "/./../secret.txt",
+    "/sub/..", "/sub/../hello.txt/../../secret.txt", "/hello.txt/../../secret.txt", "/.", "/./",
+    "/sub/./../../secret.txt", "/...", "/.../secret.txt", "//../secret.txt",
+    "/sub//../../secret.txt", "/../public/hello.txt",
+    # Up, encoded
+    "/%2e%2e/secret.txt", "/%2E%2E/secret.txt", "/.%2e/secret.txt", "/%2e./secret.txt",
+    "/%2e%2e%2fsecret.txt", "/..%2fsecret.txt", "/..%2Fsecret.txt", "/sub%2f..%2f..%2fsecret.txt",
+    "/%252e%252e/secret.txt", "/%252e%252e%252fsecret.txt", "/%c0%ae%c0%ae/secret.txt",
+    "/%c0%ae%c0%ae%c0%afsecret.txt", "/%e0%80%ae%e0%80%ae/secret.txt", "/%uff0e%uff0e/secret.txt",
+    "/%ef%bc%8e%ef%bc%8e/secret.txt", "/..%c0%afsecret.txt", "/..%ef%bc%8fsecret.txt",
+    "/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+    # Backslashes, drives, streams, devices, short names
+    "/..\\secret.txt", "/..\\..\\secret.txt", "/..%5csecret.txt", "/%2e%2e%5csecret.txt",
+    "/sub\\..\\..\\secret.txt", "/C:/Windows/win.ini", "/C:%5cWindows%5cwin.ini", "/c:secret.txt",
+    "/\\\\host\\share\\secret.txt", "/%5c%5chost%5cshare", "/hello.txt::$DATA",
+    "/hello.txt:stream", "/NUL", "/con", "/aux.txt", "/COM1", "/GIT~1/config", "/hello.txt.",
+    "/hello.txt%20", "/hello.txt...", "/sub./page.html",
+    # Absolute
+    "/{public}/../secret.txt", "//etc/passwd", "///etc/passwd", "/%2fetc/passwd",
+    "/%2fetc%2fpasswd", "/file:///etc/passwd", "https://localhost/../secret.txt",
+    "https://localhost/%2e%2e/secret.txt",
+    "file:///etc/passwd", "secret.txt", "../secret.txt", "*", "https://[bad/secret.txt",
+    # Names that are hidden
+    "/.env", "/%2eenv", "/.git/config", "/.git/", "/%2Egit/config", "/sub/.hidden",
+    "/sub/%2ehidden", "/sub/.well-known/", "/.well-known/../.env", "/.well-known/.env", "/.ENV",
+    "//.env",
+    # Odd bytes
+    "/%00", "/hello.txt%00", "/hello.txt%00.html", "/..%00/secret.txt", "/%0d%0aX-Injected:%201",
+    "/hello.txt%0a", "/%7f", "/%ed%a0%80", "/%ff%fe", "/hello.txt%", "/%zz", "/%2", "/\xff",
+    # Shapes
+    "/hello.txt/", "/hello.txt/..", "/hello.txt/x", "/" + "a" * 5000, "/" + "a/" * 3000, "/nothing",
+    "/hello.txt;/../../secret.txt", "/?/../secret.txt/..", "/#/../../secret.txt",
+]  # fmt: skip
+SERVED_AFTER_ALL = {"/?/../secret.txt/..", "/#/../../secret.txt"}  # the path of these is "/"
+
+
+def test_there_are_at_least_sixty_evil_paths() -> None:
+    """The table is as long as it was meant to be, and has nothing twice."""
+    assert len(set(EVIL_PATHS)) == len(EVIL_PATHS) >= 60
+
+
+@pytest.mark.parametrize("path", EVIL_PATHS, ids=lambda path: ascii(path[:40]))
+def test_evil_path_gives_nothing(site: Site, public: Path, path: str) -> None:
+    """No such path is answered with a file, a byte from outside or a field it has made up."""
+    reply = site.get(path.replace("{public}", str(public).lstrip("/")))
+    assert reply.status == 200 if path in SERVED_AFTER_ALL else reply.status in (400, 403, 404, 414)
+    assert SECRET not in reply.body
+    assert b"root:" not in reply.body
+    assert b"Hello, world!" not in reply.body
+    assert "X-Injected" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/..\\secret.txt", "/..%5csecret.txt", "/sub\\x", "/C:/Windows/win.ini", "/c:secret.txt",
+     "/%5c%5chost%5cshare", "/hello.txt::$DATA", "/hello.txt:stream", "/NUL", "/con", "/aux.txt",
+     "/sub/CoM1.tar.gz", "/lpt\u00b2", "/conin$", "/nul .txt", "/GIT~1/config", "/hello.txt.",
+     "/hello.txt%20", "/hello.txt...", "/sub./page.html", "/. .", "/a*", "/a%3f", "/a|b"],
+)  # fmt: skip
+def test_what_windows_reads_in_two_ways_is_refused_there(path: str) -> None:
+    """On Windows it does not come to the file system; elsewhere these are names like any other."""
+    assert not _paths.is_servable(path, serve_dotfiles=True, windows=True)
+    assert _paths.is_servable(path, serve_dotfiles=True, windows=False)
+
+
+@pytest.mark.parametrize("name", ["console", "nul-values.txt", "a.b", "com10", "auxiliary", "x~y"])
+def test_harmless_names_are_served_on_windows(name: str) -> None:
+    """The rules of Windows do not refuse what only resembles a device."""
+    assert _paths.is_servable("/" + name, serve_dotfiles=False, windows=True)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["with space.txt", "per%cent.txt", "quest?ion.txt", "ha#sh.txt", "ümlaut.txt", "plus+.txt",
+     "a&b.txt", "semi;colon.txt", "co:lon.txt", 'quo"te.txt', "<tag>.txt", "日本.txt", "~tilde",
+     "back\\slash.txt", "bytes\udcff.txt", "'single'"],
+)  # fmt: skip
+def test_names_that_need_quoting_are_listed_and_served(site: Site, public: Path, name: str) -> None:
+    """The link in the listing leads to the file, and the page has no markup of the name's."""
+    write(public / "names" / name, b"found")
+    page = site.get("/names/").body.decode()
+    link = page.split('<li><a href="')[1].split('"')[0]
+    assert site.get(f"/names/{link}").body == b"found"
+    assert "<tag>" not in page
+
+
+def test_absolute_form_is_served(site: Site) -> None:
+    """A target with scheme and host names the same file (RFC 9112, section 3.2.2)."""
+    assert site.get("https://localhost/hello.txt?x=1").body == b"Hello, world!\n"
+
+
+def test_well_known_is_served_and_listed(site: Site) -> None:
+    """The one name with a dot that is for everybody, where RFC 8615 has it."""
+    assert site.get("/.well-known/security.txt").body == b"Contact: us"
+    assert b".well-known/" in site.get("/").body
+
+
+def test_dotfiles_are_not_listed(site: Site) -> None:
+    """A listing names nothing that is not served."""
+    assert b".env" not in site.get("/").body
+    assert b".git" not in site.get("/").body
+    assert b".hidden" not in site.get("/sub/").body
+
+
+def test_dotfiles_are_served_where_wanted(serve: Serve, public: Path) -> None:
+    """The switch serves and lists them; a folder above is still no name."""
+    site = serve(quiet(TLSFileRequestHandler, serve_dotfiles=True), directory=str(public))
+    assert site.get("/.env").status == 200
+    assert b".env" in site.get("/").body
+    assert site.get("/../secret.txt").status == 404
+
+
+# Links ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def links(public: Path) -> Path:
+    """Add symbolic links of every kind."""
+    (public / "inside.txt").symlink_to("hello.txt")
+    (public / "absolute.txt").symlink_to(public / "hello.txt")
+    (public / "outside.txt").symlink_to("../secret.txt")
+    (public / "outside-folder").symlink_to("../public-other")
+    (public / "inside-folder").symlink_to("sub")
+    (public / "up").symlink_to("..")
+    (public / "loop").symlink_to("loop")
+    (public / "dangling").symlink_to("nowhere")
+    (public / "hop.txt").symlink_to("outside.txt")
+    (public / "device").symlink_to("/dev/zero")
+    return public
+
+
+INSIDE_LINKS = ["/inside.txt", "/absolute.txt", "/inside-folder/page.html"]
+OUTSIDE_LINKS = [
+    "/outside.txt", "/outside-folder/secret.txt", "/outside-folder/", "/up/secret.txt", "/up/",
+    "/hop.txt", "/up/public/hello.txt/../../secret.txt", "/outside-folder",
+]  # fmt: skip
+NOWHERE_LINKS = ["/loop", "/loop/x", "/dangling", "/device"]
+
+
+@pytest.mark.parametrize("by_path", [False, True])
+@pytest.mark.parametrize("path", INSIDE_LINKS)
+def test_links_inside_are_followed(
+    site: Site, links: Path, path: str, by_path: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is meant by the default: links within the folder are as good as files."""
+    monkeypatch.setattr(_opening, "_HAVE_DIR_FD", not by_path)
+    assert site.get(path).status == 200
+
+
+@pytest.mark.parametrize("by_path", [False, True])
+@pytest.mark.parametrize("path", [*OUTSIDE_LINKS, *NOWHERE_LINKS])
+def test_links_outside_are_not_followed(
+    site: Site, links: Path, path: str, by_path: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link out of the folder is not found, also where there is no ``dir_fd``."""
+    monkeypatch.setattr(_opening, "_HAVE_DIR_FD", not by_path)
+    reply = site.get(path)
+    assert reply.status == 404
+    assert SECRET not in reply.body
+
+
+@pytest.mark.parametrize("by_path", [False, True])
+@pytest.mark.parametrize("path", [*INSIDE_LINKS, *OUTSIDE_LINKS, *NOWHERE_LINKS])
+def test_never_follows_no_link(
+    serve: Serve, links: Path, path: str, by_path: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With NEVER no path with a link in it is found; plain files are."""
+    monkeypatch.setattr(_opening, "_HAVE_DIR_FD", not by_path)
+    handler = quiet(TLSFileRequestHandler, follow_symlinks=FollowSymlinks.NEVER)
+    site = serve(handler, directory=str(links))
+    assert site.get(path).status == 404
+    assert site.get("/sub/page.html").status == 200
+
+
+def test_anywhere_follows_links_to_files_only(serve: Serve, links: Path) -> None:
+    """With INSECURE_ANYWHERE links lead outside, but still to no device and not up by ``..``."""
+    handler = quiet(TLSFileRequestHandler, follow_symlinks=FollowSymlinks.INSECURE_ANYWHERE)
+    site = serve(handler, directory=str(links))
+    assert site.get("/outside.txt").body == SECRET
+    assert site.get("/outside-folder/secret.txt").body == SECRET
+    assert {site.get(path).status for path in ("/device", "/loop", "/../secret.txt")} == {404}
+
+
+def test_listing_has_only_links_that_are_served(site: Site, links: Path) -> None:
+    """A link that is not followed is not listed either."""
+    page = site.get("/").body.decode()
+    assert "inside.txt@" in page
+    assert 'href="inside-folder/"' in page
+    for name in ("outside", "up", "loop", "dangling", "hop", "device"):
+        assert f'href="{name}' not in page
+
+
+def test_served_folder_may_be_a_link(serve: Serve, public: Path, tmp_path: Path) -> None:
+    """As in Kubernetes: the folder, and each file in it, is a link to a folder with a dot."""
+    write(tmp_path / "volume" / "..2026" / "app.conf", b"mounted")
+    (tmp_path / "volume" / "..data").symlink_to("..2026")
+    (tmp_path / "volume" / "app.conf").symlink_to("..data/app.conf")
+    (tmp_path / "mount").symlink_to("volume")
+    site = serve(quiet(TLSFileRequestHandler), directory=str(tmp_path / "mount"))
+    assert site.get("/app.conf").body == b"mounted"
+    assert site.get("/..data/app.conf").status == 404
+
+
+@pytest.mark.parametrize("shape", ["{}/", "{}//", "{}/../public", "{}/./"])
+def test_served_folder_may_be_written_in_any_way(serve: Serve, public: Path, shape: str) -> None:
+    """A folder with a slash at its end or dots in its path is the same folder."""
+    site = serve(quiet(TLSFileRequestHandler), directory=shape.format(public))
+    assert site.get("/sub/page.html").status == 200
+    assert site.get("/").status == 200
+    assert site.get("/../secret.txt").status == 404
+
+
+def test_swapping_a_file_for_a_link_never_leaks(public: Path, tmp_path: Path) -> None:
+    """While a name changes between file and link to outside, opening gives the file or nothing."""
+    done = threading.Event()
+    name, spare = public / "flip", public / "spare"
+
+    def flip() -> None:
+        while not done.is_set():
+            spare.symlink_to("../secret.txt")
+            spare.replace(name)
+            spare.write_bytes(b"mine")
+            spare.replace(name)
+
+    name.write_bytes(b"mine")
+    flipper = threading.Thread(target=flip)
+    flipper.start()
+    try:
+        seen = {_read(public, name) for _ in range(3000)}
+    finally:
+        done.set()
+        flipper.join()
+    assert SECRET not in seen
+    assert b"mine" in seen
+
+
+def test_swapping_a_folder_for_a_link_never_leaks(public: Path, tmp_path: Path) -> None:
+    """The same for a folder on the way."""
+    done = threading.Event()
+    name, folder, link = public / "flip", tmp_path / "real", tmp_path / "link"
+    write(folder / "secret.txt", b"mine")
+    link.symlink_to(tmp_path / "public-other")
+
+    def flip() -> None:
+        while not done.is_set():
+            folder.rename(name)
+            name.rename(folder)
+            link.rename(name)
+            name.rename(link)
+
+    flipper = threading.Thread(target=flip)
+    flipper.start()
+    try:
+        seen = {_read(public, name / "secret.txt") for _ in range(5000)}
+    finally:
+        done.set()
+        flipper.join()
+    assert SECRET not in seen
+
+
+def _read(root: Path, path: Path) -> bytes | None:
+    try:
+        with _opening.open_inside(str(root), str(path), FollowSymlinks.INSIDE) as file:
+            return file.readall()
+    except OSError:
+        return None
+
+
+# What is no file -------------------------------------------------------------------------------
+
+
+def test_special_files_are_never_opened(site: Site, public: Path, tmp_path: Path) -> None:
+    """A FIFO does not block the server, and a socket or device is not found."""
+    os.mkfifo(public / "fifo")
+    (public / "zero").symlink_to("/dev/zero")
+    (public / "folder").mkdir()
+    os.mkfifo(public / "folder" / "index.html")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(public / "socket"))
+        for path in ("/fifo", "/zero", "/socket"):
+            assert site.get(path).status == 404
+        assert site.get("/folder/").status == 200  # a listing
+        page = site.get("/").body
+    assert b"fifo" not in page
+    assert b"socket" not in page
+
+
+def test_fifo_that_appears_after_the_look_does_not_block(
+    public: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even when the type has been looked at too early, opening does not wait for a writer."""
+    os.mkfifo(public / "fifo")
+    looks: list[Any] = []
+    look = _opening._require_regular
+
+    def believe_at_first(status: os.stat_result, name: str) -> None:
+        looks.append(status)
+        if len(looks) > 1:
+            look(status, name)
+
+    monkeypatch.setattr(_opening, "_require_regular", believe_at_first)
+    opening = threading.Thread(target=_read, args=(public, public / "fifo"))
+    opening.start()
+    opening.join(5 * UNIT)
+    assert not opening.is_alive()
+    assert len(looks) == 2
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_unreadable_file_is_403(site: Site, public: Path) -> None:
+    """What the system denies is denied, not said to be missing."""
+    (public / "hello.txt").chmod(0)
+    (public / "sub").chmod(0)
+    assert site.get("/hello.txt").status == 403
+    assert site.get("/sub/").status == 403
+    (public / "sub").chmod(0o700)
+
+
+def test_denied_file_is_403(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same where the tests run as root: the system's refusal becomes 403."""
+
+    def deny(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tlshttp.handler._static.open_inside", deny)
+    monkeypatch.setattr("tlshttp.handler._static.list_inside", deny)
+    assert site.get("/hello.txt").status == 403
+
+
+# Overriding ------------------------------------------------------------------------------------
+
+
+def test_translate_path_must_stay_inside_unless_the_root_moves_along(
+    serve: Serve, public: Path, tmp_path: Path
+) -> None:
+    """A mapping that leads elsewhere serves nothing until ``root_for`` says that it is meant."""
+    other = tmp_path / "public-other"
+
+    class Mapped(TLSFileRequestHandler):
+        def translate_path(self, path: str) -> str:
+            if path.startswith("/other/"):
+                return str(other / path.removeprefix("/other/"))
+            return super().translate_path(path)
+
+    class Meant(Mapped):
+        def root_for(self, path: str) -> str:
+            return str(other) if path.startswith(str(other)) else super().root_for(path)
+
+    assert serve(quiet(Mapped), directory=str(public)).get("/other/secret.txt").status == 404
+    site = serve(quiet(Meant), directory=str(public))
+    assert site.get("/other/secret.txt").status == 200
+    assert site.get("/other/../secret.txt").status == 404
+    assert site.get("/hello.txt").status == 200
