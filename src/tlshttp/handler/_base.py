@@ -120,8 +120,10 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         if self.timeout is not None:
             self.connection.settimeout(self.timeout)
         self.__limits: Limits = getattr(self.server, "limits", None) or Limits()
-        self.__reader = RequestReader(self.__transport, self.__limits.max_body_bytes)
         self.__writer = ResponseWriter(self.__transport)
+        self.__reader = RequestReader(
+            self.__transport, self.__limits.max_body_bytes, self.__writer.flush
+        )
         self.rfile = self.__reader
         self.wfile = (
             self.__writer if self.wbufsize == 0 else _buffered(self.__writer, self.wbufsize)

@@ -40,11 +40,15 @@ class RequestReader(io.BufferedIOBase):
     Args:
         transport: Where they come from.
         largest_body: Bytes a chunked body may have; `None`: any number.
+        before_wait: Called before a read of the body that may have to wait for the peer.
     """
 
-    def __init__(self, transport: Transport, largest_body: int | None) -> None:
+    def __init__(
+        self, transport: Transport, largest_body: int | None, before_wait: Callable[[], None]
+    ) -> None:
         self._transport = transport
         self._largest_body = largest_body
+        self._before_wait = before_wait
         self._left = _UNFRAMED
         self._chunked = False
         self._size = 0
@@ -163,6 +167,8 @@ class RequestReader(io.BufferedIOBase):
         if self._before_first_read is not None:
             tell, self._before_first_read = self._before_first_read, None
             tell()
+        if not self._transport.buffered:
+            self._before_wait()
         if not self._left and self._chunked:
             with self._remembering():
                 self._begin_chunk()

@@ -4,7 +4,7 @@ Rules:
 
 1.  The head is held back and leaves with the first bytes of the body: one TLS record, one system
     call. Only an event stream's leaves at once, because its first event may be long in coming;
-    ``flush()`` sends any other.
+    ``flush()`` sends any other, and so does a read of the request that may have to wait.
 2.  What is written after that is on the wire before ``write()`` returns.
 3.  How the body ends is decided when the head is complete (`Framing`), from what the handler put
     into it; a handler that knows nothing of framing gets the best its client understands.
