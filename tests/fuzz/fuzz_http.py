@@ -90,7 +90,7 @@ def fuzz_head(data: bytes) -> None:
 def read_chunks(pieces: list[bytes], how: str, size: int) -> tuple[bytes, bool]:
     """Read a body in chunks; return it and whether it was whole."""
     stream: Any = Stream(MemoryEngine(pieces, near.fileno()), LIMITS, Owner())
-    reader = RequestReader(stream, LIMITS.max_body_bytes)
+    reader = RequestReader(stream, LIMITS.max_body_bytes, lambda: None)
     reader.begin_body(CHUNKED, None)
     body = b""
     try:

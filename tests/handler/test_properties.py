@@ -115,7 +115,7 @@ def test_reader_raises_nothing_but_cuts(how: str, ready_fd: int) -> None:
     def check(data: bytes, size: int) -> None:
         pieces = [data[place : place + size] for place in range(0, len(data), size)]
         stream: Any = Stream(MemoryEngine(pieces, ready_fd), Limits(), NoOwner())
-        reader = RequestReader(stream, 1000)
+        reader = RequestReader(stream, 1000, lambda: None)
         reader.begin_body(CHUNKED, None)
         read: Any = {
             "read": lambda: reader.read(7),

@@ -146,6 +146,26 @@ def test_interim_response_leaves_at_once() -> None:
         assert b"in time" in read_to_end(client)
 
 
+def test_conversation_within_one_request() -> None:
+    """A client that waits for the head, and for each answer, before it sends more, gets them."""
+
+    class Echo(Quiet):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            for line in self.rfile:
+                self.wfile.write(line.upper())
+
+    with serving(Echo) as server, connect(server) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert client.recv(1000).endswith(b"\r\n\r\n")
+        for word in (b"one", b"two"):
+            client.sendall(b"4\r\n%b\n\r\n" % word)
+            assert client.recv(1000) == b"4\r\n%b\n\r\n" % word.upper()
+        client.sendall(b"0\r\n\r\n")
+        assert client.recv(1000) == b"0\r\n\r\n"
+
+
 # Pieces ------------------------------------------------------------------------------------------
 
 
@@ -287,7 +307,7 @@ def body(size: int, piece: bytes, fd: int, *, chunked: bool) -> RequestReader:
     if chunked:
         piece = b"%x\r\n%b\r\n" % (len(piece), piece)
     transport: Any = stream_of(piece, fd)[1]
-    reader = RequestReader(transport, None)
+    reader = RequestReader(transport, None, lambda: None)
     reader.begin_body(CHUNKED if chunked else size, None)
     return reader
 
