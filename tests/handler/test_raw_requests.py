@@ -24,6 +24,8 @@ from tests.handler.http_support import (
 from tests.handler.rows import PROBE, ROWS, Row
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, TLSRequestHandler
 
+pytestmark = pytest.mark.thorough
+
 
 class Swallower(Recorder):
     """Also has a path where it bears whatever reading a body raises, as some handlers do."""
