@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Collection
 from email.message import Message
 from http import HTTPStatus
+from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from tlshttp._seam import Transport
 from tlshttp.errors import RequestRefused
 from tlshttp.handler._head import (
     Head,
+    RequestHeaders,
     asks_for_other_version,
     parse_head,
     parse_request_line,
@@ -61,6 +63,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     """The version of HTTP to answer with. With ``"HTTP/1.1"``, which is also what a handler that
     sets none gets, connections are kept; ``"HTTP/1.0"`` closes each after its response."""
+
+    MessageClass: type[HTTPMessage] = RequestHeaders
 
     allowed_hosts: Collection[str] | None = None
     """Host names to answer for, without port; ``".example.org"`` stands for the name and all below.
@@ -262,12 +266,18 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         head = parse_head(self.__read_section(), minor_version, needs_host=needs_host)
         if len(head.fields) > self.__limits.max_header_count:
             raise _section_too_large("Too many headers")
-        self.headers = self.MessageClass()
-        for name, value in head.fields:
-            self.headers.set_raw(name, value)
+        self.__fill_headers(head)
         self.__decide_keep_alive(head, minor_version)
         self.__refuse_foreign_host(head)
         return self.__begin_body(head)
+
+    def __fill_headers(self, head: Head) -> None:
+        self.headers = self.MessageClass()
+        if isinstance(self.headers, RequestHeaders):
+            self.headers.fill(head.fields)
+            return
+        for name, value in head.fields:
+            self.headers.set_raw(name, value)
 
     def __parse_request_line(self, line: str) -> int:
         """Take method and target from the first line; return the minor version of HTTP/1."""

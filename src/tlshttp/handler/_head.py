@@ -10,8 +10,10 @@ with a slash, and HTTP/0.9 requests (``GET /path`` without a version).
 
 from __future__ import annotations
 
+import functools
 import re
 from http import HTTPStatus
+from http.client import HTTPMessage
 from typing import NamedTuple
 
 from tlshttp.errors import RequestRefused
@@ -19,6 +21,7 @@ from tlshttp.errors import RequestRefused
 __all__ = [
     "CHUNKED",
     "Head",
+    "RequestHeaders",
     "asks_for_other_version",
     "parse_fields",
     "parse_head",
@@ -36,8 +39,9 @@ _REQUEST_LINE = re.compile(rf"({_WORD}) ([^\x00-\x20\x7f]+) HTTP/1\.([0-9])")
 _SIMPLE_REQUEST = re.compile(r"GET (?!HTTP/)([^\x00-\x20\x7f]+) ?")
 _OTHER_VERSION = re.compile(r"[^\x00-\x1f\x7f]* HTTP/0*([2-9]|[1-9][0-9]{1,9})\.[0-9]{1,10}")
 
-_TOKEN_BYTES = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-_BLANKS = " \t"
+# A name of token characters alone: no line folding (section 5.2), no blank before the colon (5.1);
+# and a value without the blanks around it, of which there are none or one in almost all requests.
+_FIELD = re.compile(rf"^({_WORD}): ?(\S.*\S|\S?)\r\n", re.ASCII | re.MULTILINE)
 
 # What may stand in a field line: all but NUL and the other controls (RFC 9110, section 5.5).
 _LINE_BYTES = bytes({*range(0x20, 0x100), 0x09} - {0x7F})
@@ -47,6 +51,14 @@ _LENGTH = re.compile(r"[0-9]{1,19}")
 
 
 _ONCE = ("Host", "Content-Length", "Transfer-Encoding", "Expect")
+
+
+class RequestHeaders(HTTPMessage):
+    """An `http.client.HTTPMessage` that is filled at once."""
+
+    def fill(self, fields: list[tuple[str, str]]) -> None:
+        """Have these fields, as if each had been given to ``set_raw()``."""
+        self._headers = fields
 
 
 class Head(NamedTuple):
@@ -93,35 +105,33 @@ def parse_fields(section: bytes) -> tuple[list[tuple[str, str]], dict[str, str]]
     Raises:
         RequestRefused: A line is not a field.
     """
-    fields: list[tuple[str, str]] = []
-    values: dict[str, str] = {}
-    lines = section.decode("iso-8859-1").split("\r\n")
-    rest = lines.pop()
-    # Besides legal bytes there are only the line ends: no controls, no bare CR (section 2.2).
-    if section.translate(None, _LINE_BYTES) != b"\r\n" * len(lines):
-        return _parse_bare_lines(section)
-    if rest:
-        raise RequestRefused("Header without a line end")
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon:
-            raise RequestRefused("Malformed header field")
-        value = value.strip(_BLANKS)
-        fields.append((name, value))
-        values[name.lower()] = value
-    # Names of token characters only: no line folding (section 5.2), no blank before the colon
-    # (section 5.1), no empty name.
-    if "" in values or "".join(values).encode("iso-8859-1").translate(None, _TOKEN_BYTES):
-        raise RequestRefused("Malformed header field")
-    return fields, values
+    text = section.decode("iso-8859-1")
+    fields: list[tuple[str, str]] = _FIELD.findall(text)
+    ended = text.endswith("\n") or not text
+    # Besides legal bytes there are only the ends of these lines: no line that is not a field, no
+    # controls, no bare CR (section 2.2).
+    if section.translate(None, _LINE_BYTES) != b"\r\n" * len(fields) or not ended:
+        return _parse_odd_lines(section)
+    return fields, {name.lower(): value for name, value in fields}
 
 
-def _parse_bare_lines(section: bytes) -> tuple[list[tuple[str, str]], dict[str, str]]:
-    """Parse lines of which some end with a bare line feed (section 2.2)."""
+def _parse_odd_lines(section: bytes) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    """Parse lines of which some have more blanks, or end with a bare line feed (section 2.2).
+
+    They are written as usual and parsed again; what then still is odd is refused.
+    """
     lines = [line.removesuffix(b"\r") for line in section.split(b"\n")]
     if any(line.translate(None, _LINE_BYTES) for line in lines):
         raise RequestRefused("Illegal character in header")
-    return parse_fields(b"\r\n".join(lines))
+    usual = b"\r\n".join(map(_without_blanks, lines))
+    if usual == section:
+        raise RequestRefused("Malformed header field")
+    return parse_fields(usual)
+
+
+def _without_blanks(line: bytes) -> bytes:
+    name, colon, value = line.partition(b":")
+    return name + colon + value.strip(b" \t")
 
 
 def parse_head(section: bytes, minor_version: int, *, needs_host: bool) -> Head:
@@ -193,6 +203,7 @@ def _all_values(fields: list[tuple[str, str]], values: dict[str, str], name: str
     return ",".join(value for key, value in fields if key.lower() == name) or None
 
 
+@functools.lru_cache(maxsize=16)
 def _keep_alive(connection: str | None) -> bool | None:
     """Return what the Connection field asks for (section 9.3); ``close`` wins."""
     if connection is None:
@@ -208,6 +219,11 @@ def _host(host: str | None, *, needs_host: bool) -> str | None:
     if host is None:
         if needs_host:
             raise RequestRefused("Missing Host")
-    elif not _HOST.fullmatch(host):
+    elif not _is_host(host):
         raise RequestRefused("Malformed Host")
     return host
+
+
+@functools.lru_cache(maxsize=16)  # clients name few hosts, again and again
+def _is_host(host: str) -> bool:
+    return _HOST.fullmatch(host) is not None
