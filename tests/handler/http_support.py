@@ -20,7 +20,7 @@ from tests.support import UNIT
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
 from tlshttp._front.stream import Stream
 from tlshttp.errors import ConnectionCut
-from tlshttp.handler._compose import compose
+from tlshttp.handler._compose import Composition, compose
 from tlshttp.handler._ready import missing_part
 from tlshttp.limits import Limits
 
@@ -210,7 +210,8 @@ def converse(
     stream = Stream(engine, limits, _Owner())
     stream.do_handshake(server_name)
     server = SimpleNamespace(limits=limits, handled=[])
-    composition = compose(handler)
+    kind: Any = handler  # a class is hashable, whatever mypy makes of it
+    composition = _composed(kind)
     stream.driven = composition.driven
     kept = _wait_for_request(stream, engine, limits)
     if not kept:
@@ -234,6 +235,11 @@ def _drive(handler: Any, stream: Stream, engine: MemoryEngine, limits: Limits) -
             handler.finish()
             return False
     return True
+
+
+@functools.lru_cache(maxsize=32)
+def _composed(handler: type[BaseHTTPRequestHandler]) -> Composition:
+    return compose(handler)
 
 
 def _wait_for_request(stream: Stream, engine: MemoryEngine, limits: Limits) -> bool:

@@ -23,6 +23,7 @@ from tests.handler.http_support import (
 )
 from tests.handler.rows import PROBE, ROWS, Row
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, TLSRequestHandler
+from tlshttp.errors import ConnectionCut
 
 pytestmark = pytest.mark.thorough
 
@@ -226,3 +227,33 @@ def talk(server: Any, row: Row, place: int) -> bytes:
         if row.waits:
             socket.socket.shutdown(client, socket.SHUT_WR)
         return read_to_end(client)
+
+
+@pytest.mark.parametrize("handler", [Swallower, Blocking, Looping, ByHand])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET  / HTTP/1.1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+        b"POST /swallow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+    ],
+    ids=["head", "body", "swallowed"],
+)
+def test_refusal_is_one_event(
+    handler: type[Recorder], data: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is reported once, without a traceback, whoever runs the handler's loop."""
+    events = []
+
+    class Server(ThreadingTLSHTTPServer):
+        def handle_connection_cut(self, exc: ConnectionCut, client_address: object) -> None:
+            events.append(exc.reason)
+
+    with serving(handler, server_class=Server) as server:
+        with connect(server) as client:
+            client.sendall(data)
+            read_to_end(client)
+        cut = server.stats().cut
+    assert events == ["refused-request"]
+    assert cut == {"refused-request": 1}
+    assert "Traceback" not in capfd.readouterr().err

@@ -389,8 +389,8 @@ def test_curl_reads_heads_only(server: Any, tmp_path: Path) -> None:
 
 def test_curl_reads_close_delimited_bodies(server: Any, tmp_path: Path) -> None:
     """An HTTP/1.0 client gets a body without length; curl sees a clean end of TLS."""
-    assert curl(server, tmp_path, "--http1.0", "{}/chunked") == BODY
-    assert curl(server, tmp_path, "--http1.0", "{}/events") == EVENTS
+    assert curl(server, tmp_path, "--http1.0", "--no-alpn", "{}/chunked") == BODY
+    assert curl(server, tmp_path, "--http1.0", "--no-alpn", "{}/events") == EVENTS
 
 
 @pytest.mark.parametrize("how", ["--data-binary", "--upload-file"])
