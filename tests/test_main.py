@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import UNIT
+from tests.support import UNIT, wait_until
 from tlshttp import certs
 from tlshttp.__main__ import main
 
@@ -281,6 +281,29 @@ def test_certs_is_a_command_of_its_own(
     """``python -m tlshttp certs`` leads to the command line for certificates."""
     assert main(["certs", "show", str(pair[0])]) == 0
     assert "localhost" in capsys.readouterr().out
+
+
+def test_audit_is_a_command_of_its_own(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """``python -m tlshttp audit`` finds our own server in order."""
+    address = run().url.removeprefix("https://").rstrip("/")
+    assert main(["audit", address]) == 0, capsys.readouterr().out
+    assert "TLSv1.3" in capsys.readouterr().out
+
+
+def test_a_renewed_certificate_is_shown_without_a_restart(run: Run, tmp_path: Path) -> None:
+    """Files that are replaced while the program runs are picked up."""
+    certfile, keyfile = tmp_path / "cert.pem", tmp_path / "key.pem"
+    certs.self_signed("localhost").write(certfile, keyfile)
+    program = run("--tls-cert", str(certfile), "--tls-key", str(keyfile))
+    renewed = certs.self_signed("localhost")
+    renewed.write(certfile, keyfile)
+    port = int(program.url.rsplit(":", 1)[1].rstrip("/"))
+
+    def shown() -> str:
+        pem = ssl.get_server_certificate(("127.0.0.1", port))
+        return certs.load_chain(pem).fingerprint()
+
+    assert wait_until(lambda: shown() == renewed.fingerprint(), timeout=20 * UNIT)
 
 
 def test_unknown_host_is_said_clearly(capsys: pytest.CaptureFixture[str]) -> None:

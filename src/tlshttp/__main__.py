@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from tlshttp import _certs_cli, certs, context
+from tlshttp import _audit_cli, _certs_cli, certs, context
 from tlshttp.errors import CertificateError, ConfigurationError
 from tlshttp.handler import TLSFileRequestHandler
 from tlshttp.server import ThreadingTLSHTTPServer
@@ -34,15 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     if words[:1] == ["certs"]:
         return _certs_cli.main(words[1:])
+    if words[:1] == ["audit"]:
+        return _audit_cli.main(words[1:])
     options = _parser().parse_args(words)
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
     try:
-        certificate = _certificate(options)
-        server = _server(options, certificate)
+        store = _store(options)
+        server = _server(options, store)
     except (ConfigurationError, OSError) as error:
         print(f"{_PROGRAM}: error: {_explain(error, options)}", file=sys.stderr)
         return _UNUSABLE
-    _serve(server, options, certificate)
+    _serve(server, options, store.current)
     return 0
 
 
@@ -50,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=_PROGRAM,
         description="Serve a directory over HTTPS. Without a certificate one is made for this run.",
-        epilog=f"example: {_PROGRAM} 8443 --directory public; see also: {_PROGRAM} certs --help",
+        epilog=f"example: {_PROGRAM} 8443 --directory public; see also: {_PROGRAM} certs, audit",
     )
     add = parser.add_argument
     add("-b", "--bind", metavar="ADDRESS", help="listen on this address (default: all)")
@@ -82,8 +84,8 @@ def _directory(text: str) -> str:
     return text
 
 
-def _certificate(options: argparse.Namespace) -> certs.Certificate:
-    """Load the certificate the user names, or make one."""
+def _store(options: argparse.Namespace) -> certs.CertificateStore:
+    """Load the certificate the user names, or make one; either is renewed while it is served."""
     if options.tls_cert is None:
         names = [f"{name} needs --tls-cert" for name in _given_without_certificate(options)]
         ConfigurationError.raise_if(names)
@@ -91,7 +93,9 @@ def _certificate(options: argparse.Namespace) -> certs.Certificate:
     password = None
     if options.tls_password_file is not None:
         password = Path(options.tls_password_file).read_bytes().rstrip(b"\r\n")
-    return certs.load(options.tls_cert, options.tls_key, password)
+    return certs.CertificateStore(
+        options.tls_cert, options.tls_key, password, tolerate=["key-exposed"]
+    )
 
 
 def _given_without_certificate(options: argparse.Namespace) -> list[str]:
@@ -99,7 +103,7 @@ def _given_without_certificate(options: argparse.Namespace) -> list[str]:
     return [name for name, value in given.items() if value is not None]
 
 
-def _own_certificate(bind: str | None) -> certs.Certificate:
+def _own_certificate(bind: str | None) -> certs.CertificateStore:
     """Make a certificate for the names this machine is reached by from itself and its network.
 
     The developer's own authority issues it where there is one, so that whoever trusts that
@@ -111,7 +115,9 @@ def _own_certificate(bind: str | None) -> certs.Certificate:
     for name in (socket.gethostname(), bind):
         if name and name not in (*names, "0.0.0.0", "::") and _can_be_certified(name, issue):  # noqa: S104
             names.append(name)
-    return issue(*names)
+    if authority is None:
+        return certs.CertificateStore.from_certificate(issue(*names))
+    return authority.store(*names)
 
 
 def _can_be_certified(name: str, issue: Callable[..., certs.Certificate]) -> bool:
@@ -122,12 +128,12 @@ def _can_be_certified(name: str, issue: Callable[..., certs.Certificate]) -> boo
     return True
 
 
-def _server(options: argparse.Namespace, certificate: certs.Certificate) -> ThreadingTLSHTTPServer:
+def _server(options: argparse.Namespace, store: certs.CertificateStore) -> ThreadingTLSHTTPServer:
     handler = type("FileHandler", (TLSFileRequestHandler,), {"protocol_version": options.protocol})
     make = functools.partial(
         ThreadingTLSHTTPServer,
         RequestHandlerClass=functools.partial(handler, directory=options.directory),
-        ssl_context=context.create_server_context(certificate),
+        ssl_context=context.create_server_context(store),
     )
     if options.bind is not None:
         return make((_resolve(options.bind, options.port), options.port))

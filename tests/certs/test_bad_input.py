@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from tlshttp import certs
 from tlshttp.errors import CertificateError
 
+pytestmark = pytest.mark.thorough
+
 MUTATIONS = 200
 
 

@@ -10,7 +10,10 @@ import pytest
 
 from tlshttp import certs
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="unnamed files are Linux's")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(sys.platform != "linux", reason="unnamed files are Linux's"),
+]
 
 
 @pytest.fixture

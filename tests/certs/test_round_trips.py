@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from tlshttp import certs
 from tlshttp.certs import _keys, _names
 
+pytestmark = pytest.mark.thorough
+
 LABELS = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=20).map("n{}".format)
 INTERNATIONAL_LABELS = st.text("äöüéñçøåжщ例えคน", min_size=1, max_size=10)
 DOMAINS = st.lists(LABELS | INTERNATIONAL_LABELS, min_size=1, max_size=4).map(".".join)

@@ -22,6 +22,8 @@ from tests.context.support import (
 from tests.support import UNIT, wait_until
 from tlshttp import certs, context, profiles
 
+pytestmark = pytest.mark.thorough
+
 INTERVAL = 0.25 * UNIT
 CHANGES = 20
 

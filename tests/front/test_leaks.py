@@ -22,6 +22,8 @@ from tests.front.peers import (
 from tests.front.program import ServerProcess, server_process
 from tests.support import UNIT, wait_until
 
+pytestmark = pytest.mark.thorough
+
 CONTEXT = client_context()
 HELLO = client_hello(CONTEXT)
 HALF_HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Ha"

@@ -25,6 +25,8 @@ from tests.handler.rows import PROBE, ROWS, Row
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, TLSRequestHandler
 from tlshttp.errors import ConnectionCut
 
+pytestmark = pytest.mark.thorough
+
 
 class Swallower(Recorder):
     """Also has a path where it bears whatever reading a body raises, as some handlers do."""
