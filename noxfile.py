@@ -96,22 +96,21 @@ def interop(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests: all of them, under coverage, on the Python that runs nox.
+    """Run the tests: all of them on the Python that runs nox.
 
     The others run them without those marked thorough, unless told what to run.
     """
     session.install("-e", ".", *group("test"))
-    if session.python == OWN_PYTHON:
-        session.notify("coverage")
-        session.run("coverage", "run", "-m", "pytest", *session.posargs)
-    else:
-        session.run("pytest", *(session.posargs or ["-m", "not thorough"]))
+    most = [] if session.python == OWN_PYTHON else ["-m", "not thorough"]
+    session.run("pytest", *(session.posargs or most))
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Combine what the tests covered on every Python, and report it."""
-    session.install(*group("coverage"))
+    """Run the tests and report what they cover, started programs and forked children included."""
+    session.install("-e", ".", *group("test"))
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "combine", silent=True)
     session.run("coverage", "report")
 
