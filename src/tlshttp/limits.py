@@ -12,6 +12,7 @@ __all__ = ["Limits"]
 
 _FILES_KEPT_BACK = 256
 _CONNECTIONS_WITHOUT_A_FILE_LIMIT = 8192
+_SOCKETS_OF_WINDOWS = 512  # what select() takes there: FD_SETSIZE of CPython's selectmodule.c
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +87,7 @@ class Limits:
 
     `None`: as many as the process's soft limit on open files (``RLIMIT_NOFILE``) allows, with 256
     files, but never more than half, kept back for everything else; 8192 where there is no such
-    limit.
+    limit, 256 on Windows, where ``select()`` takes 512 sockets.
     """
 
     max_header_bytes: int = 65_536
@@ -145,6 +146,6 @@ def _file_limit() -> int | None:
     try:
         import resource
     except ImportError:  # Windows
-        return None
+        return _SOCKETS_OF_WINDOWS
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if soft == resource.RLIM_INFINITY else soft

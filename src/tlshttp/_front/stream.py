@@ -21,14 +21,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import math
 import os
 import socket
 import ssl
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
+from tlshttp._front.allowance import Allowance
 from tlshttp._front.poller import READ, WRITE, wait_for
 from tlshttp._tls import TLSInfo, TLSSocket
 from tlshttp.errors import (
@@ -61,51 +60,6 @@ class StreamOwner(Protocol):
     def closed(self) -> None: ...
 
 
-class _Allowance:
-    """How long a peer may keep a handler waiting in one direction."""
-
-    __slots__ = ("_base", "_error", "_left", "_rate", "_waited", "_what", "moved")
-
-    def __init__(
-        self, base: float | None, rate: float | None, error: type[ConnectionCut], what: str
-    ) -> None:
-        self._base = base
-        self._rate = rate
-        self._error = error
-        self._what = what
-        self.restart()
-
-    def restart(self) -> None:
-        self._left = math.inf if self._base is None else self._base
-        self._waited = 0.0
-        self.moved = 0
-
-    def earn(self, size: int) -> None:
-        self.moved += size
-        if self._base is not None and self._rate is not None:
-            self._left = min(self._base, self._left + size / self._rate)
-
-    def wait(self, fd: int, event: int, timeout: float | None) -> bool:
-        """Wait for `event` at most `timeout` seconds.
-
-        Raises:
-            ConnectionCut: The allowance is used up.
-        """
-        shortest = self._left if timeout is None else min(self._left, timeout)
-        began = time.monotonic()
-        ready = wait_for(fd, event, None if shortest == math.inf else shortest)
-        waited = time.monotonic() - began
-        self._waited += waited
-        is_last = shortest == self._left
-        self._left = max(0.0, self._left - waited)
-        if not ready and is_last:
-            raise self._error(
-                f"the peer {self._what} too slowly: "
-                f"{self.moved} bytes in {self._waited:.1f} s of waiting"
-            )
-        return ready
-
-
 class Stream:
     """A TLS connection that reads and writes as a blocking socket does, under deadlines.
 
@@ -122,10 +76,10 @@ class Stream:
         self._buffer = b""
         self._position = 0
         self._reading = True
-        self._received = _Allowance(
+        self._received = Allowance(
             limits.body_timeout, limits.body_min_rate, BodyTimeout, "sent the request body"
         )
-        self._sent = _Allowance(
+        self._sent = Allowance(
             limits.write_timeout, limits.write_min_rate, WriteTimeout, "took the response"
         )
         self.owner = owner
