@@ -395,12 +395,12 @@ def seconds(operation: Any) -> float:
 
 @pytest.mark.parametrize("how", [at_once, one_line, by_line])
 def test_large_body_takes_linear_time(how: Any, ready_fd: int) -> None:
-    """Four times as much takes about four times as long, not sixteen times."""
+    """Sixteen times as much takes far less than 256 times as long, whatever the allocator does."""
 
     def run(size: int) -> None:
         how(body(size, b"x" * 65_536, ready_fd, chunked=False), size)
 
-    assert seconds(lambda: run(64 * MIB)) < 10 * seconds(lambda: run(16 * MIB))
+    assert seconds(lambda: run(64 * MIB)) < 100 * seconds(lambda: run(4 * MIB))
 
 
 def test_large_write_takes_linear_time(ready_fd: int) -> None:
@@ -411,7 +411,7 @@ def test_large_write_takes_linear_time(ready_fd: int) -> None:
         stream.sendall(bytes(size))
         assert engine.taken == size
 
-    assert seconds(lambda: run(64 * MIB)) < 10 * seconds(lambda: run(16 * MIB))
+    assert seconds(lambda: run(64 * MIB)) < 100 * seconds(lambda: run(4 * MIB))
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked"])
