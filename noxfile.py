@@ -76,7 +76,7 @@ def build(session: nox.Session) -> None:
     check_sdist(session, sdist)
     session.install(str(wheel))
     session.install("--force-reinstall", "--no-deps", str(wheel))  # also over the same version
-    session.run("pytest", *(session.posargs or SMOKE))
+    session.run("python", "-m", "pytest", *(session.posargs or SMOKE))
 
 
 @nox.session(python=LOWEST_PYTHON)
@@ -84,14 +84,14 @@ def floors(session: nox.Session) -> None:
     """Try the lowest run-time dependencies that pyproject.toml allows."""
     lowest = [floor.replace(">=", "==") for floor in PROJECT["project"]["dependencies"]]
     session.install("-e", ".", *lowest, *group("test"))
-    session.run("pytest", *(session.posargs or SMOKE))
+    session.run("python", "-m", "pytest", *(session.posargs or SMOKE))
 
 
 @nox.session
 def interop(session: nox.Session) -> None:
     """Have testssl.sh and sslscan look at both profiles; what a machine lacks is skipped."""
     session.install("-e", ".", *group("test"))
-    session.run("pytest", *(session.posargs or ["tests/interop"]))
+    session.run("python", "-m", "pytest", *(session.posargs or ["tests/interop"]))
 
 
 @nox.session(python=PYTHONS)
@@ -102,7 +102,7 @@ def tests(session: nox.Session) -> None:
     """
     session.install("-e", ".", *group("test"))
     most = [] if session.python == OWN_PYTHON else ["-m", "not thorough"]
-    session.run("pytest", *(session.posargs or most))
+    session.run("python", "-m", "pytest", *(session.posargs or most))
 
 
 @nox.session
@@ -142,7 +142,7 @@ def pieces(session: nox.Session) -> None:
     """Measure the pieces inside one process."""
     session.install("-e", ".", *group("bench"))
     options = ["--benchmark-columns=median,iqr,rounds", "-p", "no:randomly"]
-    session.run("pytest", "tests/benchmarks", *options, *session.posargs)
+    session.run("python", "-m", "pytest", "tests/benchmarks", *options, *session.posargs)
 
 
 def check_wheel(session: nox.Session, wheel: Path) -> None:
