@@ -12,9 +12,9 @@ from tests.support import nothing_left_behind
 
 @pytest.fixture(scope="session", autouse=True)
 def _interrupts_arrive() -> None:
-    """Let programs that tests start be ended by Ctrl-C, also where the run was started to ignore it.
+    """Let programs that tests start be ended by Ctrl-C, where this run was told to ignore it, too.
 
-    A shell without job control starts what it leaves in the background so.
+    A shell without job control starts so what it leaves in the background.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
