@@ -14,6 +14,8 @@ from tests.benchmarks.progress import Progress
 from tests.benchmarks.results import Figure, Results, Sample, median, percentile
 from tests.benchmarks.works import WORKS
 
+pytestmark = pytest.mark.thorough
+
 WRK = """\
 Running 3s test @ https://127.0.0.1:8443/
   1 threads and 16 connections

@@ -18,6 +18,8 @@ import pytest
 import tlshttp
 from tests.support import UNIT
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 

@@ -17,6 +17,7 @@ from tests.support import UNIT
 from tlshttp import _certs_cli
 
 pytestmark = [
+    pytest.mark.thorough,
     pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed"),
     pytest.mark.skipif(shutil.which("certutil") is None, reason="certutil is not installed"),
 ]

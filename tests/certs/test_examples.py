@@ -8,6 +8,8 @@ import pytest
 import tlshttp.certs
 from tlshttp import certs
 
+pytestmark = pytest.mark.thorough
+
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 PAGES = (
     "check-certificates.md",

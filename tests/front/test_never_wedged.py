@@ -26,6 +26,8 @@ from tests.front.peers import (
 from tests.front.program import ServerProcess, server_process
 from tests.support import UNIT, wait_until
 
+pytestmark = pytest.mark.thorough
+
 TLS12, TLS13 = VERSIONS
 MAX_WORKERS = 8
 KIB = 1024

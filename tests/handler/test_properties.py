@@ -44,6 +44,8 @@ from tlshttp.handler._head import (
 from tlshttp.handler._reader import RequestReader
 from tlshttp.limits import Limits
 
+pytestmark = pytest.mark.thorough
+
 DATE = re.compile(rb"Date: [^\r]*\r\n")
 
 PARTS = [

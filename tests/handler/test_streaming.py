@@ -32,6 +32,8 @@ from tlshttp.handler._head import CHUNKED
 from tlshttp.handler._reader import RequestReader
 from tlshttp.limits import Limits
 
+pytestmark = pytest.mark.thorough
+
 ASK = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 MIB = 1 << 20
 
