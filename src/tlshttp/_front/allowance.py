@@ -12,37 +12,40 @@ __all__ = ["Allowance"]
 
 
 class Allowance:
-    """How long a peer may keep a handler waiting in one direction."""
+    """How long a peer may keep a handler waiting in one direction.
 
-    __slots__ = ("_base", "_error", "_left", "_rate", "_waited", "_what", "moved")
+    What has moved is only looked at when there is something to wait for, so that a connection whose
+    peer keeps up pays nothing for the bookkeeping.
+    """
+
+    __slots__ = ("_base", "_began", "_error", "_left", "_rate", "_seen", "_waited", "_what")
 
     def __init__(
         self, base: float | None, rate: float | None, error: type[ConnectionCut], what: str
     ) -> None:
-        self._base = base
-        self._rate = rate
+        self._base = math.inf if base is None else base
+        self._rate = math.inf if base is None else rate
         self._error = error
         self._what = what
-        self.restart()
+        self.restart(0)
 
-    def restart(self) -> None:
-        """Begin anew with the whole allowance."""
-        self._left = math.inf if self._base is None else self._base
+    def restart(self, total: int) -> None:
+        """Begin anew with the whole allowance, `total` bytes having moved so far."""
+        self._left = self._base
         self._waited = 0.0
-        self.moved = 0
+        self._began = self._seen = total
 
-    def earn(self, size: int) -> None:
-        """Take note that `size` bytes have moved, which buy time."""
-        self.moved += size
-        if self._base is not None and self._rate is not None:
-            self._left = min(self._base, self._left + size / self._rate)
+    def moved(self, total: int) -> int:
+        """Return how many bytes have moved since it began, `total` having moved so far."""
+        return total - self._began
 
-    def wait(self, fd: int, event: int, timeout: float | None) -> bool:
-        """Wait for `event` at most `timeout` seconds.
+    def wait(self, fd: int, event: int, timeout: float | None, total: int) -> bool:
+        """Wait for `event` at most `timeout` seconds, `total` bytes having moved so far.
 
         Raises:
             ConnectionCut: The allowance is used up.
         """
+        self._earn(total)
         shortest = self._left if timeout is None else min(self._left, timeout)
         began = time.monotonic()
         ready = wait_for(fd, event, None if shortest == math.inf else shortest)
@@ -53,6 +56,12 @@ class Allowance:
         if not ready and is_last:
             raise self._error(
                 f"the peer {self._what} too slowly: "
-                f"{self.moved} bytes in {self._waited:.1f} s of waiting"
+                f"{self.moved(total)} bytes in {self._waited:.1f} s of waiting"
             )
         return ready
+
+    def _earn(self, total: int) -> None:
+        """Let what has moved since the last wait buy time."""
+        if self._rate is not None:
+            self._left = min(self._base, self._left + (total - self._seen) / self._rate)
+        self._seen = total

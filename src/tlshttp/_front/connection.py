@@ -31,6 +31,7 @@ import socket
 import ssl
 import sys
 import time
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from tlshttp._front import hello, plain
@@ -72,6 +73,9 @@ to be equally good.
 
 _PHASE_OF = {None: None, Part.HEAD: Phase.REQUEST, Part.BODY: Phase.BODY}
 
+_HANDLER, _IDLE, _REQUEST = Phase.HANDLER, Phase.IDLE, Phase.REQUEST
+_RECEIVING = frozenset({Phase.REQUEST, Phase.BODY, Phase.IDLE})
+
 _DRAINS_AT_ONCE = 16  # reads of 64 KiB while closing, before others have their turn
 
 
@@ -97,6 +101,7 @@ class Connection:
         "fd_is_ours",
         "parked",
         "phase",
+        "queue",
         "server_name",
         "stream",
     )
@@ -114,6 +119,8 @@ class Connection:
         self.phase = Phase.HELLO
         self.deadline = _after(front.limits.handshake_timeout)
         self.parked = False
+        self.queue: OrderedDict[Connection, None]
+        """Where the registry has it."""
         self.server_name: str | None = None
         self.stream: Stream | None = None
 
@@ -150,20 +157,21 @@ class Connection:
         return wait_for(self.fd, event, _LINGER_SECONDS)
 
     def _step(self) -> int:
-        match self.phase:
+        phase = self.phase
+        if phase is _HANDLER:
+            return self._serve()
+        if phase in _RECEIVING:
+            return self._receive()
+        match phase:
             case Phase.HELLO:
                 return self._look()
             case Phase.PLAIN:
                 return self._hear_plain_request()
             case Phase.HANDSHAKE:
                 return self._shake_hands()
-            case Phase.REQUEST | Phase.BODY | Phase.IDLE:
-                return self._receive()
-            case Phase.HANDLER:
-                return self._serve()
             case Phase.CLOSING:
                 return self._drain()
-            case Phase.CLOSED:
+            case _:
                 return _GONE
 
     def _enter(self, phase: Phase, timeout: float | None) -> None:
@@ -319,13 +327,13 @@ class Connection:
                 return READ
             except ConnectionCut:
                 return self._leave(stream)
-        self._enter(Phase.HANDLER, None)
+        self.phase = _HANDLER
         return _GO_ON
 
     def _missing(self, stream: Stream) -> Phase | None:
         """Return what the peer has to send: the phase to wait in, or `None` for nothing."""
         if not stream.buffered:
-            return Phase.IDLE if self.phase is Phase.IDLE else Phase.REQUEST
+            return _IDLE if self.phase is _IDLE else _REQUEST
         return _PHASE_OF[stream.examine(self._front.missing_part)]
 
     def _expect(self, phase: Phase) -> None:
@@ -338,7 +346,7 @@ class Connection:
 
     def _shortened(self, timeout: float | None) -> float | None:
         """Return the limit, or the handler's own ``timeout`` where that is shorter."""
-        own = self.stream.gettimeout() if self.stream is not None else None
+        own = self.stream.timeout if self.stream is not None else None
         if not own:
             return timeout
         self._front.registry.in_order = False
@@ -367,16 +375,18 @@ class Connection:
         except BaseException:
             self.end()
             raise
-        front.counters.request(stream)
+        stream.requests += 1
         front.answered()
-        self._report_failure(stream)
-        if not keep or stream.cut is not None or front.closing or self.phase is Phase.CLOSED:
+        cut = stream.failure or stream.fault
+        if cut is not None:
+            self._report_failure(stream)
+        if not keep or cut is not None or front.closing or self.phase is Phase.CLOSED:
             self.end()
             return _GONE
         if stream.pending():
-            self._enter(Phase.REQUEST, self._shortened(front.limits.header_timeout))
+            self._enter(_REQUEST, self._shortened(front.limits.header_timeout))
             return _OTHERS_FIRST
-        self._enter(Phase.IDLE, self._shortened(front.limits.keep_alive_timeout))
+        self._enter(_IDLE, self._shortened(front.limits.keep_alive_timeout))
         return READ
 
     def _begin(self, stream: Stream) -> None:

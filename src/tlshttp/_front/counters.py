@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterable
 from types import MappingProxyType
 
 from tlshttp._front.registry import Phase
@@ -12,6 +13,10 @@ from tlshttp.errors import ConnectionCut, HandshakeError
 from tlshttp.stats import Stats
 
 __all__ = ["Counters"]
+
+
+_BY_STREAM = ("requests", "bytes_in", "bytes_out")
+"""What each connection counts by itself, so that a request costs no lock."""
 
 
 class Counters:
@@ -44,26 +49,24 @@ class Counters:
         with self._lock:
             self._cut[cut.reason] += 1
 
-    def request(self, stream: Stream) -> None:
-        """Count a request that has been answered, with what it moved."""
+    def take(self, stream: Stream) -> None:
+        """Add what a connection has counted by itself, which is about to go."""
         with self._lock:
-            self._totals["requests"] += 1
-            self._take_bytes(stream)
+            for name in _BY_STREAM:
+                self._totals[name] += getattr(stream, name)
+                setattr(stream, name, 0)
 
-    def bytes(self, stream: Stream) -> None:
-        """Count what a connection has moved since it was last counted."""
+    def snapshot(self, phases: Counter[Phase], streams: Iterable[Stream]) -> Stats:
+        """Return all numbers.
+
+        Args:
+            phases: How many connections are in each.
+            streams: Those that have not gone.
+        """
         with self._lock:
-            self._take_bytes(stream)
-
-    def _take_bytes(self, stream: Stream) -> None:
-        self._totals["bytes_in"] += stream.bytes_in
-        self._totals["bytes_out"] += stream.bytes_out
-        stream.bytes_in = stream.bytes_out = 0
-
-    def snapshot(self, phases: Counter[Phase]) -> Stats:
-        """Return all numbers, with the connections counted by phase."""
-        with self._lock:
-            totals = self._totals
+            totals = self._totals.copy()
+            for stream in streams:
+                totals.update({name: getattr(stream, name) for name in _BY_STREAM})
             return Stats(
                 accepted=totals["accepted"],
                 refused=totals["refused"],

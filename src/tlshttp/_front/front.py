@@ -142,7 +142,8 @@ class Front:
 
     def stats(self) -> Stats:
         """Return all counters."""
-        return self.counters.snapshot(self.registry.count())
+        streams = [connection.stream for connection in self.registry if connection.stream]
+        return self.counters.snapshot(self.registry.count(), streams)
 
     def busy(self) -> list[Connection]:
         """Return the connections that are in a handler."""
@@ -257,7 +258,7 @@ class Front:
         if os.getpid() != self.pid:
             return
         if connection.stream is not None:
-            self.counters.bytes(connection.stream)
+            self.counters.take(connection.stream)
         if self.registry.remove(connection) and connection.fd_is_ours:
             self._poller.remove(connection.fd)
         if self._paused_until is not None:

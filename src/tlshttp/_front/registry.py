@@ -42,6 +42,9 @@ class Phase(enum.Enum):
     CLOSED = "closed"
     """Over."""
 
+    # By identity, as members are compared: quicker than by name, as `enum` has it.
+    __hash__ = object.__hash__
+
 
 HANDSHAKING = frozenset({Phase.HELLO, Phase.PLAIN, Phase.HANDSHAKE})
 
@@ -51,10 +54,11 @@ _QUEUES: dict[Phase, int] = {
     Phase.HANDSHAKE: 0,
     Phase.REQUEST: 1,
     Phase.BODY: 2,
-    Phase.HANDLER: 3,
-    Phase.IDLE: 4,
-    Phase.CLOSING: 5,
+    Phase.IDLE: 3,
+    Phase.CLOSING: 4,
 }
+
+_CLOSED = Phase.CLOSED
 
 
 class Registry:
@@ -80,20 +84,25 @@ class Registry:
         """Take in a new connection in the phase it is in."""
         with self._lock:
             self._by_fd[connection.fd] = connection
-            self._queues[_QUEUES[connection.phase]][connection] = None
+            connection.queue = self._queues[_QUEUES[connection.phase]]
+            connection.queue[connection] = None
 
     def move(self, connection: Connection, phase: Phase, deadline: float) -> None:
         """Let an open connection enter a phase, at the end of its queue.
 
-        Within the handshake's phases a connection keeps its place.
+        Within the handshake's phases a connection keeps its place. Only a phase that has a deadline
+        has a queue: in `Phase.HANDLER` a connection stays where it was, and is passed over.
         """
+        queue = self._queues[_QUEUES[phase]]
         with self._lock:
-            if connection.phase is Phase.CLOSED:
+            if connection.phase is _CLOSED:
                 return
-            before, after = _QUEUES[connection.phase], _QUEUES[phase]
-            if before != after or phase not in HANDSHAKING:
-                self._queues[before].pop(connection, None)
-                self._queues[after][connection] = None
+            if connection.queue is not queue:
+                del connection.queue[connection]
+                connection.queue = queue
+                queue[connection] = None
+            elif phase not in HANDSHAKING:
+                queue.move_to_end(connection)
             connection.phase = phase
             connection.deadline = deadline
 
@@ -104,10 +113,10 @@ class Registry:
         back and the system has given the number to a new one.
         """
         with self._lock:
-            if connection.phase is Phase.CLOSED:
+            if connection.phase is _CLOSED:
                 return False
-            del self._queues[_QUEUES[connection.phase]][connection]
-            connection.phase = Phase.CLOSED
+            del connection.queue[connection]
+            connection.phase = _CLOSED
             if self._by_fd.get(connection.fd) is not connection:
                 return False
             del self._by_fd[connection.fd]

@@ -46,11 +46,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Stream", "StreamOwner"]
 
-_A = TypeVar("_A")
 _T = TypeVar("_T")
 
+_WANTS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
 _RECORD = 16_384
-_PIECE = 262_144  # bytes handed to the engine at once: sixteen records, so that progress is seen
+_PIECE = 262_144  # bytes of a file read at once: sixteen records
 
 
 class StreamOwner(Protocol):
@@ -75,6 +76,7 @@ class Stream:
         self._last_timeout: TimeoutError | None = None
         self._buffer = b""
         self._position = 0
+        self._record_has_more = False
         self._reading = True
         self._received = Allowance(
             limits.body_timeout, limits.body_min_rate, BodyTimeout, "sent the request body"
@@ -99,6 +101,8 @@ class Stream:
         """Whether the peer has said that it sends no more."""
         self.input_complete = False
         """Whether the last request has been read to its end, as far as HTTP tells."""
+        self.requests = 0
+        """Requests answered, and bytes moved either way, that are not in the server's counters."""
         self.bytes_in = 0
         self.bytes_out = 0
 
@@ -139,12 +143,19 @@ class Stream:
             PeerDisconnected: The connection is broken.
         """
         data = self._receive(_RECORD)
-        if self._position == len(self._buffer):
-            self._buffer = data
-        else:
-            self._buffer = self._buffer[self._position :] + data
+        self._buffer = self._buffer[self._position :] + data if self._buffer else data
         self._position = 0
         return bool(data)
+
+    def take(self, size: int) -> bytes:
+        """Take up to `size` bytes of those received and not read."""
+        start = self._position
+        data = self._buffer[start : start + size]
+        self._position = start + len(data)
+        if self._position == len(self._buffer):
+            self._buffer = b""
+            self._position = 0
+        return data
 
     def readline(self, limit: int = -1) -> bytes:
         """Read up to and including the next line feed, but no more than `limit` bytes."""
@@ -153,7 +164,7 @@ class Stream:
             if not end and (limit < 0 or self.buffered < limit) and self._fill_waiting():
                 continue
             size = (end or len(self._buffer)) - self._position
-            return self._take(size if limit < 0 else min(size, limit))
+            return self.take(size if limit < 0 else min(size, limit))
 
     def read(self, size: int | None = -1) -> bytes:
         """Read `size` bytes, or all up to the peer's end where `size` is negative or `None`."""
@@ -193,7 +204,7 @@ class Stream:
         if bufsize < 0:
             raise ValueError("negative buffersize in recv")
         if self.buffered or not bufsize:
-            return self._take(min(bufsize, self.buffered))
+            return self.take(min(bufsize, self.buffered))
         return self._waiting(lambda: self._receive(bufsize), READ)
 
     def recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> int:
@@ -219,11 +230,12 @@ class Stream:
 
     def transmit(self, data: Buffer) -> None:
         """Send all of `data`: the HTTP layer's own way."""
-        view = memoryview(data).cast("B")
-        for start in range(0, len(view), _PIECE):
-            piece = view[start : start + _PIECE]
-            while piece:
-                piece = piece[self._send_some(piece) :]
+        left = data if type(data) is bytes else memoryview(data).cast("B")
+        while left:
+            sent = self._send_some(left)
+            if sent == len(left):
+                return
+            left = memoryview(left)[sent:]
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send a file opened in binary mode, from `offset`; return how many bytes.
@@ -283,7 +295,9 @@ class Stream:
 
     def pending(self) -> int:
         """Return how many bytes can be received without the network."""
-        return self.buffered + (self._tls.pending() if self._socket is self._tls else 0)
+        # Who got less than was asked for has had the whole record.
+        unread = self._record_has_more and self._socket is self._tls
+        return len(self._buffer) - self._position + (self._tls.pending() if unread else 0)
 
     def shutdown(self, how: int) -> None:
         """End sending, in an orderly way: response, ``close_notify`` and the end of the stream."""
@@ -345,15 +359,6 @@ class Stream:
 
     # Underneath ------------------------------------------------------------------------------
 
-    def _take(self, size: int) -> bytes:
-        start = self._position
-        data = self._buffer[start : start + size]
-        self._position = start + len(data)
-        if self._position == len(self._buffer):
-            self._buffer = b""
-            self._position = 0
-        return data
-
     def _receive(self, size: int) -> bytes:
         """Receive once, without waiting."""
         if self.failure is not None:
@@ -362,33 +367,47 @@ class Stream:
             return b""
         if not self._reading:
             self._reading = True
-            self._received.restart()
+            self._received.restart(self.bytes_in)
         try:
-            data = self._engine(self._tls.recv, size)
-        except PeerDisconnected:
-            if not self._awaits_request():
-                raise
-            self.failure, data = None, b""
+            data = self._tls.recv(size)
+        except _WANTS:
+            raise
+        except OSError as error:
+            if self.fileno() >= 0 and self._awaits_request():
+                data = b""
+            else:
+                self._break(error)
         self.at_end = not data
         self.bytes_in += len(data)
-        self._received.earn(len(data))
+        self._record_has_more = len(data) == size
         return data
 
-    def _send_some(self, data: memoryview) -> int:
+    def _send_some(self, data: Buffer) -> int:
         if self.failure is not None:
             raise self.failure
         if self._socket is not self._tls:
             raise BrokenPipeError(errno.EPIPE, "this end of the connection has been closed")
         if self._reading:
             self._reading = False
-            self._sent.restart()
-        sent = self._waiting(lambda: self._engine(self._tls.send, data), WRITE)
+            self._sent.restart(self.bytes_out)
+        try:
+            sent = self._tls.send(data)
+        except _WANTS as want:
+            sent = self._waiting(lambda: self._tls.send(data), WRITE, want)
+        except OSError as error:
+            self._break(error)
         self.bytes_out += sent
-        self._sent.earn(sent)
         return sent
 
-    def _waiting(self, operation: Callable[[], _T], direction: int) -> _T:
+    def _waiting(
+        self, operation: Callable[[], _T], direction: int, want: ssl.SSLError | None = None
+    ) -> _T:
         """Call `operation` until it need not wait.
+
+        Args:
+            operation: What may have to wait.
+            direction: Of the data that are to move.
+            want: What it raised when it was called just before, if it was.
 
         Raises:
             TimeoutError: The handler's own timeout (`settimeout`) has passed.
@@ -396,13 +415,18 @@ class Stream:
         """
         while True:
             try:
-                return operation()
-            except ssl.SSLWantReadError:
-                event = READ
-            except ssl.SSLWantWriteError:
-                event = WRITE
+                if want is None:
+                    return operation()
+            except _WANTS as error:
+                want = error
+            except ConnectionCut:
+                raise
+            except OSError as error:
+                self._break(error)
             if self._timeout == 0:
                 raise BlockingIOError("the operation would have to wait for the peer")
+            event = READ if isinstance(want, ssl.SSLWantReadError) else WRITE
+            want = None
             if not self._wait(event, direction):
                 self._last_timeout = TimeoutError("timed out")
                 raise self._last_timeout
@@ -416,9 +440,11 @@ class Stream:
                 return wait_for(self.fileno(), event, min(filter(None, times), default=None))
             finally:
                 self.idle = False
-        allowance = self._received if direction == READ else self._sent
+        reads = direction == READ
+        allowance = self._received if reads else self._sent
+        total = self.bytes_in if reads else self.bytes_out
         try:
-            return allowance.wait(self.fileno(), event, self._timeout)
+            return allowance.wait(self.fileno(), event, self._timeout, total)
         except ConnectionCut as cut:
             self._fail(cut)
 
@@ -428,19 +454,16 @@ class Stream:
         That the peer leaves then, in whatever way, or is left, is no failure.
         """
         return (
-            self.handler is None and self._reading and not (self._received.moved or self.buffered)
+            self.handler is None
+            and self._reading
+            and not (self._received.moved(self.bytes_in) or self.buffered)
         )
 
-    def _engine(self, operation: Callable[[_A], _T], argument: _A) -> _T:
-        """Call the TLS engine, and take note when it finds the connection broken."""
+    def _break(self, error: OSError) -> NoReturn:
+        """Take note of what the TLS engine found wrong with the connection, and raise that."""
         if self.fileno() < 0:
-            raise OSError(errno.EBADF, "the connection has been closed on this side")
-        try:
-            return operation(argument)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise
-        except OSError as error:
-            self._fail(_disconnected(error))
+            raise OSError(errno.EBADF, "the connection has been closed on this side") from error
+        self._fail(_disconnected(error))
 
     def _fail(self, cut: ConnectionCut) -> NoReturn:
         self.failure = cut

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tlshttp._seam import Transport
 from tlshttp.errors import RequestRefused
 from tlshttp.handler._head import (
+    NO_HEAD,
     Head,
     RequestHeaders,
     asks_for_other_version,
@@ -25,8 +26,8 @@ from tlshttp.handler._head import (
 )
 from tlshttp.handler._hosts import is_allowed, named_host, without_port
 from tlshttp.handler._reader import RequestReader
-from tlshttp.handler._ready import head_end, section_size
-from tlshttp.handler._response import ResponseHead, format_date, header_line, status_line
+from tlshttp.handler._ready import head_end, head_size, section_size
+from tlshttp.handler._response import DECISIVE, ResponseHead, format_date, header_line, status_line
 from tlshttp.handler._writer import CHUNKED_LINE, CLOSE_LINE, Framing, ResponseWriter
 from tlshttp.limits import Limits
 
@@ -105,12 +106,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     @property
     def tls(self) -> TLSInfo:
         """What the TLS handshake of this connection agreed on."""
-        return self.__transport.tls
-
-    @property
-    def __transport(self) -> Transport:
-        transport: Transport = self.connection
-        return transport
+        tls: TLSInfo = self.connection.tls
+        return tls
 
     # A connection -----------------------------------------------------------------------------
 
@@ -119,7 +116,13 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self.connection = self.request
         if self.timeout is not None:
             self.connection.settimeout(self.timeout)
+        self.__transport: Transport = self.request
         self.__limits: Limits = getattr(self.server, "limits", None) or Limits()
+        self.__restricted = self.tls.restricted
+        self.__parses = type(self).parse_request is TLSRequestHandler.parse_request
+        self.__section: bytes | None = None
+        self.__last_section: tuple[bytes, int] | None = None
+        self.__last_head = NO_HEAD
         self.__writer = ResponseWriter(self.__transport)
         self.__reader = RequestReader(
             self.__transport, self.__limits.max_body_bytes, self.__writer.flush
@@ -164,6 +167,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def __begin_request(self) -> None:
         self.__response = ResponseHead()
+        self.__section = None
         self.__transport.input_complete = False
         self.close_connection = True
         self.__reader.begin_head()
@@ -181,8 +185,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self.__transport.input_complete = self.__reader.drain(_DRAINED_BODY)
         if not self.__transport.input_complete:
             self.close_connection = True
-        if self.__transport.fault is None:
-            self.__transport.fault = self.__reader.refused  # the handler may have borne it
+            if self.__transport.fault is None:
+                self.__transport.fault = self.__reader.refused  # the handler may have borne it
         return not self.close_connection
 
     def __end_response(self) -> None:
@@ -204,9 +208,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def __handle_one_request(self) -> None:
         self.requestline = self.request_version = self.command = ""
-        self.__transport.examine(self.__check_size)
         try:
-            self.raw_requestline = self.__read_request_line()
+            self.raw_requestline = self.__take_head() or self.__read_request_line()
             if not self.raw_requestline:
                 self.close_connection = True
             elif self.parse_request():
@@ -217,8 +220,22 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             self.log_error("Request timed out: %r", error)
             self.close_connection = True
 
+    def __take_head(self) -> bytes:
+        """Take the whole head where it is there, as it is when the server calls; return its line.
+
+        What is odd about it, and a ``parse_request()`` of the user's own, has it read line by line.
+        """
+        size = self.__transport.examine(head_size) if self.__parses else 0
+        if not 0 < size <= self.__limits.max_header_bytes:
+            return b""
+        head = self.__transport.take(size)
+        end = head.index(b"\n") + 1
+        self.__section = head[end:]
+        return head[:end]
+
     def __read_request_line(self) -> bytes:
         """Read the first line; one empty line before it is ignored (RFC 9112, section 2.2)."""
+        self.__transport.examine(self.__check_size)
         line = self.rfile.readline(_LONGEST_LINE + 1)
         if line in (b"\r\n", b"\n"):
             line = self.rfile.readline(_LONGEST_LINE + 1)
@@ -263,20 +280,39 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         line = line.removesuffix("\n").removesuffix("\r")
         self.requestline = line
         minor_version = self.__parse_request_line(line)
+        head = self.__parse_head(minor_version)
+        self.__fill_headers(head)
+        keep = minor_version > 0 if head.keep_alive is None else head.keep_alive
+        self.close_connection = not (keep and self.protocol_version >= "HTTP/1.1")
+        if self.allowed_hosts is not None or self.refuse_misdirected or self.__restricted:
+            self.__refuse_foreign_host(head)
+        return self.__begin_body(head)
+
+    def __parse_head(self, minor_version: int) -> Head:
+        """Return what the header fields say.
+
+        The requests of a connection mostly repeat them byte for byte, so what the last ones said is
+        kept. (HPACK of HTTP/2 lives on the same.)
+        """
+        section = self.__section
+        if section is None:
+            section = self.__read_section()
+        if (section, minor_version) != self.__last_section:
+            fields = section[:-2] if section.endswith(b"\r\n") else section[:-1]
+            self.__last_head = parse_head(fields, minor_version, needs_host=False)
+            self.__last_section = (section, minor_version)
+        head = self.__last_head
         # What will be answered with 501 may lack a Host, as in http.server.
-        needs_host = minor_version > 0 and hasattr(self, f"do_{self.command}")
-        head = parse_head(self.__read_section(), minor_version, needs_host=needs_host)
+        if head.host is None and minor_version > 0 and hasattr(self, f"do_{self.command}"):
+            raise RequestRefused("Missing Host")
         if len(head.fields) > self.__limits.max_header_count:
             raise _section_too_large("Too many headers")
-        self.__fill_headers(head)
-        self.__decide_keep_alive(head, minor_version)
-        self.__refuse_foreign_host(head)
-        return self.__begin_body(head)
+        return head
 
     def __fill_headers(self, head: Head) -> None:
         self.headers = self.MessageClass()
         if isinstance(self.headers, RequestHeaders):
-            self.headers.fill(head.fields)
+            self.headers.fill(head.fields.copy())
             return
         for name, value in head.fields:
             self.headers.set_raw(name, value)
@@ -305,14 +341,14 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         raise RequestRefused("Malformed request line")
 
     def __read_section(self) -> bytes:
-        """Read the header lines with the empty line that ends them; return them without."""
+        """Read the header lines with the empty line that ends them."""
         size = self.__transport.examine(section_size)
         section = self.__reader.read_head(size) if size else self.__read_lines()
         if len(self.raw_requestline) + len(section) > self.__limits.max_header_bytes:
             if len(self.raw_requestline) > self.__limits.max_header_bytes:
                 raise _line_too_long()
             raise _section_too_large("Header section too large")
-        return section[:-2] if section.endswith(b"\r\n") else section[:-1]
+        return section
 
     def __read_lines(self) -> bytes:
         """Read the header lines one by one, as they come."""
@@ -325,16 +361,9 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
                 self.__transport.fail("the peer left in the middle of a request")
         return section + line
 
-    def __decide_keep_alive(self, head: Head, minor_version: int) -> None:
-        """Decide whether the connection persists (RFC 9112, section 9.3)."""
-        keep = minor_version > 0 if head.keep_alive is None else head.keep_alive
-        self.close_connection = not (keep and self.protocol_version >= "HTTP/1.1")
-
     def __refuse_foreign_host(self, head: Head) -> None:
         """Refuse what is for a host this server does not answer for, where it was told of hosts."""
         tls = self.tls
-        if self.allowed_hosts is None and not self.refuse_misdirected and not tls.restricted:
-            return
         host = without_port(named_host(self.path, head.host) or "")
         name = tls.server_name
         if (
@@ -346,6 +375,9 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def __begin_body(self, head: Head) -> bool:
         """Have ``rfile`` give the body; tell whether the client may send it."""
+        if not (head.body_size or head.expects_continue):
+            self.__reader.begin_body(0, None)
+            return True
         limit = self.__limits.max_body_bytes
         if limit is not None and head.body_size > limit:
             raise RequestRefused("Body too large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -385,18 +417,20 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             if not hasattr(self, "_headers_buffer"):
                 self._headers_buffer = []
             self._headers_buffer.append(line)
-        self.__response.take_note(keyword, str(value))
-        if keyword.lower() == "connection":
-            self.close_connection = {"close": True, "keep-alive": False}.get(
-                str(value).lower(), self.close_connection
-            )
+        name = keyword.lower()
+        if name in DECISIVE:
+            self.__response.take_note(name, str(value))
+            if name == "connection":
+                self.close_connection = {"close": True, "keep-alive": False}.get(
+                    str(value).lower(), self.close_connection
+                )
 
     def end_headers(self) -> None:
         """End the response head; it is sent with the first bytes of the body."""
         if self.wfile is not self.__writer:
             self.wfile.flush()
         response = self.__response
-        if response.is_interim:
+        if 100 <= response.status < 200 and response.is_interim:
             interim, self._headers_buffer = b"".join([*self._headers_buffer, b"\r\n"]), []
             if self.request_version >= "HTTP/1.1":  # RFC 9110, section 15.2
                 self.__transport.transmit(interim)

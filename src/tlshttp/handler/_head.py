@@ -20,6 +20,7 @@ from tlshttp.errors import RequestRefused
 
 __all__ = [
     "CHUNKED",
+    "NO_HEAD",
     "Head",
     "RequestHeaders",
     "asks_for_other_version",
@@ -74,6 +75,10 @@ class Head(NamedTuple):
     """Whether the client waits for 100 (Continue) before it sends the body."""
     host: str | None
     """The Host field; `None` where there is none, as HTTP/1.0 allows."""
+
+
+NO_HEAD = Head([], 0, None, False, None)
+"""What no fields at all say."""
 
 
 def parse_request_line(line: str) -> tuple[str, str, int] | None:

@@ -93,6 +93,8 @@ class RequestReader(io.BufferedIOBase):
         """
         if self._before_first_read is not None or not self.is_framed():
             return False
+        if not (self._left or self._chunked):
+            return True
         own_timeout = self._transport.gettimeout()
         self._transport.settimeout(0)
         try:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from tlshttp._seam import Part
 from tlshttp.limits import Limits
 
-__all__ = ["SMALL_BODY", "head_end", "missing_part", "section_size"]
+__all__ = ["SMALL_BODY", "head_end", "head_size", "missing_part", "section_size"]
 
 SMALL_BODY = 16_384
 """Bytes of a body that is awaited before a handler is called: one full TLS record (RFC 8446,
@@ -49,6 +49,11 @@ def head_end(buffer: bytes, start: int) -> int:
     if bare >= 0:
         return bare + 2
     return end + 3 if end >= 0 else -1
+
+
+def head_size(buffer: bytes, start: int) -> int:
+    """Return how long the head that begins at `start` is; 0: not there, or after an empty line."""
+    return 0 if buffer.startswith((b"\r", b"\n"), start) else max(0, head_end(buffer, start) - start)
 
 
 def section_size(buffer: bytes, start: int) -> int:

@@ -11,53 +11,55 @@ from http import HTTPStatus
 
 from tlshttp.handler._writer import Framing
 
-__all__ = ["ResponseHead", "format_date", "header_line", "status_line"]
+__all__ = ["DECISIVE", "ResponseHead", "format_date", "header_line", "status_line"]
 
-_BODYLESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+_BODYLESS = frozenset({int(HTTPStatus.NO_CONTENT), int(HTTPStatus.NOT_MODIFIED)})
+_SWITCHING_PROTOCOLS = int(HTTPStatus.SWITCHING_PROTOCOLS)
+
+
+DECISIVE = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
+"""The fields, in lower case, that decide about framing and the connection."""
 
 
 class ResponseHead:
     """The head of one response while a handler puts it together."""
 
-    __slots__ = ("connection", "length", "status", "streams", "transfer_encoding")
-
-    def __init__(self) -> None:
-        self.status = 0
-        """The status code; 0 where the handler wrote none."""
-        self.length: str | None = None
-        """The Content-Length the handler gave, if any."""
-        self.transfer_encoding = False
-        """Whether the handler frames the body by itself."""
-        self.connection = False
-        """Whether the handler gave a Connection field."""
-        self.streams = False
-        """Whether it is an event stream, whose head must not wait for the first event."""
+    # One is made for each response, of which most change two of these.
+    status = 0
+    """The status code; 0 where the handler wrote none."""
+    length: str | None = None
+    """The Content-Length the handler gave, if any."""
+    transfer_encoding = False
+    """Whether the handler frames the body by itself."""
+    connection = False
+    """Whether the handler gave a Connection field."""
+    streams = False
+    """Whether it is an event stream, whose head must not wait for the first event."""
 
     def take_note(self, name: str, value: str) -> None:
-        """Take note of a field that decides about framing."""
-        match name.lower():
-            case "content-length":
-                self.length = value.strip()
-            case "transfer-encoding":
-                self.transfer_encoding = True
-            case "connection":
-                self.connection = True
-            case "content-type":
-                self.streams = value.startswith("text/event-stream")
+        """Take note of one of the `DECISIVE` fields."""
+        if name == "content-length":
+            self.length = value.strip()
+        elif name == "content-type":
+            self.streams = value.startswith("text/event-stream")
+        elif name == "connection":
+            self.connection = True
+        else:
+            self.transfer_encoding = True
 
     def takes_over(self, method: str) -> bool:
         """Whether the connection is the handler's after the head, and no longer HTTP.
 
         So it is after 101, and after CONNECT (RFC 9110, sections 15.2.2 and 9.3.6).
         """
-        return self.status == HTTPStatus.SWITCHING_PROTOCOLS or (
+        return self.status == _SWITCHING_PROTOCOLS or (
             method == "CONNECT" and 200 <= self.status < 300
         )
 
     @property
     def is_interim(self) -> bool:
         """Whether another response follows this one (RFC 9110, section 15.2)."""
-        return 100 <= self.status < 200 and self.status != HTTPStatus.SWITCHING_PROTOCOLS
+        return 100 <= self.status < 200 and self.status != _SWITCHING_PROTOCOLS
 
     def framing(self, method: str, *, may_chunk: bool) -> Framing:
         """Return how the body will end (section 6.3).

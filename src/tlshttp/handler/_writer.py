@@ -47,6 +47,10 @@ class Framing(enum.Enum):
     """By the end of the connection, or by the handler itself."""
 
 
+# Naming them spares the look-up in an enumeration, which Python 3.11 makes dear.
+_NONE, _LENGTH, _CHUNKED, _AS_IS = Framing
+
+
 class ResponseWriter(io.BufferedIOBase):
     """The bytes of one response after the other.
 
@@ -64,7 +68,7 @@ class ResponseWriter(io.BufferedIOBase):
     def begin(self) -> None:
         """Begin a response; up to `begin_body`, bytes go out as they are."""
         self._held = b""
-        self._framing = Framing.AS_IS
+        self._framing = _AS_IS
         self._left = 0
         self._excess = 0
         self.started = False
@@ -90,7 +94,7 @@ class ResponseWriter(io.BufferedIOBase):
     def mute(self) -> None:
         """Drop what is held back and all that is still written."""
         self._held = b""
-        self._framing = Framing.NONE
+        self._framing = _NONE
         self._left = 0
         self._excess = 0
 
@@ -101,10 +105,10 @@ class ResponseWriter(io.BufferedIOBase):
         """
         if not self.is_ours:
             return None
-        if self._framing is Framing.CHUNKED:
+        if self._framing is _CHUNKED:
             self._send(b"0\r\n\r\n")
-        else:
-            self.flush()
+        elif self._held:
+            self._send()
         missing, excess = self._left, self._excess
         self.mute()
         if excess:
@@ -123,19 +127,20 @@ class ResponseWriter(io.BufferedIOBase):
 
     def write(self, data: Buffer, /) -> int:
         """Send all of `data`; return its size in bytes."""
+        if type(data) is bytes and self._framing is _LENGTH and 0 < len(data) <= self._left:
+            self._left -= len(data)  # as nearly every response has it
+            self._send(data)
+            return len(data)
         view = memoryview(data)
         size = view.nbytes
-        if size == 0:
-            return 0
-        match self._framing:
-            case Framing.AS_IS:
-                self._send(data)
-            case Framing.CHUNKED:
-                self._send(b"%x\r\n" % size, data, b"\r\n")
-            case Framing.LENGTH:
-                self._send_counted(view.cast("B") if view.contiguous else memoryview(bytes(view)))
-            case Framing.NONE:
-                pass
+        if size == 0 or self._framing is _NONE:
+            return size
+        if self._framing is _LENGTH:
+            self._send_counted(view.cast("B") if view.contiguous else memoryview(bytes(view)))
+        elif self._framing is _CHUNKED:
+            self._send(b"%x\r\n" % size, data, b"\r\n")
+        else:
+            self._send(data)
         return size
 
     def flush(self) -> None:
@@ -172,7 +177,7 @@ class ResponseWriter(io.BufferedIOBase):
         """Send the held head and these parts, in one piece unless they are large."""
         self.started = True
         held, self._held = self._held, b""
-        if sum(memoryview(part).nbytes for part in parts) <= _COPY_AT_MOST:
+        if sum([memoryview(part).nbytes for part in parts]) <= _COPY_AT_MOST:
             self._transport.transmit(b"".join((held, *parts)))
             return
         if held:
