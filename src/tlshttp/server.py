@@ -57,8 +57,6 @@ _TOLERATED = (
     "weak-signature",
 )
 
-_WORKER_PHASES = frozenset({Phase.HANDSHAKE, Phase.REQUEST, Phase.BODY, Phase.IDLE, Phase.HANDLER})
-
 
 class TLSHTTPServer(http.server.HTTPServer):
     """An HTTPS server for any request handler.
@@ -118,6 +116,8 @@ class TLSHTTPServer(http.server.HTTPServer):
     """Whether `server_close` waits for running handlers: with `daemon_threads` for five seconds,
     otherwise for as long as it takes."""
 
+    _has_leaders = False
+
     def __init__(
         self,
         server_address: Any,
@@ -155,6 +155,7 @@ class TLSHTTPServer(http.server.HTTPServer):
                 limits=limits,
                 ssl_context=self.ssl_context,
                 redirect_plain_http=redirect_plain_http,
+                leaders=self._has_leaders,
                 worker_phases=self._worker_phases(),
                 max_workers=self._max_workers(),
                 daemon_workers=lambda: self.daemon_threads,
@@ -454,6 +455,8 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
     All other arguments are those of `TLSHTTPServer`.
     """
 
+    _has_leaders = True
+
     def __init__(
         self,
         server_address: Any,
@@ -486,7 +489,7 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
         )
 
     def _worker_phases(self) -> frozenset[Phase]:
-        return _WORKER_PHASES
+        return frozenset()
 
     def _max_workers(self) -> int:
         return self.max_workers

@@ -25,6 +25,7 @@ import tlshttp
 from tests.front.handlers import Plain
 from tests.support import UNIT
 from tlshttp import Limits, Stats, certs, context
+from tlshttp._front import front
 from tlshttp._front.poller import SelectorPoller
 
 _COMMAND = (sys.executable, "-W", "error", "-m", "tests.front.program")
@@ -109,6 +110,8 @@ def main(server_class: str, options: dict[str, Any]) -> None:
     """Serve as told, until the end of standard input."""
     if "files" in options:
         resource.setrlimit(resource.RLIMIT_NOFILE, (options["files"],) * 2)
+    if options.get("selector"):
+        front.create_poller = SelectorPoller  # type: ignore[assignment]
     more = {"max_workers": options["max_workers"]} if "max_workers" in options else {}
     server = getattr(tlshttp, server_class)(
         options.get("address") or ("127.0.0.1", 0),
@@ -118,19 +121,11 @@ def main(server_class: str, options: dict[str, Any]) -> None:
         bind_and_activate=False,
         **more,
     )
-    if options.get("selector"):
-        use_selector(server)
     with server:
         server.server_bind()
         server.server_activate()
         threading.Thread(target=_answer, args=(server,), daemon=True).start()
         server.serve_forever()
-
-
-def use_selector(server: Any) -> None:
-    """Have a server that is not yet bound wait with the poller of other platforms."""
-    server._front._poller.close()
-    server._front._poller = SelectorPoller()
 
 
 def _answer(server: Any) -> None:

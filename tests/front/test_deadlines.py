@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.front.conftest import Recording, RecordingThreading, Serve, serving
+from tests.front.conftest import RecordingThreading, Serve, serving
 from tests.front.handlers import Gate, Plain, new_gate
 from tests.front.peers import (
     client_context,
@@ -25,10 +25,11 @@ from tests.front.peers import (
     read_response,
     request,
 )
-from tests.front.program import use_selector
 from tests.front.test_hello import padded
 from tests.support import UNIT, wait_until
 from tlshttp import Limits, errors
+from tlshttp._front import front
+from tlshttp._front.poller import SelectorPoller
 
 SHORT = 0.3 * UNIT
 GRACE = 1.0 * UNIT
@@ -73,13 +74,7 @@ def serve_any_way(
         return serve
     if request.param == "AF_UNIX":
         return lambda *arguments: serve(*arguments, address=str(tmp_path / "socket"))
-    activate = Recording.server_activate
-
-    def with_selector(server: Recording) -> None:
-        use_selector(server)
-        activate(server)
-
-    monkeypatch.setattr(Recording, "server_activate", with_selector)
+    monkeypatch.setattr(front, "create_poller", SelectorPoller)
     return serve
 
 

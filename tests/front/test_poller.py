@@ -11,8 +11,8 @@ import pytest
 from tests.front.conftest import Recording, serving
 from tests.front.handlers import Plain
 from tests.front.peers import get, handshake, read_response, request
-from tests.front.program import use_selector
 from tests.support import UNIT
+from tlshttp._front import front
 from tlshttp._front import poller as module
 from tlshttp._front.poller import READ, WRITE, Poller, SelectorPoller, create_poller, wait_for
 
@@ -47,30 +47,28 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 Pair = tuple[socket.socket, socket.socket]
 
 
-def test_an_armed_descriptor_is_reported_once(poller: Poller, pair: Pair) -> None:
-    """A ready connection is reported once, and again only after it has been armed again."""
+def test_a_descriptor_is_reported_as_long_as_it_is_ready(poller: Poller, pair: Pair) -> None:
+    """A ready connection is reported again and again until it is removed."""
     ours, theirs = pair
     poller.add(ours.fileno(), READ)
     assert poller.wait(0) == []
     theirs.send(b"x")
-    assert poller.wait(5 * UNIT) == [ours.fileno()]
-    assert poller.wait(0) == []
-    poller.arm(ours.fileno(), READ)
-    assert poller.wait(5 * UNIT) == [ours.fileno()]
-
-
-def test_a_watched_descriptor_is_reported_as_long_as_it_is_ready(
-    poller: Poller, pair: Pair
-) -> None:
-    """The listening socket is reported again and again until it is removed."""
-    ours, theirs = pair
-    poller.watch(ours.fileno())
-    theirs.send(b"x")
     assert poller.wait(5 * UNIT) == poller.wait(5 * UNIT) == [ours.fileno()]
     poller.remove(ours.fileno())
     assert poller.wait(0) == []
-    poller.watch(ours.fileno())
+    poller.add(ours.fileno(), READ)
     assert poller.wait(5 * UNIT) == [ours.fileno()]
+
+
+def test_what_was_read_is_reported_no_more(poller: Poller, pair: Pair) -> None:
+    """A connection need not be added anew to be silent again, and to be reported again."""
+    ours, theirs = pair
+    poller.add(ours.fileno(), READ)
+    for _ in range(2):
+        theirs.send(b"x")
+        assert poller.wait(5 * UNIT) == [ours.fileno()]
+        assert ours.recv(1) == b"x"
+        assert poller.wait(0) == []
 
 
 def test_writing_is_another_event(poller: Poller, pair: Pair) -> None:
@@ -78,8 +76,21 @@ def test_writing_is_another_event(poller: Poller, pair: Pair) -> None:
     ours, _ = pair
     poller.add(ours.fileno(), READ)
     assert poller.wait(0) == []
-    poller.arm(ours.fileno(), WRITE)
+    poller.change(ours.fileno(), WRITE)
     assert poller.wait(5 * UNIT) == [ours.fileno()]
+    poller.change(ours.fileno(), READ)
+    assert poller.wait(0) == []
+
+
+def test_removing_what_was_not_added_does_nothing(poller: Poller, pair: Pair) -> None:
+    """A connection may be removed twice."""
+    ours, theirs = pair
+    poller.remove(ours.fileno())
+    poller.add(ours.fileno(), READ)
+    poller.remove(ours.fileno())
+    poller.remove(ours.fileno())
+    theirs.send(b"x")
+    assert poller.wait(0) == []
 
 
 def test_the_end_of_the_peer_is_something_to_read(poller: Poller, pair: Pair) -> None:
@@ -90,19 +101,17 @@ def test_the_end_of_the_peer_is_something_to_read(poller: Poller, pair: Pair) ->
     assert poller.wait(5 * UNIT) == [ours.fileno()]
 
 
-@pytest.mark.parametrize("act", ["wake", "arm"])
+@pytest.mark.parametrize("act", ["wake", "add"])
 def test_another_thread_ends_the_wait(poller: Poller, pair: Pair, act: str) -> None:
-    """A thread that wakes, or that arms a ready connection, is heard by one that waits."""
+    """A thread that wakes, or that adds a ready connection, is heard by one that waits."""
     ours, theirs = pair
     theirs.send(b"x")
-    poller.add(ours.fileno(), READ)
-    assert poller.wait(5 * UNIT) == [ours.fileno()]
     waiting = threading.Event()
     reports: list[int] = []
 
     def wait() -> None:
         waiting.set()
-        while not reports and act == "arm":
+        while not reports and act == "add":
             reports.extend(poller.wait(10 * UNIT))
         if act == "wake":
             assert poller.wait(10 * UNIT) == []
@@ -111,13 +120,30 @@ def test_another_thread_ends_the_wait(poller: Poller, pair: Pair, act: str) -> N
     thread = threading.Thread(target=wait)
     thread.start()
     assert waiting.wait(5 * UNIT)
-    if act == "arm":
-        poller.arm(ours.fileno(), READ)
+    if act == "add":
+        poller.add(ours.fileno(), READ)
     else:
         poller.wake()
     thread.join(5 * UNIT)
     assert not thread.is_alive()
-    assert reports == [ours.fileno() if act == "arm" else -1]
+    assert reports == [ours.fileno() if act == "add" else -1]
+
+
+@pytest.mark.skipif(not hasattr(module, "EpollPoller"), reason="no epoll on this platform")
+def test_a_poller_can_wait_in_another(pair: Pair) -> None:
+    """What one poller has to report makes its own descriptor ready in another."""
+    outer, inner = module.EpollPoller(), module.EpollPoller()
+    assert outer.waits_in_poller
+    try:
+        outer.add(inner.fileno(), READ)
+        inner.add(pair[0].fileno(), READ)
+        assert outer.wait(0) == []
+        pair[1].send(b"x")
+        assert outer.wait(5 * UNIT) == [inner.fileno()]
+        assert inner.wait(0) == [pair[0].fileno()]
+    finally:
+        inner.close()
+        outer.close()
 
 
 def test_many_wakes_are_one(poller: Poller) -> None:
@@ -147,14 +173,14 @@ def test_a_closed_connection_is_forgotten(poller: Poller) -> None:
         assert poller.wait(5 * UNIT) == [fd]
 
 
-def test_arming_what_is_closed_is_an_error(poller: Poller, pair: Pair) -> None:
+def test_adding_what_is_closed_is_an_error(poller: Poller, pair: Pair) -> None:
     """Neither a closed connection nor a closed poller takes a wish, nor does waking it fail."""
     with pytest.raises(OSError, match=r"closed|negative|-1|Bad file"):
-        poller.arm(-1, READ)
+        poller.add(-1, READ)
     poller.add(pair[0].fileno(), READ)
     poller.close()
     with pytest.raises(OSError, match=r"closed|negative|-1|Bad file"):
-        poller.arm(pair[0].fileno(), READ)
+        poller.change(pair[0].fileno(), READ)
     poller.wake()
     poller.remove(pair[0].fileno())
 
@@ -176,15 +202,14 @@ def test_wait_for_waits_in_this_thread(pair: Pair) -> None:
 
 
 def test_a_server_works_with_the_poller_of_other_platforms(
-    server_class: type[Recording], server_context: ssl.SSLContext, any_client: ssl.SSLContext
+    server_class: type[Recording],
+    server_context: ssl.SSLContext,
+    any_client: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Fresh and kept connections, one after the other and at once, are served with selectors."""
-    server = server_class(
-        ("127.0.0.1", 0), Plain, bind_and_activate=False, ssl_context=server_context
-    )
-    use_selector(server)
-    server.server_bind()
-    server.server_activate()
+    monkeypatch.setattr(front, "create_poller", SelectorPoller)
+    server = server_class(("127.0.0.1", 0), Plain, ssl_context=server_context)
     with serving(server), handshake(server.server_address, any_client) as kept:
         for number in range(20):
             path = f"/{number}"

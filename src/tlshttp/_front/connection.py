@@ -64,13 +64,6 @@ _GONE = -1
 _OTHERS_FIRST = -2
 # besides READ and WRITE: wait for that
 
-_LINGER_SECONDS = 0.005
-"""How long a worker that nobody else needs stays with a connection before it is parked.
-
-A client that answers within this time is spared two changes of thread. DESIGN measured 1 to 10 ms
-to be equally good.
-"""
-
 _PHASE_OF = {None: None, Part.HEAD: Phase.REQUEST, Part.BODY: Phase.BODY}
 
 _HANDLER, _IDLE, _REQUEST = Phase.HANDLER, Phase.IDLE, Phase.REQUEST
@@ -96,6 +89,7 @@ class Connection:
         "_socket",
         "_text",
         "address",
+        "armed",
         "deadline",
         "fd",
         "fd_is_ours",
@@ -119,6 +113,8 @@ class Connection:
         self.phase = Phase.HELLO
         self.deadline = _after(front.limits.handshake_timeout)
         self.parked = False
+        self.armed = 0
+        """For which event the poller has it; 0 where it does not."""
         self.queue: OrderedDict[Connection, None]
         """Where the registry has it."""
         self.server_name: str | None = None
@@ -135,26 +131,22 @@ class Connection:
                 event = self._step()
                 if event == _GONE:
                     return
-                if event == _OTHERS_FIRST and not (on_worker and front.has_spare_worker()):
+                if event == _GO_ON:
+                    continue
+                if event == _OTHERS_FIRST:
                     front.resume_later(self)
                     return
-                if event in (_GO_ON, _OTHERS_FIRST):
-                    continue
                 # Whoever drips keeps the connection from being parked when the loop looks for the
                 # overdue ones, so it is looked at here, too.
                 if self.deadline <= time.monotonic():
                     self.expire()
                     return
-                if not (on_worker and front.has_spare_worker() and self._linger(event)):
-                    front.park(self, event)
-                    return
+                front.park(self, event)
+                return
         except BaseException:
             if not self._ending:  # it may belong to the loop again
                 self.abort()
             raise
-
-    def _linger(self, event: int) -> bool:
-        return wait_for(self.fd, event, _LINGER_SECONDS)
 
     def _step(self) -> int:
         phase = self.phase
@@ -256,6 +248,7 @@ class Connection:
         try:
             if self.stream is None:
                 self.stream = self._begin_tls()
+            self._front.before_handshake()
             info = self.stream.do_handshake(self.server_name)
         except ssl.SSLWantReadError:
             return READ
@@ -363,6 +356,7 @@ class Connection:
     def _serve(self) -> int:
         """Run the handler for the request that is ready."""
         stream, front = self._established(), self._front
+        front.before_handler()
         if stream.handler is None:
             self._begin(stream)
         if stream.handler is None:
@@ -543,6 +537,10 @@ class Connection:
         """Close the socket through the server's hook."""
         self._front.hooks.close_request(self.stream or self._socket)
         self.closed()  # a bare socket does not tell
+
+    def before_wait(self) -> None:
+        """Take note that a handler is going to wait for the peer."""
+        self._front.step_aside()
 
     def closed(self) -> None:
         """Take note that the socket is closed, or just about to be."""

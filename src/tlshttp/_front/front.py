@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tlshttp._front.connection import Connection
 from tlshttp._front.counters import Counters
-from tlshttp._front.poller import READ, Poller, create_poller, wait_for
+from tlshttp._front.leader import LOOK_SECONDS, Leaders
+from tlshttp._front.poller import READ, create_poller, wait_for
 from tlshttp._front.registry import Phase, Registry
 from tlshttp._front.workers import Workers
 from tlshttp._tls import ManagedContext
@@ -34,6 +35,13 @@ _log = logging.getLogger("tlshttp.server")
 
 _SWEEP_SECONDS = 0.25
 """How often overdue connections are looked for: a deadline is kept to a quarter of a second."""
+
+_LINGER_SECONDS = 0.005
+"""How long a leader waits for more before it leaves that to the loop.
+
+A client that answers within this time is spared two changes of thread. DESIGN measured 1 to 10 ms
+to be equally good.
+"""
 
 _ACCEPTS_AT_ONCE = 64  # before others have their turn
 _RETRY_SECONDS = 0.1  # after the system had no descriptor or memory for a connection
@@ -66,8 +74,10 @@ class Settings:
     limits: Limits
     ssl_context: TLSContext
     redirect_plain_http: bool
+    leaders: bool
+    """Whether workers lead by turns, and the loop itself advances no connection."""
     worker_phases: frozenset[Phase]
-    """The phases in which a connection is advanced by a worker, not by the loop."""
+    """Without leaders: the phases in which a connection is advanced by a worker of its own."""
     max_workers: int
     daemon_workers: Callable[[], bool]
     missing_part: Callable[[bytes, int], Part | None]
@@ -80,10 +90,9 @@ class Front:
     Args:
         hooks: The server.
         settings: What it is made from.
-        poller: How to wait; `None`: the best this platform has.
     """
 
-    def __init__(self, hooks: Hooks, settings: Settings, poller: Poller | None = None) -> None:
+    def __init__(self, hooks: Hooks, settings: Settings) -> None:
         self.hooks = hooks
         self.limits = settings.limits
         self.max_connections = settings.limits.connections()
@@ -100,14 +109,27 @@ class Front:
         self.closing = False
         self._has_room = False
         """Whether a connection has gone since accepting was paused."""
-        self._poller = create_poller() if poller is None else poller
+        self._poller = create_poller()
+        """What the loop waits on."""
+        self._lane = self._poller
+        """What connections wait in: a poller of their own where a worker asks it."""
+        self._arming = threading.Lock()
         self._workers = Workers(
             settings.max_workers, name="tlshttp-worker", daemon=settings.daemon_workers
         )
         self._listener: int | None = None
         self._paused_until: float | None = None
+        self._leaders: Leaders | None = None
         self._ready: collections.deque[Connection] = collections.deque()
-        self._reported: collections.deque[int] = collections.deque()
+        if settings.leaders:
+            self._leaders = Leaders(
+                self._workers.submit, self._ask, self._advance_on_worker, self._leader_resigned
+            )
+            self._ready = self._leaders.ready
+            if self._poller.waits_in_poller:
+                self._lane = create_poller()
+                self._poller.add(self._lane.fileno(), READ)
+        self._lane_fd = self._lane.fileno()
         self._next_sweep = 0.0
         # Those that no handle_request() has returned for; None where nobody calls it.
         self._answers: int | None = 0
@@ -118,22 +140,25 @@ class Front:
     def listen(self, fd: int) -> None:
         """Accept connections from the listening socket with this descriptor."""
         self._listener = fd
-        self._poller.watch(fd)
+        self._poller.add(fd, READ)
 
     def turn(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for something to do, and do it."""
-        self._reported.extend(self._poller.wait(self._shortest(timeout)))
-        while self._reported:
-            self._take_up(self._reported.popleft())
-        for _ in range(len(self._ready)):
-            if self._ready:  # a handler may close the server
-                self._run(self._ready.popleft())
+        self._take_up(self._poller.wait(self._shortest(timeout)))
+        if self._leaders is None:
+            for _ in range(len(self._ready)):
+                if self._ready:  # a handler may close the server
+                    self._advance(self._ready.popleft(), on_worker=False)
+        elif self._ready:
+            self._call_leader()
         now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + _SWEEP_SECONDS
             if self.managed is not None:
                 self.managed.maintain(now)
             self._sweep()
+        if self._leaders is not None:
+            self._leaders.watch(now)
         self._resume_accepting(now)
 
     def wake(self) -> None:
@@ -159,9 +184,10 @@ class Front:
         """End every connection that waits for its peer or its turn; let requests be answered."""
         self.closing = True
         self._end_parked()
-        while self._ready:
-            connection = self._ready.popleft()
-            self._guard(connection.leave_with_server, connection)
+        with contextlib.suppress(IndexError):
+            while True:  # a leader may be taking them, too
+                connection = self._ready.popleft()
+                self._guard(connection.leave_with_server, connection)
         self._workers.close()
         self._hang_up(connection for connection in self.busy() if _is_idle(connection))
 
@@ -190,17 +216,55 @@ class Front:
         for connection in self.registry:
             if connection.phase is not Phase.HANDLER:
                 connection.abort()
+        self._lane.close()
         self._poller.close()
 
     # Called by connections ---------------------------------------------------------------------
 
     def park(self, connection: Connection, event: int) -> None:
-        """Let the loop take the connection up again when `event` comes or its time is over."""
+        """Let the connection be taken up again when `event` comes or its time is over."""
         connection.parked = True
+        if connection.armed != event:
+            self._arm(connection, event)
+
+    def _arm(self, connection: Connection, event: int) -> None:
         try:
-            self._poller.arm(connection.fd, event)
+            with self._arming:
+                (self._lane.change if connection.armed else self._lane.add)(connection.fd, event)
+                connection.armed = event
         except OSError:  # the server was closed meanwhile
             connection.abort()
+
+    def _disarm(self, fd: int) -> None:
+        """Have a connection that is in somebody's hands reported no more.
+
+        It is done when it is reported, not when it is taken up: nearly always it is parked again
+        before there is anything to report.
+        """
+        with self._arming:
+            connection = self.registry.get(fd)
+            if connection is None or connection.parked or not connection.armed:
+                return
+            event, connection.armed = connection.armed, 0
+            self._lane.remove(fd)
+            if connection.parked:  # just now, by a thread that found it armed
+                connection.armed = event
+                self._lane.add(fd, event)
+
+    def step_aside(self) -> None:
+        """Take note that this thread may be kept waiting by a peer."""
+        if self._leaders is not None:
+            self._leaders.step_aside()
+
+    def before_handler(self) -> None:
+        """Take note that this thread is about to run a handler."""
+        if self._leaders is not None:
+            self._leaders.before_handler()
+
+    def before_handshake(self) -> None:
+        """Take note that this thread is about to compute."""
+        if self._leaders is not None:
+            self._leaders.before_handshake()
 
     def submit(self, connection: Connection) -> None:
         """Have a worker advance the connection."""
@@ -210,12 +274,11 @@ class Front:
         """Advance a connection that need not wait, after others have had their turn."""
         if connection.phase in self.worker_phases:
             self.submit(connection)
-        else:
-            self._ready.append(connection)
-
-    def has_spare_worker(self) -> bool:
-        """Return whether a worker may spend time on waiting."""
-        return self._workers.has_spare()
+            return
+        self._ready.append(connection)
+        if self._leaders is not None and not self._leaders.present:
+            self._call_leader()
+            self._poller.wake()  # for it to watch the leader
 
     def answered(self) -> None:
         """Take note that a request was answered, refused or handed on."""
@@ -259,8 +322,9 @@ class Front:
             return
         if connection.stream is not None:
             self.counters.take(connection.stream)
-        if self.registry.remove(connection) and connection.fd_is_ours:
-            self._poller.remove(connection.fd)
+        with self._arming:
+            if self.registry.remove(connection) and connection.fd_is_ours:
+                self._lane.remove(connection.fd)
         if self._paused_until is not None:
             self._has_room = True
             self._poller.wake()
@@ -268,20 +332,64 @@ class Front:
     # The loop -----------------------------------------------------------------------------------
 
     def _shortest(self, timeout: float) -> float:
-        if self._ready or self._reported:
-            return 0.0
         if self._paused_until is not None:
-            return min(timeout, _RETRY_SECONDS)
-        return min(timeout, _SWEEP_SECONDS) if len(self.registry) else timeout
+            timeout = min(timeout, _RETRY_SECONDS)
+        elif len(self.registry):
+            timeout = min(timeout, _SWEEP_SECONDS)
+        if self._leaders is None:
+            return 0.0 if self._ready else timeout
+        return min(timeout, LOOK_SECONDS) if self._leaders.present else timeout
 
-    def _take_up(self, fd: int) -> None:
-        if fd == self._listener:
-            self._accept()
-        elif (connection := self.registry.take(fd)) is not None:
-            self._run(connection)
+    def _take_up(self, fds: Iterable[int]) -> None:
+        """Do what the poller's reports ask for."""
+        for fd in fds:
+            if fd == self._listener:
+                self._accept()
+            elif fd == self._lane_fd:
+                self._poller.remove(fd)
+                self._call_leader()
+            else:
+                self._take(fd)
 
-    def _run(self, connection: Connection) -> None:
-        self._advance(connection, on_worker=False)
+    def _take(self, fd: int) -> None:
+        """Take a connection that is ready out of parking."""
+        connection = self.registry.take(fd)
+        if connection is not None:
+            self._ready.append(connection)
+        else:
+            self._disarm(fd)
+
+    def _ask(self) -> None:
+        """Take up what is ready, waiting a moment for it; called by the leader."""
+        if self._lane is self._poller or self.closing:
+            return
+        try:
+            for fd in self._lane.wait(_LINGER_SECONDS):
+                self._take(fd)
+        except (OSError, ValueError):  # the server has been closed meanwhile
+            pass
+
+    def _call_leader(self) -> None:
+        if self._leaders is None:
+            return
+        try:
+            self._leaders.call()
+        except RuntimeError as error:  # dismissed, or not one thread to be had
+            self._ask()
+            while self._ready:
+                self._leave_unserved(self._ready.popleft(), error)
+            self._leader_resigned()
+
+    def _leader_resigned(self) -> None:
+        """Have the loop see to what is ready from now on."""
+        if self._lane is not self._poller:
+            with contextlib.suppress(OSError):  # it sees to it already, or is closed
+                self._poller.add(self._lane_fd, READ)
+        if self._ready and not self.closing:
+            self._call_leader()
+
+    def _advance_on_worker(self, connection: Connection) -> None:
+        self._advance(connection, on_worker=True)
 
     def _advance(self, connection: Connection, *, on_worker: bool) -> None:
         """Advance a connection; a mistake of ours ends that connection and nothing else."""
@@ -301,7 +409,8 @@ class Front:
     def _dismiss(self, connection: Connection, how: Callable[[], None]) -> None:
         """End a parked connection; where a handler has to finish, where handlers run."""
         has_handler = connection.stream is not None and connection.stream.handler is not None
-        if not has_handler or Phase.HANDLER not in self.worker_phases:
+        on_worker = self._leaders is not None or Phase.HANDLER in self.worker_phases
+        if not (has_handler and on_worker):
             self._guard(how, connection)
         else:
             self._delegate(lambda: self._guard(how, connection), connection)
@@ -309,10 +418,14 @@ class Front:
     def _delegate(self, task: Callable[[], None], connection: Connection) -> None:
         try:
             self._workers.submit(task)
-        except RuntimeError as error:  # dismissed, or not one thread to be had
-            if not self.closing:
-                _log.error("connection with %s ended: %s", connection.address, error)
-            self._guard(connection.leave_with_server, connection)
+        except RuntimeError as error:
+            self._leave_unserved(connection, error)
+
+    def _leave_unserved(self, connection: Connection, error: RuntimeError) -> None:
+        """End a connection because there is no worker: all dismissed, or not one to be had."""
+        if not self.closing:
+            _log.error("connection with %s ended: %s", connection.address, error)
+        self._guard(connection.leave_with_server, connection)
 
     def _guard(self, how: Callable[[], None], connection: Connection) -> None:
         try:
@@ -376,8 +489,9 @@ class Front:
         connection = Connection(self, request, address)
         self.registry.add(connection)
         connection.parked = True
+        connection.armed = READ
         try:
-            self._poller.add(connection.fd, READ)
+            self._lane.add(connection.fd, READ)
         except OSError:
             self.registry.remove(connection)
             raise
@@ -432,7 +546,7 @@ class Front:
         if now < self._paused_until and not self._has_room:
             return
         self._paused_until = None
-        self._poller.watch(self._listener)
+        self._poller.add(self._listener, READ)
 
 
 def _is_idle(connection: Connection) -> bool:

@@ -1,11 +1,11 @@
 """Which sockets have something to say.
 
-A poller keeps two kinds of descriptors. One that is *watched* (the listening socket) is reported
-as long as it is readable. One that is *armed* (a connection) is reported once and is then silent
-until it is armed again, so that no two threads are ever told of the same connection.
+A descriptor is reported again and again, as long as what it was added for lasts, until it is
+removed: who acts on each report need not ask anew for the next one.
 
-`EpollPoller` may be armed from any thread while another waits: the kernel does that by itself.
-`SelectorPoller` does the same with what every platform has, by waking the waiting thread.
+`EpollPoller` may be changed from any thread while another waits, and by several at once: the kernel
+does that by itself. `SelectorPoller` does the same with what every platform has, by waking the
+waiting thread.
 
 Both may report a descriptor that was closed, or closed and given to a new connection, since they
 looked: who acts on a report has to bear a false one.
@@ -35,21 +35,29 @@ WRITE = 4
 class Poller(Protocol):
     """What the front needs of either poller."""
 
-    def watch(self, fd: int) -> None:
-        """Report `fd` whenever it is readable, until it is removed."""
+    waits_in_poller: bool
+    """Whether its own descriptor can be added to another poller, so that several threads can
+    wait for its reports by turns."""
+
+    def fileno(self) -> int:
+        """Return its own descriptor, which is readable when there is something to report."""
 
     def add(self, fd: int, event: int) -> None:
-        """Take in a new connection and arm it."""
+        """Report `fd` whenever `event` is there; from any thread.
 
-    def arm(self, fd: int, event: int) -> None:
-        """Report `fd`, added before, once more when `event` comes; from any thread.
+        Raises:
+            OSError: `fd`, or the poller, is closed; or it has been added.
+        """
+
+    def change(self, fd: int, event: int) -> None:
+        """Report `fd`, added before, for another event; from any thread.
 
         Raises:
             OSError: `fd`, or the poller, is closed.
         """
 
     def remove(self, fd: int) -> None:
-        """Forget `fd`, which must still be open."""
+        """Forget `fd`, which must still be open; do nothing if it has not been added."""
 
     def wait(self, timeout: float) -> list[int]:
         """Return the descriptors that are ready, after at most `timeout` seconds."""
@@ -90,23 +98,29 @@ class _Waker:
 if sys.platform == "linux":
 
     class EpollPoller:
-        """One-shot epoll, armed again from whichever thread is done with a connection."""
+        """Level-triggered epoll."""
+
+        waits_in_poller = True
 
         def __init__(self) -> None:
             self._epoll = select.epoll()
             self._waker = _Waker()
-            self.watch(self._waker.fileno())
+            self._waker_fd = self._waker.fileno()
+            self.add(self._waker_fd, READ)
 
-        def watch(self, fd: int) -> None:
-            self._epoll.register(fd, select.EPOLLIN)
+        def fileno(self) -> int:
+            return self._epoll.fileno()
 
         def add(self, fd: int, event: int) -> None:
-            self._epoll.register(fd, event | select.EPOLLONESHOT)
-
-        def arm(self, fd: int, event: int) -> None:
             try:
-                self._epoll.modify(fd, event | select.EPOLLONESHOT)
+                self._epoll.register(fd, event)
             except ValueError as error:  # a closed epoll, or a closed socket's -1
+                raise OSError(str(error)) from error
+
+        def change(self, fd: int, event: int) -> None:
+            try:
+                self._epoll.modify(fd, event)
+            except ValueError as error:
                 raise OSError(str(error)) from error
 
         def remove(self, fd: int) -> None:
@@ -115,9 +129,9 @@ if sys.platform == "linux":
 
         def wait(self, timeout: float) -> list[int]:
             ready = [fd for fd, _ in self._epoll.poll(timeout)]
-            if self._waker.fileno() in ready:
+            if self._waker_fd in ready:
                 self._waker.drain()
-                ready.remove(self._waker.fileno())
+                ready.remove(self._waker_fd)
             return ready
 
         def wake(self) -> None:
@@ -131,31 +145,28 @@ if sys.platform == "linux":
 class SelectorPoller:
     """The same by `selectors`: another thread's wish is noted down and the waiting thread woken."""
 
+    waits_in_poller = False
+
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._waker = _Waker()
-        self._watched: set[int] = set()
         self._wishes: collections.deque[tuple[int, int]] = collections.deque()
         self._closed = False
-        self.watch(self._waker.fileno())
+        self.add(self._waker.fileno(), READ)
 
-    def watch(self, fd: int) -> None:
-        self._watched.add(fd)
-        self.arm(fd, READ)
+    def fileno(self) -> int:
+        return -1
 
     def add(self, fd: int, event: int) -> None:
-        self.arm(fd, event)
+        self.change(fd, event)
 
-    def arm(self, fd: int, event: int) -> None:
+    def change(self, fd: int, event: int) -> None:
         if self._closed or fd < 0:
             raise OSError("the poller or the descriptor is closed")
-        self._wishes.append((fd, event))
-        self._waker.wake()
+        self._wish(fd, event)
 
     def remove(self, fd: int) -> None:
-        self._watched.discard(fd)
-        self._wishes.append((fd, 0))
-        self._waker.wake()
+        self._wish(fd, 0)
 
     def wait(self, timeout: float) -> list[int]:
         self._fulfil_wishes()
@@ -166,9 +177,6 @@ class SelectorPoller:
         if self._waker.fileno() in ready:
             self._waker.drain()
             ready.remove(self._waker.fileno())
-        for fd in ready:
-            if fd not in self._watched:
-                self._selector.unregister(fd)
         return ready
 
     def wake(self) -> None:
@@ -178,6 +186,10 @@ class SelectorPoller:
         self._closed = True
         self._selector.close()
         self._waker.close()
+
+    def _wish(self, fd: int, event: int) -> None:
+        self._wishes.append((fd, event))
+        self._waker.wake()
 
     def _fulfil_wishes(self) -> None:
         while self._wishes:

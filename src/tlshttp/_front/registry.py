@@ -122,6 +122,10 @@ class Registry:
             del self._by_fd[connection.fd]
             return True
 
+    def get(self, fd: int) -> Connection | None:
+        """Return the connection of a descriptor, `None` if there is none."""
+        return self._by_fd.get(fd)
+
     def take(self, fd: int) -> Connection | None:
         """Return the parked connection of a descriptor, no longer parked; `None` if none is."""
         connection = self._by_fd.get(fd)

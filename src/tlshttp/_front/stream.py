@@ -57,6 +57,7 @@ _PIECE = 262_144  # bytes of a file read at once: sixteen records
 class StreamOwner(Protocol):
     """The connection of a stream, as far as the stream needs it."""
 
+    def before_wait(self) -> None: ...
     def begin_close(self) -> None: ...
     def closed(self) -> None: ...
 
@@ -433,6 +434,7 @@ class Stream:
 
     def _wait(self, event: int, direction: int) -> bool:
         """Wait as long as the peer and the handler's own timeout allow; false after the latter."""
+        self.owner.before_wait()
         if direction == READ and self._awaits_request():
             times = (self._timeout, self._keep_alive_timeout)
             self.idle = True

@@ -52,10 +52,6 @@ class Workers:
             elif len(self._threads) >= self.maximum or not self._start():
                 self._backlog += 1
 
-    def has_spare(self) -> bool:
-        """Return whether a thread may wait a moment without keeping work waiting."""
-        return self._free > 0 or len(self._threads) < self.maximum
-
     def close(self) -> None:
         """Let every thread end once the work submitted before is done."""
         with self._lock:

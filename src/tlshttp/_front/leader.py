@@ -1,0 +1,193 @@
+"""Which worker takes up the connections that are ready: leader and followers.
+
+One worker at a time leads. It asks which connections are ready and advances them one after the
+other; the loop's thread and all other workers sleep. While handlers are quick nothing is handed from
+thread to thread, which would cost more than a request does. The leader must not be kept from its
+office, so another is appointed
+
+*   before it waits for a peer in the middle of a handler (`Leaders.step_aside`),
+*   before a handshake where there are more cores and more work (the engine lets go of the
+    interpreter's lock),
+*   when one handler has kept it for longer than `_LONG_SECONDS`, which the loop sees
+    (`Leaders.watch`).
+
+Handlers that wait for something else (a database, a disk) are rarely alone. When a leader is found
+to have waited rather than worked, then for some time, which grows when it proves true again, every
+leader steps aside before each handler: the pool works as pools do, a thread for each request.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import math
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tlshttp._front.connection import Connection
+
+__all__ = ["LOOK_SECONDS", "Leaders"]
+
+LOOK_SECONDS = 0.005
+"""How often `Leaders.watch` is to be called while there is a leader."""
+
+_LONG_SECONDS = 0.004
+_WAITED_SECONDS = 0.001
+"""What a leader may have waited, of the time since it last asked what is ready."""
+
+_FIRST_CAUTION_SECONDS = 0.1
+_LONGEST_CAUTION_SECONDS = 1.6
+# While handlers stay slow, less than a tenth of the time is spent on finding that out.
+
+
+class _Term:
+    """One worker's time as the leader."""
+
+    __slots__ = ("asked", "asked_cpu", "began", "thread")
+
+    def __init__(self) -> None:
+        self.thread: int | None = None
+        self.began = math.inf
+        """When it took up the connection it is at work on."""
+        self.asked = 0.0
+        """When it last knew what is ready, by the clock and by its own processor time."""
+        self.asked_cpu = 0.0
+
+
+class Leaders:
+    """The leader, and how it changes.
+
+    Args:
+        submit: Has a worker call something, as `tlshttp._front.workers.Workers.submit`.
+        ask: Adds what is ready to `ready`, waiting a moment if nothing is; called by the leader.
+        advance: Takes a connection as far as it goes.
+        resigned: Called when the last leader has left because nothing was ready.
+    """
+
+    def __init__(
+        self,
+        submit: Callable[[Callable[[], None]], None],
+        ask: Callable[[], None],
+        advance: Callable[[Connection], None],
+        resigned: Callable[[], None],
+    ) -> None:
+        self._submit = submit
+        self._ask = ask
+        self._advance = advance
+        self._resigned = resigned
+        self._lock = threading.Lock()
+        self._term: _Term | None = None
+        self._cautious_until = 0.0
+        self._caution = _FIRST_CAUTION_SECONDS
+        self._many_cores = _cores() > 1
+        self.ready: collections.deque[Connection] = collections.deque()
+        """Connections that wait for the leader, whoever it is."""
+
+    @property
+    def present(self) -> bool:
+        """Whether there is a leader, or one has been called."""
+        return self._term is not None
+
+    def call(self) -> None:
+        """See to it that there is a leader.
+
+        Raises:
+            RuntimeError: There are no workers.
+        """
+        with self._lock:
+            if self._term is None:
+                self._appoint()
+
+    def step_aside(self) -> None:
+        """Have another worker lead, if it is this one that leads: it may be kept."""
+        term = self._term
+        if term is not None and term.thread == threading.get_ident():
+            self._depose(term)
+
+    def before_handler(self) -> None:
+        """Step aside if handlers have been found to be slow."""
+        term = self._term
+        if term is not None and term.began < self._cautious_until:
+            self.step_aside()
+
+    def before_handshake(self) -> None:
+        """Step aside if there is work and a core for another."""
+        if self._many_cores and self.ready:
+            self.step_aside()
+
+    def watch(self, now: float) -> None:
+        """Look whether the leader is kept by a handler; called on the loop's tick."""
+        term = self._term
+        if term is not None and now - term.began > _LONG_SECONDS:
+            self._be_cautious(now)
+            self._depose(term)
+
+    def _depose(self, term: _Term) -> None:
+        with self._lock:
+            if self._term is term:
+                self._appoint()
+
+    def _appoint(self) -> None:
+        """Have a worker lead as soon as one is free; the lock is held."""
+        self._term = term = _Term()
+        try:
+            self._submit(functools.partial(self._lead, term))
+        except RuntimeError:
+            self._term = None
+            raise
+
+    def _lead(self, term: _Term) -> None:
+        """Lead until nothing is ready, or another has been appointed."""
+        term.thread = threading.get_ident()
+        self._begin(term)
+        try:
+            while self._term is term:
+                try:
+                    connection = self.ready.popleft()
+                except IndexError:
+                    self._judge(term)
+                    self._ask()
+                    if not self.ready:
+                        break
+                    self._begin(term)
+                    continue
+                term.began = time.monotonic()
+                self._advance(connection)
+                term.began = math.inf
+        finally:
+            self._leave(term)
+
+    def _begin(self, term: _Term) -> None:
+        term.asked = time.monotonic()
+        term.asked_cpu = time.thread_time()
+
+    def _judge(self, term: _Term) -> None:
+        """Take note if the leader has waited since it last asked."""
+        now = time.monotonic()
+        if now - term.asked - (time.thread_time() - term.asked_cpu) > _WAITED_SECONDS:
+            self._be_cautious(now)
+
+    def _be_cautious(self, now: float) -> None:
+        again = now < self._cautious_until + self._caution
+        if not again:
+            self._caution = _FIRST_CAUTION_SECONDS
+        elif now >= self._cautious_until:
+            self._caution = min(2 * self._caution, _LONGEST_CAUTION_SECONDS)
+        self._cautious_until = now + self._caution
+
+    def _leave(self, term: _Term) -> None:
+        with self._lock:
+            if self._term is not term:
+                return
+            self._term = None
+        self._resigned()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
