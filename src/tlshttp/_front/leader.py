@@ -1,9 +1,9 @@
 """Which worker takes up the connections that are ready: leader and followers.
 
 One worker at a time leads. It asks which connections are ready and advances them one after the
-other; the loop's thread and all other workers sleep. While handlers are quick nothing is handed from
-thread to thread, which would cost more than a request does. The leader must not be kept from its
-office, so another is appointed
+other; the loop's thread and all other workers sleep. While handlers are quick nothing is handed
+from thread to thread, which would cost more than a request does. The leader must not be kept from
+its office, so another is appointed
 
 *   before it waits for a peer in the middle of a handler (`Leaders.step_aside`),
 *   before a handshake where there are more cores and more work (the engine lets go of the
@@ -37,7 +37,9 @@ LOOK_SECONDS = 0.005
 
 _LONG_SECONDS = 0.004
 _WAITED_SECONDS = 0.001
-"""What a leader may have waited, of the time since it last asked what is ready."""
+_WAITED_SHARE = 0.5
+"""What a leader may have waited since it last asked what is ready: so long, or that share. (The
+system does not count all that it does for a thread as the thread's own time.)"""
 
 _FIRST_CAUTION_SECONDS = 0.1
 _LONGEST_CAUTION_SECONDS = 1.6
@@ -168,7 +170,9 @@ class Leaders:
     def _judge(self, term: _Term) -> None:
         """Take note if the leader has waited since it last asked."""
         now = time.monotonic()
-        if now - term.asked - (time.thread_time() - term.asked_cpu) > _WAITED_SECONDS:
+        passed = now - term.asked
+        waited = passed - (time.thread_time() - term.asked_cpu)
+        if waited > max(_WAITED_SECONDS, _WAITED_SHARE * passed):
             self._be_cautious(now)
 
     def _be_cautious(self, now: float) -> None:
