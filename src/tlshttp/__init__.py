@@ -9,34 +9,32 @@
 ...     server.url  # then server.serve_forever()
 'https://localhost:...'
 
-The modules `certs` and `context` import cryptography and are themselves imported on demand.
+Each name is imported when it is first asked for: who makes certificates loads no server, and a
+server whose context is the user's own loads no cryptography.
 """
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
-from tlshttp import errors
-from tlshttp._tls import TLSInfo
+from tlshttp._on_demand import on_demand
 from tlshttp._version import __version__
-from tlshttp.handler import (
-    AccessLogMixIn,
-    AccessRecord,
-    FollowSymlinks,
-    StrictTransportSecurityMixIn,
-    TLSFileRequestHandler,
-    TLSRequestHandler,
-    authorize,
-)
-from tlshttp.limits import Limits
-from tlshttp.server import ThreadingTLSHTTPServer, TLSHTTPServer
-from tlshttp.stats import Stats
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
-    from tlshttp import certs, context, profiles
+    from tlshttp import certs, context, errors, profiles
+    from tlshttp._tls import TLSInfo
+    from tlshttp.handler import (
+        AccessLogMixIn,
+        AccessRecord,
+        FollowSymlinks,
+        StrictTransportSecurityMixIn,
+        TLSFileRequestHandler,
+        TLSRequestHandler,
+        authorize,
+    )
+    from tlshttp.limits import Limits
+    from tlshttp.server import ThreadingTLSHTTPServer, TLSHTTPServer
+    from tlshttp.stats import Stats
 
 __all__ = [
     "AccessLogMixIn",
@@ -58,11 +56,25 @@ __all__ = [
     "profiles",
 ]
 
-_ON_DEMAND = ("certs", "context", "profiles")
-
-
-def __getattr__(name: str) -> ModuleType:
-    """Import a module when it is first asked for (PEP 562)."""
-    if name in _ON_DEMAND:
-        return importlib.import_module(f"tlshttp.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = on_demand(
+        __name__,
+        {
+            "AccessLogMixIn": "tlshttp.handler",
+            "AccessRecord": "tlshttp.handler",
+            "FollowSymlinks": "tlshttp.handler",
+            "Limits": "tlshttp.limits",
+            "Stats": "tlshttp.stats",
+            "StrictTransportSecurityMixIn": "tlshttp.handler",
+            "TLSFileRequestHandler": "tlshttp.handler",
+            "TLSHTTPServer": "tlshttp.server",
+            "TLSInfo": "tlshttp._tls",
+            "TLSRequestHandler": "tlshttp.handler",
+            "ThreadingTLSHTTPServer": "tlshttp.server",
+            "authorize": "tlshttp.handler",
+            "certs": "tlshttp.certs",
+            "context": "tlshttp.context",
+            "errors": "tlshttp.errors",
+            "profiles": "tlshttp.profiles",
+        },
+    )

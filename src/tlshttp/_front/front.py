@@ -11,8 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tlshttp._front.connection import Connection
 from tlshttp._front.counters import Counters
@@ -67,8 +66,7 @@ class Hooks(Protocol):
     def handle_connection_cut(self, exc: ConnectionCut, client_address: Any) -> None: ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """What a front is made from."""
 
     limits: Limits

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = [
     "PEEK_SIZE",
@@ -72,8 +72,7 @@ def record_size(data: bytes) -> int:
     return _RECORD_HEADER + max(1, int.from_bytes(data[3:5]))
 
 
-@dataclass(frozen=True)
-class ClientHello:
+class ClientHello(NamedTuple):
     """What is wanted of a ClientHello, as far as its first records tell."""
 
     raw_server_name: bytes | None

@@ -9,13 +9,18 @@
 
 from __future__ import annotations
 
-from tlshttp.context._audit import audit, audit_host
-from tlshttp.context._client_auth import ClientAuth
-from tlshttp.context._create import create_server_context
-from tlshttp.context._directory import UnknownNames
-from tlshttp.context._report import Deviation, Report
-from tlshttp.context._server_context import ServerContext
-from tlshttp.context._tickets import Tickets
+from typing import TYPE_CHECKING
+
+from tlshttp._on_demand import on_demand
+
+if TYPE_CHECKING:
+    from tlshttp.context._audit import audit, audit_host
+    from tlshttp.context._client_auth import ClientAuth
+    from tlshttp.context._create import create_server_context
+    from tlshttp.context._directory import UnknownNames
+    from tlshttp.context._report import Deviation, Report
+    from tlshttp.context._server_context import ServerContext
+    from tlshttp.context._tickets import Tickets
 
 __all__ = [
     "ClientAuth",
@@ -28,3 +33,19 @@ __all__ = [
     "audit_host",
     "create_server_context",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = on_demand(
+        __name__,
+        {
+            "ClientAuth": "tlshttp.context._client_auth",
+            "Deviation": "tlshttp.context._report",
+            "Report": "tlshttp.context._report",
+            "ServerContext": "tlshttp.context._server_context",
+            "Tickets": "tlshttp.context._tickets",
+            "UnknownNames": "tlshttp.context._directory",
+            "audit": "tlshttp.context._audit",
+            "audit_host": "tlshttp.context._audit",
+            "create_server_context": "tlshttp.context._create",
+        },
+    )

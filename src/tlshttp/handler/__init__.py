@@ -1,12 +1,22 @@
-"""HTTP/1.1 underneath any `~http.server.BaseHTTPRequestHandler`, and handlers made of it."""
+"""HTTP/1.1 underneath any `~http.server.BaseHTTPRequestHandler`, and handlers made of it.
 
-from tlshttp.handler._access_log import AccessLogMixIn
-from tlshttp.handler._access_record import AccessRecord
-from tlshttp.handler._authorize import authorize
-from tlshttp.handler._base import TLSRequestHandler
-from tlshttp.handler._hsts import StrictTransportSecurityMixIn
-from tlshttp.handler._opening import FollowSymlinks
-from tlshttp.handler._static import TLSFileRequestHandler
+Each name is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlshttp._on_demand import on_demand
+
+if TYPE_CHECKING:
+    from tlshttp.handler._access_log import AccessLogMixIn
+    from tlshttp.handler._access_record import AccessRecord
+    from tlshttp.handler._authorize import authorize
+    from tlshttp.handler._base import TLSRequestHandler
+    from tlshttp.handler._hsts import StrictTransportSecurityMixIn
+    from tlshttp.handler._opening import FollowSymlinks
+    from tlshttp.handler._static import TLSFileRequestHandler
 
 __all__ = [
     "AccessLogMixIn",
@@ -17,3 +27,17 @@ __all__ = [
     "TLSRequestHandler",
     "authorize",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = on_demand(
+        __name__,
+        {
+            "AccessLogMixIn": "tlshttp.handler._access_log",
+            "AccessRecord": "tlshttp.handler._access_record",
+            "FollowSymlinks": "tlshttp.handler._opening",
+            "StrictTransportSecurityMixIn": "tlshttp.handler._hsts",
+            "TLSFileRequestHandler": "tlshttp.handler._static",
+            "TLSRequestHandler": "tlshttp.handler._base",
+            "authorize": "tlshttp.handler._authorize",
+        },
+    )

@@ -5,17 +5,15 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, NamedTuple
 
 from tlshttp.handler._base import TLSRequestHandler
 
 __all__ = ["Composition", "compose"]
 
 
-@dataclass(frozen=True, slots=True)
-class Composition:
+class Composition(NamedTuple):
     """How a server makes its handlers."""
 
     factory: Callable[..., Any]
