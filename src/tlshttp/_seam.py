@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -12,19 +11,24 @@ if TYPE_CHECKING:
     from tlshttp._tls import TLSInfo
     from tlshttp.errors import RequestRefused
 
-__all__ = ["DrivenHandler", "Part", "Transport"]
+__all__ = ["BODY_MISSING", "HEAD_MISSING", "UNUSUAL", "DrivenHandler", "FindRequest", "Transport"]
 
 
 _T = TypeVar("_T")
 
 
-class Part(enum.Enum):
-    """A part of a request that is not yet there."""
+HEAD_MISSING: Final = -1
+"""Request line and headers are not there yet."""
 
-    HEAD = enum.auto()
-    """Request line and headers."""
-    BODY = enum.auto()
-    """A body so small that a handler is only called when it is there."""
+BODY_MISSING: Final = -2
+"""A body is not there yet that is so small that a handler is only called when it is."""
+
+UNUSUAL: Final = 0
+"""A request is ready for a handler, which has to read its head line by line."""
+
+FindRequest = Callable[[bytes, int], int]
+"""Tells, of a buffer from a position on, how many bytes the head of the request has that is ready
+there; or one of the three above."""
 
 
 class DrivenHandler(Protocol):
@@ -60,7 +64,7 @@ class Transport(Protocol):
     def examine(self, find: Callable[[bytes, int], _T]) -> _T: ...
     def readline(self, limit: int = -1) -> bytes: ...
     def read(self, size: int | None = -1) -> bytes: ...
-    def take(self, size: int) -> bytes: ...
+    def take_head(self) -> bytes: ...
     def peek(self) -> bytes: ...
     def recv(self, bufsize: int) -> bytes: ...
     def transmit(self, data: Buffer) -> None: ...

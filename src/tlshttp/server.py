@@ -31,7 +31,7 @@ from tlshttp.errors import (
     RequestRefused,
 )
 from tlshttp.handler._compose import Composition, compose
-from tlshttp.handler._ready import missing_part
+from tlshttp.handler._ready import request_finder
 from tlshttp.limits import Limits
 from tlshttp.stats import Stats
 
@@ -159,7 +159,7 @@ class TLSHTTPServer(http.server.HTTPServer):
                 worker_phases=self._worker_phases(),
                 max_workers=self._max_workers(),
                 daemon_workers=lambda: self.daemon_threads,
-                missing_part=missing_part(limits),
+                find_request=request_finder(limits),
             ),
         )
         try:

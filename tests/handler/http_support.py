@@ -21,7 +21,7 @@ from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
 from tlshttp._front.stream import Stream
 from tlshttp.errors import ConnectionCut
 from tlshttp.handler._compose import Composition, compose
-from tlshttp.handler._ready import missing_part
+from tlshttp.handler._ready import request_finder
 from tlshttp.limits import Limits
 
 # Servers -----------------------------------------------------------------------------------------
@@ -161,6 +161,9 @@ class MemoryEngine:
 
 
 class _Owner:
+    def before_wait(self) -> None:
+        """Bear that a handler waits."""
+
     def begin_close(self) -> None:
         """Be told of the end."""
 
@@ -244,8 +247,8 @@ def _composed(handler: type[BaseHTTPRequestHandler]) -> Composition:
 
 def _wait_for_request(stream: Stream, engine: MemoryEngine, limits: Limits) -> bool:
     """Receive until a request is ready (false) or the peer has no more to say (true)."""
-    missing = missing_part(limits)
-    while not stream.buffered or stream.examine(missing) is not None:
+    find_request = request_finder(limits)
+    while not stream.buffered or stream.find(find_request) < 0:
         try:
             stream.fill()
         except ssl.SSLWantReadError:

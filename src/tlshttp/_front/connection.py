@@ -39,7 +39,7 @@ from tlshttp._front.handshake import handshake_error
 from tlshttp._front.poller import READ, WRITE, wait_for
 from tlshttp._front.registry import HANDSHAKING, Phase
 from tlshttp._front.stream import Stream
-from tlshttp._seam import Part
+from tlshttp._seam import HEAD_MISSING
 from tlshttp.errors import (
     ClientCertificateError,
     ConnectionCut,
@@ -63,8 +63,6 @@ _GO_ON = 0
 _GONE = -1
 _OTHERS_FIRST = -2
 # besides READ and WRITE: wait for that
-
-_PHASE_OF = {None: None, Part.HEAD: Phase.REQUEST, Part.BODY: Phase.BODY}
 
 _HANDLER, _IDLE, _REQUEST = Phase.HANDLER, Phase.IDLE, Phase.REQUEST
 _RECEIVING = frozenset({Phase.REQUEST, Phase.BODY, Phase.IDLE})
@@ -120,12 +118,16 @@ class Connection:
         self.server_name: str | None = None
         self.stream: Stream | None = None
 
-    def advance(self, on_worker: bool) -> None:
-        """Go as far as possible without waiting for the peer; then park, hand on, or end."""
+    def advance(self, others: frozenset[Phase]) -> None:
+        """Go as far as possible without waiting for the peer; then park, hand on, or end.
+
+        Args:
+            others: The phases in which this thread hands the connection on.
+        """
         front = self._front
         try:
             while True:
-                if not on_worker and self.phase in front.worker_phases:
+                if self.phase in others:
                     front.submit(self)
                     return
                 event = self._step()
@@ -309,28 +311,28 @@ class Connection:
     def _receive(self) -> int:
         """Take in what has arrived until a request is ready for a handler."""
         stream = self._established()
-        while (missing := self._missing(stream)) is not None:
+        find_request = self._front.find_request
+        missing = stream.find(find_request) if stream.buffered else HEAD_MISSING
+        while missing < 0:
             try:
                 if not stream.fill():
                     return self._leave(stream)
             except ssl.SSLWantWriteError:
                 return WRITE
             except ssl.SSLWantReadError:
-                self._expect(missing)
+                self._expect(stream, missing)
                 return READ
             except ConnectionCut:
                 return self._leave(stream)
+            missing = stream.find(find_request)
         self.phase = _HANDLER
         return _GO_ON
 
-    def _missing(self, stream: Stream) -> Phase | None:
-        """Return what the peer has to send: the phase to wait in, or `None` for nothing."""
-        if not stream.buffered:
-            return _IDLE if self.phase is _IDLE else _REQUEST
-        return _PHASE_OF[stream.examine(self._front.missing_part)]
-
-    def _expect(self, phase: Phase) -> None:
-        """Enter the phase in which that is waited for, unless it is this one."""
+    def _expect(self, stream: Stream, missing: int) -> None:
+        """Enter the phase in which the missing is waited for, unless it is this one."""
+        if not stream.buffered and self.phase is _IDLE:
+            return
+        phase = _REQUEST if missing == HEAD_MISSING else Phase.BODY
         if phase is self.phase:
             return
         limits = self._front.limits

@@ -24,7 +24,7 @@ from tlshttp.errors import ConnectionCut, HandshakeError
 from tlshttp.stats import Stats
 
 if TYPE_CHECKING:
-    from tlshttp._seam import Part
+    from tlshttp._seam import FindRequest
     from tlshttp._tls import TLSContext
     from tlshttp.limits import Limits
 
@@ -49,6 +49,8 @@ _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 _EVICTION_ORDER = (Phase.HELLO, Phase.CLOSING, Phase.IDLE, Phase.REQUEST, Phase.BODY)
 """Whose place is taken when there are too many; the first stands for all unfinished handshakes."""
+
+_NO_PHASES: frozenset[Phase] = frozenset()
 
 
 class Hooks(Protocol):
@@ -78,8 +80,8 @@ class Settings(NamedTuple):
     """Without leaders: the phases in which a connection is advanced by a worker of its own."""
     max_workers: int
     daemon_workers: Callable[[], bool]
-    missing_part: Callable[[bytes, int], Part | None]
-    """Tells what of a request is still missing in a buffer, from a position on."""
+    find_request: FindRequest
+    """Tells whether a request is ready in a buffer, from a position on."""
 
 
 class Front:
@@ -100,7 +102,7 @@ class Front:
         """The context where it is one that has to be looked after."""
         self.redirect_plain_http = settings.redirect_plain_http
         self.worker_phases = settings.worker_phases
-        self.missing_part = settings.missing_part
+        self.find_request = settings.find_request
         self.counters = Counters()
         self.registry = Registry()
         self.pid = os.getpid()
@@ -146,7 +148,7 @@ class Front:
         if self._leaders is None:
             for _ in range(len(self._ready)):
                 if self._ready:  # a handler may close the server
-                    self._advance(self._ready.popleft(), on_worker=False)
+                    self._advance(self._ready.popleft())
         elif self._ready:
             self._call_leader()
         now = time.monotonic()
@@ -266,7 +268,7 @@ class Front:
 
     def submit(self, connection: Connection) -> None:
         """Have a worker advance the connection."""
-        self._delegate(lambda: self._advance(connection, on_worker=True), connection)
+        self._delegate(lambda: self._advance_on_worker(connection), connection)
 
     def resume_later(self, connection: Connection) -> None:
         """Advance a connection that need not wait, after others have had their turn."""
@@ -386,18 +388,20 @@ class Front:
         if self._ready and not self.closing:
             self._call_leader()
 
-    def _advance_on_worker(self, connection: Connection) -> None:
-        self._advance(connection, on_worker=True)
-
-    def _advance(self, connection: Connection, *, on_worker: bool) -> None:
+    def _advance(self, connection: Connection) -> None:
         """Advance a connection; a mistake of ours ends that connection and nothing else."""
         try:
-            connection.advance(on_worker)
+            connection.advance(self.worker_phases)
+        except Exception:
+            _log.exception("connection with %s ended by an internal error", connection.address)
+
+    def _advance_on_worker(self, connection: Connection) -> None:
+        """Do the same on a worker, of which a handler that exits is not the end."""
+        try:
+            connection.advance(_NO_PHASES)
         except Exception:
             _log.exception("connection with %s ended by an internal error", connection.address)
         except SystemExit:
-            if not on_worker:
-                raise  # a handler on the loop's thread wants the program to end
             _log.info("a handler ended its worker's task with SystemExit")
 
     def _sweep(self) -> None:

@@ -41,7 +41,7 @@ from tlshttp.errors import (
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from tlshttp._seam import DrivenHandler
+    from tlshttp._seam import DrivenHandler, FindRequest
     from tlshttp.limits import Limits
 
 __all__ = ["Stream", "StreamOwner"]
@@ -77,6 +77,7 @@ class Stream:
         self._last_timeout: TimeoutError | None = None
         self._buffer = b""
         self._position = 0
+        self._head_size = 0
         self._record_has_more = False
         self._reading = True
         self._received = Allowance(
@@ -132,6 +133,15 @@ class Stream:
         """Bytes received and not read."""
         return len(self._buffer) - self._position
 
+    def find(self, find_request: FindRequest) -> int:
+        """Return what that says of the bytes received and not read."""
+        self._head_size = size = find_request(self._buffer, self._position)
+        return size
+
+    def take_head(self) -> bytes:
+        """Take the head that `find` has found; nothing if it has not, or if more was read since."""
+        return self.take(self._head_size) if self._head_size > 0 else b""
+
     def examine(self, find: Callable[[bytes, int], _T]) -> _T:
         """Return ``find(buffer, position)`` for the bytes received and not read."""
         return find(self._buffer, self._position)
@@ -150,6 +160,7 @@ class Stream:
 
     def take(self, size: int) -> bytes:
         """Take up to `size` bytes of those received and not read."""
+        self._head_size = 0
         start = self._position
         data = self._buffer[start : start + size]
         self._position = start + len(data)

@@ -26,8 +26,15 @@ from tlshttp.handler._head import (
 )
 from tlshttp.handler._hosts import is_allowed, named_host, without_port
 from tlshttp.handler._reader import RequestReader
-from tlshttp.handler._ready import head_end, head_size, section_size
-from tlshttp.handler._response import DECISIVE, ResponseHead, format_date, header_line, status_line
+from tlshttp.handler._ready import LONGEST_LINE, head_end, section_size
+from tlshttp.handler._response import (
+    DECISIVE,
+    ResponseHead,
+    format_date,
+    header_line,
+    status_line,
+    usual_lines,
+)
 from tlshttp.handler._writer import CHUNKED_LINE, CLOSE_LINE, Framing, ResponseWriter
 from tlshttp.limits import Limits
 
@@ -38,7 +45,6 @@ __all__ = ["TLSRequestHandler"]
 
 _log = logging.getLogger("tlshttp.handler")
 
-_LONGEST_LINE = 65_536  # as http.server has it
 _DRAINED_BODY = 262_144
 """Bytes of an unread body that are worth reading to keep a connection."""
 
@@ -120,6 +126,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self.__limits: Limits = getattr(self.server, "limits", None) or Limits()
         self.__restricted = self.tls.restricted
         self.__parses = type(self).parse_request is TLSRequestHandler.parse_request
+        self.__sends_headers = type(self).send_header is TLSRequestHandler.send_header
         self.__section: bytes | None = None
         self.__last_section: tuple[bytes, int] | None = None
         self.__last_head = NO_HEAD
@@ -225,10 +232,9 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
         What is odd about it, and a ``parse_request()`` of the user's own, has it read line by line.
         """
-        size = self.__transport.examine(head_size) if self.__parses else 0
-        if not 0 < size <= self.__limits.max_header_bytes:
+        head = self.__transport.take_head() if self.__parses else b""
+        if not head:
             return b""
-        head = self.__transport.take(size)
         end = head.index(b"\n") + 1
         self.__section = head[end:]
         return head[:end]
@@ -236,10 +242,10 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     def __read_request_line(self) -> bytes:
         """Read the first line; one empty line before it is ignored (RFC 9112, section 2.2)."""
         self.__transport.examine(self.__check_size)
-        line = self.rfile.readline(_LONGEST_LINE + 1)
+        line = self.rfile.readline(LONGEST_LINE + 1)
         if line in (b"\r\n", b"\n"):
-            line = self.rfile.readline(_LONGEST_LINE + 1)
-        if len(line) > _LONGEST_LINE:
+            line = self.rfile.readline(LONGEST_LINE + 1)
+        if len(line) > LONGEST_LINE:
             raise _line_too_long()
         return line
 
@@ -249,7 +255,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_IMPLEMENTED, f"Unsupported method ({self.command!r})")
             return
         method()
-        self.wfile.flush()
+        if self.wfile is not self.__writer:
+            self.wfile.flush()
 
     def __check_size(self, buffer: bytes, start: int) -> None:
         """Refuse a head that is over the limits, as far as it is there."""
@@ -353,9 +360,9 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     def __read_lines(self) -> bytes:
         """Read the header lines one by one, as they come."""
         section = b""
-        while (line := self.rfile.readline(_LONGEST_LINE + 1)) not in (b"\r\n", b"\n"):
+        while (line := self.rfile.readline(LONGEST_LINE + 1)) not in (b"\r\n", b"\n"):
             section += line
-            if len(section) > self.__limits.max_header_bytes or len(line) > _LONGEST_LINE:
+            if len(section) > self.__limits.max_header_bytes or len(line) > LONGEST_LINE:
                 raise _section_too_large("Header section too large")
             if not line.endswith(b"\n"):
                 self.__transport.fail("the peer left in the middle of a request")
@@ -394,6 +401,15 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             self.__transport.transmit(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     # A response -------------------------------------------------------------------------------
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Begin a response head, with the fields Server and Date; and log the request."""
+        if not self.__sends_headers or self.request_version == "HTTP/0.9":
+            super().send_response(code, message)
+            return
+        self.log_request(code)
+        self.send_response_only(code, message)
+        self._headers_buffer.append(usual_lines(self.version_string(), self.date_time_string()))
 
     def send_response_only(self, code: int, message: str | None = None) -> None:
         """Begin a response head with its status line; what was begun before is dropped."""

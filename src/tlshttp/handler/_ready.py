@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
 
-from tlshttp._seam import Part
+from tlshttp._seam import BODY_MISSING, HEAD_MISSING, UNUSUAL, FindRequest
 from tlshttp.limits import Limits
 
-__all__ = ["SMALL_BODY", "head_end", "head_size", "missing_part", "section_size"]
+__all__ = ["LONGEST_LINE", "SMALL_BODY", "head_end", "request_finder", "section_size"]
+
+LONGEST_LINE = 65_536  # as http.server has it
 
 SMALL_BODY = 16_384
 """Bytes of a body that is awaited before a handler is called: one full TLS record (RFC 8446,
@@ -24,19 +25,22 @@ _LENGTH = re.compile(rb"\ncontent-length:[ \t]*([0-9]{1,5})[ \t]*\r?\n", re.IGNO
 _EXPECT = re.compile(rb"\nexpect:", re.IGNORECASE)
 
 
-def missing_part(limits: Limits) -> Callable[[bytes, int], Part | None]:
-    """Return the function that tells what is missing in a buffer, from a position on."""
-    return functools.partial(_missing_part, limits.max_header_bytes)
+def request_finder(limits: Limits) -> FindRequest:
+    """Return the function that tells whether a request is ready in a buffer."""
+    return functools.partial(_find_request, limits.max_header_bytes)
 
 
-def _missing_part(max_header_bytes: int, buffer: bytes, start: int) -> Part | None:
+def _find_request(most: int, buffer: bytes, start: int) -> int:
     end = head_end(buffer, start)
     if end < 0:
         # A head that is too long is ready, too: to be refused.
-        return Part.HEAD if len(buffer) - start <= max_header_bytes else None
-    if buffer.startswith((b"GET ", b"HEAD "), start):
-        return None
-    return Part.BODY if len(buffer) - end < _small_body(buffer[start:end]) else None
+        return HEAD_MISSING if len(buffer) - start <= most else UNUSUAL
+    if not buffer.startswith((b"GET ", b"HEAD "), start):
+        if len(buffer) - end < _small_body(buffer[start:end]):
+            return BODY_MISSING
+        if buffer.startswith((b"\r", b"\n"), start):
+            return UNUSUAL
+    return end - start if end - start <= min(most, LONGEST_LINE) else UNUSUAL
 
 
 def head_end(buffer: bytes, start: int) -> int:
@@ -49,11 +53,6 @@ def head_end(buffer: bytes, start: int) -> int:
     if bare >= 0:
         return bare + 2
     return end + 3 if end >= 0 else -1
-
-
-def head_size(buffer: bytes, start: int) -> int:
-    """Return how long the head that begins at `start` is; 0: not there, or after an empty line."""
-    return 0 if buffer.startswith((b"\r", b"\n"), start) else max(0, head_end(buffer, start) - start)
 
 
 def section_size(buffer: bytes, start: int) -> int:

@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 from tlshttp.handler._writer import Framing
 
-__all__ = ["DECISIVE", "ResponseHead", "format_date", "header_line", "status_line"]
+__all__ = ["DECISIVE", "ResponseHead", "format_date", "header_line", "status_line", "usual_lines"]
 
 _BODYLESS = frozenset({int(HTTPStatus.NO_CONTENT), int(HTTPStatus.NOT_MODIFIED)})
 _SWITCHING_PROTOCOLS = int(HTTPStatus.SWITCHING_PROTOCOLS)
@@ -88,7 +88,10 @@ def status_line(version: str, code: int, message: str) -> bytes:
     Raises:
         ValueError: There is a line break in it.
     """
-    return _line(f"{version} {code:d} {message}")
+    text = f"{version} {code:d} {message}"
+    if "\r" in text or "\n" in text or "\0" in text:
+        raise ValueError(f"line break or NUL in a status line: {text!r}")
+    return (text + "\r\n").encode("iso-8859-1")
 
 
 def header_line(name: str, value: object) -> bytes:
@@ -98,13 +101,20 @@ def header_line(name: str, value: object) -> bytes:
         ValueError: There is a line break or NUL in it (RFC 9110, section 5.5), which would let
             whoever wrote the value write headers, too.
     """
-    return _line(f"{name}: {value}")
-
-
-def _line(text: str) -> bytes:
+    text = f"{name}: {value}"
     if "\r" in text or "\n" in text or "\0" in text:
         raise ValueError(f"line break or NUL in a response header: {text!r}")
     return (text + "\r\n").encode("iso-8859-1")
+
+
+@functools.lru_cache(maxsize=8)
+def usual_lines(server: str, date: str) -> bytes:
+    """Return the lines of Server and Date, which many responses in a row have the same.
+
+    Raises:
+        ValueError: As `header_line`.
+    """
+    return header_line("Server", server) + header_line("Date", date)
 
 
 @functools.lru_cache(maxsize=2)

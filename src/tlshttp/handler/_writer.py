@@ -128,8 +128,12 @@ class ResponseWriter(io.BufferedIOBase):
     def write(self, data: Buffer, /) -> int:
         """Send all of `data`; return its size in bytes."""
         if type(data) is bytes and self._framing is _LENGTH and 0 < len(data) <= self._left:
-            self._left -= len(data)  # as nearly every response has it
-            self._send(data)
+            # As nearly every response has it: the rest of this method for one case.
+            self._left -= len(data)
+            if self._held and len(data) <= _COPY_AT_MOST:
+                self._transport.transmit(self._take_held() + data)
+            else:
+                self._send(data)
             return len(data)
         view = memoryview(data)
         size = view.nbytes
@@ -175,8 +179,7 @@ class ResponseWriter(io.BufferedIOBase):
 
     def _send(self, *parts: Buffer) -> None:
         """Send the held head and these parts, in one piece unless they are large."""
-        self.started = True
-        held, self._held = self._held, b""
+        held = self._take_held()
         if sum([memoryview(part).nbytes for part in parts]) <= _COPY_AT_MOST:
             self._transport.transmit(b"".join((held, *parts)))
             return
@@ -184,3 +187,8 @@ class ResponseWriter(io.BufferedIOBase):
             self._transport.transmit(held)
         for part in parts:
             self._transport.transmit(part)
+
+    def _take_held(self) -> bytes:
+        self.started = True
+        held, self._held = self._held, b""
+        return held
