@@ -32,9 +32,7 @@ BROWSER = (
 def ours() -> HTTPMessage:
     """Parse and check the head, and fill the message, as a handler does it."""
     head = parse_head(BROWSER, 1, needs_host=True)
-    message = RequestHeaders()
-    message.fill(head.fields)
-    return message
+    return RequestHeaders.of(head.fields)
 
 
 def theirs() -> HTTPMessage:

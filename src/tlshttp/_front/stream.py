@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import operator
 import os
 import socket
 import ssl
@@ -65,7 +66,8 @@ class StreamOwner(Protocol):
 class Stream:
     """A TLS connection that reads and writes as a blocking socket does, under deadlines.
 
-    It offers what handlers use of an `ssl.SSLSocket`, whichever engine is underneath.
+    It offers what handlers use of an `ssl.SSLSocket`, whichever engine is underneath; what only
+    the engine knows is at the end of this file.
     """
 
     def __init__(self, tls: TLSSocket, limits: Limits, owner: StreamOwner) -> None:
@@ -321,10 +323,6 @@ class Stream:
         self.owner.closed()
         self._socket.close()
 
-    def __getattr__(self, name: str) -> Any:
-        """Look up the rest (``version()``, ``getpeername()``, ...) at the engine's socket."""
-        return getattr(self.__dict__["_socket"], name)
-
     def __repr__(self) -> str:
         """Show whose connection it is."""
         return f"<tlshttp connection {self._info!r} fd={self.fileno()}>"
@@ -494,3 +492,18 @@ def _disconnected(error: OSError) -> PeerDisconnected:
     if isinstance(error, ssl.SSLError):
         return PeerDisconnected(f"the peer broke off: {error.reason or error}")
     return PeerDisconnected(f"the peer broke off: {os.strerror(error.errno or 0)}")
+
+
+def _of_engine(name: str) -> property:
+    """Return the attribute of the engine's socket, or of the bare one once TLS is over."""
+    return property(operator.attrgetter(f"_socket.{name}"))
+
+
+# By name, because a class with __getattr__() has every attribute looked up the slow way.
+for _name in (
+    "cipher", "compression", "context", "family", "get_channel_binding", "get_unverified_chain",
+    "get_verified_chain", "getpeercert", "getpeername", "getsockname", "getsockopt", "group",
+    "proto", "selected_alpn_protocol", "selected_npn_protocol", "server_hostname", "server_side",
+    "session", "session_reused", "setsockopt", "shared_ciphers", "type", "unwrap", "version",
+):  # fmt: skip
+    setattr(Stream, _name, _of_engine(_name))

@@ -55,6 +55,11 @@ class _Checked:
         self._accepted = True
 
 
+# Spelled out, because super() is slow before Python 3.12 and this is done for every record.
+_read: Callable[[ssl.SSLSocket, int], Any] = ssl.SSLSocket.read
+_write: Callable[[ssl.SSLSocket, Any], int] = ssl.SSLSocket.write
+
+
 class CheckedSocket(_Checked, ssl.SSLSocket):
     """What ``wrap_socket`` returns."""
 
@@ -66,6 +71,13 @@ class CheckedSocket(_Checked, ssl.SSLSocket):
             UnrecognizedName: It wants a name that is not served.
         """
         self._shake_hands(lambda: super(CheckedSocket, self).do_handshake(block))
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        """Do what `ssl.SSLSocket.recv` does."""
+        if not self._accepted or flags:
+            return super().recv(buflen, flags)
+        data: bytes = _read(self, buflen)  # what recv() does in more steps
+        return data
 
     def read(self, *arguments: Any) -> Any:
         """Do what `ssl.SSLSocket.read` does."""
@@ -81,9 +93,10 @@ class CheckedSocket(_Checked, ssl.SSLSocket):
 
     def send(self, data: Any, flags: int = 0) -> int:
         """Do what `ssl.SSLSocket.send` does."""
-        if not self._accepted:
+        if not self._accepted or flags:
             self.do_handshake()
-        return super().send(data, flags)
+            return super().send(data, flags)
+        return _write(self, data)
 
 
 class CheckedObject(_Checked, ssl.SSLObject):

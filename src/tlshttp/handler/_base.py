@@ -11,6 +11,7 @@ from email.message import Message
 from http import HTTPStatus
 from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler
+from socketserver import BaseRequestHandler
 from typing import TYPE_CHECKING, Any
 
 from tlshttp._seam import Transport
@@ -35,7 +36,15 @@ from tlshttp.handler._response import (
     status_line,
     usual_lines,
 )
-from tlshttp.handler._writer import CHUNKED_LINE, CLOSE_LINE, Framing, ResponseWriter
+from tlshttp.handler._writer import (
+    AS_IS,
+    CHUNKED,
+    CHUNKED_LINE,
+    CLOSE_LINE,
+    LENGTH,
+    Framing,
+    ResponseWriter,
+)
 from tlshttp.limits import Limits
 
 if TYPE_CHECKING:
@@ -101,11 +110,14 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             return
         # socketserver's constructor would set up, handle and finish. This instance does nothing of
         # that yet, so that all constructors have been run when it does.
-        for step in _STEPS:
-            vars(self)[step] = _do_nothing
-        super().__init__(request, client_address, server, **arguments)
-        for step in _STEPS:
-            del vars(self)[step]
+        if _next_constructor(type(self)) is BaseRequestHandler.__init__ and not arguments:
+            self.request, self.client_address, self.server = request, client_address, server
+        else:  # it is somebody else's: let it call all that, to no effect
+            for step in _STEPS:
+                vars(self)[step] = _do_nothing
+            super().__init__(request, client_address, server, **arguments)
+            for step in _STEPS:
+                del vars(self)[step]
         self.setup()
         request.handler = self
 
@@ -317,10 +329,10 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         return head
 
     def __fill_headers(self, head: Head) -> None:
-        self.headers = self.MessageClass()
-        if isinstance(self.headers, RequestHeaders):
-            self.headers.fill(head.fields.copy())
+        if self.MessageClass is RequestHeaders:
+            self.headers = RequestHeaders.of(head.fields)
             return
+        self.headers = self.MessageClass()
         for name, value in head.fields:
             self.headers.set_raw(name, value)
 
@@ -329,12 +341,12 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         parsed = parse_request_line(line)
         if parsed is None:
             return self.__parse_unusual_request_line(line)
-        self.command, target, minor_version = parsed
-        self.request_version = f"HTTP/1.{minor_version}"
+        self.command, target, minor = parsed
+        self.request_version = "HTTP/1." + minor
         # A target with two slashes would be a redirect to another host where a handler makes one
         # of it (cpython #87389).
         self.path = "/" + target.lstrip("/") if target.startswith("//") else target
-        return minor_version
+        return int(minor)
 
     def __parse_unusual_request_line(self, line: str) -> int:
         target = parse_simple_request(line)
@@ -454,20 +466,20 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         if self.request_version != "HTTP/0.9":
             framing = self.__end_head(response)
         else:
-            framing, self._headers_buffer = Framing.AS_IS, []
+            framing, self._headers_buffer = AS_IS, []
         head, self._headers_buffer = b"".join(self._headers_buffer), []
-        length = int(response.length or 0) if framing is Framing.LENGTH else 0
+        length = int(response.length or 0) if framing is LENGTH else 0
         self.__writer.begin_body(head, framing, length)
-        if response.streams or response.takes_over(self.command):
+        if response.streams or (framing is AS_IS and response.takes_over(self.command)):
             self.__writer.flush()
 
     def __end_head(self, response: ResponseHead) -> Framing:
         """Add to the head what the handler left to us."""
         may_chunk = self.request_version >= "HTTP/1.1" and self.protocol_version >= "HTTP/1.1"
         framing = response.framing(self.command, may_chunk=may_chunk)
-        if framing is Framing.CHUNKED:
+        if framing is CHUNKED:
             self._headers_buffer.append(CHUNKED_LINE)
-        elif framing is Framing.AS_IS and not response.transfer_encoding:
+        elif framing is AS_IS and not response.transfer_encoding:
             self.close_connection = True
         if not response.connection:
             if self.close_connection:
@@ -518,6 +530,11 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
 
 _STEPS = ("setup", "handle", "finish")
+
+
+def _next_constructor(handler: type) -> object:
+    """Return the constructor that `TLSRequestHandler` calls, of which a mix-in may have its own."""
+    return super(TLSRequestHandler, handler).__init__
 
 
 def _do_nothing() -> None:

@@ -14,7 +14,7 @@ import functools
 import re
 from http import HTTPStatus
 from http.client import HTTPMessage
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from tlshttp.errors import RequestRefused
 
@@ -57,9 +57,15 @@ _ONCE = ("Host", "Content-Length", "Transfer-Encoding", "Expect")
 class RequestHeaders(HTTPMessage):
     """An `http.client.HTTPMessage` that is filled at once."""
 
-    def fill(self, fields: list[tuple[str, str]]) -> None:
-        """Have these fields, as if each had been given to ``set_raw()``."""
-        self._headers = fields
+    @classmethod
+    def of(cls, fields: list[tuple[str, str]]) -> Self:
+        """Return one that has these fields, as if each had been given to ``set_raw()``."""
+        made = cls.__new__(cls)
+        vars(made).update(_EMPTY, _headers=fields.copy(), defects=[])
+        return made
+
+
+_EMPTY = vars(RequestHeaders())
 
 
 class Head(NamedTuple):
@@ -81,13 +87,10 @@ NO_HEAD = Head([], 0, None, False, None)
 """What no fields at all say."""
 
 
-def parse_request_line(line: str) -> tuple[str, str, int] | None:
+def parse_request_line(line: str) -> tuple[str, str, str] | None:
     """Return method, target and minor version of HTTP/1; `None` if it is not a request line."""
     match = _REQUEST_LINE.fullmatch(line)
-    if match is None:
-        return None
-    method, target, minor = match.groups()
-    return method, target, int(minor)
+    return (match[1], match[2], match[3]) if match is not None else None
 
 
 def parse_simple_request(line: str) -> str | None:

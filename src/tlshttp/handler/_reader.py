@@ -43,6 +43,17 @@ class RequestReader(io.BufferedIOBase):
         before_wait: Called before a read of the body that may have to wait for the peer.
     """
 
+    __slots__ = (
+        "_before_first_read",
+        "_before_wait",
+        "_chunked",
+        "_largest_body",
+        "_left",
+        "_size",
+        "_transport",
+        "refused",
+    )  # for speed, as in ResponseWriter
+
     def __init__(
         self, transport: Transport, largest_body: int | None, before_wait: Callable[[], None]
     ) -> None:

@@ -9,7 +9,7 @@ import email.utils
 import functools
 from http import HTTPStatus
 
-from tlshttp.handler._writer import Framing
+from tlshttp.handler._writer import AS_IS, CHUNKED, LENGTH, NONE, Framing
 
 __all__ = ["DECISIVE", "ResponseHead", "format_date", "header_line", "status_line", "usual_lines"]
 
@@ -69,16 +69,12 @@ class ResponseHead:
             may_chunk: Whether the client understands chunks.
         """
         if method == "HEAD" or self.status in _BODYLESS:
-            return Framing.NONE
-        if self.transfer_encoding or self.takes_over(method):
-            return Framing.AS_IS
+            return NONE
+        if self.transfer_encoding or (self.status < 300 and self.takes_over(method)):
+            return AS_IS
         if self.length is not None:
-            return Framing.LENGTH if _is_length(self.length) else Framing.AS_IS
-        return Framing.CHUNKED if may_chunk else Framing.AS_IS
-
-
-def _is_length(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+            return LENGTH if self.length.isascii() and self.length.isdigit() else AS_IS
+        return CHUNKED if may_chunk else AS_IS
 
 
 @functools.lru_cache(maxsize=256)

@@ -25,7 +25,16 @@ from tlshttp._seam import Transport
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["CHUNKED_LINE", "CLOSE_LINE", "Framing", "ResponseWriter"]
+__all__ = [
+    "AS_IS",
+    "CHUNKED",
+    "CHUNKED_LINE",
+    "CLOSE_LINE",
+    "LENGTH",
+    "NONE",
+    "Framing",
+    "ResponseWriter",
+]
 
 CHUNKED_LINE = b"Transfer-Encoding: chunked\r\n"
 CLOSE_LINE = b"Connection: close\r\n"
@@ -48,7 +57,7 @@ class Framing(enum.Enum):
 
 
 # Naming them spares the look-up in an enumeration, which Python 3.11 makes dear.
-_NONE, _LENGTH, _CHUNKED, _AS_IS = Framing
+NONE, LENGTH, CHUNKED, AS_IS = Framing
 
 
 class ResponseWriter(io.BufferedIOBase):
@@ -57,6 +66,18 @@ class ResponseWriter(io.BufferedIOBase):
     Args:
         transport: Where they go.
     """
+
+    # What derives from `io` has a dictionary as well, in which looking up takes longer.
+    __slots__ = (
+        "_excess",
+        "_framing",
+        "_held",
+        "_left",
+        "_transport",
+        "head_ended",
+        "is_ours",
+        "started",
+    )
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -68,7 +89,7 @@ class ResponseWriter(io.BufferedIOBase):
     def begin(self) -> None:
         """Begin a response; up to `begin_body`, bytes go out as they are."""
         self._held = b""
-        self._framing = _AS_IS
+        self._framing = AS_IS
         self._left = 0
         self._excess = 0
         self.started = False
@@ -94,7 +115,7 @@ class ResponseWriter(io.BufferedIOBase):
     def mute(self) -> None:
         """Drop what is held back and all that is still written."""
         self._held = b""
-        self._framing = _NONE
+        self._framing = NONE
         self._left = 0
         self._excess = 0
 
@@ -105,7 +126,7 @@ class ResponseWriter(io.BufferedIOBase):
         """
         if not self.is_ours:
             return None
-        if self._framing is _CHUNKED:
+        if self._framing is CHUNKED:
             self._send(b"0\r\n\r\n")
         elif self._held:
             self._send()
@@ -127,7 +148,7 @@ class ResponseWriter(io.BufferedIOBase):
 
     def write(self, data: Buffer, /) -> int:
         """Send all of `data`; return its size in bytes."""
-        if type(data) is bytes and self._framing is _LENGTH and 0 < len(data) <= self._left:
+        if type(data) is bytes and self._framing is LENGTH and 0 < len(data) <= self._left:
             # As nearly every response has it: the rest of this method for one case.
             self._left -= len(data)
             if self._held and len(data) <= _COPY_AT_MOST:
@@ -137,11 +158,11 @@ class ResponseWriter(io.BufferedIOBase):
             return len(data)
         view = memoryview(data)
         size = view.nbytes
-        if size == 0 or self._framing is _NONE:
+        if size == 0 or self._framing is NONE:
             return size
-        if self._framing is _LENGTH:
+        if self._framing is LENGTH:
             self._send_counted(view.cast("B") if view.contiguous else memoryview(bytes(view)))
-        elif self._framing is _CHUNKED:
+        elif self._framing is CHUNKED:
             self._send(b"%x\r\n" % size, data, b"\r\n")
         else:
             self._send(data)
