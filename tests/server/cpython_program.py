@@ -6,7 +6,8 @@ and the working directory::
     python cpython_program.py TLSHTTPServer report.json
 
 Nothing of the tests is changed. In the name space of ``test.test_httpservers`` the server class is
-ours, and ``http.client.HTTPConnection`` is `http.client.HTTPSConnection`.
+ours, and ``http.client.HTTPConnection`` is `http.client.HTTPSConnection`. Some tests are left out,
+see `DIFFERENT`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,20 @@ from typing import Any
 
 import tlshttp
 from tlshttp import certs, context
+from tlshttp.errors import ConfigurationError
+
+DIFFERENT = frozenset(
+    {
+        # A CGI script is not started while its input is missing: a body that does not come is cut
+        # at a deadline (docs/how-to/move-from-http-server.md).
+        "CGIHTTPServerTestCase.test_large_content_length_truncated",
+        # A request without a version ends with an empty line, too (docs/explanation/http.md).
+        "HTTP09ServerTestCase.test_invalid_request",
+        "HTTP09ServerTestCase.test_simple_get",
+        "HTTP09ServerTestCase.test_single_request",
+    }
+)
+"""What we mean to do otherwise, of tests that came with Python 3.14."""
 
 _handshakes = 0
 
@@ -55,7 +70,11 @@ def server_class(name: str, certificate: certs.Certificate) -> type:
         def __init__(self, server_address: Any, handler: Any, **options: Any) -> None:
             if "certfile" not in options:  # Python 3.14 tests its HTTPSServer with files
                 options["ssl_context"] = ssl_context
-            super().__init__(server_address, handler, **options)
+            try:
+                super().__init__(server_address, handler, **options)
+            except ConfigurationError as error:
+                # What cannot be used is refused, too, but by an error that lists all that is wrong.
+                raise ssl.SSLError(str(error)) from error
 
         def server_close(self) -> None:
             global _handshakes  # noqa: PLW0603
@@ -100,7 +119,8 @@ def discover(tests: Any) -> Iterator[unittest.TestCase]:
     while waiting:
         item = waiting.pop()
         if isinstance(item, tests.BaseTestCase):
-            yield item
+            if ".".join(item.id().split(".")[-2:]) not in DIFFERENT:
+                yield item
         elif isinstance(item, unittest.TestSuite):
             waiting.extend(item)
 

@@ -160,6 +160,33 @@ def test_simple_http_request_handler_serves_a_folder(
     assert again.status == 304
 
 
+@pytest.mark.skipif(
+    sys.version_info < (3, 15), reason="SimpleHTTPRequestHandler has them from 3.15"
+)
+@pytest.mark.parametrize("bases", [(), (TLSRequestHandler,)], ids=["alone", "with ours"])
+def test_extra_response_headers(
+    serve: Serve, client: Client, tmp_path: Path, bases: tuple[type, ...]
+) -> None:
+    """Python 3.15's additional headers are sent, in every response, unless they are there already."""
+
+    class Files(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            pass
+
+    (tmp_path / "page.html").write_text("page")
+    extra = [("X-Extra", "1"), ("x-extra", "2"), ("content-type", "text/plain"), ("server", "x")]
+    handler = functools.partial(
+        type("Mine", (Files, *bases), {}), directory=tmp_path, extra_response_headers=extra
+    )
+    server = serve(handler)
+    for path in ("/page.html", "/"):
+        answer = client.get(server, path)
+        assert answer.status == 200
+        assert [answer.headers.get(name) for name in ("X-Extra", "x-extra")] == ["1", "2"]
+        assert {"content-type", "server"}.isdisjoint(answer.headers)
+    assert client.get(server, "/missing").status == 404
+
+
 @pytest.mark.skipif(sys.version_info >= (3, 15), reason="Python 3.15 has no CGI handler")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("bases", [(), (TLSRequestHandler,)], ids=["alone", "with ours"])

@@ -32,6 +32,7 @@ from tlshttp.handler._response import (
     DECISIVE,
     ResponseHead,
     format_date,
+    header_fields,
     header_line,
     status_line,
     usual_lines,
@@ -434,7 +435,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             message = self.responses[code][0] if code in self.responses else ""
         self._headers_buffer.append(status_line(self.protocol_version, int(code), message))
 
-    def send_header(self, keyword: str, value: Any) -> None:
+    def send_header(self, keyword: str, value: Any, *, _is_extra: bool = False) -> None:
         """Add a field to the response head.
 
         Raises:
@@ -452,6 +453,16 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
                 self.close_connection = {"close": True, "keep-alive": False}.get(
                     str(value).lower(), self.close_connection
                 )
+
+    @property
+    def _default_response_headers(self) -> list[tuple[str, str]]:
+        # SimpleHTTPRequestHandler of Python 3.15 asks for it, to send none of its
+        # extra_response_headers twice, and calls send_header() with _is_extra.
+        return header_fields(self._headers_buffer)
+
+    @_default_response_headers.setter
+    def _default_response_headers(self, _none: object) -> None:
+        """Ignore what ``flush_headers()`` of Python 3.15 sets."""
 
     def end_headers(self) -> None:
         """End the response head; it is sent with the first bytes of the body."""

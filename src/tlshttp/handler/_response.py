@@ -7,11 +7,20 @@ from __future__ import annotations
 
 import email.utils
 import functools
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from tlshttp.handler._writer import AS_IS, CHUNKED, LENGTH, NONE, Framing
 
-__all__ = ["DECISIVE", "ResponseHead", "format_date", "header_line", "status_line", "usual_lines"]
+__all__ = [
+    "DECISIVE",
+    "ResponseHead",
+    "format_date",
+    "header_fields",
+    "header_line",
+    "status_line",
+    "usual_lines",
+]
 
 _BODYLESS = frozenset({int(HTTPStatus.NO_CONTENT), int(HTTPStatus.NOT_MODIFIED)})
 _SWITCHING_PROTOCOLS = int(HTTPStatus.SWITCHING_PROTOCOLS)
@@ -111,6 +120,13 @@ def usual_lines(server: str, date: str) -> bytes:
         ValueError: As `header_line`.
     """
     return header_line("Server", server) + header_line("Date", date)
+
+
+def header_fields(lines: Iterable[bytes]) -> list[tuple[str, str]]:
+    """Return name and value of the fields in a head, or in the beginning of one."""
+    text = b"".join(lines).decode("iso-8859-1")
+    pairs = (line.partition(": ") for line in text.split("\r\n"))
+    return [(name, value) for name, _, value in pairs if value and " " not in name]
 
 
 @functools.lru_cache(maxsize=2)
