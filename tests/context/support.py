@@ -18,11 +18,18 @@ from tests.support import UNIT, wait_until
 from tlshttp import ThreadingTLSHTTPServer, certs
 from tlshttp.certs._memory import pem_path
 from tlshttp.errors import HandshakeError
+from tlshttp.profiles import MODERN, TLSProfile
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 TIMEOUT = 5 * UNIT
 
 HANDSHAKE_RECORD = 0x16
+
+
+def known_groups(profile: TLSProfile = MODERN) -> tuple[str, ...]:
+    """Return the groups of a profile that this OpenSSL knows: the hybrid one came with 3.5."""
+    new = ssl.OPENSSL_VERSION_INFO >= (3, 5)
+    return tuple(group for group in profile.groups if new or "MLKEM" not in group)
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.context.support import RecordingServer, running
+from tests.context.support import RecordingServer, known_groups, running
 from tlshttp import certs, context, profiles
 from tlshttp._audit_cli import main
 from tlshttp.certs._memory import pem_path
@@ -36,6 +37,9 @@ def plain(certificate: certs.Certificate, ciphers: str | None = None) -> ssl.SSL
     made.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     made.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     made.set_ciphers(ciphers or ":".join(INTERMEDIATE.ciphers))
+    if sys.version_info >= (3, 15):
+        made.set_groups(":".join(known_groups(INTERMEDIATE)))
+        made.set_server_sigalgs(":".join(INTERMEDIATE.signature_algorithms))
     return made
 
 
@@ -90,6 +94,8 @@ def with_weak_group(made: ssl.SSLContext) -> None:
 def with_sha1(made: ssl.SSLContext) -> None:
     """Sign with SHA-1."""
     made.set_ciphers(":".join((*INTERMEDIATE.ciphers, "@SECLEVEL=0")))
+    if sys.version_info >= (3, 15):
+        made.set_server_sigalgs(":".join(INSECURE_OLD.signature_algorithms))
 
 
 def with_loose_alpn(made: ssl.SSLContext) -> None:
@@ -165,10 +171,14 @@ def test_profiles_have_no_deviations(
     assert set(report.ciphers["TLSv1.3"]) == set(profile.ciphersuites)
     text = str(report)
     assert text.endswith("  ok")
-    if not hasattr(ssl.SSLContext, "set_groups"):
-        assert "groups: the ssl module cannot enforce" in text
-    else:
-        assert set(report.groups) <= set(profile.groups)
+    can = sys.version_info >= (3, 15)
+    assert report.enforced == dict.fromkeys(("ciphersuites", "groups", "signature_algorithms"), can)
+    for field in ("ciphersuites", "groups", "signature algorithms"):
+        assert f"\n  {field:<20} {'enforced' if can else 'not enforced: '}" in text
+    if can:
+        assert set(report.groups) == set(profile.groups) & set(known_groups())
+        assert set(report.signature_algorithms) <= set(profile.signature_algorithms)
+        assert "beyond the profile" not in text
 
 
 def test_server_can_be_audited(ecdsa: certs.Certificate) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import ssl
 import stat
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,11 @@ def test_everything_impossible_is_said_at_once(
         ({"ciphersuites": ()}, "TLS 1.3 needs ciphersuites, and the list is empty"),
         ({"ciphers": ("NO-SUCH-CIPHER",)}, "OpenSSL knows none of its ciphers"),
         ({"minimum_rsa_bits": 4096}, "wants RSA keys of 4096 bits or more"),
+        pytest.param(
+            {"groups": ("no-such-group",), "ciphersuites": ("no-suite",)},
+            "OpenSSL knows none of its ciphersuites; .*OpenSSL knows none of its groups",
+            marks=pytest.mark.skipif(sys.version_info < (3, 15), reason="ssl cannot set them"),
+        ),
     ],
 )
 def test_impossible_profile(
@@ -258,12 +264,31 @@ def test_tuning_before_the_first_connection_counts_everywhere(
             shake_hands(server_context, client_context(authority))
 
 
+@pytest.mark.skipif(sys.version_info < (3, 15), reason="the ssl module has these from 3.15 on")
+def test_tuning_what_python_3_15_can_set(
+    certificate: certs.Certificate, authority: certs.CertificateAuthority
+) -> None:
+    """Groups, suites and signatures set on the context are those that are negotiated."""
+    server_context: Any = context.create_server_context(certificate)
+    server_context.set_groups("secp384r1")
+    server_context.set_ciphersuites("TLS_CHACHA20_POLY1305_SHA256")
+    server_context.set_server_sigalgs("ecdsa_secp256r1_sha256")
+    server_context.set_client_sigalgs("ecdsa_secp256r1_sha256")
+    server: Any = shake_hands(server_context, client_context(authority)).server
+    assert server.group() == "secp384r1"
+    assert server.cipher()[0] == "TLS_CHACHA20_POLY1305_SHA256"
+    assert server.server_sigalg() == "ecdsa_secp256r1_sha256"
+    for name in ("groups", "ciphersuites", "server_sigalgs", "client_sigalgs"):
+        with pytest.raises(ConfigurationError, match="has served"):
+            getattr(server_context, f"set_{name}")("x")
+
+
 def test_tuning_afterwards_is_refused(
     certificate: certs.Certificate, authority: certs.CertificateAuthority
 ) -> None:
     """A context that has served is not changed, nor what it is made for."""
     server_context = context.create_server_context(certificate)
-    for name in ("sni_callback", "sslsocket_class", "keylog_filename"):
+    for name in ("sni_callback", "sslsocket_class", "keylog_filename", "post_handshake_auth"):
         with pytest.raises(ConfigurationError, match=name):
             setattr(server_context, name, None)
     with pytest.raises(ConfigurationError, match="certificate"):
@@ -277,6 +302,8 @@ def test_tuning_afterwards_is_refused(
         server_context.set_ciphers("ALL")
     with pytest.raises(ConfigurationError, match="has served"):
         server_context.set_ecdh_curve("prime256v1")
+    with pytest.raises(ConfigurationError, match="has served"):
+        server_context.load_default_certs()
 
 
 def test_context_serves_in_other_servers(

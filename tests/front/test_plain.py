@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 
 import pytest
@@ -9,11 +10,11 @@ from hypothesis import strategies as st
 from tests.front.conftest import Serve
 from tests.front.handlers import Plain
 from tests.front.peers import connect, read_to_end
-from tests.front.test_failures import CURL
 from tests.support import UNIT
 from tlshttp._front.plain import MAX_REQUEST_SIZE, answer, is_complete, may_be_request
 
 URL = "https://localhost:8443"
+CURL = shutil.which("curl")
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_simple_http_request_handler_serves_a_folder(
 def test_extra_response_headers(
     serve: Serve, client: Client, tmp_path: Path, bases: tuple[type, ...]
 ) -> None:
-    """Python 3.15's additional headers are sent, in every response, unless they are there already."""
+    """The additional headers of Python 3.15 are sent, unless they are there already."""
 
     class Files(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002

@@ -11,7 +11,7 @@ from cryptography import x509
 from tlshttp import profiles
 from tlshttp.certs import CertificateChain, Severity
 from tlshttp.certs._keys import describe_public_key
-from tlshttp.context._engine import certificate_findings, unenforced
+from tlshttp.context._engine import certificate_findings, enforcement
 from tlshttp.context._peers import MemoryPeer, NetworkPeer, Peer
 from tlshttp.context._probe import TLS12, TLS13, Offer, Reply
 from tlshttp.context._registry import (
@@ -61,12 +61,11 @@ def audit(
     ssl_context = getattr(subject, "ssl_context", subject)
     if not isinstance(ssl_context, ssl.SSLContext):
         raise TypeError(f"audit() wants an ssl.SSLContext, not {type(ssl_context).__name__}")
-    fields = unenforced(profile)
-    examination = _Examination(MemoryPeer(ssl_context, server_name), profile, fields)
+    enforced = enforcement(profile)
+    lenient = [field for field, can in enforced.items() if not can]
+    examination = _Examination(MemoryPeer(ssl_context, server_name), profile, lenient)
     examination.check_options(ssl_context.options)
-    for field in fields:
-        examination.note(f"{field}: the ssl module cannot enforce them before Python 3.15")
-    return examination.report(type(subject).__name__)
+    return examination.report(type(subject).__name__, enforced)
 
 
 def audit_host(
@@ -94,7 +93,7 @@ def audit_host(
     peer = NetworkPeer(host, port, name, timeout)
     # Which Python and OpenSSL the other side has is not known: what is strong is only noted.
     fields = ("groups", "signature_algorithms", "ciphersuites")
-    return _Examination(peer, profile, fields).report(f"{host}:{port}")
+    return _Examination(peer, profile, fields).report(f"{host}:{port}", {})
 
 
 def _is_address(host: str) -> bool:
@@ -134,7 +133,7 @@ class _Examination:
             if option & self._profile.options and not option & options:
                 self._deviate("option-missing", f"{option.name} is not set")
 
-    def report(self, subject: str) -> Report:
+    def report(self, subject: str, enforced: Mapping[str, bool]) -> Report:
         """Ask everything, and say what came out."""
         ciphers = {
             version: found
@@ -161,6 +160,7 @@ class _Examination:
             signature_algorithms=tuple(SIGNATURES[number] for number in signatures),
             server_preference=self._check_preference(ciphers),
             certificate=certificate,
+            enforced=enforced,
             deviations=tuple(self._deviations.values()),
             notes=tuple(self._notes),
         )

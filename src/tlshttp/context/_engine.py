@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -19,13 +19,14 @@ from tlshttp.profiles import TLSProfile
 __all__ = [
     "apply_profile",
     "certificate_findings",
+    "enforcement",
     "load_certificate",
     "profile_findings",
     "trust",
-    "unenforced",
 ]
 
-# Where Python 3.15 and later have methods for a field. Before there is none.
+# Where Python 3.15 and later have methods for a field; before there is none. Of the two for
+# signatures the first is about those that the server makes, the second about the client's.
 _SETTERS = {
     "ciphersuites": ("set_ciphersuites",),
     "groups": ("set_groups",),
@@ -42,13 +43,13 @@ _KEY_NAMES = {
 }
 
 
-def unenforced(profile: TLSProfile) -> tuple[str, ...]:
-    """Return the fields of a profile that the running `ssl` module cannot set."""
-    return tuple(
-        field
+def enforcement(profile: TLSProfile) -> dict[str, bool]:
+    """Tell whether the running `ssl` module can set those fields that not every one can."""
+    return {
+        field: all(hasattr(ssl.SSLContext, name) for name in setters)
         for field, setters in _SETTERS.items()
-        if getattr(profile, field) and not all(hasattr(ssl.SSLContext, name) for name in setters)
-    )
+        if getattr(profile, field)
+    }
 
 
 def profile_findings(profile: TLSProfile) -> list[str]:
@@ -67,12 +68,20 @@ def profile_findings(profile: TLSProfile) -> list[str]:
         found.append(f"profile {profile.name}: OpenSSL knows none of its ciphers")
     if not profile.groups:
         found.append(f"profile {profile.name}: a key exchange needs groups, and the list is empty")
-    return found
+    return found + [
+        f"profile {profile.name}: OpenSSL knows none of its {field.replace('_', ' ')}"
+        for field in _SETTERS
+        if getattr(profile, field) and not _set_known(_blank(), profile, field)
+    ]
+
+
+def _blank() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
 
 def _is_known(ciphers: Sequence[str]) -> bool:
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(":".join((*ciphers, "@SECLEVEL=0")))
+        _blank().set_ciphers(":".join((*ciphers, "@SECLEVEL=0")))
     except ssl.SSLError:
         return False
     return True
@@ -117,10 +126,8 @@ def apply_profile(context: ssl.SSLContext, profile: TLSProfile) -> None:
     level = "" if profile.security_level is None else f"@SECLEVEL={profile.security_level}"
     if profile.ciphers or level:
         context.set_ciphers(":".join(filter(None, (*(profile.ciphers or ("DEFAULT",)), level))))
-    for field, setters in _SETTERS.items():
-        for setter in setters:
-            if hasattr(context, setter):
-                _set_known(getattr(context, setter), getattr(profile, field), field)
+    for field in _SETTERS:
+        _set_known(context, profile, field)
 
 
 def _minimum(profile: TLSProfile) -> ssl.TLSVersion:
@@ -131,18 +138,29 @@ def _minimum(profile: TLSProfile) -> ssl.TLSVersion:
     return profile.minimum_version
 
 
-def _set_known(setter: Callable[[str], object], values: Iterable[str], field: str) -> None:
-    """Set those of a list that this OpenSSL knows: it may be older than the profile."""
-    known = []
-    for value in values:
-        try:
-            setter(value)
-        except ssl.SSLError:
+def _set_known(context: ssl.SSLContext, profile: TLSProfile, field: str) -> bool:
+    """Set a field where the `ssl` module can, to what OpenSSL knows of it: it may be older.
+
+    Returns:
+        Whether OpenSSL knows any of it, or nothing was set.
+    """
+    for name in _SETTERS[field]:
+        setter = getattr(context, name, None)
+        if setter is None:
             continue
-        known.append(value)
-    if not known:
-        raise ConfigurationError(f"OpenSSL knows none of the {field} of the profile")
-    setter(":".join(known))
+        known = [value for value in getattr(profile, field) if _takes(setter, value)]
+        if not known:
+            return False
+        setter(":".join(known))
+    return True
+
+
+def _takes(setter: Callable[[str], object], value: str) -> bool:
+    try:
+        setter(value)
+    except ssl.SSLError:
+        return False
+    return True
 
 
 def load_certificate(context: ssl.SSLContext, certificate: Certificate) -> None:

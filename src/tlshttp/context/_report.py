@@ -42,10 +42,13 @@ class Report:
     """Whether its order of ciphers counts; `None` where there is no choice."""
     certificate: str
     """The certificate it shows, in a few words."""
+    enforced: Mapping[str, bool]
+    """Whether the running `ssl` module can set each of those fields of the profile that not every
+    one can; empty where the server runs elsewhere."""
     deviations: tuple[Deviation, ...]
     """What is not as the profile says, and matters."""
     notes: tuple[str, ...]
-    """What is not as the profile says, but is no weaker, and what is not enforced."""
+    """What is not as the profile says, but is no weaker."""
 
     @property
     def ok(self) -> bool:
@@ -71,6 +74,9 @@ class Report:
         yield from _table_rows("signatures (1.2)", self.signature_algorithms)
         picks = {None: "no choice", True: "server", False: "client"}[self.server_preference]
         yield f"  cipher is picked by  {picks}"
+        for field, can in self.enforced.items():
+            how = "enforced" if can else "not enforced: the ssl module cannot before Python 3.15"
+            yield f"  {field.replace('_', ' '):<20} {how}"
         for deviation in self.deviations:
             yield f"  DEVIATION: {deviation}"
         for note in self.notes:

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -55,7 +56,15 @@ _NO_APPLICATION_PROTOCOL = 120  # RFC 7301, section 3.2
 _TUNABLE = frozenset(
     {"maximum_version", "minimum_version", "options", "num_tickets", "verify_flags", "verify_mode"}
 )
-_FIXED = frozenset({"keylog_filename", "sni_callback", "sslobject_class", "sslsocket_class"})
+_FIXED = frozenset(
+    {
+        "keylog_filename",
+        "post_handshake_auth",
+        "sni_callback",
+        "sslobject_class",
+        "sslsocket_class",
+    }
+)
 
 
 class ServerContext(ssl.SSLContext):
@@ -250,6 +259,28 @@ class ServerContext(ssl.SSLContext):
     def load_verify_locations(self, *arguments: Any, **named: Any) -> None:
         """Do what `ssl.SSLContext.load_verify_locations` does, before the first connection."""
         self._call("load_verify_locations", arguments, named)
+
+    def set_default_verify_paths(self) -> None:
+        """Do what `ssl.SSLContext.set_default_verify_paths` does, before the first connection."""
+        self._call("set_default_verify_paths", (), {})
+
+    if sys.version_info >= (3, 15):
+
+        def set_ciphersuites(self, *arguments: Any) -> None:
+            """Do what `ssl.SSLContext.set_ciphersuites` does, before the first connection."""
+            self._call("set_ciphersuites", arguments, {})
+
+        def set_groups(self, *arguments: Any) -> None:
+            """Do what `ssl.SSLContext.set_groups` does, before the first connection."""
+            self._call("set_groups", arguments, {})
+
+        def set_server_sigalgs(self, *arguments: Any) -> None:
+            """Do what `ssl.SSLContext.set_server_sigalgs` does, before the first connection."""
+            self._call("set_server_sigalgs", arguments, {})
+
+        def set_client_sigalgs(self, *arguments: Any) -> None:
+            """Do what `ssl.SSLContext.set_client_sigalgs` does, before the first connection."""
+            self._call("set_client_sigalgs", arguments, {})
 
     def set_alpn_protocols(self, alpn_protocols: Any) -> None:
         """Refuse: protocols are an argument of `create_server_context`.
