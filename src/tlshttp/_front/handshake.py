@@ -17,6 +17,8 @@ from tlshttp.errors import (
 
 __all__ = ["handshake_error"]
 
+_PATH_LENGTH_EXCEEDED = 25  # include/openssl/x509_vfy.h
+
 # OpenSSL's reasons (include/openssl/sslerr.h) by what they mean for the operator of a server. The
 # first row that fits counts: an alert of the peer also carries the name of what it complains about.
 _MEANINGS: tuple[tuple[re.Pattern[str], type[HandshakeError], str], ...] = tuple(
@@ -83,6 +85,12 @@ def handshake_error(error: OSError, server_name: str | None) -> HandshakeError:
             "the peer left in the middle of the handshake", server_name=server_name
         )
     reason = error.reason or ""
+    if getattr(error, "verify_code", 0) == _PATH_LENGTH_EXCEEDED:
+        return ClientCertificateError(
+            "the client's certificate is further below its authority than allowed"
+            f" ({_detail(error)})",
+            server_name=server_name,
+        )
     for pattern, kind, sentence in _MEANINGS:
         if pattern.search(reason):
             return kind(f"{sentence} ({_detail(error)})", server_name=server_name)

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 
+from tlshttp.context._anchors import TrustAnchors
 from tlshttp.context._names import Names, normalise
 from tlshttp.errors import ClientCertificateError
 
@@ -40,6 +41,7 @@ class Doorkeeper:
 
     default: ClientAuth
     by_name: Mapping[str, ClientAuth]
+    anchors: TrustAnchors
     _names: Names[ClientAuth] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -7,7 +7,8 @@ They stand below whatever uses the context: a server cannot forget the look, sin
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tlshttp.context._client_auth import Doorkeeper
@@ -54,6 +55,11 @@ class _Checked:
             self.may_serve = self._doorkeeper.may_serve_anybody
         self._accepted = True
 
+    def _originals(self, chain: Iterable[bytes]) -> list[bytes]:
+        """Return a chain as the client's authorities issued it."""
+        chain = list(chain)
+        return chain if self._doorkeeper is None else self._doorkeeper.anchors.originals(chain)
+
 
 # Spelled out, because super() is slow before Python 3.12 and this is done for every record.
 _read: Callable[[ssl.SSLSocket, int], Any] = ssl.SSLSocket.read
@@ -62,6 +68,12 @@ _write: Callable[[ssl.SSLSocket, Any], int] = ssl.SSLSocket.write
 
 class CheckedSocket(_Checked, ssl.SSLSocket):
     """What ``wrap_socket`` returns."""
+
+    if sys.version_info >= (3, 13):
+
+        def get_verified_chain(self) -> list[bytes]:
+            """Do what `ssl.SSLSocket.get_verified_chain` does."""
+            return self._originals(super().get_verified_chain())
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002
         """Make the handshake.
@@ -101,6 +113,12 @@ class CheckedSocket(_Checked, ssl.SSLSocket):
 
 class CheckedObject(_Checked, ssl.SSLObject):
     """What ``wrap_bio`` returns."""
+
+    if sys.version_info >= (3, 13):
+
+        def get_verified_chain(self) -> list[bytes]:
+            """Do what `ssl.SSLObject.get_verified_chain` does."""
+            return self._originals(super().get_verified_chain())
 
     def do_handshake(self) -> None:
         """Make the handshake; see `CheckedSocket.do_handshake`."""

@@ -12,8 +12,8 @@ from cryptography import x509
 
 from tlshttp import profiles
 from tlshttp.certs import Certificate, CertificateStore
-from tlshttp.certs._inspect import describe, is_authority
 from tlshttp.certs._names import parse_name
+from tlshttp.context._anchors import TrustAnchors
 from tlshttp.context._client_auth import ClientAuth, Doorkeeper
 from tlshttp.context._crls import CRLSource, RevocationLists
 from tlshttp.context._directory import UnknownNames
@@ -37,6 +37,7 @@ def create_server_context(
     client_auth: ClientAuth = ClientAuth.NONE,
     client_auth_by_name: Mapping[str, ClientAuth] | None = None,
     client_cas: Iterable[x509.Certificate] = (),
+    verify_depth: int | None = None,
     crls: Iterable[CRLSource] = (),
     alpn_protocols: Sequence[str] = ("http/1.1",),
     unknown_names: UnknownNames = UnknownNames.SERVE_DEFAULT,
@@ -59,6 +60,10 @@ def create_server_context(
             before the name is known, but need not comply.
         client_cas: Certificates of the authorities whose client certificates are accepted, such as
             those from `tlshttp.certs.load_trust_anchors`.
+        verify_depth: The largest number of intermediate certificates between a client's and that
+            of its authority in ``client_cas``; 0: only clients of these authorities themselves.
+            Certificates that an authority issued to itself do not count (RFC 5280, section
+            4.2.1.9). `None`: no more than OpenSSL follows, which is 100 (``SSL_set_verify(3)``).
         crls: Revocation lists of these authorities: paths of PEM or DER files, which are looked at
             every five seconds, or lists. With any, there has to be one for every authority between
             a client's certificate and the trusted root, else the client is refused.
@@ -75,22 +80,25 @@ def create_server_context(
     Raises:
         ConfigurationError: It cannot be done as asked; all that is wrong is named.
     """
-    anchors = tuple(client_cas)
+    authorities = tuple(client_cas)
     sources = (certificate, *more)
     findings = _Findings(profile_findings(profile), tickets.findings())
-    findings += _client_findings({client_auth, *(client_auth_by_name or {}).values()}, anchors)
+    findings += _client_findings(
+        {client_auth, *(client_auth_by_name or {}).values()}, authorities, verify_depth
+    )
     findings += _alpn_findings(alpn_protocols)
     by_name: dict[str, ClientAuth] = findings.attempt(
         lambda: _ascii_names(client_auth_by_name or {}), dict
     )
+    anchors = findings.attempt(lambda: TrustAnchors(authorities, verify_depth), TrustAnchors)
     lists = findings.attempt(lambda: RevocationLists(crls), RevocationLists)
-    if lists.current and not anchors:
+    if lists.current and not authorities:
         findings.append("crls revoke nothing without client_cas")
     material = Material(sources, profile, anchors, lists)
     findings += material.findings()
     ConfigurationError.raise_if(findings)
 
-    doorkeeper = Doorkeeper(client_auth, by_name)
+    doorkeeper = Doorkeeper(client_auth, by_name, anchors)
     steps = _steps(profile, doorkeeper, alpn_protocols, tickets)
     if keylog_file is not None:
         steps.append(_key_log(keylog_file))
@@ -120,18 +128,17 @@ class _Findings(list[str]):
             return otherwise()
 
 
-def _client_findings(wanted: set[ClientAuth], anchors: Sequence[x509.Certificate]) -> list[str]:
+def _client_findings(
+    wanted: set[ClientAuth], authorities: Sequence[x509.Certificate], depth: int | None
+) -> list[str]:
     asks = wanted != {ClientAuth.NONE}
     found = []
-    if asks and not anchors:
+    if asks and not authorities:
         found.append("client_auth needs client_cas, or no client certificate is acceptable")
-    if anchors and not asks:
+    if authorities and not asks:
         found.append("client_cas is given, but client_auth asks nobody for a certificate")
-    found += [
-        f"client_cas: {describe(anchor)} is not the certificate of an authority"
-        for anchor in anchors
-        if not is_authority(anchor)
-    ]
+    if depth is not None and not authorities:
+        found.append("verify_depth limits nothing without client_cas")
     return found
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Sequence
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from tlshttp.certs import Certificate, CertificateChain
-from tlshttp.certs._inspect import describe, is_self_signed
+from tlshttp.certs._inspect import describe
 from tlshttp.certs._keys import describe_public_key
 from tlshttp.certs._memory import pem_path
+from tlshttp.context._anchors import TrustAnchors
 from tlshttp.errors import ConfigurationError
 from tlshttp.profiles import TLSProfile
 
@@ -178,7 +177,7 @@ def load_certificate(context: ssl.SSLContext, certificate: Certificate) -> None:
             ) from None
 
 
-def trust(context: ssl.SSLContext, anchors: Sequence[x509.Certificate], crls: bytes) -> None:
+def trust(context: ssl.SSLContext, anchors: TrustAnchors, crls: bytes) -> None:
     """Have a context accept client certificates of authorities, less what is revoked.
 
     Args:
@@ -186,11 +185,9 @@ def trust(context: ssl.SSLContext, anchors: Sequence[x509.Certificate], crls: by
         anchors: The authorities.
         crls: Revocation lists in PEM; empty: nothing is revoked.
     """
-    if anchors:
-        context.load_verify_locations(
-            cadata=b"".join(anchor.public_bytes(Encoding.DER) for anchor in anchors)
-        )
-    only_roots = all(is_self_signed(anchor) for anchor in anchors)
+    if anchors.certificates:
+        context.load_verify_locations(cadata=anchors.to_der())
+    only_roots = anchors.are_roots
     if not only_roots:
         # OpenSSL looks for a root above an anchor unless told that the anchor is enough.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN

@@ -8,9 +8,8 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cryptography import x509
-
 from tlshttp.certs import Certificate, CertificateStore
+from tlshttp.context._anchors import TrustAnchors
 from tlshttp.context._crls import RevocationLists
 from tlshttp.context._directory import Group
 from tlshttp.context._engine import apply_profile, certificate_findings, load_certificate, trust
@@ -47,7 +46,7 @@ class Material:
         self,
         sources: Sequence[Certificate | CertificateStore],
         profile: TLSProfile,
-        anchors: Sequence[x509.Certificate],
+        anchors: TrustAnchors,
         crls: RevocationLists,
     ) -> None:
         self._sources = sources
