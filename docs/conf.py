@@ -65,7 +65,8 @@ nitpick_ignore_regex = [
     ("py:.*", rf"({'|'.join(map(re.escape, sorted(OTHERS)))})(\..*)?"),
     ("py:.*", rf"({'|'.join(map(re.escape, dir(builtins)))})(\..*)?"),
     ("py:.*", r"x509\..*"),
-    ("py:.*", r"_[A-Z]\w*"),  # type variables
+    ("py:.*", r"(.*\.)?_[A-Z]\w*"),  # type variables
+    ("py:class", r"tlshttp\.certs\._reloading\.ReloadingStore"),  # its methods are shown
 ]
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import socket
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.context.support import (
+    TIMEOUT,
     VERSIONS,
     RecordingServer,
     client_context,
@@ -18,7 +20,7 @@ from tests.context.support import (
     shake_hands,
     visit,
 )
-from tests.support import wait_until
+from tests.support import UNIT, wait_until
 from tlshttp import certs, context
 from tlshttp.context import ClientAuth
 from tlshttp.errors import ClientCertificateError
@@ -265,23 +267,27 @@ def test_revocation_ends_sessions_too(
     alice, bob = kinds.issue_client("alice@example.org"), kinds.issue_client("bob@example.org")
     crl = tmp_path / "clients.crl"
     crl.write_bytes(kinds.crl().public_bytes(Encoding.PEM))
+    store = certs.CRLStore(crl, poll_interval=0.1 * UNIT)
     server_context = context.create_server_context(
         authority.issue_server("localhost"),
         client_auth=REQUIRED,
         client_cas=[kinds.certificate.leaf],
-        crls=[crl],
+        crls=[store],
     )
-    server_context._material._crls.poll_interval = 0.1
-    server_context._material._crls._next_poll = 0
     client, other = (
         client_context(authority, alice, version),
         client_context(authority, bob, version),
     )
-    with running(RecordingServer(server_context)) as server:
+    with (
+        running(RecordingServer(server_context)) as server,
+        socket.create_connection(server.server_address, timeout=TIMEOUT) as raw,
+        client.wrap_socket(raw, server_hostname="localhost") as kept,
+    ):
+        assert get(kept) == b"alice@example.org"
         first = visit(server, client, "localhost")
         assert visit(server, client, "localhost", session=first.session).resumed
         crl.write_bytes(b"rubbish")
-        assert wait_until(lambda: server_context._material._crls._files[0]._refused == b"rubbish")
+        assert wait_until(lambda: store.last_error is not None)
         assert visit(server, client, "localhost", session=first.session).resumed
         kinds.revoke(alice)
         crl.write_bytes(kinds.crl().public_bytes(Encoding.DER))
@@ -294,6 +300,41 @@ def test_revocation_ends_sessions_too(
             "the client's certificate is not acceptable (certificate revoked)"
         ] * 2
         assert visit(server, other, "localhost").body == b"bob@example.org"
+        assert get(kept) == b"alice@example.org"
+
+
+def get(tls: ssl.SSLSocket) -> bytes:
+    """Make a request on a connection that is kept, and return the body of the answer."""
+    tls.sendall(b"GET /kept HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    with tls.makefile("rb") as file:
+        sizes = [int(line.split()[1]) for line in iter(file.readline, b"\r\n") if b"ength" in line]
+        return file.read(*sizes)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_revocation_counts_for_the_first_handshake_after_it(
+    authority: certs.CertificateAuthority, version: ssl.TLSVersion
+) -> None:
+    """In a server that does not look by itself, not even the next session is resumed."""
+    kinds = certs.CertificateAuthority.generate("clients")
+    alice = kinds.issue_client("alice@example.org")
+    store = certs.CRLStore.from_crl(kinds.crl())
+    first, second = (
+        context.create_server_context(
+            authority.issue_server("localhost"),
+            client_auth=REQUIRED,
+            client_cas=[kinds.certificate.leaf],
+            crls=[store],
+        )
+        for _ in range(2)
+    )
+    client = client_context(authority, alice, version)
+    sessions = {one: shake_hands(one, client).client.session for one in (first, second)}
+    kinds.revoke(alice)
+    store.replace(kinds.crl())
+    for server_context, session in sessions.items():
+        with pytest.raises(ssl.SSLError, match="certificate revoked"):
+            shake_hands(server_context, client, session=session)
 
 
 def test_expired_certificate_ends_its_session(

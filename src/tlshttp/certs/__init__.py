@@ -17,6 +17,7 @@ from tlshttp._on_demand import on_demand
 if TYPE_CHECKING:
     from tlshttp.certs._authority import CertificateAuthority
     from tlshttp.certs._certificate import Certificate, CertificateChain
+    from tlshttp.certs._crls import CRLStore
     from tlshttp.certs._fetch import fetch
     from tlshttp.certs._findings import Finding, Purpose, Severity
     from tlshttp.certs._issue import self_signed
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tlshttp.certs._trust import trust_instructions
 
 __all__ = [
+    "CRLStore",
     "Certificate",
     "CertificateAuthority",
     "CertificateChain",
@@ -51,6 +53,7 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = on_demand(
         __name__,
         {
+            "CRLStore": "tlshttp.certs._crls",
             "Certificate": "tlshttp.certs._certificate",
             "CertificateAuthority": "tlshttp.certs._authority",
             "CertificateChain": "tlshttp.certs._certificate",

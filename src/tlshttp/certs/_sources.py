@@ -1,4 +1,4 @@
-"""Where a certificate store gets its certificate from.
+"""Where a store gets what it keeps from.
 
 Files are watched by ``stat``, because that works for every way in which people replace them:
 renames (`Certificate.write`), writes in place (``cp``), and symbolic links swapped somewhere on the
@@ -16,14 +16,11 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from tlshttp.certs._certificate import Certificate
-from tlshttp.certs._files import read_bounded
-from tlshttp.certs._keys import Password
-from tlshttp.certs._load import load
 
 _COARSEST_TIME_STEP = 2_000_000_000
 """Nanoseconds: the modification time of FAT, the coarsest in use."""
@@ -31,56 +28,57 @@ _COARSEST_TIME_STEP = 2_000_000_000
 _State: TypeAlias = tuple[object, ...]
 
 
-class CertificateSource(Protocol):
-    """What a store asks for certificates."""
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+class Source(Protocol[_T_co]):
+    """What a store asks."""
 
     def has_changed(self) -> bool:
         """Tell whether loading may give something new. Never raises."""
 
-    def load(self) -> Certificate:
-        """Return the certificate of now.
+    def load(self) -> _T_co:
+        """Return what is to be used now.
 
         Raises:
-            CertificateError: There is none that could be used.
+            ConfigurationError: There is nothing that could be used.
         """
 
 
-class FileSource:
-    """A certificate and its key in files that others replace."""
+class FileSource(Generic[_T]):
+    """What is in files that others replace, a certificate and its key for example.
+
+    Args:
+        paths: The files.
+        read: Returns the content of one.
+        load: Returns what is in all of them.
+    """
 
     def __init__(
-        self,
-        certfile: str | os.PathLike[str],
-        keyfile: str | os.PathLike[str] | None,
-        password: Password | None,
-        tolerate: Iterable[str],
+        self, paths: Sequence[Path], read: Callable[[Path], bytes], load: Callable[[], _T]
     ) -> None:
-        self._certfile, self._keyfile = certfile, keyfile
-        self._password = password
-        self._tolerate = tuple(tolerate)
-        self._paths = [Path(path) for path in (certfile, keyfile) if path is not None]
+        self._paths, self._read, self._load = paths, read, load
         self._seen: _State | None = None
         self._digest = b""
-        self._certificate: Certificate | None = None
+        self._loaded: _T | None = None
 
     def has_changed(self) -> bool:
         """Look at the files and their folders."""
         return self._seen is None or self._seen != self._look()
 
-    def load(self) -> Certificate:
+    def load(self) -> _T:
         """Read the files, and parse them if their content is another one."""
         self._seen = None
         # Looked at before it is read: what changes meanwhile shows the next time.
         looked = self._look()
         digest = self._read_digest()
-        if self._certificate is None or digest != self._digest:
-            self._certificate = load(
-                self._certfile, self._keyfile, self._password, tolerate=self._tolerate
-            )
+        if self._loaded is None or digest != self._digest:
+            self._loaded = self._load()
             self._digest = digest
         if _newest(looked) < time.time_ns() - _COARSEST_TIME_STEP:
             self._seen = looked
-        return self._certificate
+        return self._loaded
 
     def _look(self) -> _State:
         return tuple(part for path in self._paths for part in _state_of(path))
@@ -88,7 +86,7 @@ class FileSource:
     def _read_digest(self) -> bytes:
         digest = hashlib.sha256()
         for path in self._paths:
-            digest.update(hashlib.sha256(read_bounded(path)).digest())
+            digest.update(hashlib.sha256(self._read(path)).digest())
         return digest.digest()
 
 
@@ -112,24 +110,27 @@ class CallableSource:
         return certificate
 
 
-class FixedSource:
-    """A certificate that changes only when the store is told to."""
+class FixedSource(Generic[_T]):
+    """Something that changes only when the store is told to."""
 
-    def __init__(self, certificate: Certificate) -> None:
-        self._certificate = certificate
+    def __init__(self, value: _T) -> None:
+        self._value = value
 
     def has_changed(self) -> bool:
         """Return `False`."""
         return False
 
-    def load(self) -> Certificate:
-        """Return the certificate."""
-        return self._certificate
+    def load(self) -> _T:
+        """Return it."""
+        return self._value
 
 
 def _state_of(path: Path) -> _State:
     """Return what changes when a file, or a link on the way to it, is replaced."""
-    resolved = Path(os.path.realpath(path))
+    try:
+        resolved = Path(os.path.realpath(path))
+    except ValueError:  # a null character: no such file
+        return (str(path),)
     return (
         str(resolved),
         *(_stat(place) for place in (resolved, resolved.parent, path.absolute().parent)),

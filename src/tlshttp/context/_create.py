@@ -65,8 +65,9 @@ def create_server_context(
             Certificates that an authority issued to itself do not count (RFC 5280, section
             4.2.1.9). `None`: no more than OpenSSL follows, which is 100 (``SSL_set_verify(3)``).
         crls: Revocation lists of these authorities: paths of PEM or DER files, which are looked at
-            every five seconds, or lists. With any, there has to be one for every authority between
-            a client's certificate and the trusted root, else the client is refused.
+            every five seconds, `tlshttp.certs.CRLStore` objects, or lists. With any, there has to
+            be one for every authority between a client's certificate and the trusted root, else the
+            client is refused.
         alpn_protocols: Application protocols to offer by ALPN (RFC 7301), in order of preference;
             empty: none. A client that offers ALPN, but none of these, is refused by the servers of
             this package.

@@ -1,32 +1,23 @@
-"""Revocation lists, from memory or from files that are replaced while they are in use."""
+"""The revocation lists of a context, from wherever they come."""
 
 from __future__ import annotations
 
-import logging
 import os
-import time
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tlshttp.certs._store import FILE_POLL_INTERVAL
+from tlshttp.certs import CRLStore
 from tlshttp.errors import ConfigurationError
 
 __all__ = ["CRLSource", "RevocationLists"]
 
-_log = logging.getLogger("tlshttp.context")
+CRLSource: TypeAlias = str | os.PathLike[str] | x509.CertificateRevocationList | CRLStore
+"""A path of a file, which stands for a store of it; a list; or a store."""
 
-CRLSource: TypeAlias = "str | os.PathLike[str] | x509.CertificateRevocationList"
-"""A path of a file in PEM or DER, which is read again when it changes, or a list."""
-
-_MAXIMUM_SIZE = 64 * 1024 * 1024  # bytes; the largest public lists have some 10 MB
-_BEGIN, _END = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
-
-_Lists: TypeAlias = "tuple[x509.CertificateRevocationList, ...]"
+_Lists: TypeAlias = tuple[x509.CertificateRevocationList, ...]
 
 
 class RevocationLists:
@@ -34,37 +25,38 @@ class RevocationLists:
 
     Args:
         sources: Where they come from.
-        poll_interval: Seconds between two looks at the files.
 
     Raises:
         ConfigurationError: A file cannot be read, is no list or has expired; all are named.
     """
 
-    def __init__(
-        self, sources: Iterable[CRLSource] = (), poll_interval: float = FILE_POLL_INTERVAL
-    ) -> None:
-        self.poll_interval = poll_interval
-        self._fixed: _Lists = ()
-        self._files: list[_File] = []
-        self._next_poll = time.monotonic() + poll_interval
+    def __init__(self, sources: Iterable[CRLSource] = ()) -> None:
+        self._stores: list[CRLStore] = []
         findings: list[str] = []
         for source in sources:
             try:
-                self._add(source)
+                self._stores.append(_store_of(source))
             except ConfigurationError as error:
                 findings += error.findings
         ConfigurationError.raise_if(findings)
-        self.current: _Lists = self._collect()
+        self._seen = self._collect()
+
+    @property
+    def current(self) -> _Lists:
+        """The lists that count since the last look."""
+        return tuple(crl for lists in self._seen for crl in lists)
 
     def poll(self, now: float) -> bool:
-        """Look at the files, if the interval is over; tell whether `current` has changed."""
-        if now < self._next_poll or not self._files:
+        """Look where the interval is over; tell whether `current` has changed.
+
+        A store may have been replaced, or polled by another context, in between.
+        """
+        for store in self._stores:
+            store.poll(now)
+        found = self._collect()
+        if all(new is old for new, old in zip(found, self._seen, strict=True)):
             return False
-        self._next_poll = now + self.poll_interval
-        news = [file.look() for file in self._files]
-        if not any(news):
-            return False
-        self.current = self._collect()
+        self._seen = found
         return True
 
     def to_pem(self) -> bytes:
@@ -79,80 +71,18 @@ class RevocationLists:
             for entry in crl
         )
 
-    def _add(self, source: CRLSource) -> None:
-        if isinstance(source, x509.CertificateRevocationList):
-            _check([source], "the CRL given")
-            self._fixed = (*self._fixed, source)
-        elif isinstance(source, (str, os.PathLike)):
-            self._files.append(_File(Path(source)))
-        else:
-            raise TypeError(
-                "a CRL must be a path or an x509.CertificateRevocationList,"
-                f" not {type(source).__name__}"
-            )
-
-    def _collect(self) -> _Lists:
-        return (*self._fixed, *(crl for file in self._files for crl in file.lists))
+    def _collect(self) -> list[_Lists]:
+        return [store.current for store in self._stores]
 
 
-class _File:
-    """One file of lists."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._content = self._read()
-        self._refused: bytes | str = b""
-        self.lists: Sequence[x509.CertificateRevocationList] = _parse(self._content, path)
-
-    def look(self) -> bool:
-        """Read the file again; tell whether there is something new that can be used."""
-        content: bytes | str = ""
-        try:
-            content = self._read()
-            if content == self._content:
-                return False
-            self.lists, self._content = _parse(content, self._path), content
-        except ConfigurationError as error:
-            if self._refused != (content or str(error)):
-                self._refused = content or str(error)
-                _log.warning("keeping the old CRL: %s", error)
-            return False
-        _log.info("now using a new CRL from %s", self._path)
-        return True
-
-    def _read(self) -> bytes:
-        try:
-            with self._path.open("rb") as file:
-                content = file.read(_MAXIMUM_SIZE + 1)
-        except OSError as error:
-            raise ConfigurationError(f"cannot read CRL {self._path}: {error.strerror}") from None
-        if len(content) > _MAXIMUM_SIZE:
-            raise ConfigurationError(f"CRL {self._path} is larger than 64 MiB")
-        return content
-
-
-def _parse(content: bytes, path: Path) -> list[x509.CertificateRevocationList]:
-    """Read every list in a file, DER or PEM."""
-    try:
-        lists = [x509.load_pem_x509_crl(block) for block in _blocks(content)]
-        if not lists:
-            lists = [x509.load_der_x509_crl(content)]
-    except ValueError:
-        raise ConfigurationError(f"{path} is not a CRL in PEM or DER") from None
-    _check(lists, f"the CRL {path}")
-    return lists
-
-
-def _blocks(content: bytes) -> list[bytes]:
-    parts = content.split(_BEGIN)[1:]
-    return [_BEGIN + part.partition(_END)[0] + _END + b"\n" for part in parts]
-
-
-def _check(lists: Iterable[x509.CertificateRevocationList], label: str) -> None:
-    """Refuse a list that has expired: OpenSSL would refuse every client because of it."""
-    now = datetime.now(UTC)
-    ConfigurationError.raise_if(
-        f"{label} expired at {crl.next_update_utc:%Y-%m-%d %H:%M} UTC: publish a new one"
-        for crl in lists
-        if crl.next_update_utc is not None and crl.next_update_utc < now
+def _store_of(source: CRLSource) -> CRLStore:
+    if isinstance(source, CRLStore):
+        return source
+    if isinstance(source, x509.CertificateRevocationList):
+        return CRLStore.from_crl(source)
+    if isinstance(source, (str, os.PathLike)):
+        return CRLStore(source)
+    raise TypeError(
+        "a CRL must be a path, an x509.CertificateRevocationList or a certs.CRLStore,"
+        f" not {type(source).__name__}"
     )

@@ -116,12 +116,14 @@ class ServerContext(ssl.SSLContext):
         """Do what `ssl.SSLContext.wrap_socket` does, with the certificate of now."""
         if not self._served:
             self._served = True
+        self.maintain()  # before a session of the old front context could be resumed
         return self._front.wrap_socket(*arguments, **named)
 
     def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:
         """Do what `ssl.SSLContext.wrap_bio` does, with the certificate of now."""
         if not self._served:
             self._served = True
+        self.maintain()
         return self._front.wrap_bio(*arguments, **named)
 
     def refusal(
@@ -257,7 +259,10 @@ class ServerContext(ssl.SSLContext):
         self._call("set_ecdh_curve", arguments, named)
 
     def load_verify_locations(self, *arguments: Any, **named: Any) -> None:
-        """Do what `ssl.SSLContext.load_verify_locations` does, before the first connection."""
+        """Do what `ssl.SSLContext.load_verify_locations` does, before the first connection.
+
+        The ``verify_depth`` of `create_server_context` holds for its ``client_cas`` only.
+        """
         self._call("load_verify_locations", arguments, named)
 
     def set_default_verify_paths(self) -> None:

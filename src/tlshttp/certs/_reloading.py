@@ -1,0 +1,254 @@
+"""Certificates and revocation lists that are replaced while they are in use.
+
+A store has no thread. Whoever serves drives it: `ReloadingStore.poll` costs one comparison until
+the interval is over, then a few ``stat`` calls, and never waits for another thread. Reading
+`current` is one attribute access. So an unused store does nothing at all.
+
+Something new is taken only when it can be used as a whole; anything else leaves the old in place.
+Certificate and key are replaced one after the other, so a pair that does not belong together is
+normal for a moment: what is wrong is said at the second look, and then once.
+"""
+
+from __future__ import annotations
+
+import abc
+import functools
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+from tlshttp.certs._sources import FixedSource, Source
+from tlshttp.errors import ConfigurationError
+
+__all__ = ["CALLABLE_POLL_INTERVAL", "FILE_POLL_INTERVAL", "ReloadingStore"]
+
+_log = logging.getLogger("tlshttp.certs")
+
+FILE_POLL_INTERVAL = 5.0
+"""Seconds between two looks at files; a look costs about 0.1 ms."""
+
+CALLABLE_POLL_INTERVAL = 60.0
+"""Seconds between two calls of a user's function, which may ask over the network."""
+
+
+_T = TypeVar("_T")
+_E = TypeVar("_E", bound=ConfigurationError)
+
+
+@dataclass(frozen=True, eq=False)
+class _Subscription(Generic[_T, _E]):
+    on_change: Callable[[_T], object]
+    on_error: Callable[[_E], object] | None
+
+
+class ReloadingStore(abc.ABC, Generic[_T, _E]):
+    """What stores have in common: a source, what was last taken from it, and when to look again."""
+
+    _noun: ClassVar[str]
+    """What is kept, for sentences."""
+    _unusable: type[_E]
+    """What a source raises for something that cannot be used."""
+
+    _source: Source[_T]
+    _current: _T
+    _next_poll: float
+    _subscriptions: tuple[_Subscription[_T, _E], ...]
+    _asked: bool
+    _suspicion: str | None
+    _last_error: _E | None
+
+    @property
+    @abc.abstractmethod
+    def current(self) -> _T:
+        """What to use now. No input or output."""
+
+    @abc.abstractmethod
+    def _describe(self, value: _T) -> str:
+        """Name what is kept in a line of the log."""
+
+    @property
+    def last_error(self) -> _E | None:
+        """Why the newest cannot be used, as the log has it; `None` while all is well."""
+        return self._last_error
+
+    @property
+    def poll_interval(self) -> float:
+        """Seconds between two looks; infinite where there is nothing to look at."""
+        return self._poll_interval
+
+    def poll(self, now: float | None = None) -> bool:
+        """Look whether there is something new, if the interval is over.
+
+        Never raises, and never waits for another thread that is just looking.
+
+        Args:
+            now: The time in seconds, from `time.monotonic`; `None` means to ask for it.
+
+        Returns:
+            Whether `current` is another one now.
+        """
+        now = time.monotonic() if now is None else now
+        if now < self._next_poll and not self._asked:
+            return False
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            asked, self._asked = self._asked, False
+            self._next_poll = now + self._poll_interval
+            event = self._look(asked=asked)
+        finally:
+            self._lock.release()
+        self._announce(event)
+        return event is not None and not isinstance(event, self._unusable)
+
+    def reload(self) -> bool:
+        """Load it now, whether or not something seems to have changed.
+
+        Returns:
+            Whether `current` is another one now.
+
+        Raises:
+            ConfigurationError: The new one cannot be used; `current` is still the old one. It is a
+                `~tlshttp.errors.CertificateError` for a certificate. What the user's own function
+                for certificate or password raises comes out, too.
+        """
+        with self._lock:
+            event = self._take(self._source.load())
+        self._announce(event)
+        return event is not None
+
+    def _replace(self, value: _T) -> None:
+        with self._lock:
+            self._source = FixedSource(value)
+            self._next_poll = float("inf")
+            event = self._take(value)
+        self._announce(event)
+
+    def subscribe(
+        self,
+        on_change: Callable[[_T], object],
+        on_error: Callable[[_E], object] | None = None,
+    ) -> Callable[[], None]:
+        """Have functions called when `current` changes or cannot be renewed.
+
+        Args:
+            on_change: Called with the new `current`, in the thread that polled.
+            on_error: Called once for each thing that keeps a new one from being used; `None` means
+                that the log is enough.
+
+        Returns:
+            A function that ends the subscription.
+        """
+        subscription = _Subscription(on_change, on_error)
+        with self._lock:
+            self._subscriptions = (*self._subscriptions, subscription)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._subscriptions = tuple(
+                    other for other in self._subscriptions if other is not subscription
+                )
+
+        return unsubscribe
+
+    def reload_on_sighup(self) -> Callable[[], None]:
+        """Let the next `poll` after a SIGHUP look at once; call this in the main thread.
+
+        A handler that was there before is still called.
+
+        Returns:
+            A function that puts the handler of before back.
+
+        Raises:
+            ConfigurationError: The system has no SIGHUP, or this is not the main thread.
+        """
+        if not hasattr(signal, "SIGHUP"):
+            raise ConfigurationError("this system has no SIGHUP: call reload() instead")
+        if threading.current_thread() is not threading.main_thread():
+            raise ConfigurationError("reload_on_sighup() must be called in the main thread")
+        previous = signal.getsignal(signal.SIGHUP)
+
+        def note(number: int, frame: FrameType | None) -> None:
+            # Nothing more: a signal may interrupt whoever holds the lock.
+            self._asked = True
+            if callable(previous):
+                previous(number, frame)
+
+        signal.signal(signal.SIGHUP, note)
+        return functools.partial(_restore_sighup, previous)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._describe(self._current)}>"
+
+    def _begin(self, source: Source[_T], poll_interval: float) -> None:
+        if not poll_interval > 0:
+            raise ConfigurationError(f"a poll_interval of {poll_interval} seconds is no interval")
+        self._lock = threading.Lock()
+        self._source = source
+        self._poll_interval = poll_interval
+        self._next_poll = time.monotonic() + poll_interval
+        self._subscriptions = ()
+        self._asked = False
+        self._suspicion = None
+        self._last_error = None
+        self._current = source.load()
+
+    def _look(self, *, asked: bool) -> _T | _E | None:
+        """Load what may be new; return what is to be announced."""
+        if not asked and not self._source.has_changed():
+            return None
+        try:
+            value = self._source.load()
+        except self._unusable as error:
+            return self._doubt(error, asked=asked)
+        except Exception as error:  # noqa: BLE001
+            # The user's function for certificate or password. Only the type: the text may quote
+            # what the function was given.
+            kind = type(error).__name__
+            failure = self._unusable(f"the source of the {self._noun} failed ({kind})")
+            return self._doubt(failure, asked=asked)
+        return self._take(value)
+
+    def _take(self, value: _T) -> _T | None:
+        self._suspicion = self._last_error = None
+        if value == self._current:
+            return None
+        self._current = value
+        return value
+
+    def _doubt(self, error: _E, *, asked: bool) -> _E | None:
+        """Return an error to announce: at the second look, or when asked; each once."""
+        text = str(error)
+        seen_before, self._suspicion = self._suspicion == text, text
+        if str(self._last_error) == text or not (seen_before or asked):
+            return None
+        self._last_error = error
+        return error
+
+    def _announce(self, event: _T | _E | None) -> None:
+        """Tell the log and the subscribers, without the lock."""
+        if event is None:
+            return
+        if isinstance(event, self._unusable):
+            old = self._describe(self._current)
+            _log.warning("keeping %s, since the new one cannot be used: %s", old, event)
+        else:
+            _log.info("now using %s", self._describe(cast("_T", event)))
+        for subscription in self._subscriptions:
+            try:
+                if not isinstance(event, self._unusable):
+                    subscription.on_change(cast("_T", event))
+                elif subscription.on_error is not None:
+                    subscription.on_error(event)
+            except Exception:  # noqa: BLE001
+                _log.exception("a subscriber of %r failed", self)
+
+
+def _restore_sighup(previous: Any) -> None:
+    # Not a method, so that the undo function keeps no store alive.
+    signal.signal(signal.SIGHUP, previous)
