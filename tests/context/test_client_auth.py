@@ -174,6 +174,32 @@ def test_session_with_a_certificate_opens_what_the_certificate_does(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("resumes", [False, True])
+def test_client_refused_after_the_handshake_is_told_goodbye(
+    authority: certs.CertificateAuthority,
+    pair: list[certs.Certificate],
+    kinds: Clients,
+    version: ssl.TLSVersion,
+    resumes: bool,
+) -> None:
+    """It sees close_notify, not an end that may be an attack, even if it has sent a request."""
+    client = client_context(authority, version=version)
+    client.check_hostname = False
+    with running(RecordingServer(by_name(pair, kinds))) as server:
+        session = visit(server, client, "open.test").session if resumes else None
+        with (
+            socket.create_connection(server.server_address, timeout=TIMEOUT) as raw,
+            client.wrap_socket(
+                raw, server_hostname="guarded.test", session=session, suppress_ragged_eofs=False
+            ) as tls,
+        ):
+            tls.sendall(b"GET /secret HTTP/1.1\r\nHost: guarded.test\r\n\r\n")
+            assert tls.recv(1) == b""
+        assert isinstance(server.failure(), ClientCertificateError)
+        assert "/secret" not in server.served
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("asked", ["open.test", None, "unknown.test"])
 def test_request_for_a_guarded_name_on_an_open_connection_is_misdirected(
     authority: certs.CertificateAuthority,

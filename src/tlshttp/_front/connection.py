@@ -285,10 +285,16 @@ class Connection:
         return Stream(tls, self._front.limits, self)
 
     def _fail(self, error: HandshakeError, *, last_words: bytes = b"") -> int:
-        """Report a failed handshake and close, such that a last alert or answer arrives."""
+        """Report a failed handshake and close, such that a last alert or answer arrives.
+
+        A client that is refused when the engine's part is over, by the context's own check, gets
+        ``close_notify``. ``access_denied`` (RFC 8446, section 6.2) would say more, but the `ssl`
+        module sends no alert that OpenSSL does not send by itself.
+        """
         self._front.report_handshake(error, self.address)
         if self.stream is not None:
-            self.stream.say_goodbye()
+            with contextlib.suppress(ssl.SSLWantWriteError):  # tried again while closing
+                self.stream.say_goodbye()
         else:
             # A new connection has room for a few hundred bytes; if not, the peer is not worth
             # waiting for.

@@ -340,7 +340,8 @@ class Stream:
         if self._socket is not self._tls or self.fileno() < 0:
             return
         self.at_end = True
-        if self.failure is None and self._info is not None:
+        if self.failure is None and self._tls.version() is not None:
+            # The handshake is over, also where the context has refused the client after it.
             # unwrap() sends ours and then asks for the peer's, which is not waited for; a peer
             # that has unread data for us, or is gone, makes it fail, too.
             try:
