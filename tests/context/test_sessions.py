@@ -16,6 +16,7 @@ from tests.context.support import (
 from tlshttp import certs, context
 from tlshttp.context import ClientAuth, Tickets
 from tlshttp.errors import ConfigurationError
+from tlshttp.profiles import MODERN
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -106,12 +107,43 @@ def test_session_is_refused_by_a_server_with_another_policy(
         assert second.served == []
 
 
-def test_no_tickets(certificate: certs.Certificate, authority: certs.CertificateAuthority) -> None:
-    """With no tickets a TLS 1.3 session cannot be resumed."""
-    server_context = context.create_server_context(certificate, tickets=Tickets(number=0))
-    client = client_context(authority, version=ssl.TLSVersion.TLSv1_3)
-    session = shake_hands(server_context, client).client.session
-    assert session is None or not session.has_ticket
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("number", [0, 1, 3])
+def test_number_of_tickets(
+    certificate: certs.Certificate,
+    authority: certs.CertificateAuthority,
+    version: ssl.TLSVersion,
+    number: int,
+) -> None:
+    """With no tickets no session is resumed, with TLS 1.2 neither; with some all are."""
+    tickets = Tickets(number=number)
+    server_context = context.create_server_context(certificate, tickets=tickets)
+    client = client_context(authority, version=version)
+    with running(RecordingServer(server_context)) as server:
+        first = visit(server, client, "localhost")
+        again = visit(server, client, "localhost", session=first.session)
+        assert again.resumed == (number > 0)
+        assert server.stats().resumed == (number > 0)
+        assert first.session.has_ticket == (number > 0)
+        assert server.served == ["/", "/"]
+
+
+def test_no_tickets_in_the_newest_version_alone(
+    certificate: certs.Certificate, authority: certs.CertificateAuthority
+) -> None:
+    """TLS 1.3 has no cache to get around, so all connections share a context."""
+    server_context = context.create_server_context(
+        certificate, profile=MODERN, tickets=Tickets(number=0)
+    )
+    fronts = {id(server_context._front_of_now()) for _ in range(3)}
+    assert len(fronts) == 1
+    first = shake_hands(server_context, client_context(authority))
+    assert first.client.session is None or not first.client.session.has_ticket
+    server_context = context.create_server_context(
+        certificate, profile=MODERN, tickets=Tickets(number=0)
+    )
+    server_context.minimum_version = ssl.TLSVersion.TLSv1_2
+    assert server_context._front_of_now() is not server_context._front_of_now()
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,7 @@ def create_server_context(
         steps,
         unknown_names=unknown_names,
         alpn_protocols=alpn_protocols,
+        resumes=tickets.number > 0,
         renewal_seconds=tickets.renewal_seconds,
         hsts_max_age=profile.hsts_max_age,
     )

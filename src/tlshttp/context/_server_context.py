@@ -92,6 +92,7 @@ class ServerContext(ssl.SSLContext):
         *,
         unknown_names: UnknownNames,
         alpn_protocols: Sequence[str],
+        resumes: bool,
         renewal_seconds: float,
         hsts_max_age: int,
     ) -> None:
@@ -100,6 +101,7 @@ class ServerContext(ssl.SSLContext):
         self._steps = list(steps)
         self._unknown_names = unknown_names
         self._alpn = frozenset(name.encode("ascii") for name in alpn_protocols)
+        self._resumes = resumes
         self._renewal_seconds = renewal_seconds
         self._hsts_max_age = hsts_max_age
         self._lock = threading.Lock()
@@ -116,15 +118,13 @@ class ServerContext(ssl.SSLContext):
         """Do what `ssl.SSLContext.wrap_socket` does, with the certificate of now."""
         if not self._served:
             self._served = True
-        self.maintain()  # before a session of the old front context could be resumed
-        return self._front.wrap_socket(*arguments, **named)
+        return self._front_of_now().wrap_socket(*arguments, **named)
 
     def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:
         """Do what `ssl.SSLContext.wrap_bio` does, with the certificate of now."""
         if not self._served:
             self._served = True
-        self.maintain()
-        return self._front.wrap_bio(*arguments, **named)
+        return self._front_of_now().wrap_bio(*arguments, **named)
 
     def refusal(
         self, server_name: bytes | None, alpn_protocols: Sequence[bytes]
@@ -194,8 +194,18 @@ class ServerContext(ssl.SSLContext):
         self._material.load_into(context, group)
         return context
 
+    def _front_of_now(self) -> ssl.SSLContext:
+        """Return the context of a new connection, in which it finds all sessions it may resume."""
+        self.maintain()  # what has been revoked must not be resumed
+        if self._resumes or self.minimum_version >= ssl.TLSVersion.TLSv1_3:
+            return self._front
+        return self._make_front()
+
     def _build_front(self) -> ssl.SSLContext:
         self._next_renewal = time.monotonic() + self._renewal_seconds
+        return self._make_front()
+
+    def _make_front(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         for step in self._steps:
             step(context)
