@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import logging
+import socket
 import ssl
 import stat
 import sys
@@ -13,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from tests.context.support import (
+    TIMEOUT,
     VERSIONS,
     RecordingServer,
     client_context,
@@ -20,9 +23,10 @@ from tests.context.support import (
     shake_hands,
     visit,
 )
+from tests.support import wait_until
 from tlshttp import certs, context, profiles
 from tlshttp.context import ClientAuth
-from tlshttp.errors import ConfigurationError, NoSharedProtocol
+from tlshttp.errors import ConfigurationError, MalformedHandshake, NoSharedProtocol
 
 
 def test_everything_impossible_is_said_at_once(
@@ -156,6 +160,37 @@ def test_alpn_without_overlap_is_refused(
         assert error.server_name == "localhost"
         assert server.stats().handshake_failures == {"no-shared-protocol": 1}
         assert server.served == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("first", [20, 120, 170, None], ids=["random", "ciphers", "names", "16"])
+def test_alpn_in_a_later_record_is_looked_at_too(
+    certificate: certs.Certificate,
+    authority: certs.CertificateAuthority,
+    version: ssl.TLSVersion,
+    first: int | None,
+) -> None:
+    """A hello in two records is judged when it is whole; one in too many is refused at once."""
+    client = client_context(authority, version=version)
+    client.set_alpn_protocols(["h2"])
+    outgoing = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost").do_handshake()
+    hello = outgoing.read()
+    with (
+        running(RecordingServer(context.create_server_context(certificate))) as server,
+        socket.create_connection(server.server_address, timeout=TIMEOUT) as raw,
+    ):
+        for part in [hello[5:][: first or 8], hello[5 + (first or 8) :]]:
+            step = len(part) if first else 8
+            for begin in range(0, len(part), step):
+                piece = part[begin : begin + step]
+                raw.sendall(hello[:3] + len(piece).to_bytes(2) + piece)
+            assert wait_until(lambda: server.stats().accepted == 1)
+        answer = raw.recv(100)
+        assert answer == b"\x15\x03\x03\x00\x02\x02" + (b"\x78" if first else b"\x32")
+        expected = NoSharedProtocol if first else MalformedHandshake
+        assert isinstance(server.failure(), expected)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -12,7 +12,15 @@ from tests.front.conftest import VERSIONS
 from tests.front.peers import client_context, client_hello
 from tests.front.test_failures import OPENSSL
 from tests.support import UNIT
-from tlshttp._front.hello import PEEK_SIZE, FirstBytes, classify, record_size, server_name
+from tlshttp._front.hello import (
+    MOST_RECORDS,
+    PEEK_SIZE,
+    FirstBytes,
+    classify,
+    hello_size,
+    record_size,
+    server_name,
+)
 
 NAME = "www.example.org"
 
@@ -102,6 +110,27 @@ def test_a_hello_in_several_records_tells_its_name() -> None:
     assert classify(records) is FirstBytes.CLIENT_HELLO
     assert server_name(records) == NAME
     assert server_name(records[: len(parts[0]) + 5]) is None
+
+
+def in_records(hello: bytes, size: int) -> bytes:
+    """Return a hello in records with no more than `size` bytes of content each."""
+    parts = [hello[begin : begin + size] for begin in range(5, len(hello), size)]
+    return b"".join(hello[:3] + struct.pack("!H", len(part)) + part for part in parts)
+
+
+@pytest.mark.parametrize("size", [40, 100, 250, 1000])
+def test_the_size_of_a_hello_in_records_is_never_told_too_large(
+    hellos: dict[str, bytes], size: int
+) -> None:
+    """From every beginning more is asked for, never more than there is, and the whole is whole."""
+    for name, hello in hellos.items():
+        records = in_records(hello, size)
+        if len(records) > PEEK_SIZE or len(hello) > size * (MOST_RECORDS - 1):
+            assert hello_size(records) == PEEK_SIZE + 1, name
+            continue
+        for end in range(1, len(records)):
+            assert end < hello_size(records[:end]) <= len(records), name
+        assert hello_size(records) == hello_size(records + b"more") == len(records), name
 
 
 def test_a_name_is_told_in_lower_case() -> None:

@@ -47,6 +47,7 @@ from tlshttp.errors import (
     HandshakeDisconnected,
     HandshakeError,
     HandshakeTimeout,
+    MalformedHandshake,
     NotTLSError,
     PeerDisconnected,
     PlainHTTPError,
@@ -66,6 +67,8 @@ _OTHERS_FIRST = -2
 
 _HANDLER, _IDLE, _REQUEST = Phase.HANDLER, Phase.IDLE, Phase.REQUEST
 _RECEIVING = frozenset({Phase.REQUEST, Phase.BODY, Phase.IDLE})
+
+_DECODE_ERROR = 50  # RFC 8446, section 6
 
 _DRAINS_AT_ONCE = 16  # reads of 64 KiB while closing, before others have their turn
 
@@ -193,7 +196,18 @@ class Connection:
                 return self._fail(NotTLSError(f"the first bytes are not TLS: {data[:8].hex(' ')}"))
             case hello.FirstBytes.PARTIAL_HELLO if self._await(hello.record_size(data)):
                 return READ
-        seen = hello.parse(data)
+            case hello.FirstBytes.CLIENT_HELLO if (size := hello.hello_size(data)) > len(data):
+                if size > hello.PEEK_SIZE:
+                    message = "the ClientHello is larger, or in more records, than any client's"
+                    return self._fail(
+                        MalformedHandshake(message), last_words=hello.alert(_DECODE_ERROR)
+                    )
+                if self._await(size):
+                    return READ
+        return self._judge(hello.parse(data))
+
+    def _judge(self, seen: hello.ClientHello) -> int:
+        """Go on to the handshake, unless the context refuses what the peer asks for."""
         self.server_name = seen.server_name
         managed = self._front.managed
         refusal = managed and managed.refusal(seen.raw_server_name, seen.alpn_protocols)

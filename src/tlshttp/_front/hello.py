@@ -12,11 +12,13 @@ import re
 from typing import NamedTuple
 
 __all__ = [
+    "MOST_RECORDS",
     "PEEK_SIZE",
     "ClientHello",
     "FirstBytes",
     "alert",
     "classify",
+    "hello_size",
     "parse",
     "record_size",
     "server_name",
@@ -36,6 +38,10 @@ _NAME = re.compile(rb"[A-Za-z0-9_.-]{1,255}")
 
 PEEK_SIZE = _RECORD_HEADER + _LARGEST_RECORD
 """Bytes to look at: one TLS record of the largest size."""
+
+MOST_RECORDS = 16
+"""Records of one ClientHello, which today's clients send in one, or in two or three to get past
+middleboxes. With a limit, reading them again for each one that comes stays cheap."""
 
 
 class FirstBytes(enum.Enum):
@@ -70,6 +76,30 @@ def record_size(data: bytes) -> int:
     if len(data) < _RECORD_HEADER:
         return _RECORD_HEADER
     return _RECORD_HEADER + max(1, int.from_bytes(data[3:5]))
+
+
+def hello_size(data: bytes) -> int:
+    """Return how many bytes a ClientHello that `data` begins takes at least; what comes tells more.
+
+    Whoever sends a part of it in a record of its own would otherwise not be judged by what is in
+    the rest.
+    """
+    content = bytearray()
+    end = 0
+    for _ in range(MOST_RECORDS):
+        missing = 4 + int.from_bytes(content[1:4]) - len(content)
+        if missing <= 0 and len(content) >= 4:
+            return end
+        if end == len(data):
+            return end + _RECORD_HEADER + missing
+        if data[end] != _HANDSHAKE:
+            return end
+        record_end = end + record_size(data[end : end + _RECORD_HEADER])
+        if record_end > len(data):
+            return record_end
+        content += data[end + _RECORD_HEADER : record_end]
+        end = record_end
+    return PEEK_SIZE + 1
 
 
 class ClientHello(NamedTuple):
