@@ -82,15 +82,23 @@ def kinds() -> Clients:
 
 @pytest.fixture(scope="module")
 def pair(authority: certs.CertificateAuthority) -> list[certs.Certificate]:
-    """Return certificates for an open name, which is the default, and for a guarded one."""
-    return [authority.issue_server("open.test"), authority.issue_server("guarded.test")]
+    """Return certificates for an open name, which is the default, and for guarded ones."""
+    return [
+        authority.issue_server("open.test"),
+        authority.issue_server("guarded.test", "*.wild.test"),
+        authority.issue_server("bücher.test"),
+    ]
 
 
 def by_name(pair: list[certs.Certificate], kinds: Clients) -> context.ServerContext:
     """Return a context that wants a certificate from clients of one name only."""
     return context.create_server_context(
         *pair,
-        client_auth_by_name={"guarded.test": REQUIRED},
+        client_auth_by_name={
+            "guarded.test": REQUIRED,
+            "*.wild.test": REQUIRED,
+            "bücher.test": REQUIRED,
+        },
         client_cas=[kinds.authority.certificate.leaf],
         crls=kinds.crls,
     )
@@ -109,8 +117,20 @@ def everywhere(pair: list[certs.Certificate], kinds: Clients) -> context.ServerC
 Policy = Callable[[list[certs.Certificate], Clients], context.ServerContext]
 
 
+# What clients ask for, and whether a context with exceptions by name guards that.
+NAMES = {
+    "guarded.test": True,
+    "a.wild.test": True,
+    "bücher.test": True,
+    "open.test": False,
+    "unknown.test": False,
+    None: False,
+}
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("policy", [by_name, everywhere])
+@pytest.mark.parametrize("asked", NAMES)
 @pytest.mark.parametrize("shown", OUTCOMES)
 def test_outcome(
     authority: certs.CertificateAuthority,
@@ -118,23 +138,32 @@ def test_outcome(
     kinds: Clients,
     version: ssl.TLSVersion,
     policy: Policy,
+    asked: str | None,
     shown: str,
 ) -> None:
-    """Only a right certificate leads to the handler; each other is one typed event, one count."""
+    """Only a right certificate leads to the handler; each other is one typed event, one count.
+
+    Where a name is not guarded a client may show none, but what it shows has to be right.
+    """
     client = client_context(authority, kinds.certificates[shown], version)
+    client.check_hostname = False
+    expected = OUTCOMES[shown]
+    if shown == "none" and policy is by_name and not NAMES[asked]:
+        expected = None
     with running(RecordingServer(policy(pair, kinds))) as server:
-        if OUTCOMES[shown] is None:
-            assert visit(server, client, "guarded.test").body == b"alice@example.org"
+        if expected is None:
+            body = b"" if shown == "none" else b"alice@example.org"
+            assert visit(server, client, asked, host="open.test").body == body
             assert server.failures == []
             return
         with pytest.raises(OSError, match=r".*"):
-            visit(server, client, "guarded.test")
+            visit(server, client, asked, host="open.test")
         error = server.failure()
         assert isinstance(error, ClientCertificateError)
-        assert error.server_name == "guarded.test"
+        assert error.server_name == (asked and asked.encode("idna").decode())
         assert wait_until(lambda: server.stats().handshake_failures == {"client-certificate": 1})
         assert server.served == []
-    assert re.search(OUTCOMES[shown] or "", str(error))
+    assert re.search(expected, str(error))
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -53,6 +53,8 @@ def test_everything_impossible_is_said_at_once(
         )
     for expected in (
         "minimum_version TLSv1_3 is above maximum_version TLSv1_2",
+        "TLS 1.2 needs ciphers, and the list is empty",
+        "TLS 1.3 needs ciphersuites, and the list is empty",
         "a key exchange needs groups",
         "wants a certificate with a key of ECDSA P-256 or ECDSA P-384",
         "client_auth needs client_cas",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ssl
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -105,6 +106,44 @@ def test_session_is_refused_by_a_server_with_another_policy(
         assert second.failure().reason == "client-certificate"
         assert second.stats().resumed == 0
         assert second.served == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("policy", ["another authority", "a list with its certificate"])
+def test_session_with_a_certificate_is_refused_where_that_is_not_accepted(
+    certificate: certs.Certificate,
+    authority: certs.CertificateAuthority,
+    version: ssl.TLSVersion,
+    policy: str,
+) -> None:
+    """A session begun with a certificate opens nothing where that certificate would not."""
+    clients = certs.CertificateAuthority.generate("clients")
+    alice = clients.issue_client("alice@example.org")
+    anchors, crls = [clients.certificate.leaf], [clients.crl()]
+    clients.revoke(alice)
+    other: dict[str, Any] = {
+        "another authority": {
+            "client_cas": [certs.CertificateAuthority.generate("others").certificate.leaf]
+        },
+        "a list with its certificate": {"client_cas": anchors, "crls": [clients.crl()]},
+    }[policy]
+    required = ClientAuth.REQUIRED
+    lenient = context.create_server_context(
+        certificate, client_auth=required, client_cas=anchors, crls=crls
+    )
+    strict = context.create_server_context(certificate, client_auth=required, **other)
+    client = client_context(authority, alice, version)
+    with (
+        running(RecordingServer(lenient)) as first,
+        running(RecordingServer(strict)) as second,
+    ):
+        session = visit(first, client, "localhost").session
+        with pytest.raises(OSError, match=r".*"):
+            visit(second, client, "localhost", session=session)
+        assert second.failure().reason == "client-certificate"
+        assert second.stats().resumed == 0
+        assert second.served == []
+        assert visit(first, client, "localhost", session=session).resumed
 
 
 @pytest.mark.parametrize("version", VERSIONS)

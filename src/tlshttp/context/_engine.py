@@ -59,9 +59,10 @@ def profile_findings(profile: TLSProfile) -> list[str]:
             f"profile {profile.name}: minimum_version {profile.minimum_version.name} is above"
             f" maximum_version {profile.maximum_version.name}"
         )
-    if profile.maximum_version >= ssl.TLSVersion.TLSv1_3 and not profile.ciphersuites:
+    versions = profile.minimum_version, profile.maximum_version
+    if max(versions) >= ssl.TLSVersion.TLSv1_3 and not profile.ciphersuites:
         found.append(f"profile {profile.name}: TLS 1.3 needs ciphersuites, and the list is empty")
-    if profile.minimum_version < ssl.TLSVersion.TLSv1_3 and not profile.ciphers:
+    if min(versions) < ssl.TLSVersion.TLSv1_3 and not profile.ciphers:
         found.append(f"profile {profile.name}: TLS 1.2 needs ciphers, and the list is empty")
     elif profile.ciphers and not _is_known(profile.ciphers):
         found.append(f"profile {profile.name}: OpenSSL knows none of its ciphers")
