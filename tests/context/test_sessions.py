@@ -121,17 +121,17 @@ def test_session_with_a_certificate_is_refused_where_that_is_not_accepted(
     alice = clients.issue_client("alice@example.org")
     anchors, crls = [clients.certificate.leaf], [clients.crl()]
     clients.revoke(alice)
-    other: dict[str, Any] = {
+    policies: dict[str, dict[str, Any]] = {
         "another authority": {
             "client_cas": [certs.CertificateAuthority.generate("others").certificate.leaf]
         },
         "a list with its certificate": {"client_cas": anchors, "crls": [clients.crl()]},
-    }[policy]
+    }
     required = ClientAuth.REQUIRED
     lenient = context.create_server_context(
         certificate, client_auth=required, client_cas=anchors, crls=crls
     )
-    strict = context.create_server_context(certificate, client_auth=required, **other)
+    strict = context.create_server_context(certificate, client_auth=required, **policies[policy])
     client = client_context(authority, alice, version)
     with (
         running(RecordingServer(lenient)) as first,

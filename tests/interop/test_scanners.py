@@ -23,6 +23,8 @@ PROFILES = {"modern": MODERN, "intermediate": INTERMEDIATE}
 
 NOT_OURS = {
     "cipher_order": "Mozilla's guideline leaves the choice to the client, which knows its hardware",
+    "engine_problem": "the OpenSSL beside testssl.sh 3.2 has no GOST",
+    "NPN": "testssl.sh 3.2 cannot ask for what TLS 1.3 no longer has",
     "sessionresumption_ticket": "testssl.sh 3.0 resumes no TLS 1.3 session with its own OpenSSL",
 }
 """Findings of testssl.sh above INFO, with the reason why they stay."""

@@ -11,7 +11,7 @@ from tlshttp import TLSRequestHandler
 PUBLIC = {"allowed_hosts", "refuse_misdirected", "serve_ready_request", "tls"}
 """The names that are ours and documented."""
 
-INHERITED = {"command", "request_version", "requestline"}
+INHERITED = {"_default_response_headers", "command", "request_version", "requestline"}
 """Names that the standard library's handlers give to instances, not to the class."""
 
 
