@@ -309,6 +309,7 @@ class Connection:
         if self.stream is not None:
             with contextlib.suppress(ssl.SSLWantWriteError):  # tried again while closing
                 self.stream.say_goodbye()
+                self.stream.end_sending()
         else:
             # A new connection has room for a few hundred bytes; if not, the peer is not worth
             # waiting for.
@@ -465,6 +466,7 @@ class Connection:
             if self._may_close_now(stream):
                 self._close()
                 return
+            stream.end_sending()
         except ssl.SSLWantWriteError:
             event = WRITE
         self._enter(Phase.CLOSING, self._front.limits.linger_timeout)
@@ -497,6 +499,7 @@ class Connection:
         try:
             if self.stream is not None:
                 self.stream.say_goodbye()
+                self.stream.end_sending()
             for _ in range(_DRAINS_AT_ONCE):
                 if not self._discard():
                     self._close()
@@ -566,7 +569,8 @@ class Connection:
 
     def closed(self) -> None:
         """Take note that the socket is closed, or just about to be."""
-        self._front.forget(self)
+        if self.phase is not Phase.CLOSED:
+            self._front.forget(self)
 
     def abort(self) -> None:
         """Close the socket without any ceremony."""

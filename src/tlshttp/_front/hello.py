@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
+import struct
 from typing import NamedTuple
 
 __all__ = [
@@ -34,6 +35,7 @@ _FATAL = 2
 _SERVER_NAME = 0
 _ALPN = 16
 _HOST_NAME = 0
+_EXTENSION = struct.Struct(">HH")  # its type, and its length without these four bytes
 _NAME = re.compile(rb"[A-Za-z0-9_.-]{1,255}")
 
 PEEK_SIZE = _RECORD_HEADER + _LARGEST_RECORD
@@ -120,17 +122,17 @@ class ClientHello(NamedTuple):
 
 def parse(data: bytes) -> ClientHello:
     """Read a ClientHello, which may go over several records; one that is cut off tells nothing."""
-    extensions = _extensions(_Reader(_handshake_bytes(data)))
+    extensions = _extensions(_handshake_bytes(data))
     name = None
-    protocols = []
     if _SERVER_NAME in extensions:
-        names = extensions[_SERVER_NAME].block(2)
-        kind, host = names.number(1), names.block(2).rest()
-        name = host if kind == _HOST_NAME else None
-    if _ALPN in extensions:
-        offered = extensions[_ALPN].block(2)
-        while offered:
-            protocols.append(offered.block(1).rest())
+        names = _block(extensions[_SERVER_NAME])
+        if names[:1] in (b"", bytes((_HOST_NAME,))):
+            name = _block(names[1:])
+    offered = _block(extensions.get(_ALPN, b""))
+    protocols = []
+    while offered:
+        protocols.append(_block(offered, 1))
+        offered = offered[1 + offered[0] :]
     return ClientHello(name, tuple(protocols))
 
 
@@ -144,32 +146,10 @@ def alert(description: int) -> bytes:
     return bytes((_ALERT, 3, 3, 0, 2, _FATAL, description))
 
 
-class _Reader:
-    """A cursor over bytes that reads nothing, rather than fails, beyond their end."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def __bool__(self) -> bool:
-        return bool(self._data)
-
-    def skip(self, size: int) -> None:
-        self._data = self._data[size:]
-
-    def number(self, size: int) -> int:
-        value = int.from_bytes(self._data[:size])
-        self.skip(size)
-        return value
-
-    def block(self, length_size: int) -> _Reader:
-        """Read a length of `length_size` bytes and return what it covers; if cut off, nothing."""
-        length = self.number(length_size)
-        block = _Reader(self._data[:length] if length <= len(self._data) else b"")
-        self.skip(length)
-        return block
-
-    def rest(self) -> bytes:
-        return self._data
+def _block(data: bytes, length_size: int = 2) -> bytes:
+    """Return what the length covers that `data` begins with; nothing where that is cut off."""
+    end = length_size + int.from_bytes(data[:length_size])
+    return data[length_size:end] if end <= len(data) else b""
 
 
 def _handshake_bytes(data: bytes) -> bytes:
@@ -182,15 +162,18 @@ def _handshake_bytes(data: bytes) -> bytes:
     return content
 
 
-def _extensions(hello: _Reader) -> dict[int, _Reader]:
-    hello.skip(4)  # handshake type and length
-    hello.skip(2 + 32)  # version and random
-    hello.block(1)  # session id
-    hello.block(2)  # cipher suites
-    hello.block(1)  # compression methods
-    extensions = hello.block(2)
-    found: dict[int, _Reader] = {}
-    while extensions:
-        kind, body = extensions.number(2), extensions.block(2)
-        found.setdefault(kind, body)
+def _extensions(hello: bytes) -> dict[int, bytes]:
+    """Return what the two extensions that matter say."""
+    start = 4 + 2 + 32  # handshake type and length, version, random
+    for length_size in (1, 2, 1):  # session id, cipher suites, compression methods
+        start += length_size + int.from_bytes(hello[start : start + length_size])
+    extensions = _block(hello[start:])
+    found: dict[int, bytes] = {}
+    at, last = 0, len(extensions) - _EXTENSION.size
+    while at <= last:
+        kind, length = _EXTENSION.unpack_from(extensions, at)
+        at += _EXTENSION.size
+        if kind in (_SERVER_NAME, _ALPN) and kind not in found:
+            found[kind] = extensions[at : at + length] if at + length <= len(extensions) else b""
+        at += length
     return found

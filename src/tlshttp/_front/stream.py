@@ -317,6 +317,7 @@ class Stream:
         """End sending, in an orderly way: response, ``close_notify`` and the end of the stream."""
         if how != socket.SHUT_RD:
             self._waiting(self.say_goodbye, WRITE)
+            self.end_sending()
 
     def close(self) -> None:
         """Close the socket at once, without a word to the peer. Closing again does nothing."""
@@ -330,7 +331,7 @@ class Stream:
     # The end ---------------------------------------------------------------------------------
 
     def say_goodbye(self) -> None:
-        """Send ``close_notify`` (RFC 8446, section 6.1), and end; again, do nothing.
+        """Send ``close_notify`` (RFC 8446, section 6.1); again, do nothing.
 
         TLS is over afterwards: what is read from now on is what the peer sends, undecrypted.
 
@@ -350,8 +351,10 @@ class Stream:
                 raise
             except (OSError, ValueError):
                 pass
-        self._socket = socket.socket(fileno=self._tls.detach())
-        self._socket.setblocking(False)
+        self._socket = socket.socket(fileno=self._tls.detach())  # and it is non-blocking still
+
+    def end_sending(self) -> None:
+        """Tell the peer, after the goodbye, that nothing more comes; to close says so, too."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
