@@ -153,6 +153,7 @@ def test_what_is_wrong_is_said_once(
     for _ in range(5):
         assert not clock.look()
     (error,) = errors
+    assert store.last_error is error
     assert "does not belong" in str(error)
     (record,) = caplog.records
     assert record.levelname == "WARNING"
@@ -169,8 +170,10 @@ def test_other_errors_are_said_again(store: certs.CertificateStore, folder: Path
         clock.look(), clock.look()
         (folder / "cert.pem").unlink()
         clock.look(), clock.look()
+        assert "cannot read" in str(store.last_error)
         write_pair(folder, certs.self_signed("localhost"))
         assert clock.look()
+        assert store.last_error is None
     assert ["no certificate" in text for text in errors] == [True, False, True, False]
     assert "cannot read" in errors[1]
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import assert_type
 
+from cryptography import x509
+
 import tlshttp
-from tlshttp import errors
+from tlshttp import certs, context, errors
 
 assert_type(tlshttp.__version__, str)
 
@@ -31,6 +33,19 @@ def hooks_sort_errors_by_their_base(error: errors.HandshakeError) -> str:
     if isinstance(error, TimeoutError):
         return "slow"
     return error.reason
+
+
+def stores_tell_what_they_keep(certificate: certs.Certificate, path: str) -> None:
+    """Both kinds of stores have the same methods, each for its own kind of thing."""
+    store, lists = certs.CertificateStore(path), certs.CRLStore(path, poll_interval=60)
+    assert_type(store.current, certs.Certificate)
+    assert_type(store.last_error, errors.CertificateError | None)
+    assert_type(lists.current, tuple[x509.CertificateRevocationList, ...])
+    assert_type(lists.last_error, errors.ConfigurationError | None)
+    lists.subscribe(lambda crls: crls[0].issuer, lambda error: error.findings)
+    store.subscribe(lambda new: new.names, lambda error: error.findings)
+    context.create_server_context(certificate, crls=[lists, path, *lists.current], verify_depth=1)
+    context.create_server_context(certificate, crls=[certificate])  # type: ignore[list-item]
 
 
 def findings_may_come_from_any_iterable() -> None:

@@ -66,8 +66,9 @@ class RevocationLists:
     def revoked(self) -> frozenset[tuple[bytes, int]]:
         """Return issuer and serial number of every certificate that is revoked."""
         return frozenset(
-            (crl.issuer.public_bytes(), entry.serial_number)
+            (issuer, entry.serial_number)
             for crl in self.current
+            for issuer in [crl.issuer.public_bytes()]
             for entry in crl
         )
 
