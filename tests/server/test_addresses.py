@@ -242,6 +242,7 @@ def test_file_of_a_live_server_is_not_stolen(
     """A second server on the same path fails, and the first one keeps its file."""
     path = str(tmp_path / "server.sock")
     server = serve(Plain, address=path)
+    assert is_served(client, server, path)  # and has its worker
     with nothing_left_behind(), pytest.raises(OSError, match=IN_USE):
         server_class(path, Plain, ssl_context=server_context)
     assert is_served(client, server, path)
