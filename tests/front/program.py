@@ -111,7 +111,7 @@ def main(server_class: str, options: dict[str, Any]) -> None:
     if "files" in options:
         resource.setrlimit(resource.RLIMIT_NOFILE, (options["files"],) * 2)
     if options.get("selector"):
-        front.create_poller = SelectorPoller  # type: ignore[assignment]
+        vars(front)["create_poller"] = SelectorPoller
     more = {"max_workers": options["max_workers"]} if "max_workers" in options else {}
     server = getattr(tlshttp, server_class)(
         options.get("address") or ("127.0.0.1", 0),

@@ -41,6 +41,9 @@ far.send(b"x")
 class Owner:
     """Whoever owns a stream."""
 
+    def before_wait(self) -> None:
+        """Be told of a wait."""
+
     def begin_close(self) -> None:
         """Be told of the end."""
 

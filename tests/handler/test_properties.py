@@ -101,6 +101,9 @@ def test_parsers_raise_nothing_but_refusals(data: bytes) -> None:
 
 
 class NoOwner:
+    def before_wait(self) -> None:
+        pass
+
     def begin_close(self) -> None:
         pass
 

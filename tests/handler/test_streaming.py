@@ -291,6 +291,9 @@ class EndlessEngine(MemoryEngine):
 
 
 class NoOwner:
+    def before_wait(self) -> None:
+        pass
+
     def begin_close(self) -> None:
         pass
 

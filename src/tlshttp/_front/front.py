@@ -247,7 +247,7 @@ class Front:
                 return
             event, connection.armed = connection.armed, 0
             self._lane.remove(fd)
-            if connection.parked:  # just now, by a thread that found it armed
+            if self.registry.is_parked(fd):  # since just now, by a thread that found it armed
                 connection.armed = event
                 self._lane.add(fd, event)
 

@@ -126,6 +126,11 @@ class Registry:
         """Return the connection of a descriptor, `None` if there is none."""
         return self._by_fd.get(fd)
 
+    def is_parked(self, fd: int) -> bool:
+        """Return whether a descriptor has a connection that is parked."""
+        connection = self._by_fd.get(fd)
+        return connection is not None and connection.parked
+
     def take(self, fd: int) -> Connection | None:
         """Return the parked connection of a descriptor, no longer parked; `None` if none is."""
         connection = self._by_fd.get(fd)

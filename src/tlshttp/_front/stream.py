@@ -293,7 +293,10 @@ class Stream:
         """Return what `settimeout` was last given, `None` at first."""
         return self._timeout
 
-    timeout = property(gettimeout)
+    @property
+    def timeout(self) -> float | None:
+        """The same."""
+        return self._timeout
 
     def setblocking(self, flag: bool) -> None:
         """Do ``settimeout(None)`` or ``settimeout(0)``."""
@@ -355,8 +358,10 @@ class Stream:
 
     def end_sending(self) -> None:
         """Tell the peer, after the goodbye, that nothing more comes; to close says so, too."""
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
+        bare = self._socket
+        if bare is not self._tls and isinstance(bare, socket.socket):
+            with contextlib.suppress(OSError):
+                bare.shutdown(socket.SHUT_WR)
 
     def discard(self) -> bool:
         """Throw away what has arrived after the goodbye; false at the peer's end.

@@ -48,6 +48,7 @@ _log = logging.getLogger("tlshttp.context")
 
 _Step = Callable[[ssl.SSLContext], object]
 
+_LOOK_SECONDS = 0.001  # so that many connections at once share one look
 _RETRY_SECONDS = 60.0  # after something unforeseen, which is logged each time
 
 _ILLEGAL_PARAMETER = 47  # RFC 8446, section 6
@@ -105,7 +106,7 @@ class ServerContext(ssl.SSLContext):
         self._renewal_seconds = renewal_seconds
         self._hsts_max_age = hsts_max_age
         self._lock = threading.Lock()
-        self._next_renewal = self._retry_at = 0.0
+        self._next_renewal = self._next_look = 0.0
         for step in self._steps:
             step(self)
         self._directory = self._build_directory({})
@@ -158,12 +159,13 @@ class ServerContext(ssl.SSLContext):
             now: The time in seconds, from `time.monotonic`; `None` means to ask for it.
         """
         now = time.monotonic() if now is None else now
-        if now < self._retry_at or not self._lock.acquire(blocking=False):
+        if now < self._next_look or not self._lock.acquire(blocking=False):
             return
+        self._next_look = now + _LOOK_SECONDS
         try:
             self._look(now)
         except Exception:  # noqa: BLE001
-            self._retry_at = now + _RETRY_SECONDS
+            self._next_look = now + _RETRY_SECONDS
             _log.exception("looking for new certificates failed")
         finally:
             self._lock.release()

@@ -112,7 +112,9 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         # socketserver's constructor would set up, handle and finish. This instance does nothing of
         # that yet, so that all constructors have been run when it does.
         if _next_constructor(type(self)) is BaseRequestHandler.__init__ and not arguments:
-            self.request, self.client_address, self.server = request, client_address, server
+            self.request = request
+            self.client_address = client_address
+            self.server = server
         else:  # it is somebody else's: let it call all that, to no effect
             for step in _STEPS:
                 vars(self)[step] = _do_nothing
@@ -543,7 +545,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 _STEPS = ("setup", "handle", "finish")
 
 
-def _next_constructor(handler: type) -> object:
+def _next_constructor(handler: type[TLSRequestHandler]) -> object:
     """Return the constructor that `TLSRequestHandler` calls, of which a mix-in may have its own."""
     return super(TLSRequestHandler, handler).__init__
 
