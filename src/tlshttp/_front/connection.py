@@ -560,8 +560,8 @@ class Connection:
 
     def _close(self) -> None:
         """Close the socket through the server's hook."""
+        self.closed()  # before it is: then its number may be another connection's
         self._front.hooks.close_request(self.stream or self._socket)
-        self.closed()  # a bare socket does not tell
 
     def before_wait(self) -> None:
         """Take note that a handler is going to wait for the peer."""
