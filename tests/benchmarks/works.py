@@ -102,4 +102,5 @@ WORKS: Final = (
     ),
     _program("listening", "From import to listening", programs.listen),
     _program("import", "Import", programs.load),
+    _program("import-server", "Import of the server", programs.load_server),
 )
