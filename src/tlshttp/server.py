@@ -251,7 +251,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         """Listen."""
         super().server_activate()
         self.socket.setblocking(False)
-        self._front.listen(self.socket.fileno())
+        self._front.door.listen(self.socket.fileno())
 
     # Running ----------------------------------------------------------------------------------
 
@@ -336,7 +336,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         self._closed = True
         if self._loop_thread is not None:
             self.shutdown()
-        self._front.stop_accepting()
+        self._front.door.stop()
         super().server_close()
         self._remove_path()
         self._front.leave()

@@ -14,7 +14,7 @@ Theory of operation. A connection is in one `Phase` and belongs to one thread at
 
 Rules:
 
-1.  After `Front.park`, `begin_close` and any hook that may call them, the connection belongs to
+1.  After `Parking.park`, `begin_close` and any hook that may call them, the connection belongs to
     somebody else. Do not touch it again.
 2.  A step must bear being called when nothing has happened: a poller may report a descriptor that
     has been closed and given to a new connection.
@@ -146,7 +146,7 @@ class Connection:
                 if self.deadline <= time.monotonic():
                     self.expire()
                     return
-                front.park(self, event)
+                front.parking.park(self, event)
                 return
         except BaseException:
             if not self._ending:  # it may belong to the loop again
@@ -470,7 +470,7 @@ class Connection:
         except ssl.SSLWantWriteError:
             event = WRITE
         self._enter(Phase.CLOSING, self._front.limits.linger_timeout)
-        self._front.park(self, event)
+        self._front.parking.park(self, event)
 
     def _may_close_now(self, stream: Stream) -> bool:
         """Return whether nothing of the peer's is unread or expected.
