@@ -205,7 +205,7 @@ class Front:
 
     def step_aside(self) -> None:
         """Take note that this thread may be kept waiting by a peer."""
-        if self._leaders is not None:
+        if self._leaders is not None and os.getpid() == self.pid:  # a forked child has no workers
             self._leaders.step_aside()
 
     def before_handler(self) -> None:
