@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import http.server
 import logging
 import math
@@ -11,13 +10,13 @@ import os
 import socket
 import socketserver
 import ssl
-import stat
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 
+from tlshttp._binding import address_family, remove_stale_socket, socket_options
 from tlshttp._front.front import Front, Settings
 from tlshttp._front.registry import Phase
 from tlshttp._front.report import ThrottledLog, peer_name
@@ -148,7 +147,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         self._socket_timeout: float | None = None
         self._making = threading.local()
         self._handler_class = RequestHandlerClass
-        self.address_family = _family(server_address, self.address_family)
+        self.address_family = address_family(server_address, self.address_family)
         self._front = Front(
             self,
             Settings(
@@ -229,7 +228,7 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     def server_bind(self) -> None:
         """Bind the socket; the name is the host as given, without asking any DNS server."""
-        for level, option, value in _socket_options(self.address_family, self.server_address):
+        for level, option, value in socket_options(self.address_family, self.server_address):
             self.socket.setsockopt(level, option, value)
         if not isinstance(self.server_address, tuple):
             self._bind_path(os.fsdecode(self.server_address))
@@ -242,7 +241,7 @@ class TLSHTTPServer(http.server.HTTPServer):
     def _bind_path(self, path: str) -> None:
         is_file = not path.startswith("\0")  # Linux's abstract names are none
         if is_file:
-            _remove_stale_socket(path)
+            remove_stale_socket(path)
         socketserver.TCPServer.server_bind(self)
         if is_file:
             self._bound_path = (path, os.stat(path).st_ino)
@@ -251,7 +250,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         """Listen."""
         super().server_activate()
         self.socket.setblocking(False)
-        self._front.listen(self.socket.fileno())
+        self._front.door.listen(self.socket.fileno())
 
     # Running ----------------------------------------------------------------------------------
 
@@ -336,7 +335,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         self._closed = True
         if self._loop_thread is not None:
             self.shutdown()
-        self._front.stop_accepting()
+        self._front.door.stop()
         super().server_close()
         self._remove_path()
         self._front.leave()
@@ -528,46 +527,6 @@ def _context(
 def _path(file: Any) -> Any:
     """Return a path; `certs.load` would take bytes for PEM itself, `ssl` takes them for a path."""
     return os.fsdecode(file) if isinstance(file, bytes) else file
-
-
-def _family(server_address: Any, default: int) -> int:
-    """Return the address family that an address asks for."""
-    if not isinstance(server_address, tuple):
-        if not hasattr(socket, "AF_UNIX"):
-            raise ConfigurationError("this platform has no AF_UNIX sockets: pass (host, port)")
-        return socket.AF_UNIX
-    if ":" in server_address[0] and default == socket.AF_INET:
-        return socket.AF_INET6
-    return default
-
-
-def _socket_options(
-    family: int, server_address: Any, platform: str = os.name
-) -> list[tuple[int, int, int]]:
-    """Return the options a listening socket needs besides those `socketserver` sets."""
-    options = []
-    if platform == "nt":
-        # Nobody else may bind the port while we have it, whatever they set. ~SO_REUSEADDR is the
-        # number Windows defines it as, for interpreters that do not have the name.
-        exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", ~socket.SO_REUSEADDR)
-        options.append((socket.SOL_SOCKET, exclusive, 1))
-    if family == socket.AF_INET6:
-        only_v6 = int(server_address[0] not in ("", "::"))
-        options.append((socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_v6))
-    return options
-
-
-def _remove_stale_socket(path: str) -> None:
-    """Remove what a server that was killed has left at `path`: a socket nobody listens on."""
-    try:
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.setblocking(False)  # a live server's listen queue may be full
-            probe.connect(path)
-    except OSError as error:
-        if error.errno == errno.ECONNREFUSED:
-            os.unlink(path)
 
 
 def _forking_mix_in() -> type:

@@ -120,8 +120,11 @@ def test_who_is_not_parked_is_left_alone() -> None:
     registry, stubs = filled(1, 1)
     stubs[0].parked = False
     assert registry.take_overdue(5) == [stubs[1]]
+    assert not registry.has_parked([Phase.HELLO])
+    assert registry.take_oldest([Phase.HELLO]) is None
     stubs[1].parked = True
-    assert registry.oldest_parked(Phase.HELLO) is stubs[1]
+    assert registry.has_parked([Phase.IDLE, Phase.HELLO])
+    assert not registry.has_parked([Phase.IDLE])
     assert registry.take(0) is None
     assert registry.take(1) is stubs[1]
     assert registry.take(1) is None
@@ -133,8 +136,8 @@ def test_the_handshakes_phases_share_one_queue() -> None:
     registry, stubs = filled(1, 2, 3)
     registry.move(stubs[0], Phase.HANDSHAKE, 1)
     registry.move(stubs[1], Phase.PLAIN, 2)
-    assert registry.oldest_parked(Phase.HELLO) is stubs[0]
-    assert registry.take_overdue(2) == stubs[:2]
+    assert registry.take_oldest([Phase.HELLO]) is stubs[0]
+    assert registry.take_overdue(2) == stubs[1:2]
 
 
 def test_a_phase_entered_again_is_entered_last() -> None:
@@ -142,7 +145,8 @@ def test_a_phase_entered_again_is_entered_last() -> None:
     registry, stubs = filled(1, 1)
     for stub in (*stubs, stubs[0]):
         registry.move(stub, Phase.IDLE, math.inf)
-    assert registry.oldest_parked(Phase.IDLE) is stubs[1]
+    assert registry.take_oldest([Phase.REQUEST, Phase.IDLE]) is stubs[1]
+    assert registry.take_oldest([Phase.REQUEST, Phase.IDLE]) is stubs[0]
     assert registry.count() == {Phase.IDLE: 2}
 
 

@@ -14,7 +14,7 @@ from tests.server.conftest import Serve
 from tests.server.support import Client, OneRequest, Plain, ServerBase, combine, read_until, running
 from tests.support import nothing_left_behind
 from tlshttp import TLSHTTPServer, errors
-from tlshttp.server import _socket_options
+from tlshttp._binding import socket_options
 
 GET = b"GET /served HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -172,14 +172,14 @@ def test_failure_in_server_activate_leaves_nothing_behind(
 def test_windows_binds_its_port_exclusively(platform: str) -> None:
     """On Windows SO_EXCLUSIVEADDRUSE is set, by its number where Python does not name it."""
     exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", ~socket.SO_REUSEADDR)
-    options = _socket_options(socket.AF_INET, ("127.0.0.1", 0), platform)
+    options = socket_options(socket.AF_INET, ("127.0.0.1", 0), platform)
     assert options == ([(socket.SOL_SOCKET, exclusive, 1)] if platform == "nt" else [])
 
 
 @pytest.mark.parametrize(("host", "only"), [("::", 0), ("", 0), ("::1", 1)])
 def test_ipv6_socket_is_dual_stack_for_wildcards_only(host: str, only: int) -> None:
     """IPV6_V6ONLY is set one way or the other, whatever the system's default is."""
-    options = _socket_options(socket.AF_INET6, (host, 0), "posix")
+    options = socket_options(socket.AF_INET6, (host, 0), "posix")
     assert options == [(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)]
 
 

@@ -14,7 +14,7 @@ Theory of operation. A connection is in one `Phase` and belongs to one thread at
 
 Rules:
 
-1.  After `Front.park`, `begin_close` and any hook that may call them, the connection belongs to
+1.  After `Parking.park`, `begin_close` and any hook that may call them, the connection belongs to
     somebody else. Do not touch it again.
 2.  A step must bear being called when nothing has happened: a poller may report a descriptor that
     has been closed and given to a new connection.
@@ -34,8 +34,10 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from tlshttp._front import hello, plain
+from tlshttp._front.greeting import Greeting, Unwelcome
 from tlshttp._front.handshake import handshake_error
+from tlshttp._front.hello import ClientHello, FirstBytes
+from tlshttp._front.hello import alert as alert_record
 from tlshttp._front.poller import READ, WRITE, wait_for
 from tlshttp._front.registry import HANDSHAKING, Phase
 from tlshttp._front.stream import Stream
@@ -47,10 +49,7 @@ from tlshttp.errors import (
     HandshakeDisconnected,
     HandshakeError,
     HandshakeTimeout,
-    MalformedHandshake,
-    NotTLSError,
     PeerDisconnected,
-    PlainHTTPError,
     RequestCrowdedOut,
     RequestTimeout,
 )
@@ -68,8 +67,6 @@ _OTHERS_FIRST = -2
 _HANDLER, _IDLE, _REQUEST = Phase.HANDLER, Phase.IDLE, Phase.REQUEST
 _RECEIVING = frozenset({Phase.REQUEST, Phase.BODY, Phase.IDLE})
 
-_DECODE_ERROR = 50  # RFC 8446, section 6
-
 _DRAINS_AT_ONCE = 16  # reads of 64 KiB while closing, before others have their turn
 
 
@@ -83,12 +80,11 @@ class Connection:
     """
 
     __slots__ = (
-        "_awaited",
         "_ending",
         "_failure_reported",
         "_front",
+        "_greeting",
         "_socket",
-        "_text",
         "address",
         "armed",
         "deadline",
@@ -104,9 +100,8 @@ class Connection:
     def __init__(self, front: Front, sock: socket.socket, address: object) -> None:
         self._front = front
         self._socket = sock
-        self._awaited = 0
+        self._greeting = Greeting(sock)
         self._ending = False
-        self._text = b""
         self._failure_reported = False
         self.address = address
         self.fd = sock.fileno()
@@ -146,7 +141,7 @@ class Connection:
                 if self.deadline <= time.monotonic():
                     self.expire()
                     return
-                front.park(self, event)
+                front.parking.park(self, event)
                 return
         except BaseException:
             if not self._ending:  # it may belong to the loop again
@@ -179,34 +174,19 @@ class Connection:
     def _look(self) -> int:
         """Look at the first bytes without taking them."""
         try:
-            data = self._socket.recv(hello.PEEK_SIZE, socket.MSG_PEEK)
+            kind = self._greeting.look()
         except BlockingIOError:
             return READ
-        except OSError:
-            data = b""
-        if not data:
-            return self._fail(
-                HandshakeDisconnected("the peer left without a word", server_name=None)
-            )
-        match hello.classify(data):
-            case hello.FirstBytes.TEXT:
-                self._front.registry.move(self, Phase.PLAIN, self.deadline)
-                return _GO_ON
-            case hello.FirstBytes.OTHER:
-                return self._fail(NotTLSError(f"the first bytes are not TLS: {data[:8].hex(' ')}"))
-            case hello.FirstBytes.PARTIAL_HELLO if self._await(hello.record_size(data)):
-                return READ
-            case hello.FirstBytes.CLIENT_HELLO if (size := hello.hello_size(data)) > len(data):
-                if size > hello.PEEK_SIZE:
-                    message = "the ClientHello is larger, or in more records, than any client's"
-                    return self._fail(
-                        MalformedHandshake(message), last_words=hello.alert(_DECODE_ERROR)
-                    )
-                if self._await(size):
-                    return READ
-        return self._judge(hello.parse(data))
+        except Unwelcome as end:
+            return self._fail(end.error, last_words=end.last_words)
+        if kind is FirstBytes.PARTIAL_HELLO:
+            return READ
+        if kind is FirstBytes.TEXT:
+            self._front.registry.move(self, Phase.PLAIN, self.deadline)
+            return _GO_ON
+        return self._judge(self._greeting.hello)
 
-    def _judge(self, seen: hello.ClientHello) -> int:
+    def _judge(self, seen: ClientHello) -> int:
         """Go on to the handshake, unless the context refuses what the peer asks for."""
         self.server_name = seen.server_name
         managed = self._front.managed
@@ -214,48 +194,19 @@ class Connection:
         if refusal:
             error, alert = refusal
             error.server_name = self.server_name
-            return self._fail(error, last_words=hello.alert(alert))
+            return self._fail(error, last_words=alert_record(alert))
         self._front.registry.move(self, Phase.HANDSHAKE, self.deadline)
         return _GO_ON
 
-    def _await(self, size: int) -> bool:
-        """Ask the kernel to stay silent until `size` bytes are there; false if it has been asked.
-
-        A hello that comes in pieces then costs neither a wake-up for each piece nor any TLS state,
-        and is seen whole. Where the kernel does not do that (Windows, ``AF_UNIX``), and when the
-        peer ends before, the next call answers false and the TLS engine takes what there is.
-        """
-        if size <= self._awaited or sys.platform == "win32":
-            return False
-        self._awaited = size
-        return self._set_low_water_mark(size)
-
-    def _set_low_water_mark(self, size: int) -> bool:
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
-        except OSError:
-            return False
-        return True
-
     def _hear_plain_request(self) -> int:
         """Read a request that came without TLS, and answer it."""
+        front = self._front
         try:
-            data = self._socket.recv(plain.MAX_REQUEST_SIZE - len(self._text))
+            self._greeting.hear(front.hooks.url, redirect=front.redirect_plain_http)
         except BlockingIOError:
             return READ
-        except OSError:
-            data = b""
-        self._text += data
-        if not plain.may_be_request(self._text):
-            return self._fail(NotTLSError("the first bytes are neither TLS nor an HTTP request"))
-        if data and not plain.is_complete(self._text):
-            return _GO_ON
-        answer = b""
-        if data:
-            answer = plain.answer(
-                self._text, url=self._front.hooks.url, redirect=self._front.redirect_plain_http
-            )
-        return self._fail(PlainHTTPError("an HTTP request without TLS"), last_words=answer)
+        except Unwelcome as end:
+            return self._fail(end.error, last_words=end.last_words)
 
     # TLS -------------------------------------------------------------------------------------
 
@@ -282,8 +233,7 @@ class Connection:
         return _GO_ON
 
     def _begin_tls(self) -> Stream:
-        if self._awaited:
-            self._set_low_water_mark(1)
+        self._greeting.end()
         try:
             tls = self._front.ssl_context.wrap_socket(
                 self._socket,
@@ -470,7 +420,7 @@ class Connection:
         except ssl.SSLWantWriteError:
             event = WRITE
         self._enter(Phase.CLOSING, self._front.limits.linger_timeout)
-        self._front.park(self, event)
+        self._front.parking.park(self, event)
 
     def _may_close_now(self, stream: Stream) -> bool:
         """Return whether nothing of the peer's is unread or expected.

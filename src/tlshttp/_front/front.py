@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import errno
 import logging
 import os
 import socket
@@ -15,8 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tlshttp._front.connection import Connection
 from tlshttp._front.counters import Counters
+from tlshttp._front.door import RETRY_SECONDS, Door
 from tlshttp._front.leader import LOOK_SECONDS, Leaders
-from tlshttp._front.poller import READ, create_poller, wait_for
+from tlshttp._front.parking import Parking
+from tlshttp._front.poller import READ, create_poller
 from tlshttp._front.registry import Phase, Registry
 from tlshttp._front.workers import Workers
 from tlshttp._tls import ManagedContext
@@ -41,11 +42,6 @@ _LINGER_SECONDS = 0.005
 A client that answers within this time is spared two changes of thread. DESIGN measured 1 to 10 ms
 to be equally good.
 """
-
-_ACCEPTS_AT_ONCE = 64  # before others have their turn
-_RETRY_SECONDS = 0.1  # after the system had no descriptor or memory for a connection
-
-_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 _EVICTION_ORDER = (Phase.HELLO, Phase.CLOSING, Phase.IDLE, Phase.REQUEST, Phase.BODY)
 """Whose place is taken when there are too many; the first stands for all unfinished handshakes."""
@@ -107,18 +103,13 @@ class Front:
         self.registry = Registry()
         self.pid = os.getpid()
         self.closing = False
-        self._has_room = False
-        """Whether a connection has gone since accepting was paused."""
         self._poller = create_poller()
         """What the loop waits on."""
         self._lane = self._poller
         """What connections wait in: a poller of their own where a worker asks it."""
-        self._arming = threading.Lock()
         self._workers = Workers(
             settings.max_workers, name="tlshttp-worker", daemon=settings.daemon_workers
         )
-        self._listener: int | None = None
-        self._paused_until: float | None = None
         self._leaders: Leaders | None = None
         self._ready: collections.deque[Connection] = collections.deque()
         if settings.leaders:
@@ -129,18 +120,15 @@ class Front:
             if self._poller.waits_in_poller:
                 self._lane = create_poller()
                 self._poller.add(self._lane.fileno(), READ)
-        self._lane_fd = self._lane.fileno()
+        self._lane_fd = self._lane.fileno() if self._lane is not self._poller else None
+        self.parking = Parking(self.registry, self._lane)
+        self.door = Door(self, self._poller)
         self._next_sweep = 0.0
         # Those that no handle_request() has returned for; None where nobody calls it.
         self._answers: int | None = 0
         self._answers_lock = threading.Lock()
 
     # Called by the server ---------------------------------------------------------------------
-
-    def listen(self, fd: int) -> None:
-        """Accept connections from the listening socket with this descriptor."""
-        self._listener = fd
-        self._poller.add(fd, READ)
 
     def turn(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for something to do, and do it."""
@@ -159,7 +147,7 @@ class Front:
             self._sweep()
         if self._leaders is not None:
             self._leaders.watch(now)
-        self._resume_accepting(now)
+        self.door.reopen(now)
 
     def wake(self) -> None:
         """Make `turn` return soon, from any thread."""
@@ -173,12 +161,6 @@ class Front:
     def busy(self) -> list[Connection]:
         """Return the connections that are in a handler."""
         return [connection for connection in self.registry if connection.phase is Phase.HANDLER]
-
-    def stop_accepting(self) -> None:
-        """Forget the listening socket, which is about to be closed."""
-        if self._listener is not None:
-            self._poller.remove(self._listener)
-            self._listener = None
 
     def leave(self) -> None:
         """End every connection that waits for its peer or its turn; let requests be answered."""
@@ -221,39 +203,9 @@ class Front:
 
     # Called by connections ---------------------------------------------------------------------
 
-    def park(self, connection: Connection, event: int) -> None:
-        """Let the connection be taken up again when `event` comes or its time is over."""
-        connection.parked = True
-        if connection.armed != event:
-            self._arm(connection, event)
-
-    def _arm(self, connection: Connection, event: int) -> None:
-        try:
-            with self._arming:
-                (self._lane.change if connection.armed else self._lane.add)(connection.fd, event)
-                connection.armed = event
-        except OSError:  # the server was closed meanwhile
-            connection.abort()
-
-    def _disarm(self, fd: int) -> None:
-        """Have a connection that is in somebody's hands reported no more.
-
-        It is done when it is reported, not when it is taken up: nearly always it is parked again
-        before there is anything to report.
-        """
-        with self._arming:
-            connection = self.registry.get(fd)
-            if connection is None or connection.parked or not connection.armed:
-                return
-            event, connection.armed = connection.armed, 0
-            self._lane.remove(fd)
-            if self.registry.is_parked(fd):  # since just now, by a thread that found it armed
-                connection.armed = event
-                self._lane.add(fd, event)
-
     def step_aside(self) -> None:
         """Take note that this thread may be kept waiting by a peer."""
-        if self._leaders is not None:
+        if self._leaders is not None and os.getpid() == self.pid:  # a forked child has no workers
             self._leaders.step_aside()
 
     def before_handler(self) -> None:
@@ -322,18 +274,14 @@ class Front:
             return
         if connection.stream is not None:
             self.counters.take(connection.stream)
-        with self._arming:
-            if self.registry.remove(connection) and connection.fd_is_ours:
-                self._lane.remove(connection.fd)
-        if self._paused_until is not None:
-            self._has_room = True
-            self._poller.wake()
+        self.parking.forget(connection)
+        self.door.make_way()
 
     # The loop -----------------------------------------------------------------------------------
 
     def _shortest(self, timeout: float) -> float:
-        if self._paused_until is not None:
-            timeout = min(timeout, _RETRY_SECONDS)
+        if self.door.is_closed:
+            timeout = min(timeout, RETRY_SECONDS)
         elif len(self.registry):
             timeout = min(timeout, _SWEEP_SECONDS)
         if self._leaders is None:
@@ -343,31 +291,22 @@ class Front:
     def _take_up(self, fds: Iterable[int]) -> None:
         """Do what the poller's reports ask for."""
         for fd in fds:
-            if fd == self._listener:
-                self._accept()
-            elif fd == self._lane_fd:
+            if fd == self._lane_fd:
                 self._poller.remove(fd)
                 self._call_leader()
+            elif self.door.is_listener(fd):
+                self.door.accept()
             else:
-                self._take(fd)
-
-    def _take(self, fd: int) -> None:
-        """Take a connection that is ready out of parking."""
-        connection = self.registry.take(fd)
-        if connection is not None:
-            self._ready.append(connection)
-        else:
-            self._disarm(fd)
+                self._ready.extend(self.parking.take((fd,)))
 
     def _ask(self) -> None:
         """Take up what is ready, waiting a moment for it; called by the leader."""
         if self._lane is self._poller or self.closing:
             return
         try:
-            for fd in self._lane.wait(_LINGER_SECONDS):
-                self._take(fd)
-        except (OSError, ValueError):  # the server has been closed meanwhile
-            pass
+            self._ready.extend(self.parking.take(self._lane.wait(_LINGER_SECONDS)))
+        except (OSError, ValueError):
+            return  # the server has been closed meanwhile
 
     def _call_leader(self) -> None:
         if self._leaders is None:
@@ -382,7 +321,7 @@ class Front:
 
     def _leader_resigned(self) -> None:
         """Have the loop see to what is ready from now on."""
-        if self._lane is not self._poller:
+        if self._lane_fd is not None:
             with contextlib.suppress(OSError):  # it sees to it already, or is closed
                 self._poller.add(self._lane_fd, READ)
         if self._ready and not self.closing:
@@ -446,109 +385,25 @@ class Front:
         except Exception:
             _log.exception("%s raised an exception", getattr(hook, "__name__", hook))
 
-    # Accepting ----------------------------------------------------------------------------------
+    # Room ---------------------------------------------------------------------------------------
 
-    def _accept(self) -> None:
-        for _ in range(_ACCEPTS_AT_ONCE):
-            if not self._may_accept():
-                self._pause_accepting()
-                return
-            try:
-                request, address = self.hooks.get_request()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in _EXHAUSTED:
-                    self._bear_exhaustion()
-                    return
-                continue  # a connection that was gone before it was accepted
-            self._admit(request, address)
-
-    def _admit(self, request: socket.socket, address: object) -> None:
-        """Ask the server whether it wants the connection, and let it in."""
-        self.counters.add("accepted")
-        try:
-            if self.hooks.verify_request(request, address):
-                self._let_in(request, address)
-                return
-        except Exception:
-            self.hooks.handle_error(request, address)
-        except BaseException:
-            self.hooks.shutdown_request(request)
-            raise
-        self.counters.add("refused")
-        self.hooks.shutdown_request(request)
-        self.answered()
-
-    def _let_in(self, request: socket.socket, address: object) -> None:
-        if self._is_full():
-            self._make_room()
-        request.setblocking(False)
-        if request.family in (socket.AF_INET, socket.AF_INET6):
-            # macOS refuses this where the peer is gone again; that shows when it is read from.
-            with contextlib.suppress(OSError):
-                request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(self, request, address)
-        self.registry.add(connection)
-        connection.parked = True
-        connection.armed = READ
-        try:
-            self._lane.add(connection.fd, READ)
-        except OSError:
-            self.registry.remove(connection)
-            raise
-
-    def _bear_exhaustion(self) -> None:
-        """Stop accepting until there is room again, and make some if there is somebody to accept.
-
-        Without a free descriptor ``accept()`` fails even where nobody waits.
-        """
-        self._pause_accepting()
-        if self._listener is not None and wait_for(self._listener, READ, 0):
-            self._make_room()
-
-    def _may_accept(self) -> bool:
+    def has_room(self) -> bool:
         """Return whether there is a place, or one that can be made.
 
         One too many is there while a worker ends the one that it replaces; not more than that.
         """
         missing = self.max_connections - len(self.registry)
-        return missing > 0 or (missing == 0 and self._dispensable() is not None)
+        return missing > 0 or (missing == 0 and self.registry.has_parked(_EVICTION_ORDER))
 
-    def _is_full(self) -> bool:
+    def is_full(self) -> bool:
+        """Return whether another connection can only take the place of one."""
         return len(self.registry) >= self.max_connections
 
-    def _dispensable(self) -> Connection | None:
-        """Return the parked connection that can best be spared; `None` if there is none."""
-        for phase in _EVICTION_ORDER:
-            connection = self.registry.oldest_parked(phase)
-            if connection is not None:
-                return connection
-        return None
-
-    def _make_room(self) -> bool:
-        """Close the connection that can best be spared; false if there is none."""
-        connection = self._dispensable()
-        if connection is None:
-            return False
-        connection.parked = False
-        self._dismiss(connection, connection.crowd_out)
-        return True
-
-    def _pause_accepting(self) -> None:
-        """Leave new connections in the listen queue, for a moment or until one has gone."""
-        if self._listener is not None and self._paused_until is None:
-            self._poller.remove(self._listener)
-            self._has_room = False
-            self._paused_until = time.monotonic() + _RETRY_SECONDS
-
-    def _resume_accepting(self, now: float) -> None:
-        if self._paused_until is None or self._listener is None:
-            return
-        if now < self._paused_until and not self._has_room:
-            return
-        self._paused_until = None
-        self._poller.add(self._listener, READ)
+    def make_room(self) -> None:
+        """Close the connection that can best be spared, if there is one."""
+        connection = self.registry.take_oldest(_EVICTION_ORDER)
+        if connection is not None:
+            self._dismiss(connection, connection.crowd_out)
 
 
 def _is_idle(connection: Connection) -> bool:

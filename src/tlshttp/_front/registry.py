@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -133,11 +133,12 @@ class Registry:
 
     def take(self, fd: int) -> Connection | None:
         """Return the parked connection of a descriptor, no longer parked; `None` if none is."""
-        connection = self._by_fd.get(fd)
-        if connection is None or not connection.parked:
-            return None
-        connection.parked = False
-        return connection
+        with self._lock:
+            connection = self._by_fd.get(fd)
+            if connection is None or not connection.parked:
+                return None
+            connection.parked = False
+            return connection
 
     def take_overdue(self, now: float) -> list[Connection]:
         """Return the parked connections whose deadline has passed, no longer parked."""
@@ -153,10 +154,28 @@ class Registry:
                         overdue.append(connection)
         return overdue
 
-    def oldest_parked(self, phase: Phase) -> Connection | None:
-        """Return the longest parked connection of a phase's queue; `None` if there is none."""
+    def has_parked(self, phases: Iterable[Phase]) -> bool:
+        """Return whether a connection is parked in the queue of one of these phases."""
         with self._lock:
-            return next((c for c in self._queues[_QUEUES[phase]] if c.parked), None)
+            return self._oldest_parked(phases) is not None
+
+    def take_oldest(self, phases: Iterable[Phase]) -> Connection | None:
+        """Return the longest parked connection, no longer parked; `None` if there is none.
+
+        Args:
+            phases: Whose queues are looked at, one after the other.
+        """
+        with self._lock:
+            connection = self._oldest_parked(phases)
+            if connection is not None:
+                connection.parked = False
+            return connection
+
+    def _oldest_parked(self, phases: Iterable[Phase]) -> Connection | None:
+        queues = (self._queues[_QUEUES[phase]] for phase in phases)
+        return next(
+            (connection for queue in queues for connection in queue if connection.parked), None
+        )
 
     def take_all(self) -> list[Connection]:
         """Return every parked connection, no longer parked."""

@@ -26,8 +26,8 @@ from tlshttp.handler._head import (
     parse_simple_request,
 )
 from tlshttp.handler._hosts import is_allowed, named_host, without_port
+from tlshttp.handler._lines import HeadLines, section_too_large
 from tlshttp.handler._reader import RequestReader
-from tlshttp.handler._ready import LONGEST_LINE, head_end, section_size
 from tlshttp.handler._response import (
     DECISIVE,
     ResponseHead,
@@ -45,6 +45,7 @@ from tlshttp.handler._writer import (
     LENGTH,
     Framing,
     ResponseWriter,
+    buffered,
 )
 from tlshttp.limits import Limits
 
@@ -149,10 +150,9 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self.__reader = RequestReader(
             self.__transport, self.__limits.max_body_bytes, self.__writer.flush
         )
+        self.__lines = HeadLines(self.__transport, self.__limits.max_header_bytes)
         self.rfile = self.__reader
-        self.wfile = (
-            self.__writer if self.wbufsize == 0 else _buffered(self.__writer, self.wbufsize)
-        )
+        self.wfile = self.__writer if self.wbufsize == 0 else buffered(self.__writer, self.wbufsize)
 
     def handle(self) -> None:
         """Serve one request after the other until the connection ends."""
@@ -231,7 +231,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     def __handle_one_request(self) -> None:
         self.requestline = self.request_version = self.command = ""
         try:
-            self.raw_requestline = self.__take_head() or self.__read_request_line()
+            self.raw_requestline = self.__take_head() or self.__lines.request_line(self.rfile)
             if not self.raw_requestline:
                 self.close_connection = True
             elif self.parse_request():
@@ -254,16 +254,6 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self.__section = head[end:]
         return head[:end]
 
-    def __read_request_line(self) -> bytes:
-        """Read the first line; one empty line before it is ignored (RFC 9112, section 2.2)."""
-        self.__transport.examine(self.__check_size)
-        line = self.rfile.readline(LONGEST_LINE + 1)
-        if line in (b"\r\n", b"\n"):
-            line = self.rfile.readline(LONGEST_LINE + 1)
-        if len(line) > LONGEST_LINE:
-            raise _line_too_long()
-        return line
-
     def __call_method(self) -> None:
         method = getattr(self, f"do_{self.command}", None)
         if method is None:
@@ -272,15 +262,6 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         method()
         if self.wfile is not self.__writer:
             self.wfile.flush()
-
-    def __check_size(self, buffer: bytes, start: int) -> None:
-        """Refuse a head that is over the limits, as far as it is there."""
-        limits = self.__limits
-        end = head_end(buffer, start)
-        if (end if end >= 0 else len(buffer)) - start > limits.max_header_bytes:
-            if buffer.find(b"\n", start, start + limits.max_header_bytes) < 0:
-                raise _line_too_long()
-            raise _section_too_large("Header section too large")
 
     def parse_request(self) -> bool:
         """Parse the head; see `~http.server.BaseHTTPRequestHandler.parse_request`.
@@ -318,7 +299,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         """
         section = self.__section
         if section is None:
-            section = self.__read_section()
+            section = self.__lines.section(self.rfile, len(self.raw_requestline))
         if (section, minor_version) != self.__last_section:
             fields = section[:-2] if section.endswith(b"\r\n") else section[:-1]
             self.__last_head = parse_head(fields, minor_version, needs_host=False)
@@ -328,7 +309,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         if head.host is None and minor_version > 0 and hasattr(self, f"do_{self.command}"):
             raise RequestRefused("Missing Host")
         if len(head.fields) > self.__limits.max_header_count:
-            raise _section_too_large("Too many headers")
+            raise section_too_large("Too many headers")
         return head
 
     def __fill_headers(self, head: Head) -> None:
@@ -361,27 +342,6 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
                 "Invalid HTTP version", status=HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
             )
         raise RequestRefused("Malformed request line")
-
-    def __read_section(self) -> bytes:
-        """Read the header lines with the empty line that ends them."""
-        size = self.__transport.examine(section_size)
-        section = self.__reader.read_head(size) if size else self.__read_lines()
-        if len(self.raw_requestline) + len(section) > self.__limits.max_header_bytes:
-            if len(self.raw_requestline) > self.__limits.max_header_bytes:
-                raise _line_too_long()
-            raise _section_too_large("Header section too large")
-        return section
-
-    def __read_lines(self) -> bytes:
-        """Read the header lines one by one, as they come."""
-        section = b""
-        while (line := self.rfile.readline(LONGEST_LINE + 1)) not in (b"\r\n", b"\n"):
-            section += line
-            if len(section) > self.__limits.max_header_bytes or len(line) > LONGEST_LINE:
-                raise _section_too_large("Header section too large")
-            if not line.endswith(b"\n"):
-                self.__transport.fail("the peer left in the middle of a request")
-        return section + line
 
     def __refuse_foreign_host(self, head: Head) -> None:
         """Refuse what is for a host this server does not answer for, where it was told of hosts."""
@@ -552,28 +512,3 @@ def _next_constructor(handler: type[TLSRequestHandler]) -> object:
 
 def _do_nothing() -> None:
     pass
-
-
-def _line_too_long() -> RequestRefused:
-    return RequestRefused("Request line too long", status=HTTPStatus.REQUEST_URI_TOO_LONG)
-
-
-def _section_too_large(message: str) -> RequestRefused:
-    return RequestRefused(message, status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-
-
-def _buffered(writer: ResponseWriter, size: int) -> io.BufferedIOBase:
-    """Return a buffer before the writer, for handlers that ask for one by ``wbufsize``."""
-    raw: Any = writer
-    return _BufferedWriter(raw, size if size > 1 else io.DEFAULT_BUFFER_SIZE)
-
-
-class _BufferedWriter(io.BufferedWriter):
-    """A buffer whose ``flush()`` also sends a head that is held back, and that stays open."""
-
-    def flush(self) -> None:
-        super().flush()
-        self.raw.flush()
-
-    def close(self) -> None:
-        self.flush()

@@ -76,10 +76,6 @@ class RequestReader(io.BufferedIOBase):
         self._chunked = False
         self._before_first_read = None
 
-    def read_head(self, end: int) -> bytes:
-        """Take the next `end` bytes of the head at once."""
-        return self._transport.read(end)
-
     def begin_body(self, size: int, before_first_read: Callable[[], None] | None) -> None:
         """Give the body, and end with it.
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import enum
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tlshttp._seam import Transport
 
@@ -34,6 +34,7 @@ __all__ = [
     "NONE",
     "Framing",
     "ResponseWriter",
+    "buffered",
 ]
 
 CHUNKED_LINE = b"Transfer-Encoding: chunked\r\n"
@@ -213,3 +214,20 @@ class ResponseWriter(io.BufferedIOBase):
         self.started = True
         held, self._held = self._held, b""
         return held
+
+
+def buffered(writer: ResponseWriter, size: int) -> io.BufferedIOBase:
+    """Return a buffer before the writer, for handlers that ask for one by ``wbufsize``."""
+    raw: Any = writer
+    return _BufferedWriter(raw, size if size > 1 else io.DEFAULT_BUFFER_SIZE)
+
+
+class _BufferedWriter(io.BufferedWriter):
+    """A buffer whose ``flush()`` also sends a head that is held back, and that stays open."""
+
+    def flush(self) -> None:
+        super().flush()
+        self.raw.flush()
+
+    def close(self) -> None:
+        self.flush()

@@ -1,0 +1,136 @@
+"""Accepting connections, as many as there is room for."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from tlshttp._front.connection import Connection
+from tlshttp._front.poller import READ, Poller, wait_for
+
+if TYPE_CHECKING:
+    from tlshttp._front.front import Front
+
+__all__ = ["RETRY_SECONDS", "Door"]
+
+RETRY_SECONDS = 0.1
+"""How long the door stays closed when there is no room, or the system had no descriptor or memory
+for a connection; less if a connection goes."""
+
+_ACCEPTS_AT_ONCE = 64  # before others have their turn
+
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class Door:
+    """The listening socket.
+
+    Args:
+        front: Where the connections go.
+        poller: What the loop waits on.
+    """
+
+    def __init__(self, front: Front, poller: Poller) -> None:
+        self._front = front
+        self._poller = poller
+        self._listener: int | None = None
+        self._closed_until: float | None = None
+        self._has_room = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether new connections are left in the listen queue for now."""
+        return self._closed_until is not None
+
+    def listen(self, fd: int) -> None:
+        """Accept connections from the listening socket with this descriptor."""
+        self._listener = fd
+        self._poller.add(fd, READ)
+
+    def stop(self) -> None:
+        """Forget the listening socket, which is about to be closed."""
+        if self._listener is not None:
+            self._poller.remove(self._listener)
+            self._listener = None
+
+    def is_listener(self, fd: int) -> bool:
+        """Return whether this is the listening socket's descriptor."""
+        return fd == self._listener
+
+    def make_way(self) -> None:
+        """Take note, from any thread, that a connection has gone."""
+        if self.is_closed:
+            self._has_room = True
+            self._poller.wake()
+
+    def accept(self) -> None:
+        """Let in who waits in the listen queue."""
+        for _ in range(_ACCEPTS_AT_ONCE):
+            if not self._front.has_room():
+                self._close()
+                return
+            try:
+                request, address = self._front.hooks.get_request()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._bear_exhaustion()
+                    return
+                continue  # a connection that was gone before it was accepted
+            self._admit(request, address)
+
+    def reopen(self, now: float) -> None:
+        """Accept again, if it is time."""
+        if self._closed_until is None or self._listener is None:
+            return
+        if now < self._closed_until and not self._has_room:
+            return
+        self._closed_until = None
+        self._poller.add(self._listener, READ)
+
+    def _close(self) -> None:
+        """Leave new connections in the listen queue, for a moment or until one has gone."""
+        if self._listener is not None and not self.is_closed:
+            self._poller.remove(self._listener)
+            self._has_room = False
+            self._closed_until = time.monotonic() + RETRY_SECONDS
+
+    def _bear_exhaustion(self) -> None:
+        """Stop accepting until there is room again, and make some if there is somebody to accept.
+
+        Without a free descriptor ``accept()`` fails even where nobody waits.
+        """
+        self._close()
+        if self._listener is not None and wait_for(self._listener, READ, 0):
+            self._front.make_room()
+
+    def _admit(self, request: socket.socket, address: object) -> None:
+        """Ask the server whether it wants the connection, and let it in."""
+        front = self._front
+        front.counters.add("accepted")
+        try:
+            if front.hooks.verify_request(request, address):
+                self._let_in(request, address)
+                return
+        except Exception:
+            front.hooks.handle_error(request, address)
+        except BaseException:
+            front.hooks.shutdown_request(request)
+            raise
+        front.counters.add("refused")
+        front.hooks.shutdown_request(request)
+        front.answered()
+
+    def _let_in(self, request: socket.socket, address: object) -> None:
+        if self._front.is_full():
+            self._front.make_room()
+        request.setblocking(False)
+        if request.family in (socket.AF_INET, socket.AF_INET6):
+            # macOS refuses this where the peer is gone again; that shows when it is read from.
+            with contextlib.suppress(OSError):
+                request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._front.parking.let_in(Connection(self._front, request, address))

@@ -1,0 +1,155 @@
+"""Connections are reported while they are parked, and to one thread only."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support import UNIT
+from tlshttp._front.parking import Parking
+from tlshttp._front.poller import READ, WRITE, create_poller
+from tlshttp._front.registry import Phase, Registry
+
+
+class Parked:
+    """What parking needs of a connection."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.fd = sock.fileno()
+        self.fd_is_ours = True
+        self.armed = 0
+        self.parked = False
+        self.phase = Phase.IDLE
+        self.deadline = 0.0
+        self.aborted = False
+
+    def abort(self) -> None:
+        """Be told that there is no hope."""
+        self.aborted = True
+
+
+class Place:
+    """Parking with one connection in it, and its peer."""
+
+    def __init__(self) -> None:
+        self.near, self.far = socket.socketpair()
+        self.poller = create_poller()
+        self.registry: Any = Registry()
+        self.parking: Any = Parking(self.registry, self.poller)
+        self.connection: Any = Parked(self.near)
+        self.parking.let_in(self.connection)
+
+    def take(self) -> list[Any]:
+        """Return what is ready, at once."""
+        taken: list[Any] = self.parking.take(self.poller.wait(0))
+        return taken
+
+    def close(self) -> None:
+        """Give all back."""
+        self.poller.close()
+        self.near.close()
+        self.far.close()
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    """Return a place with a connection."""
+    made = Place()
+    yield made
+    made.close()
+
+
+def test_what_is_ready_is_taken_once(place: Place) -> None:
+    """A connection is taken when there is something to read, and parked again without a call."""
+    assert place.take() == []
+    place.far.send(b"x")
+    assert place.take() == [place.connection]
+    assert not place.connection.parked
+    place.near.recv(1)
+    place.parking.park(place.connection, READ)
+    assert place.connection.armed == READ
+    assert place.take() == []
+    place.far.send(b"x")
+    assert place.take() == [place.connection]
+
+
+def test_what_is_in_somebodys_hands_is_reported_no_more(place: Place) -> None:
+    """What more its peer sends does not make the poller spin, and is not lost either."""
+    place.far.send(b"x")
+    assert place.take() == [place.connection]
+    assert place.take() == []
+    assert place.connection.armed == 0
+    assert place.poller.wait(0) == []
+    place.parking.park(place.connection, READ)
+    assert place.take() == [place.connection]
+
+
+def test_waiting_for_room_is_not_waiting_for_input(place: Place) -> None:
+    """The event that is waited for can change, also after it was disarmed."""
+    place.parking.park(place.connection, WRITE)
+    assert place.take() == [place.connection]
+    assert place.take() == []
+    place.parking.park(place.connection, READ)
+    assert place.take() == []
+
+
+def test_parked_while_it_is_disarmed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that parks it just when it is taken out, finding it armed, is not forgotten."""
+    place.far.send(b"x")
+    assert place.take() == [place.connection]
+    remove = place.poller.remove
+
+    def remove_late(fd: int) -> None:
+        place.connection.parked = True  # what park() does first; it has seen it armed before
+        remove(fd)
+
+    monkeypatch.setattr(place.poller, "remove", remove_late)
+    assert place.take() == []
+    assert place.connection.armed == READ
+    assert place.take() == [place.connection]
+
+
+def test_two_threads_never_take_the_same(place: Place) -> None:
+    """Of many that see it ready, one has it."""
+    place.far.send(b"x")
+    for _ in range(200):
+        barrier = threading.Barrier(4)
+        taken: list[Any] = []
+
+        def take(barrier: threading.Barrier = barrier, taken: list[Any] = taken) -> None:
+            barrier.wait(5 * UNIT)
+            taken.extend([place.registry.take(place.connection.fd)])
+
+        def spare(barrier: threading.Barrier = barrier, taken: list[Any] = taken) -> None:
+            barrier.wait(5 * UNIT)
+            taken.extend([place.registry.take_oldest([Phase.IDLE])])
+
+        threads = [threading.Thread(target=target) for target in (take, spare, take, spare)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(5 * UNIT)
+        assert sorted(one is None for one in taken) == [False, True, True, True]
+        place.parking.park(place.connection, READ)
+
+
+def test_parking_what_is_closed_gives_up(place: Place) -> None:
+    """When the server has been closed meanwhile the connection is, too."""
+    place.far.send(b"x")
+    assert place.take() == [place.connection]
+    assert place.take() == []
+    place.poller.close()
+    place.parking.park(place.connection, READ)
+    assert place.connection.aborted
+
+
+def test_who_is_forgotten_is_reported_no_more(place: Place) -> None:
+    """After that the descriptor may be another's."""
+    place.parking.forget(place.connection)
+    place.far.send(b"x")
+    assert place.poller.wait(0) == []
+    assert len(place.registry) == 0
