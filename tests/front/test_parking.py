@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -40,7 +40,7 @@ class Place:
         self.poller = create_poller()
         self.registry: Any = Registry()
         self.parking: Any = Parking(self.registry, self.poller)
-        self.connection: Any = Parked(self.near)
+        self.connection = cast(Any, Parked(self.near))
         self.parking.let_in(self.connection)
 
     def take(self) -> list[Any]:
