@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import http.client
+import math
 import ssl
 import threading
 import time
@@ -231,6 +232,27 @@ def test_no_worker_no_leader(office: Office) -> None:
     with pytest.raises(RuntimeError, match="no thread"):
         leaders.call()
     assert not leaders.present
+
+
+def test_stepping_aside_while_the_server_closes_is_no_error() -> None:
+    """A handler that waits for its peer then is not told of workers that have been dismissed."""
+    workers = Workers(2, name="office", daemon=lambda: True)
+    office = Office(workers)
+    inside, go_on, result = threading.Event(), threading.Event(), []
+
+    def wait_for_peer() -> None:
+        inside.set()
+        assert go_on.wait(10 * UNIT)
+        office.leaders.step_aside()
+        office.leaders.watch(math.inf)
+        result.append("answered")
+
+    office.bring(wait_for_peer)
+    assert inside.wait(5 * UNIT)
+    workers.close()
+    go_on.set()
+    assert workers.join(10 * UNIT)
+    assert result == ["answered"]
 
 
 # With a server -----------------------------------------------------------------------------------

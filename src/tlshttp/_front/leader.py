@@ -19,6 +19,7 @@ leader steps aside before each handler: the pool works as pools do, a thread for
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
 import math
 import os
@@ -131,7 +132,9 @@ class Leaders:
     def _depose(self, term: _Term) -> None:
         with self._lock:
             if self._term is term:
-                self._appoint()
+                # While the server closes there is no other.
+                with contextlib.suppress(RuntimeError):
+                    self._appoint()
 
     def _appoint(self) -> None:
         """Have a worker lead as soon as one is free; the lock is held."""
