@@ -153,6 +153,18 @@ def sends_after_first(rest: bytes, leave: Callable[[Any], None]) -> Provoke:
     return provoke
 
 
+def begins_a_second(rest: bytes) -> Provoke:
+    """Do the same and stay."""
+
+    def provoke(address: Any) -> Any:
+        sock = handshake(address, client_context())
+        sock.sendall(request() + rest)
+        peers.read_response(sock)
+        return sock
+
+    return provoke
+
+
 def sends_half_body(leave: Callable[[Any], None]) -> Provoke:
     """Leave in the middle of a body that the handler has begun to read."""
 
@@ -387,8 +399,8 @@ def cut_cases() -> Iterator[Case]:
     )
 
     crowded = functools.partial(Case, errors.RequestCrowdedOut, limits=ONE)
-    yield crowded("half a head", crowds_out(sends(HALF_HEAD)))
-    yield crowded("half a small body", crowds_out(sends(body(100, b"x" * 50))))
+    yield crowded("half a head", crowds_out(begins_a_second(HALF_HEAD)))
+    yield crowded("half a small body", crowds_out(begins_a_second(body(100, b"x" * 50))))
 
     for handler in Plain, Classic:
         name = handler.__name__
