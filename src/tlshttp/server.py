@@ -446,8 +446,8 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
 
     A connection occupies a thread only while there is something to do for it: not before its first
     byte, not between the flights of its handshake, not between two requests. Quick handlers run one
-    after the other in one thread, which costs least; as soon as one waits for its peer, or has taken
-    a few milliseconds, others run beside it.
+    after the other in one thread, which costs least; as soon as one waits for its peer, or has
+    taken a few milliseconds, others run beside it.
 
     Args:
         max_workers: The largest number of threads that run handlers; `None`: 32. Threads are
