@@ -174,6 +174,8 @@ class Leaders:
         """Take note if the leader has waited since it last asked."""
         now = time.monotonic()
         passed = now - term.asked
+        if passed <= _WAITED_SECONDS:
+            return
         waited = passed - (time.thread_time() - term.asked_cpu)
         if waited > max(_WAITED_SECONDS, _WAITED_SHARE * passed):
             self._be_cautious(now)
