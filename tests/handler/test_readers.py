@@ -671,3 +671,24 @@ def test_slow_reader_is_waited_for() -> None:
         assert began.wait(10 * UNIT)
         received = read_to_end(client)
     assert len(received.partition(b"\r\n\r\n")[2]) == size
+
+
+class OwnStatusLine(BaseHTTPRequestHandler):
+    """Writes its status line by itself, as a subclass may that calls nothing else of ours."""
+
+    def send_response_only(self, code: int, message: str | None = None) -> None:
+        self.wfile.write(b"HTTP/1.1 %d Own\r\n" % code)
+
+    def do_GET(self) -> None:
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+def test_own_send_response_only_needs_nothing_of_ours(ready_fd: int) -> None:
+    """Its status line and the fields that `send_response` adds arrive, as on `http.server`."""
+    sent = converse(OwnStatusLine, [b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"], ready_fd).sent
+    assert sent.startswith(b"HTTP/1.1 204 Own\r\nServer: ")
+    assert b"\r\nDate: " in sent

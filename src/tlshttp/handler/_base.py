@@ -142,7 +142,10 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self.__limits: Limits = getattr(self.server, "limits", None) or Limits()
         self.__restricted = self.tls.restricted
         self.__parses = type(self).parse_request is TLSRequestHandler.parse_request
-        self.__sends_headers = type(self).send_header is TLSRequestHandler.send_header
+        self.__sends_headers = all(
+            getattr(type(self), name) is getattr(TLSRequestHandler, name)
+            for name in ("send_header", "send_response_only")
+        )
         self.__section: bytes | None = None
         self.__last_section: tuple[bytes, int] | None = None
         self.__last_head = NO_HEAD
