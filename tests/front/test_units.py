@@ -20,6 +20,7 @@ from tlshttp import Limits, Stats, errors
 from tlshttp._front.handshake import handshake_error
 from tlshttp._front.registry import Phase, Registry
 from tlshttp._front.report import ThrottledLog, peer_name
+from tlshttp._front.stream import Stream
 
 # Handshake ----------------------------------------------------------------------------------
 
@@ -338,3 +339,10 @@ def test_a_snapshot_does_not_change(serve: Serve, any_client: ssl.SSLContext) ->
     with pytest.raises(TypeError):
         stats.parked["idle"] = 1  # type: ignore[index]
     assert isinstance(stats, Stats)
+
+
+def test_stream_has_what_handlers_use_of_a_tls_socket() -> None:
+    """Nothing of an accepted `ssl.SSLSocket` is missing; what it refuses, it refuses by itself."""
+    of_others = {"accept", "bind", "connect", "connect_ex", "listen", "sendmsg_afalg"}
+    names = {name for name in dir(ssl.SSLSocket) if not name.startswith("_")}
+    assert names - of_others <= set(dir(Stream))

@@ -510,9 +510,12 @@ def _of_engine(name: str) -> property:
 
 # By name, because a class with __getattr__() has every attribute looked up the slow way.
 for _name in (
-    "cipher", "compression", "context", "family", "get_channel_binding", "get_unverified_chain",
-    "get_verified_chain", "getpeercert", "getpeername", "getsockname", "getsockopt", "group",
-    "proto", "selected_alpn_protocol", "selected_npn_protocol", "server_hostname", "server_side",
-    "session", "session_reused", "setsockopt", "shared_ciphers", "type", "unwrap", "version",
+    "cipher", "client_sigalg", "compression", "context", "detach", "dup", "family",
+    "get_channel_binding", "get_inheritable", "get_unverified_chain", "get_verified_chain",
+    "getpeercert", "getpeername", "getsockname", "getsockopt", "group", "proto", "recvfrom",
+    "recvfrom_into", "recvmsg", "recvmsg_into", "selected_alpn_protocol",
+    "selected_npn_protocol", "sendmsg", "sendto", "server_hostname", "server_side",
+    "server_sigalg", "session", "session_reused", "set_inheritable", "setsockopt",
+    "shared_ciphers", "type", "unwrap", "verify_client_post_handshake", "version",
 ):  # fmt: skip
     setattr(Stream, _name, _of_engine(_name))
