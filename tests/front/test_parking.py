@@ -26,6 +26,11 @@ class Parked:
         self.phase = Phase.IDLE
         self.deadline = 0.0
         self.aborted = False
+        self.left = False
+
+    def leave_with_server(self) -> None:
+        """Be told that the server has closed."""
+        self.left = True
 
     def abort(self) -> None:
         """Be told that there is no hope."""
@@ -153,3 +158,32 @@ def test_who_is_forgotten_is_reported_no_more(place: Place) -> None:
     place.far.send(b"x")
     assert place.poller.wait(0) == []
     assert len(place.registry) == 0
+
+
+def test_who_parks_after_the_end_has_it_ended(place: Place) -> None:
+    """A thread that the server did not wait for leaves no connection open: nobody would see it."""
+    place.far.send(b"x")
+    assert place.take() == [place.connection]
+    place.parking.close()
+    assert place.registry.take_all() == []
+    place.parking.park(place.connection, READ)
+    assert place.connection.left
+    assert not place.connection.parked
+
+
+def test_who_was_parked_before_the_end_is_ended_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where both see it, the one that parks and the one that closes, one of them has it."""
+    place.far.send(b"x")
+    assert place.take() == [place.connection]
+    taken: list[Any] = []
+
+    def close_meanwhile(_fd: int, _event: int) -> None:
+        place.parking.close()
+        taken.extend(place.registry.take_all())
+
+    monkeypatch.setattr(place.poller, "change", close_meanwhile)
+    place.parking.park(place.connection, WRITE)
+    assert taken == [place.connection]
+    assert not place.connection.left

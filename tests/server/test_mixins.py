@@ -232,3 +232,33 @@ def test_children_are_collected(
         for _ in range(3):
             assert client.get(server).status == 200
         assert wait_until(lambda: not server.active_children, timeout=5 * UNIT)
+
+
+def test_thread_that_outlives_the_server_leaves_no_socket(
+    server_class: type[TLSHTTPServer], server_context: ssl.SSLContext, client: Client
+) -> None:
+    """Whoever ends a connection after the server has closed closes it, though its peer is there."""
+    in_handler, server_is_closed, done = (threading.Event() for _ in range(3))
+
+    class Late(Plain):
+        def do_POST(self) -> None:
+            in_handler.set()
+            assert server_is_closed.wait(10 * UNIT)
+            self.send_error(403)
+
+    class Server(socketserver.ThreadingMixIn, server_class):  # type: ignore[valid-type,misc]
+        block_on_close = False
+
+        def process_request_thread(self, request: Any, client_address: Any) -> None:
+            super().process_request_thread(request, client_address)
+            done.set()
+
+    server = Server(("127.0.0.1", 0), Late, ssl_context=server_context)
+    with running(server), client.connect(server) as sock:
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n")
+        assert in_handler.wait(5 * UNIT)
+        server.shutdown()
+        server.server_close()
+        server_is_closed.set()
+        assert done.wait(10 * UNIT)
+        assert read_all(sock).startswith(b"HTTP/1.1 403 ")

@@ -194,6 +194,7 @@ class Front:
 
     def close(self) -> None:
         """Give back everything; after `leave`, and with the loop stopped."""
+        self.parking.close()
         self._end_parked()
         for connection in self.registry:
             if connection.phase is not Phase.HANDLER:

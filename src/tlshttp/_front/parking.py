@@ -8,7 +8,9 @@ that changes under a lock, `Parking.park` asks without one:
 *   Whoever parks a connection sets `parked` first and then looks at `armed`.
 *   Whoever disarms it clears `armed` first and then looks at `parked`.
 
-So at least one of the two sees what the other has done.
+So at least one of the two sees what the other has done. The same holds for the end of the server:
+`Parking.close` says so first, and then whoever closes ends what is parked; who parks a connection
+looks afterwards whether it has been said.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ class Parking:
         self.poller = poller
         self._registry = registry
         self._arming = threading.Lock()
+        self._closed = False
 
     def let_in(self, connection: Connection) -> None:
         """Park a new connection until its peer says something.
@@ -62,6 +65,12 @@ class Parking:
         connection.parked = True
         if connection.armed != event:
             self._arm(connection, event)
+        if self._closed and self._registry.take_back(connection):
+            connection.leave_with_server()
+
+    def close(self) -> None:
+        """Have whoever parks a connection from now on end it: nobody would take it up again."""
+        self._closed = True
 
     def take(self, fds: Iterable[int]) -> list[Connection]:
         """Return the connections of reported descriptors, no longer parked."""
@@ -86,7 +95,8 @@ class Parking:
                 (self.poller.change if connection.armed else self.poller.add)(connection.fd, event)
                 connection.armed = event
         except OSError:  # the server was closed meanwhile
-            connection.abort()
+            if self._registry.take_back(connection):
+                connection.abort()
 
     def _disarm(self, fd: int) -> None:
         with self._arming:

@@ -140,6 +140,14 @@ class Registry:
             connection.parked = False
             return connection
 
+    def take_back(self, connection: Connection) -> bool:
+        """Have a connection no longer parked; return false if it is not, or has gone."""
+        with self._lock:
+            if connection.phase is _CLOSED or not connection.parked:
+                return False
+            connection.parked = False
+            return True
+
     def take_overdue(self, now: float) -> list[Connection]:
         """Return the parked connections whose deadline has passed, no longer parked."""
         overdue = []
