@@ -1,37 +1,34 @@
 """What stands between a connection and the TLS engine, and what is known of a session.
 
 Two engines fit behind these protocols: the standard library's `ssl` as it is, and later pyOpenSSL.
-A socket of either is used non-blocking throughout; where it would have to wait it raises
-`ssl.SSLWantReadError` or `ssl.SSLWantWriteError`.
+Of either, what is encrypted stands in two buffers (`ssl.MemoryBIO`), which `tlshttp._front.channel`
+empties and fills; where the engine needs more from the peer it raises `ssl.SSLWantReadError`.
 """
 
 from __future__ import annotations
 
 import functools
-import socket
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    import ssl
+
     from cryptography import x509
     from typing_extensions import Buffer
 
     from tlshttp.errors import HandshakeError
 
-__all__ = ["ManagedContext", "TLSContext", "TLSInfo", "TLSSocket"]
+__all__ = ["ManagedContext", "TLSContext", "TLSInfo", "TLSObject"]
 
 
-class TLSSocket(Protocol):
-    """A connection in one of the engines, non-blocking."""
+class TLSObject(Protocol):
+    """The TLS of one connection, between two buffers in memory."""
 
     def do_handshake(self) -> None: ...
-    def recv(self, buflen: int, /) -> bytes: ...
-    def send(self, data: Buffer, /) -> int: ...
-    def pending(self) -> int: ...
+    def read(self, size: int, /) -> bytes: ...
+    def write(self, data: Buffer, /) -> int: ...
     def unwrap(self) -> object: ...
-    def detach(self) -> int: ...
-    def close(self) -> None: ...
-    def fileno(self) -> int: ...
     def version(self) -> str | None: ...
     def cipher(self) -> tuple[str, str, int] | None: ...
     def selected_alpn_protocol(self) -> str | None: ...
@@ -41,16 +38,11 @@ class TLSSocket(Protocol):
 
 
 class TLSContext(Protocol):
-    """What makes such sockets: an `ssl.SSLContext`, or the second engine's context."""
+    """What makes these: an `ssl.SSLContext`, or the second engine's context."""
 
-    def wrap_socket(
-        self,
-        sock: socket.socket,
-        *,
-        server_side: bool,
-        do_handshake_on_connect: bool,
-        suppress_ragged_eofs: bool,
-    ) -> TLSSocket: ...
+    def wrap_bio(
+        self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, server_side: bool
+    ) -> TLSObject: ...
 
 
 @runtime_checkable
@@ -58,7 +50,7 @@ class ManagedContext(Protocol):
     """What a context may offer besides, as those of `tlshttp.context` do and others need not.
 
     Everything else such a context does (choosing a certificate by name, client authentication by
-    name) happens in the ``do_handshake()`` of its sockets, which may raise a
+    name) happens in the ``do_handshake()`` of what it makes, which may raise a
     `~tlshttp.errors.HandshakeError` itself.
     """
 
@@ -86,7 +78,7 @@ class TLSInfo:
     It stays as it is when the connection is closed.
     """
 
-    def __init__(self, tls: TLSSocket, server_name: str | None) -> None:
+    def __init__(self, tls: TLSObject, server_name: str | None) -> None:
         cipher = tls.cipher()
         self.version: str = tls.version() or ""
         """The protocol version, such as ``"TLSv1.3"``."""
@@ -165,12 +157,12 @@ def _is_textual(value: object) -> bool:
     return isinstance(value, (str, ipaddress.IPv4Address, ipaddress.IPv6Address))
 
 
-def _group(tls: TLSSocket) -> str | None:
+def _group(tls: TLSObject) -> str | None:
     group = getattr(tls, "group", None)
     return group() if group is not None else None
 
 
-def _peer_chain(tls: TLSSocket) -> tuple[bytes, ...]:
+def _peer_chain(tls: TLSObject) -> tuple[bytes, ...]:
     own = tls.getpeercert(True)
     if not own:
         return ()

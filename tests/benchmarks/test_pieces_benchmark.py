@@ -50,9 +50,11 @@ class Tape:
         """Give the request once more."""
         return self.request
 
-    def pending(self) -> int:
+    unsent = b""
+
+    def has_input(self) -> bool:
         """Tell that nothing is left."""
-        return 0
+        return False
 
     def fileno(self) -> int:
         """Be open; nothing here ever waits for it."""

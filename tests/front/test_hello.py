@@ -13,16 +13,26 @@ from tests.front.peers import client_context, client_hello
 from tests.front.test_failures import OPENSSL
 from tests.support import UNIT
 from tlshttp._front.hello import (
+    LARGEST_HELLO,
     MOST_RECORDS,
-    PEEK_SIZE,
     FirstBytes,
+    assemble,
     classify,
-    hello_size,
+    parse,
     record_size,
-    server_name,
 )
 
 NAME = "www.example.org"
+
+
+def server_name(data: bytes) -> str | None:
+    """Return the name in a hello, as far as `data` has it."""
+    return parse(assemble(data)[1]).server_name
+
+
+def hello_size(data: bytes) -> int:
+    """Return how many bytes it takes, as far as `data` tells."""
+    return assemble(data)[0]
 
 
 def padded(hello: bytes, size: int) -> bytes:
@@ -53,9 +63,9 @@ def from_openssl() -> bytes:
             connection, _ = listener.accept()
             with connection:
                 connection.settimeout(10 * UNIT)
-                data = connection.recv(PEEK_SIZE)
+                data = connection.recv(LARGEST_HELLO)
                 while len(data) < record_size(data):
-                    data += connection.recv(PEEK_SIZE)
+                    data += connection.recv(LARGEST_HELLO)
             process.wait()
     return data
 
@@ -63,7 +73,7 @@ def from_openssl() -> bytes:
 HELLOS = {
     **{version.name: client_hello(client_context(version), NAME) for version in VERSIONS},
     "padded": padded(client_hello(client_context(), NAME), 1800),
-    "largest": padded(client_hello(client_context(), NAME), PEEK_SIZE),
+    "largest": padded(client_hello(client_context(), NAME), LARGEST_HELLO),
 }
 
 
@@ -125,8 +135,8 @@ def test_the_size_of_a_hello_in_records_is_never_told_too_large(
     """From every beginning more is asked for, never more than there is, and the whole is whole."""
     for name, hello in hellos.items():
         records = in_records(hello, size)
-        if len(records) > PEEK_SIZE or len(hello) > size * (MOST_RECORDS - 1):
-            assert hello_size(records) == PEEK_SIZE + 1, name
+        if len(records) > LARGEST_HELLO or len(hello) > size * (MOST_RECORDS - 1):
+            assert hello_size(records) == LARGEST_HELLO + 1, name
             continue
         for end in range(1, len(records)):
             assert end < hello_size(records[:end]) <= len(records), name
@@ -170,7 +180,7 @@ def test_first_bytes(data: bytes, kind: FirstBytes) -> None:
 def test_no_bytes_are_too_strange(data: bytes) -> None:
     """Whatever a peer sends has a kind, and while it is partial more is to come."""
     kind = classify(data)
-    assert (kind is FirstBytes.PARTIAL_HELLO) <= (len(data) < record_size(data) <= PEEK_SIZE)
+    assert (kind is FirstBytes.PARTIAL_HELLO) <= (len(data) < record_size(data) <= LARGEST_HELLO)
 
 
 @given(st.integers(0), st.binary(max_size=8), st.data())

@@ -20,7 +20,6 @@ class Parked:
 
     def __init__(self, sock: socket.socket) -> None:
         self.fd = sock.fileno()
-        self.fd_is_ours = True
         self.armed = 0
         self.parked = False
         self.phase = Phase.IDLE

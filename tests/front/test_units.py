@@ -36,7 +36,6 @@ def ssl_error(reason: str | None) -> ssl.SSLError:
     ("reason", "kind"),
     [
         ("UNEXPECTED_EOF_WHILE_READING", errors.HandshakeDisconnected),
-        ("Closed before TLS handshake with data in recv buffer.", errors.HandshakeDisconnected),
         ("UNSUPPORTED_PROTOCOL", errors.NoSharedProtocol),
         ("TLSV1_ALERT_PROTOCOL_VERSION", errors.NoSharedProtocol),
         ("VERSION_TOO_LOW", errors.NoSharedProtocol),

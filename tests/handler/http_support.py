@@ -85,7 +85,7 @@ def read_to_end(client: ssl.SSLSocket) -> bytes:
 
 
 class MemoryEngine:
-    """A TLS engine without TLS: a peer that sends segments, and what it was sent.
+    """A channel without TLS: a peer that sends segments, and what it was sent.
 
     Between two segments a read has to wait once. After the last one a read that does not wait
     has to wait, and one that does sees the peer's end.
@@ -99,6 +99,9 @@ class MemoryEngine:
         self.exhausted = False
         self.sent = bytearray()
         self.sends: list[bytes] = []
+        self.unsent = b""
+        self.tls: Any = self
+        self.socket: Any = None
 
     def recv(self, size: int, /) -> bytes:
         """Return a piece of the segment that has arrived."""
@@ -124,9 +127,21 @@ class MemoryEngine:
         """Return a descriptor that is always ready."""
         return self._fd
 
-    def pending(self) -> int:
-        """Return how much of the segment is left."""
-        return len(self._now)
+    def has_input(self) -> bool:
+        """Return whether something of the segment is left."""
+        return bool(self._now)
+
+    def flush(self) -> None:
+        """Do nothing: all is sent at once."""
+
+    def say_goodbye(self) -> None:
+        """Do nothing."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return a piece of the segment that has arrived."""
+        return self.recv(size)
+
+    write = send
 
     session_reused = False
 
@@ -151,10 +166,6 @@ class MemoryEngine:
 
     def unwrap(self) -> None:
         """Say goodbye."""
-
-    def detach(self) -> int:
-        """Refuse: there is no socket underneath."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Do nothing."""
@@ -210,8 +221,7 @@ def converse(
     as `tlshttp._front.connection.Connection` does it; only the TLS engine is not.
     """
     engine = MemoryEngine(segments, fd)
-    stream = Stream(engine, limits, _Owner())
-    stream.do_handshake(server_name)
+    stream = Stream(engine, limits, _Owner(), server_name)
     server = SimpleNamespace(limits=limits, handled=[])
     kind: Any = handler  # a class is hashable, whatever mypy makes of it
     composition = _composed(kind)

@@ -16,28 +16,32 @@ class Allowance:
 
     What has moved is only looked at when there is something to wait for, so that a connection whose
     peer keeps up pays nothing for the bookkeeping.
+
+    Args:
+        base: Seconds to begin with, and at most; `None`: any time.
+        rate: Bytes that buy one second more; `None`: none are to be had.
+        error: What is raised when it is used up.
+        what: What the peer did too slowly.
+        began: How many bytes had moved in this direction before.
     """
 
     __slots__ = ("_base", "_began", "_error", "_left", "_rate", "_seen", "_waited", "_what")
 
     def __init__(
-        self, base: float | None, rate: float | None, error: type[ConnectionCut], what: str
+        self,
+        base: float | None,
+        rate: float | None,
+        error: type[ConnectionCut],
+        what: str,
+        began: int,
     ) -> None:
         self._base = math.inf if base is None else base
         self._rate = math.inf if base is None else rate
         self._error = error
         self._what = what
-        self.restart(0)
-
-    def restart(self, total: int) -> None:
-        """Begin anew with the whole allowance, `total` bytes having moved so far."""
         self._left = self._base
         self._waited = 0.0
-        self._began = self._seen = total
-
-    def moved(self, total: int) -> int:
-        """Return how many bytes have moved since it began, `total` having moved so far."""
-        return total - self._began
+        self._began = self._seen = began
 
     def wait(self, fd: int, event: int, timeout: float | None, total: int) -> bool:
         """Wait for `event` at most `timeout` seconds, `total` bytes having moved so far.
@@ -56,7 +60,7 @@ class Allowance:
         if not ready and is_last:
             raise self._error(
                 f"the peer {self._what} too slowly: "
-                f"{self.moved(total)} bytes in {self._waited:.1f} s of waiting"
+                f"{total - self._began} bytes in {self._waited:.1f} s of waiting"
             )
         return ready
 

@@ -34,6 +34,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from tlshttp._front.channel import Channel
 from tlshttp._front.greeting import Greeting, Unwelcome
 from tlshttp._front.handshake import handshake_error
 from tlshttp._front.hello import ClientHello, FirstBytes
@@ -89,7 +90,6 @@ class Connection:
         "armed",
         "deadline",
         "fd",
-        "fd_is_ours",
         "parked",
         "phase",
         "queue",
@@ -105,7 +105,6 @@ class Connection:
         self._failure_reported = False
         self.address = address
         self.fd = sock.fileno()
-        self.fd_is_ours = True
         self.phase = Phase.HELLO
         self.deadline = _after(front.limits.handshake_timeout)
         self.parked = False
@@ -216,37 +215,29 @@ class Connection:
             if self.stream is None:
                 self.stream = self._begin_tls()
             self._front.before_handshake()
-            info = self.stream.do_handshake(self.server_name)
+            tls = self.stream.do_handshake()
         except ssl.SSLWantReadError:
             return READ
         except ssl.SSLWantWriteError:
             return WRITE
         except OSError as error:
             return self._fail(handshake_error(error, self.server_name))
-        if self.server_name and not info.may_serve(self.server_name):
+        may_serve = getattr(tls, "may_serve", None)
+        if self.server_name and may_serve is not None and not may_serve(self.server_name):
             # OpenSSL lets TLS 1.2 resume a session for another name than the one now asked for, and
             # tells of the session's.
             message = "the client showed no certificate for the name that it asks for"
             return self._fail(ClientCertificateError(message, server_name=self.server_name))
-        self._front.counters.handshake(info.resumed)
+        self._front.counters.handshake(bool(tls.session_reused))
         self._enter(Phase.REQUEST, self._front.limits.header_timeout)
         return _GO_ON
 
     def _begin_tls(self) -> Stream:
-        self._greeting.end()
-        try:
-            tls = self._front.ssl_context.wrap_socket(
-                self._socket,
-                server_side=True,
-                do_handshake_on_connect=False,
-                suppress_ragged_eofs=False,
-            )
-        except BaseException:
-            # The engine took the socket and closed it (the peer has reset it, mostly), and the
-            # system may already have given its number to a connection that the loop lets in.
-            self.fd_is_ours = self._socket.fileno() >= 0
-            raise
-        return Stream(tls, self._front.limits, self)
+        front, greeting = self._front, self._greeting
+        greeting.end()
+        channel = Channel(front.ssl_context, self._socket, greeting.data)
+        greeting.data = b""
+        return Stream(channel, front.limits, self, self.server_name)
 
     def _fail(self, error: HandshakeError, *, last_words: bytes = b"") -> int:
         """Report a failed handshake and close, such that a last alert or answer arrives.
@@ -350,11 +341,11 @@ class Connection:
         if not keep or cut is not None or front.closing or self.phase is Phase.CLOSED:
             self.end()
             return _GONE
-        if stream.pending():
+        if stream.has_input:
             self._enter(_REQUEST, self._shortened(front.limits.header_timeout))
             return _OTHERS_FIRST
         self._enter(_IDLE, self._shortened(front.limits.keep_alive_timeout))
-        return READ
+        return WRITE if stream.has_unsent else READ
 
     def _begin(self, stream: Stream) -> None:
         """Have the server make a handler, as `socketserver` does it for a new connection."""

@@ -1,17 +1,18 @@
 """What a peer says before there is TLS: a ClientHello, a request without TLS, or neither.
 
-It costs a bare socket and this object. A hello is only looked at: its bytes stay where they are for
-the TLS engine to read.
+It costs a bare socket, this object and what has come. A hello is only looked at; its bytes are for
+the TLS engine then.
 """
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
 from typing import NoReturn
 
 from tlshttp._front import hello, plain
-from tlshttp._front.hello import ClientHello, FirstBytes
+from tlshttp._front.hello import FirstBytes
 from tlshttp.errors import (
     HandshakeDisconnected,
     HandshakeError,
@@ -46,17 +47,19 @@ class Greeting:
         sock: The accepted socket, non-blocking.
     """
 
-    __slots__ = ("_awaited", "_socket", "_text", "hello")
+    __slots__ = ("_awaited", "_mark", "_socket", "data", "hello")
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._awaited = 0
-        self._text = b""
-        self.hello = ClientHello(None, ())
+        self._mark = 1
+        self.data = b""
+        """What has come."""
+        self.hello = hello.NOTHING_SAID
         """What the hello says, once it is there."""
 
     def look(self) -> FirstBytes:
-        """Look at the first bytes without taking them.
+        """Take in what has come, and tell what it is.
 
         Returns:
             ``CLIENT_HELLO`` when `hello` is there, ``TEXT`` where `hear` has to go on,
@@ -66,26 +69,30 @@ class Greeting:
             BlockingIOError: Nothing has come.
             Unwelcome: It is neither, or the peer has left.
         """
-        try:
-            data = self._socket.recv(hello.PEEK_SIZE, socket.MSG_PEEK)
-        except BlockingIOError:
-            raise
-        except OSError:
-            data = b""
-        if not data:
-            raise Unwelcome(HandshakeDisconnected("the peer left without a word", server_name=None))
+        more = self._receive(hello.LARGEST_HELLO - len(self.data))
+        if not more:
+            when = "in the middle of the handshake" if self.data else "without a word"
+            raise Unwelcome(HandshakeDisconnected(f"the peer left {when}", server_name=None))
+        data = self.data = self.data + more if self.data else more
+        if len(data) < self._awaited:
+            return FirstBytes.PARTIAL_HELLO
         kind = hello.classify(data)
         if kind is FirstBytes.TEXT:
             return kind
         if kind is FirstBytes.OTHER:
             raise Unwelcome(NotTLSError(f"the first bytes are not TLS: {data[:8].hex(' ')}"))
-        if self._await(_wanted(data), len(data)):
+        self._awaited, content = hello.assemble(data)
+        if self._awaited > hello.LARGEST_HELLO:
+            message = "the ClientHello is larger, or in more records, than any client's"
+            raise Unwelcome(MalformedHandshake(message), hello.alert(_DECODE_ERROR))
+        if self._awaited > len(data):
+            self._set_low_water_mark(self._awaited - len(data))
             return FirstBytes.PARTIAL_HELLO
-        self.hello = hello.parse(data)
+        self.hello = hello.parse(content)
         return FirstBytes.CLIENT_HELLO
 
     def hear(self, url: str, *, redirect: bool) -> NoReturn:
-        """Read a request that came without TLS.
+        """Take in a request that came without TLS.
 
         Args:
             url: Where it should have gone.
@@ -96,49 +103,42 @@ class Greeting:
             Unwelcome: It is, with its answer; or it is no request, or the peer has left.
         """
         while True:
-            try:
-                data = self._socket.recv(plain.MAX_REQUEST_SIZE - len(self._text))
-            except BlockingIOError:
-                raise
-            except OSError:
-                data = b""
-            self._text += data
-            if not plain.may_be_request(self._text):
+            if not plain.may_be_request(self.data):
                 message = "the first bytes are neither TLS nor an HTTP request"
                 raise Unwelcome(NotTLSError(message))
-            if not data or plain.is_complete(self._text):
-                answer = plain.answer(self._text, url=url, redirect=redirect) if data else b""
-                raise Unwelcome(PlainHTTPError("an HTTP request without TLS"), answer)
+            error = PlainHTTPError("an HTTP request without TLS")
+            if plain.is_complete(self.data):
+                raise Unwelcome(error, plain.answer(self.data, url=url, redirect=redirect))
+            more = self._receive(plain.MAX_REQUEST_SIZE - len(self.data))
+            if not more:
+                raise Unwelcome(error)
+            self.data += more
+
+    def _receive(self, size: int) -> bytes:
+        """Read from the socket; nothing at the peer's end, however it came.
+
+        Raises:
+            BlockingIOError: Nothing has come.
+        """
+        try:
+            return self._socket.recv(size)
+        except BlockingIOError:
+            raise
+        except OSError:
+            return b""
 
     def end(self) -> None:
         """Have the kernel report whatever comes from now on."""
-        if self._awaited:
+        if self._mark > 1:
             self._set_low_water_mark(1)
 
-    def _await(self, size: int, there: int) -> bool:
-        """Ask the kernel to stay silent until `size` bytes are there; false if it has been asked.
+    def _set_low_water_mark(self, size: int) -> None:
+        """Ask the kernel to stay silent until `size` bytes are there, or the peer has ended.
 
-        A hello that comes in pieces then costs neither a wake-up for each piece nor any TLS state,
-        and is seen whole. Where the kernel does not do that (Windows, ``AF_UNIX``), and when the
-        peer ends before, the next call answers false and the TLS engine takes what there is.
+        A hello that comes in pieces then costs no wake-up for each of them. Where the kernel does
+        not do that (Windows, ``AF_UNIX``) it does.
         """
-        if size <= max(there, self._awaited) or sys.platform == "win32":
-            return False
-        self._awaited = size
-        return self._set_low_water_mark(size)
-
-    def _set_low_water_mark(self, size: int) -> bool:
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
-        except OSError:
-            return False
-        return True
-
-
-def _wanted(data: bytes) -> int:
-    """Return how many bytes a hello has of which there are these, as far as they tell."""
-    size = hello.hello_size(data)
-    if size > hello.PEEK_SIZE:
-        message = "the ClientHello is larger, or in more records, than any client's"
-        raise Unwelcome(MalformedHandshake(message), hello.alert(_DECODE_ERROR))
-    return size
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+                self._mark = size

@@ -25,8 +25,7 @@ _MEANINGS: tuple[tuple[re.Pattern[str], type[HandshakeError], str], ...] = tuple
     (re.compile(pattern), kind, sentence)
     for pattern, kind, sentence in (
         (
-            # The second is what the ssl module says of a peer that has sent its hello and a reset.
-            "UNEXPECTED_EOF_WHILE_READING|Closed before TLS handshake",
+            "UNEXPECTED_EOF_WHILE_READING",
             HandshakeDisconnected,
             "the peer left in the middle of the handshake",
         ),

@@ -1,8 +1,7 @@
 """What the first bytes of a connection are, before any TLS state is made for it.
 
-The bytes are only looked at (``MSG_PEEK``); those of a ClientHello stay where they are for the TLS
-engine to read. Record layer: RFC 8446, section 5.1; ClientHello: section 4.1.2; server name: RFC
-6066, section 3.
+A ClientHello is only looked at: to read it in earnest is the TLS engine's. Record layer: RFC 8446,
+section 5.1; ClientHello: section 4.1.2; server name: RFC 6066, section 3.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ import struct
 from typing import NamedTuple
 
 __all__ = [
+    "LARGEST_HELLO",
     "MOST_RECORDS",
-    "PEEK_SIZE",
+    "NOTHING_SAID",
     "ClientHello",
     "FirstBytes",
     "alert",
+    "assemble",
     "classify",
-    "hello_size",
     "parse",
     "record_size",
-    "server_name",
 ]
 
 _RECORD_HEADER = 5
@@ -35,11 +34,12 @@ _FATAL = 2
 _SERVER_NAME = 0
 _ALPN = 16
 _HOST_NAME = 0
+_WANTED = (_SERVER_NAME, _ALPN)
 _EXTENSION = struct.Struct(">HH")  # its type, and its length without these four bytes
 _NAME = re.compile(rb"[A-Za-z0-9_.-]{1,255}")
 
-PEEK_SIZE = _RECORD_HEADER + _LARGEST_RECORD
-"""Bytes to look at: one TLS record of the largest size."""
+LARGEST_HELLO = _RECORD_HEADER + _LARGEST_RECORD
+"""Bytes of a ClientHello that are taken in: one TLS record of the largest size."""
 
 MOST_RECORDS = 16
 """Records of one ClientHello, which today's clients send in one, or in two or three to get past
@@ -68,7 +68,7 @@ def classify(data: bytes) -> FirstBytes:
     if len(data) > _RECORD_HEADER and data[_RECORD_HEADER] != _CLIENT_HELLO:
         return FirstBytes.OTHER
     size = record_size(data)
-    if size > PEEK_SIZE:
+    if size > LARGEST_HELLO:
         return FirstBytes.OTHER
     return FirstBytes.PARTIAL_HELLO if len(data) < size else FirstBytes.CLIENT_HELLO
 
@@ -80,28 +80,32 @@ def record_size(data: bytes) -> int:
     return _RECORD_HEADER + max(1, int.from_bytes(data[3:5]))
 
 
-def hello_size(data: bytes) -> int:
-    """Return how many bytes a ClientHello that `data` begins takes at least; what comes tells more.
+def assemble(data: bytes) -> tuple[int, bytes]:
+    """Put together the ClientHello that `data` begins, which may go over several records.
 
     Whoever sends a part of it in a record of its own would otherwise not be judged by what is in
     the rest.
+
+    Returns:
+        How many bytes it takes with its record headers, at least: what comes tells more. And of
+        its content what is there; all, if `data` has as many bytes.
     """
-    content = bytearray()
+    content = b""
     end = 0
     for _ in range(MOST_RECORDS):
-        missing = 4 + int.from_bytes(content[1:4]) - len(content)
-        if missing <= 0 and len(content) >= 4:
-            return end
         if end == len(data):
-            return end + _RECORD_HEADER + missing
+            missing = 4 + int.from_bytes(content[1:4]) - len(content)
+            return end + _RECORD_HEADER + missing, content
         if data[end] != _HANDSHAKE:
-            return end
+            return end, content
         record_end = end + record_size(data[end : end + _RECORD_HEADER])
         if record_end > len(data):
-            return record_end
+            return record_end, content
         content += data[end + _RECORD_HEADER : record_end]
         end = record_end
-    return PEEK_SIZE + 1
+        if len(content) >= 4 + int.from_bytes(content[1:4]) and len(content) >= 4:
+            return end, content
+    return LARGEST_HELLO + 1, content
 
 
 class ClientHello(NamedTuple):
@@ -120,9 +124,13 @@ class ClientHello(NamedTuple):
         return self.raw_server_name.decode("ascii").lower()
 
 
-def parse(data: bytes) -> ClientHello:
-    """Read a ClientHello, which may go over several records; one that is cut off tells nothing."""
-    extensions = _extensions(_handshake_bytes(data))
+NOTHING_SAID = ClientHello(None, ())
+"""A hello without these extensions."""
+
+
+def parse(content: bytes) -> ClientHello:
+    """Read a ClientHello without its record headers; one that is cut off tells nothing."""
+    extensions = _extensions(content)
     name = None
     if _SERVER_NAME in extensions:
         names = _block(extensions[_SERVER_NAME])
@@ -136,11 +144,6 @@ def parse(data: bytes) -> ClientHello:
     return ClientHello(name, tuple(protocols))
 
 
-def server_name(data: bytes) -> str | None:
-    """Return the host name that a ClientHello asks for; see `ClientHello.server_name`."""
-    return parse(data).server_name
-
-
 def alert(description: int) -> bytes:
     """Return the record of a fatal alert, as it is sent before there are keys."""
     return bytes((_ALERT, 3, 3, 0, 2, _FATAL, description))
@@ -152,28 +155,20 @@ def _block(data: bytes, length_size: int = 2) -> bytes:
     return data[length_size:end] if end <= len(data) else b""
 
 
-def _handshake_bytes(data: bytes) -> bytes:
-    """Return the content of the handshake records that `data` begins with."""
-    content = b""
-    while data[:1] == bytes((_HANDSHAKE,)):
-        size = record_size(data)
-        content += data[_RECORD_HEADER:size]
-        data = data[size:]
-    return content
-
-
 def _extensions(hello: bytes) -> dict[int, bytes]:
     """Return what the two extensions that matter say."""
     start = 4 + 2 + 32  # handshake type and length, version, random
     for length_size in (1, 2, 1):  # session id, cipher suites, compression methods
         start += length_size + int.from_bytes(hello[start : start + length_size])
-    extensions = _block(hello[start:])
+    end = start + 2 + int.from_bytes(hello[start : start + 2])
     found: dict[int, bytes] = {}
-    at, last = 0, len(extensions) - _EXTENSION.size
-    while at <= last:
-        kind, length = _EXTENSION.unpack_from(extensions, at)
+    at = start + 2
+    if end > len(hello):
+        return found
+    while at + _EXTENSION.size <= end:
+        kind, length = _EXTENSION.unpack_from(hello, at)
         at += _EXTENSION.size
-        if kind in (_SERVER_NAME, _ALPN) and kind not in found:
-            found[kind] = extensions[at : at + length] if at + length <= len(extensions) else b""
+        if kind in _WANTED and kind not in found:
+            found[kind] = hello[at : at + length] if at + length <= end else b""
         at += length
     return found

@@ -86,7 +86,7 @@ class Parking:
     def forget(self, connection: Connection) -> None:
         """Let go of a connection whose socket is going to be closed."""
         with self._arming:
-            if self._registry.remove(connection) and connection.fd_is_ours:
+            if self._registry.remove(connection):
                 self.poller.remove(connection.fd)
 
     def _arm(self, connection: Connection, event: int) -> None:

@@ -2,7 +2,7 @@
 
 Rules:
 
-1.  The TLS socket underneath never blocks. Where a handler has to wait, this module waits, and
+1.  The channel underneath never waits. Where a handler has to wait, this module waits, and
     it charges the wait to an *allowance*: a few seconds, and one more for so many bytes moved, up
     to what it was at first. (Without that bound, megabytes that vanish in the kernel's buffers
     would buy hours.) The handler's own time costs nothing. An allowance starts anew when the
@@ -12,7 +12,7 @@ Rules:
     Nobody else reads ahead.
 3.  A peer's fault is remembered in `Stream.failure` before it is raised, so that the connection can
     tell it from the handler's own exceptions, however the handler dealt with it. After a failure
-    nothing more is sent: OpenSSL may stand in the middle of a record.
+    no more of a response is sent: the peer may have got half a record.
 4.  To whom a stream belongs changes (see `tlshttp._front.connection`), but at any time only one
     thread uses it. There are no locks in here.
 """
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from tlshttp._front.allowance import Allowance
 from tlshttp._front.poller import READ, WRITE, wait_for
-from tlshttp._tls import TLSInfo, TLSSocket
+from tlshttp._tls import TLSInfo, TLSObject
 from tlshttp.errors import (
     BodyTimeout,
     ConnectionCut,
@@ -63,31 +63,56 @@ class StreamOwner(Protocol):
     def closed(self) -> None: ...
 
 
+class StreamChannel(Protocol):
+    """What a stream asks of a `tlshttp._front.channel.Channel`."""
+
+    unsent: bytes
+    tls: TLSObject
+    socket: socket.socket
+
+    def fileno(self) -> int: ...
+    def do_handshake(self) -> None: ...
+    def recv(self, size: int) -> bytes: ...
+    def has_input(self) -> bool: ...
+    def send(self, data: Buffer) -> int: ...
+    def flush(self) -> None: ...
+    def say_goodbye(self) -> None: ...
+    def close(self) -> None: ...
+
+
 class Stream:
     """A TLS connection that reads and writes as a blocking socket does, under deadlines.
 
     It offers what handlers use of an `ssl.SSLSocket`, whichever engine is underneath; what only
     the engine knows is at the end of this file.
+
+    Args:
+        channel: The connection.
+        limits: How long a handler may be kept waiting.
+        owner: Who is told of waits and of the end.
+        server_name: The host name the client asks for, `None` without one.
     """
 
-    def __init__(self, tls: TLSSocket, limits: Limits, owner: StreamOwner) -> None:
-        self._socket: TLSSocket | socket.socket = tls
-        self._tls = tls
+    def __init__(
+        self,
+        channel: StreamChannel,
+        limits: Limits,
+        owner: StreamOwner,
+        server_name: str | None = None,
+    ) -> None:
+        self._channel = channel
+        self._limits = limits
+        self._server_name = server_name
         self._info: TLSInfo | None = None
         self._timeout: float | None = None
-        self._keep_alive_timeout = limits.keep_alive_timeout
         self._last_timeout: TimeoutError | None = None
         self._buffer = b""
         self._position = 0
         self._head_size = 0
-        self._record_has_more = False
+        self._is_over = False
         self._reading = True
-        self._received = Allowance(
-            limits.body_timeout, limits.body_min_rate, BodyTimeout, "sent the request body"
-        )
-        self._sent = Allowance(
-            limits.write_timeout, limits.write_min_rate, WriteTimeout, "took the response"
-        )
+        self._turned_at = 0
+        self._allowance: Allowance | None = None
         self.owner = owner
         self.handler: DrivenHandler | None = None
         """The handler that the connection drives; `None` until there is one."""
@@ -116,7 +141,7 @@ class Stream:
     def tls(self) -> TLSInfo:
         """What the handshake agreed on."""
         if self._info is None:
-            raise ValueError("the TLS handshake has not finished")
+            self._info = TLSInfo(self._channel.tls, self._server_name)
         return self._info
 
     @property
@@ -124,11 +149,24 @@ class Stream:
         """What the peer did wrong, whether or not that broke the connection."""
         return self.failure or self.fault
 
-    def do_handshake(self, server_name: str | None) -> TLSInfo:
-        """Take one step of the handshake; raises what the engine raises."""
-        self._tls.do_handshake()
-        self._info = TLSInfo(self._tls, server_name)
-        return self._info
+    def do_handshake(self) -> TLSObject:
+        """Take one step of the handshake; return what knows its outcome.
+
+        Raises:
+            OSError: What the engine raises.
+        """
+        self._channel.do_handshake()
+        return self._channel.tls
+
+    @property
+    def has_input(self) -> bool:
+        """Whether there may be more to read without the network, where no poller sees it."""
+        return self._position < len(self._buffer) or self._channel.has_input()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something stands here that the kernel had no room for."""
+        return bool(self._channel.unsent)
 
     @property
     def buffered(self) -> int:
@@ -308,13 +346,14 @@ class Stream:
 
     def fileno(self) -> int:
         """Return the file descriptor, -1 once closed. What passes there is encrypted."""
-        return self._socket.fileno()
+        return self._channel.fileno()
 
     def pending(self) -> int:
-        """Return how many bytes can be received without the network."""
-        # Who got less than was asked for has had the whole record.
-        unread = self._record_has_more and self._socket is self._tls
-        return len(self._buffer) - self._position + (self._tls.pending() if unread else 0)
+        """Return how many bytes can be received without the network, at least."""
+        if not (self.buffered or self._is_over) and self._channel.has_input():
+            with contextlib.suppress(*_WANTS, ConnectionCut):
+                self.fill()
+        return self.buffered
 
     def shutdown(self, how: int) -> None:
         """End sending, in an orderly way: response, ``close_notify`` and the end of the stream."""
@@ -325,7 +364,7 @@ class Stream:
     def close(self) -> None:
         """Close the socket at once, without a word to the peer. Closing again does nothing."""
         self.owner.closed()
-        self._socket.close()
+        self._channel.close()
 
     def __repr__(self) -> str:
         """Show whose connection it is."""
@@ -341,27 +380,29 @@ class Stream:
         Raises:
             ssl.SSLWantWriteError: A response on its way fills all buffers: there is no room yet.
         """
-        if self._socket is not self._tls or self.fileno() < 0:
+        if self.fileno() < 0:
             return
-        self.at_end = True
-        if self.failure is None and self._tls.version() is not None:
-            # The handshake is over, also where the context has refused the client after it.
-            # unwrap() sends ours and then asks for the peer's, which is not waited for; a peer
-            # that has unread data for us, or is gone, makes it fail, too.
-            try:
-                self._tls.unwrap()
-            except ssl.SSLWantWriteError:
+        self.at_end = self._is_over = True
+        try:
+            if self.failure is None:
+                self._channel.say_goodbye()
+            elif not self._channel.unsent:
+                self._channel.flush()  # the alert that says what the engine has found wrong
+        except ssl.SSLWantWriteError:
+            if self.failure is None:
                 raise
-            except (OSError, ValueError):
-                pass
-        self._socket = socket.socket(fileno=self._tls.detach())  # and it is non-blocking still
+        except OSError:
+            pass
 
     def end_sending(self) -> None:
         """Tell the peer, after the goodbye, that nothing more comes; to close says so, too."""
-        bare = self._socket
-        if bare is not self._tls and isinstance(bare, socket.socket):
-            with contextlib.suppress(OSError):
-                bare.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):
+            self._channel.socket.shutdown(socket.SHUT_WR)
+
+    def unwrap(self) -> socket.socket:
+        """Say goodbye and return the bare socket, which is non-blocking."""
+        self._waiting(self.say_goodbye, WRITE)
+        return self._channel.socket
 
     def discard(self) -> bool:
         """Throw away what has arrived after the goodbye; false at the peer's end.
@@ -370,7 +411,7 @@ class Stream:
             BlockingIOError: Nothing more has arrived.
         """
         try:
-            return bool(self._socket.recv(65_536))
+            return bool(self._channel.socket.recv(65_536))
         except BlockingIOError:
             raise
         except OSError:
@@ -385,10 +426,9 @@ class Stream:
         if self.at_end:
             return b""
         if not self._reading:
-            self._reading = True
-            self._received.restart(self.bytes_in)
+            self._turn(self.bytes_in)
         try:
-            data = self._tls.recv(size)
+            data = self._channel.recv(size)
         except _WANTS:
             raise
         except OSError as error:
@@ -398,25 +438,31 @@ class Stream:
                 self._break(error)
         self.at_end = not data
         self.bytes_in += len(data)
-        self._record_has_more = len(data) == size
         return data
 
     def _send_some(self, data: Buffer) -> int:
         if self.failure is not None:
             raise self.failure
-        if self._socket is not self._tls:
+        if self._is_over:
             raise BrokenPipeError(errno.EPIPE, "this end of the connection has been closed")
         if self._reading:
-            self._reading = False
-            self._sent.restart(self.bytes_out)
+            self._turn(self.bytes_out)
         try:
-            sent = self._tls.send(data)
+            sent = self._channel.send(data)
         except _WANTS as want:
-            sent = self._waiting(lambda: self._tls.send(data), WRITE, want)
+            sent = self._waiting(lambda: self._channel.send(data), WRITE, want)
         except OSError as error:
             self._break(error)
         self.bytes_out += sent
+        if self._channel.unsent:
+            self._waiting(self._channel.flush, WRITE, ssl.SSLWantWriteError())
         return sent
+
+    def _turn(self, total: int) -> None:
+        """Change the direction, `total` bytes having moved in the new one so far."""
+        self._reading = not self._reading
+        self._turned_at = total
+        self._allowance = None
 
     def _waiting(
         self, operation: Callable[[], _T], direction: int, want: ssl.SSLError | None = None
@@ -454,19 +500,30 @@ class Stream:
         """Wait as long as the peer and the handler's own timeout allow; false after the latter."""
         self.owner.before_wait()
         if direction == READ and self._awaits_request():
-            times = (self._timeout, self._keep_alive_timeout)
+            times = (self._timeout, self._limits.keep_alive_timeout)
             self.idle = True
             try:
                 return wait_for(self.fileno(), event, min(filter(None, times), default=None))
             finally:
                 self.idle = False
-        reads = direction == READ
-        allowance = self._received if reads else self._sent
-        total = self.bytes_in if reads else self.bytes_out
+        total = self.bytes_in if direction == READ else self.bytes_out - len(self._channel.unsent)
+        if (direction == READ) != self._reading:
+            self._turn(total)
+        if self._allowance is None:
+            self._allowance = self._new_allowance()
         try:
-            return allowance.wait(self.fileno(), event, self._timeout, total)
+            return self._allowance.wait(self.fileno(), event, self._timeout, total)
         except ConnectionCut as cut:
             self._fail(cut)
+
+    def _new_allowance(self) -> Allowance:
+        """Return what the peer has for the direction, from where it began."""
+        limits, began = self._limits, self._turned_at
+        if self._reading:
+            what = "sent the request body"
+            return Allowance(limits.body_timeout, limits.body_min_rate, BodyTimeout, what, began)
+        what = "took the response"
+        return Allowance(limits.write_timeout, limits.write_min_rate, WriteTimeout, what, began)
 
     def _awaits_request(self) -> bool:
         """Return whether a handler that runs in blocking mode waits for a request to begin.
@@ -476,7 +533,8 @@ class Stream:
         return (
             self.handler is None
             and self._reading
-            and not (self._received.moved(self.bytes_in) or self.buffered)
+            and self.bytes_in == self._turned_at
+            and not self.buffered
         )
 
     def _break(self, error: OSError) -> NoReturn:
@@ -503,19 +561,25 @@ def _disconnected(error: OSError) -> PeerDisconnected:
     return PeerDisconnected(f"the peer broke off: {os.strerror(error.errno or 0)}")
 
 
-def _of_engine(name: str) -> property:
-    """Return the attribute of the engine's socket, or of the bare one once TLS is over."""
-    return property(operator.attrgetter(f"_socket.{name}"))
-
-
 # By name, because a class with __getattr__() has every attribute looked up the slow way.
 for _name in (
-    "cipher", "client_sigalg", "compression", "context", "detach", "dup", "family",
-    "get_channel_binding", "get_inheritable", "get_unverified_chain", "get_verified_chain",
-    "getpeercert", "getpeername", "getsockname", "getsockopt", "group", "proto", "recvfrom",
-    "recvfrom_into", "recvmsg", "recvmsg_into", "selected_alpn_protocol",
-    "selected_npn_protocol", "sendmsg", "sendto", "server_hostname", "server_side",
-    "server_sigalg", "session", "session_reused", "set_inheritable", "setsockopt",
-    "shared_ciphers", "type", "unwrap", "verify_client_post_handshake", "version",
+    "cipher", "client_sigalg", "compression", "context", "get_channel_binding",
+    "get_unverified_chain", "get_verified_chain", "getpeercert", "group", "selected_alpn_protocol",
+    "selected_npn_protocol", "server_hostname", "server_side", "server_sigalg", "session",
+    "session_reused", "shared_ciphers", "verify_client_post_handshake", "version",
 ):  # fmt: skip
-    setattr(Stream, _name, _of_engine(_name))
+    setattr(Stream, _name, property(operator.attrgetter(f"_channel.tls.{_name}")))
+
+for _name in (
+    "detach", "family", "get_inheritable", "getpeername", "getsockname", "getsockopt", "proto",
+    "set_inheritable", "setsockopt", "type",
+):  # fmt: skip
+    setattr(Stream, _name, property(operator.attrgetter(f"_channel.socket.{_name}")))
+
+
+def _refuse(_stream: Stream, *_arguments: object, **_named: object) -> NoReturn:
+    raise ValueError("not on a TLS connection: what passes the socket is encrypted")
+
+
+for _name in ("dup", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "sendmsg", "sendto"):
+    setattr(Stream, _name, _refuse)

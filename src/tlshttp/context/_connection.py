@@ -62,8 +62,8 @@ class _Checked:
 
 
 # Spelled out, because super() is slow before Python 3.12 and this is done for every record.
-_read: Callable[[ssl.SSLSocket, int], Any] = ssl.SSLSocket.read
-_write: Callable[[ssl.SSLSocket, Any], int] = ssl.SSLSocket.write
+_read: Callable[..., Any] = ssl.SSLObject.read
+_write: Callable[[ssl.SSLObject, Any], int] = ssl.SSLObject.write
 
 
 class CheckedSocket(_Checked, ssl.SSLSocket):
@@ -84,13 +84,6 @@ class CheckedSocket(_Checked, ssl.SSLSocket):
         """
         self._shake_hands(lambda: super(CheckedSocket, self).do_handshake(block))
 
-    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
-        """Do what `ssl.SSLSocket.recv` does."""
-        if not self._accepted or flags:
-            return super().recv(buflen, flags)
-        data: bytes = _read(self, buflen)  # what recv() does in more steps
-        return data
-
     def read(self, *arguments: Any) -> Any:
         """Do what `ssl.SSLSocket.read` does."""
         if not self._accepted:
@@ -102,13 +95,6 @@ class CheckedSocket(_Checked, ssl.SSLSocket):
         if not self._accepted:
             self.do_handshake()
         return super().write(data)
-
-    def send(self, data: Any, flags: int = 0) -> int:
-        """Do what `ssl.SSLSocket.send` does."""
-        if not self._accepted or flags:
-            self.do_handshake()
-            return super().send(data, flags)
-        return _write(self, data)
 
 
 class CheckedObject(_Checked, ssl.SSLObject):
@@ -128,10 +114,10 @@ class CheckedObject(_Checked, ssl.SSLObject):
         """Do what `ssl.SSLObject.read` does."""
         if not self._accepted:
             self.do_handshake()
-        return super().read(*arguments)
+        return _read(self, *arguments)
 
     def write(self, data: Any) -> int:
         """Do what `ssl.SSLObject.write` does."""
         if not self._accepted:
             self.do_handshake()
-        return super().write(data)
+        return _write(self, data)

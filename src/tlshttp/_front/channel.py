@@ -1,0 +1,181 @@
+"""TLS over a non-blocking socket: what is encrypted moves between the two, here.
+
+The engine works on buffers in memory (`ssl.SSLContext.wrap_bio`), not on the socket. So what has
+come is read with one system call, however many records it is, and what is ready to go leaves with
+one: the session tickets together with the first response, a response with its ``close_notify``.
+
+Rules:
+
+1.  Nothing here waits. Where something would have to, `ssl.SSLWantReadError` or
+    `ssl.SSLWantWriteError` says for what.
+2.  What the engine has written need not be sent at once, but before anybody waits for the peer: a
+    read that has to wait sends it first. A peer that has sent all its questions gets all answers.
+3.  What the kernel had no room for stands in `Channel.unsent`. Nothing more is encrypted before it
+    is gone, so neither a peer that does not read, nor one that asks for new keys again and again,
+    makes a buffer grow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from tlshttp._tls import TLSContext
+
+__all__ = ["Channel"]
+
+_AT_ONCE = 16_384 + 256 + 5
+"""Bytes to read from the socket: one record of the largest size (RFC 8446, section 5.2)."""
+
+_BATCH = 65_536
+"""Bytes of a large response that are encrypted before they are sent: four records. The buffer stays
+with the connection, so more would cost memory."""
+
+_MOST_READS = 16
+"""Reads of the socket that may bring no data (records of handshake messages, or empty ones) before
+others have their turn."""
+
+_BACKLOG = 16_384
+"""Bytes for the peer that reading may leave to be sent later."""
+
+
+class Channel:
+    """One connection's TLS.
+
+    Args:
+        ssl_context: What makes it.
+        sock: The socket, non-blocking. It stays the caller's until `close`.
+        first_bytes: What has been read from it already.
+    """
+
+    __slots__ = ("_has_input", "_incoming", "_outgoing", "_says_goodbye", "socket", "tls", "unsent")
+
+    def __init__(self, ssl_context: TLSContext, sock: socket.socket, first_bytes: bytes) -> None:
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._incoming.write(first_bytes)
+        self._has_input = bool(first_bytes)
+        self._says_goodbye = False
+        self.socket = sock
+        self.tls = ssl_context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        """The engine's side; what it knows of the session can be asked there."""
+        self.unsent: bytes = b""
+        """What is encrypted and was not taken by the kernel."""
+
+    def fileno(self) -> int:
+        """Return the file descriptor, -1 once closed."""
+        return self.socket.fileno()
+
+    def do_handshake(self) -> None:
+        """Take the handshake as far as the peer's bytes go; raises what the engine raises."""
+        while True:
+            if not self._has_input:
+                self._receive()
+            try:
+                self.tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._has_input = False
+                if self._outgoing.pending:
+                    self.flush()
+                    raise
+            else:
+                self._has_input = self._incoming.pending > 0
+                return
+
+    def recv(self, size: int) -> bytes:
+        """Return up to `size` bytes, decrypted; empty at the peer's end."""
+        if self._outgoing.pending > _BACKLOG:
+            self.flush()
+        for _ in range(_MOST_READS):
+            if not self._has_input:
+                self._receive()
+            try:
+                data = self.tls.read(size)
+            except ssl.SSLWantReadError:
+                self._has_input = False
+            else:
+                # Who got less than was asked for has had the whole record.
+                self._has_input = len(data) == size or self._incoming.pending > 0
+                return data
+        raise ssl.SSLWantReadError
+
+    def has_input(self) -> bool:
+        """Return whether there may be more to `recv` without the network."""
+        return self._has_input
+
+    def send(self, data: Buffer) -> int:
+        """Encrypt a piece of `data`, not empty, and send it; return how many bytes of it.
+
+        They count as sent, although `unsent` may have some of them, encrypted.
+        """
+        if self.unsent:
+            self.flush()
+        sent = self.tls.write(data)  # of one record at most
+        size = len(data) if type(data) is bytes else memoryview(data).nbytes
+        if sent < size:
+            rest = memoryview(data)
+            while sent < size and self._outgoing.pending < _BATCH:
+                sent += self.tls.write(rest[sent:])
+        self._push()  # what is left the next call sees to, or whoever asks for `unsent`
+        return sent
+
+    def flush(self) -> None:
+        """Send what has been encrypted.
+
+        Raises:
+            ssl.SSLWantWriteError: There is not room for all of it.
+        """
+        if not self._push():
+            raise ssl.SSLWantWriteError
+
+    def say_goodbye(self) -> None:
+        """Send ``close_notify`` (RFC 8446, section 6.1) after all else; again, only what is left.
+
+        Before the end of the handshake there is an alert to send, or nothing.
+
+        Raises:
+            ssl.SSLWantWriteError: There is no room.
+        """
+        if not self._says_goodbye:
+            self._says_goodbye = True
+            if self.tls.version() is not None:
+                # unwrap() writes ours and then asks for the peer's, which is not waited for; a
+                # peer that has more for us makes it fail, too.
+                with contextlib.suppress(OSError, ValueError):
+                    self.tls.unwrap()
+        self.flush()
+
+    def close(self) -> None:
+        """Close the socket at once."""
+        self.socket.close()
+
+    def _receive(self) -> None:
+        """Read from the socket, or send what is left and have the caller wait."""
+        try:
+            data = self.socket.recv(_AT_ONCE)
+        except BlockingIOError:
+            self.flush()
+            raise ssl.SSLWantReadError from None
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+        self._has_input = True
+
+    def _push(self) -> bool:
+        """Send what has been encrypted; tell whether that is all of it."""
+        data = self.unsent or self._outgoing.read()
+        while data:
+            try:
+                sent = self.socket.send(data)
+            except BlockingIOError:
+                self.unsent = data
+                return False
+            data = data[sent:] if sent < len(data) else self._outgoing.read()
+        self.unsent = b""
+        return True
