@@ -89,8 +89,6 @@ class Channel:
 
     def recv(self, size: int) -> bytes:
         """Return up to `size` bytes, decrypted; empty at the peer's end."""
-        if self._outgoing.pending > _BACKLOG:
-            self.flush()
         for _ in range(_MOST_READS):
             if not self._has_input:
                 self._receive()
@@ -156,6 +154,8 @@ class Channel:
 
     def _receive(self) -> None:
         """Read from the socket, or send what is left and have the caller wait."""
+        if self.unsent or self._outgoing.pending > _BACKLOG:
+            self.flush()
         try:
             data = self.socket.recv(_AT_ONCE)
         except BlockingIOError:
@@ -172,10 +172,10 @@ class Channel:
         data = self.unsent or self._outgoing.read()
         while data:
             try:
-                sent = self.socket.send(data)
+                self.unsent = data[self.socket.send(data) :]
             except BlockingIOError:
                 self.unsent = data
+            if self.unsent:
                 return False
-            data = data[sent:] if sent < len(data) else self._outgoing.read()
-        self.unsent = b""
+            data = self._outgoing.read() if self._outgoing.pending else b""
         return True

@@ -230,7 +230,9 @@ class Connection:
             return self._fail(ClientCertificateError(message, server_name=self.server_name))
         self._front.counters.handshake(bool(tls.session_reused))
         self._enter(Phase.REQUEST, self._front.limits.header_timeout)
-        return _GO_ON
+        # Where others are waiting the request has come by the time it is this one's turn again, and
+        # the session tickets leave with the response.
+        return _OTHERS_FIRST
 
     def _begin_tls(self) -> Stream:
         front, greeting = self._front, self._greeting

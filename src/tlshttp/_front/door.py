@@ -129,8 +129,8 @@ class Door:
         if self._front.is_full():
             self._front.make_room()
         request.setblocking(False)
-        if request.family in (socket.AF_INET, socket.AF_INET6):
-            # macOS refuses this where the peer is gone again; that shows when it is read from.
-            with contextlib.suppress(OSError):
-                request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # AF_UNIX has no such option, and macOS refuses it where the peer is gone again; that shows
+        # when it is read from.
+        with contextlib.suppress(OSError):
+            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._front.parking.let_in(Connection(self._front, request, address))

@@ -42,10 +42,13 @@ class Doorkeeper:
     default: ClientAuth
     by_name: Mapping[str, ClientAuth]
     anchors: TrustAnchors
+    asks: bool = field(init=False, repr=False)
+    """Whether anybody is asked for a certificate."""
     _names: Names[ClientAuth] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Prepare the look-up."""
+        object.__setattr__(self, "asks", self.verify_mode != ssl.CERT_NONE)
         object.__setattr__(self, "_names", Names(self.by_name))
 
     @property

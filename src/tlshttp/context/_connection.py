@@ -49,21 +49,24 @@ class _Checked:
             ) from error
         if self._doorkeeper is None:
             raise ClientCertificateError("the client was let in without a look at it")
+        if self._doorkeeper.asks:
+            self._look_at_client(self._doorkeeper)
+        self._accept()
+
+    def _look_at_client(self: Any, doorkeeper: Doorkeeper) -> None:
         certificate = self.getpeercert(True)
-        self._doorkeeper.judge(self._name, certificate, resumed=bool(self.session_reused))
-        if self._doorkeeper.by_name and not certificate:
-            self.may_serve = self._doorkeeper.may_serve_anybody
+        doorkeeper.judge(self._name, certificate, resumed=bool(self.session_reused))
+        if doorkeeper.by_name and not certificate:
+            self.may_serve = doorkeeper.may_serve_anybody
+
+    def _accept(self) -> None:
+        """Let the connection be used."""
         self._accepted = True
 
     def _originals(self, chain: Iterable[bytes]) -> list[bytes]:
         """Return a chain as the client's authorities issued it."""
         chain = list(chain)
         return chain if self._doorkeeper is None else self._doorkeeper.anchors.originals(chain)
-
-
-# Spelled out, because super() is slow before Python 3.12 and this is done for every record.
-_read: Callable[..., Any] = ssl.SSLObject.read
-_write: Callable[[ssl.SSLObject, Any], int] = ssl.SSLObject.write
 
 
 class CheckedSocket(_Checked, ssl.SSLSocket):
@@ -97,8 +100,8 @@ class CheckedSocket(_Checked, ssl.SSLSocket):
         return super().write(data)
 
 
-class CheckedObject(_Checked, ssl.SSLObject):
-    """What ``wrap_bio`` returns."""
+class _AcceptedObject(_Checked, ssl.SSLObject):
+    """An in-memory connection that has been looked at: it costs no more than one of `ssl`'s own."""
 
     if sys.version_info >= (3, 13):
 
@@ -106,18 +109,23 @@ class CheckedObject(_Checked, ssl.SSLObject):
             """Do what `ssl.SSLObject.get_verified_chain` does."""
             return self._originals(super().get_verified_chain())
 
+
+class CheckedObject(_AcceptedObject):
+    """What ``wrap_bio`` returns."""
+
+    def _accept(self) -> None:
+        self.__class__ = _AcceptedObject  # type: ignore[assignment]  # of the same shape
+
     def do_handshake(self) -> None:
         """Make the handshake; see `CheckedSocket.do_handshake`."""
         self._shake_hands(super().do_handshake)
 
     def read(self, *arguments: Any) -> Any:
-        """Do what `ssl.SSLObject.read` does."""
-        if not self._accepted:
-            self.do_handshake()
-        return _read(self, *arguments)
+        """Do what `ssl.SSLObject.read` does, after the handshake."""
+        self.do_handshake()
+        return super().read(*arguments)
 
     def write(self, data: Any) -> int:
-        """Do what `ssl.SSLObject.write` does."""
-        if not self._accepted:
-            self.do_handshake()
-        return _write(self, data)
+        """Do what `ssl.SSLObject.write` does, after the handshake."""
+        self.do_handshake()
+        return super().write(data)

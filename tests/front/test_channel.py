@@ -1,0 +1,350 @@
+"""What passes between the TLS engine and the socket, and when."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import ssl
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.front.conftest import Serve
+from tests.front.handlers import Plain
+from tests.front.peers import client_context, client_hello, connect, read_to_end, request
+from tests.front.test_hello import in_records
+from tlshttp import errors
+from tlshttp._front import channel as channel_module
+from tlshttp._front.channel import Channel
+
+OPENSSL = shutil.which("openssl")
+
+
+class Counted:
+    """A socket that counts what it is asked for."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self.reads = 0
+        self.writes: list[int] = []
+
+    def recv(self, size: int) -> bytes:
+        """Read."""
+        self.reads += 1
+        return self._socket.recv(size)
+
+    def send(self, data: bytes) -> int:
+        """Write."""
+        self.writes.append(self._socket.send(data))
+        return self.writes[-1]
+
+
+class Pair:
+    """A channel and its client, in one process."""
+
+    def __init__(self, server_context: ssl.SSLContext, version: ssl.TLSVersion) -> None:
+        near, self.far = socket.socketpair()
+        near.setblocking(False)
+        self.far.setblocking(False)
+        self.near = near
+        self.is_tls13 = version is ssl.TLSVersion.TLSv1_3
+        self.counted = Counted(near)
+        self.client = self._client(version)
+        hello = self.far_bytes()
+        self.channel = Channel(server_context, self.counted, hello)  # type: ignore[arg-type]
+
+    def _client(self, version: ssl.TLSVersion) -> ssl.SSLObject:
+        self._to_client, self._to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = client_context(version).wrap_bio(
+            self._to_client, self._to_server, server_hostname="localhost"
+        )
+        with pytest.raises(ssl.SSLWantReadError):
+            client.do_handshake()
+        return client
+
+    def far_bytes(self) -> bytes:
+        """Take what the client has for the server."""
+        return self._to_server.read()
+
+    def deliver(self) -> None:
+        """Bring what is under way to the client."""
+        try:
+            while data := self.far.recv(65_536):
+                self._to_client.write(data)
+        except BlockingIOError:
+            pass
+
+    def reply(self) -> None:
+        """Bring what the client has for the server on its way."""
+        data = self.far_bytes()
+        if data:
+            self.far.sendall(data)
+
+    def shake_hands(self) -> None:
+        """Finish the handshake on both sides, and send what follows it."""
+        with pytest.raises(ssl.SSLWantReadError):
+            self.channel.do_handshake()
+        self.deliver()
+        try:
+            self.client.do_handshake()
+        except ssl.SSLWantReadError:  # TLS 1.2: two flights more
+            self.reply()
+            self.channel.do_handshake()
+            with pytest.raises(ssl.SSLWantReadError):
+                self.channel.recv(1)
+            self.deliver()
+            self.client.do_handshake()
+        else:
+            self.reply()
+            self.channel.do_handshake()
+
+    def ask(self, data: bytes = b"ask") -> None:
+        """Have the client send something."""
+        self.client.write(data)
+        self.reply()
+
+    def take_all(self) -> bytes:
+        """Return all that the client has got."""
+        pieces = []
+        with contextlib.suppress(ssl.SSLWantReadError):
+            while True:
+                pieces.append(self.client.read(65_536))
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """Give all back."""
+        self.near.close()
+        self.far.close()
+
+
+@pytest.fixture
+def pair(server_context: ssl.SSLContext, tls_version: ssl.TLSVersion) -> Iterator[Pair]:
+    """Return a channel and its client, before the handshake."""
+    made = Pair(server_context, tls_version)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def open_pair(pair: Pair) -> Pair:
+    """Return a channel and its client, after the handshake."""
+    pair.shake_hands()
+    return pair
+
+
+def test_a_request_is_one_read_and_a_response_one_write(open_pair: Pair) -> None:
+    """The system is called once each way; TLS 1.3's tickets leave with the first response."""
+    open_pair.counted.reads, open_pair.counted.writes = 0, []
+    open_pair.ask()
+    assert open_pair.channel.recv(100) == b"ask"
+    assert open_pair.channel.send(b"answer") == 6
+    assert open_pair.counted.reads == len(open_pair.counted.writes) == 1
+    assert not open_pair.channel.has_input()
+    open_pair.deliver()
+    assert open_pair.client.read(100) == b"answer"
+    assert open_pair.client.session is not None
+    assert open_pair.client.session.has_ticket
+
+
+def test_who_waits_has_sent_everything(open_pair: Pair) -> None:
+    """A client that says nothing after the handshake gets its tickets all the same."""
+    with pytest.raises(ssl.SSLWantReadError):
+        open_pair.channel.recv(1)
+    open_pair.deliver()
+    with pytest.raises(ssl.SSLWantReadError):
+        open_pair.client.read(1)
+    assert open_pair.client.session is not None
+    assert open_pair.client.session.has_ticket
+
+
+def test_several_records_are_one_read(open_pair: Pair) -> None:
+    """What has come is read at once; what is not asked for yet is known to be there."""
+    for data in (b"one", b"two", b"three"):
+        open_pair.client.write(data)
+    open_pair.reply()
+    open_pair.counted.reads = 0
+    assert open_pair.channel.recv(2) == b"on"
+    assert open_pair.channel.has_input()
+    assert [open_pair.channel.recv(100) for _ in range(3)] == [b"e", b"two", b"three"]
+    assert open_pair.counted.reads == 1
+    assert not open_pair.channel.has_input()
+
+
+def test_a_peer_that_does_not_read_makes_nothing_grow(open_pair: Pair) -> None:
+    """Nothing is encrypted while something is unsent, and all of it arrives in order."""
+    sent = bytearray()
+    while not open_pair.channel.unsent:
+        piece = bytes([len(sent) // 65_536 % 256]) * 65_536
+        sent += piece[: open_pair.channel.send(piece)]
+        assert len(sent) < 50_000_000
+    unsent = open_pair.channel.unsent
+    for _ in range(3):
+        with pytest.raises(ssl.SSLWantWriteError):
+            open_pair.channel.send(b"more")
+    assert open_pair.channel.unsent == unsent
+    with pytest.raises(ssl.SSLWantWriteError):
+        open_pair.channel.flush()
+    received = bytearray()
+    while len(received) < len(sent):
+        open_pair.deliver()
+        received += open_pair.take_all()
+        with contextlib.suppress(ssl.SSLWantWriteError):
+            open_pair.channel.flush()
+    assert received == sent
+    assert open_pair.channel.send(b"more") == 4
+
+
+def test_goodbye_is_said_once_and_after_everything(open_pair: Pair) -> None:
+    """The response comes first, then ``close_notify``; to say it again sends nothing more."""
+    open_pair.channel.send(b"answer")
+    open_pair.channel.say_goodbye()
+    writes = len(open_pair.counted.writes)
+    open_pair.channel.say_goodbye()
+    assert len(open_pair.counted.writes) == writes
+    open_pair.deliver()
+    assert open_pair.client.read(100) == b"answer"
+    assert open_pair.client.read(100) == b""
+
+
+def test_a_goodbye_is_the_end(open_pair: Pair) -> None:
+    """The peer's ``close_notify`` is its end."""
+    with pytest.raises(ssl.SSLWantReadError):
+        open_pair.client.unwrap()
+    open_pair.reply()
+    assert open_pair.channel.recv(1) == b""
+
+
+def test_an_end_without_goodbye_is_an_error(open_pair: Pair) -> None:
+    """Nobody can tell that nothing was cut off."""
+    open_pair.far.close()
+    with pytest.raises(ssl.SSLEOFError):
+        open_pair.channel.recv(1)
+
+
+def test_an_end_within_the_handshake_is_an_error(pair: Pair) -> None:
+    """The engine is told that nothing more comes."""
+    with pytest.raises(ssl.SSLWantReadError):
+        pair.channel.do_handshake()
+    pair.far.shutdown(socket.SHUT_WR)
+    with pytest.raises(ssl.SSLEOFError):
+        pair.channel.do_handshake()
+
+
+def test_an_alert_is_sent_by_the_goodbye(pair: Pair) -> None:
+    """What OpenSSL has to say of a broken handshake reaches the peer."""
+    with pytest.raises(ssl.SSLWantReadError):
+        pair.channel.do_handshake()
+    pair.deliver()
+    pair.far.sendall(b"\x16\x03\x03\x00\x05garbage")
+    with pytest.raises(ssl.SSLError):
+        pair.channel.do_handshake()
+    pair.channel.say_goodbye()
+    # From TLS 1.3's first flight on alerts look like data (RFC 8446, section 5.2).
+    assert pair.far.recv(100)[:1] == (b"\x17" if pair.is_tls13 else b"\x15")
+
+
+class Chatterbox:
+    """An engine that finds no data in what comes, and has a hundred bytes to say to each read."""
+
+    def __init__(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
+        self._incoming, self._outgoing = incoming, outgoing
+
+    def wrap_bio(self, incoming: Any, outgoing: Any, *, server_side: bool) -> Any:
+        """Be the context, too."""
+        return Chatterbox(incoming, outgoing)
+
+    def read(self, size: int) -> bytes:
+        """Want more."""
+        self._incoming.read()
+        self._outgoing.write(bytes(1000))
+        raise ssl.SSLWantReadError
+
+
+def chatterbox(sock: socket.socket) -> tuple[Counted, Channel]:
+    """Return a channel with such an engine."""
+    counted: Any = Counted(sock)
+    context: Any = Chatterbox(ssl.MemoryBIO(), ssl.MemoryBIO())
+    return counted, Channel(context, counted, b"")
+
+
+def test_records_without_data_let_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A peer that sends what holds no data, and faster than it is read, does not stay for ever."""
+    monkeypatch.setattr(channel_module, "_MOST_READS", 4)
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        far.sendall(bytes(100_000))
+        counted, channel = chatterbox(near)
+        with pytest.raises(ssl.SSLWantReadError):
+            channel.recv(1)
+        assert counted.reads == 4
+        assert near.recv(1)  # there was more
+
+
+def test_answers_that_nobody_takes_are_bounded() -> None:
+    """A peer that makes the engine answer and never reads is not read from any more."""
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        counted, channel = chatterbox(near)
+        while not channel.unsent:
+            far.sendall(b"x")
+            with pytest.raises((ssl.SSLWantReadError, ssl.SSLWantWriteError)):
+                channel.recv(1)
+            assert counted.reads < 50_000
+        assert len(channel.unsent) <= 20_000
+        before = counted.reads
+        for _ in range(3):
+            far.sendall(b"x")
+            with pytest.raises(ssl.SSLWantWriteError):
+                channel.recv(1)
+        assert counted.reads == before
+
+
+# The whole server ---------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(OPENSSL is None, reason="openssl is not installed")
+def test_a_client_may_ask_for_new_keys(serve: Serve) -> None:
+    """A KeyUpdate that asks for one (RFC 8446, section 4.6.3) is answered, and all goes on."""
+    with serve(Plain) as server:
+        host, port = server.server_address
+        command = [OPENSSL or "openssl", "s_client", "-tls1_3", "-connect", f"{host}:{port}"]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, bufsize=0) as client:
+            assert client.stdin is not None
+            assert client.stdout is not None
+            assert client.stderr is not None
+            for _ in range(3):
+                client.stdin.write(b"K\n")
+                while client.stderr.readline() != b"KEYUPDATE\n":
+                    assert client.poll() is None
+            client.stdin.write(request("/a", close=True))
+            answer = client.stdout.read()
+        assert b"HTTP/1.1 200 OK" in answer
+        assert not server.events
+
+
+@pytest.mark.parametrize("step", [1, 7, 400])
+@pytest.mark.parametrize("family", ["TCP", "AF_UNIX"])
+def test_a_hello_in_pieces_is_seen_whole(
+    serve: Serve, tmp_path: Any, family: str, step: int
+) -> None:
+    """Whatever its pieces and the kind of socket, what it asks for is judged before there is TLS.
+
+    Also where it is cut into records, and the kernel cannot be asked to wait for all of them.
+    """
+    context = client_context()
+    context.set_alpn_protocols(["h2"])
+    hello = in_records(client_hello(context), 200)
+    address = {} if family == "TCP" else {"address": str(tmp_path / "socket")}
+    with serve(Plain, **address) as server, connect(server.server_address) as sock:
+        for begin in range(0, len(hello), step):
+            sock.sendall(hello[begin : begin + step])
+        assert read_to_end(sock) == b"\x15\x03\x03\x00\x02\x02\x78"  # no_application_protocol
+        [(error, _)] = server.events
+    assert type(error) is errors.NoSharedProtocol
+    assert error.server_name == "localhost"
