@@ -45,22 +45,20 @@ class Counted:
 class Pair:
     """A channel and its client, in one process."""
 
-    def __init__(self, server_context: ssl.SSLContext, version: ssl.TLSVersion) -> None:
+    def __init__(self, server_context: ssl.SSLContext, client: ssl.SSLContext) -> None:
         near, self.far = socket.socketpair()
         near.setblocking(False)
         self.far.setblocking(False)
         self.near = near
-        self.is_tls13 = version is ssl.TLSVersion.TLSv1_3
+        self.is_tls13 = client.maximum_version is ssl.TLSVersion.TLSv1_3
         self.counted = Counted(near)
-        self.client = self._client(version)
+        self.client = self._begin(client)
         hello = self.far_bytes()
         self.channel = Channel(server_context, self.counted, hello)  # type: ignore[arg-type]
 
-    def _client(self, version: ssl.TLSVersion) -> ssl.SSLObject:
+    def _begin(self, context: ssl.SSLContext) -> ssl.SSLObject:
         self._to_client, self._to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
-        client = client_context(version).wrap_bio(
-            self._to_client, self._to_server, server_hostname="localhost"
-        )
+        client = context.wrap_bio(self._to_client, self._to_server, server_hostname="localhost")
         with pytest.raises(ssl.SSLWantReadError):
             client.do_handshake()
         return client
@@ -123,7 +121,7 @@ class Pair:
 @pytest.fixture
 def pair(server_context: ssl.SSLContext, tls_version: ssl.TLSVersion) -> Iterator[Pair]:
     """Return a channel and its client, before the handshake."""
-    made = Pair(server_context, tls_version)
+    made = Pair(server_context, client_context(tls_version))
     yield made
     made.close()
 
@@ -149,13 +147,27 @@ def test_a_request_is_one_read_and_a_response_one_write(open_pair: Pair) -> None
     assert open_pair.client.session.has_ticket
 
 
-def test_who_waits_has_sent_everything(open_pair: Pair) -> None:
-    """A client that says nothing after the handshake gets its tickets all the same."""
+def test_tickets_are_not_sent_unasked(open_pair: Pair) -> None:
+    """TLS 1.3's wait for what there is to send: a client that just sends and closes is not reset.
+
+    TLS 1.2's are part of the handshake.
+    """
+    open_pair.counted.writes = []
     with pytest.raises(ssl.SSLWantReadError):
         open_pair.channel.recv(1)
+    assert open_pair.counted.writes == []
+    open_pair.ask()
+    open_pair.far.close()
+    assert open_pair.channel.recv(100) == b"ask"
+    with pytest.raises(ssl.SSLEOFError):  # and no ConnectionResetError
+        open_pair.channel.recv(100)
+
+
+def test_tickets_leave_with_the_goodbye_at_the_latest(open_pair: Pair) -> None:
+    """A client that is told nothing else can still resume."""
+    open_pair.channel.say_goodbye()
     open_pair.deliver()
-    with pytest.raises(ssl.SSLWantReadError):
-        open_pair.client.read(1)
+    assert open_pair.client.read(100) == b""
     assert open_pair.client.session is not None
     assert open_pair.client.session.has_ticket
 
@@ -282,6 +294,18 @@ def test_records_without_data_let_others_have_their_turn(monkeypatch: pytest.Mon
             channel.recv(1)
         assert counted.reads == 4
         assert near.recv(1)  # there was more
+
+
+def test_what_the_engine_has_to_say_is_said_before_waiting() -> None:
+    """Whoever waits for the peer has sent all that the peer may be waiting for."""
+    near, far = socket.socketpair()
+    with near, far:
+        near.setblocking(False)
+        _, channel = chatterbox(near)
+        far.sendall(b"x")
+        with pytest.raises(ssl.SSLWantReadError):
+            channel.recv(1)
+        assert far.recv(2000) == bytes(1000)
 
 
 def test_answers_that_nobody_takes_are_bounded() -> None:

@@ -214,6 +214,7 @@ def test_deadlines_hold_while_every_worker_is_busy(
         half.sendall(b"GET / HT")
         silent.sendall(client_hello(client_context()))
         silent.recv(1)
+        assert wait_until(lambda: server.stats().bytes_in == len(b"GET / HT"))
         busy.sendall(request("/wait"))
         assert gate.entered.acquire(timeout=5 * UNIT)
         assert wait_until(lambda: len(server.events) == 2, timeout=SHORT + GRACE)

@@ -2,14 +2,19 @@
 
 The engine works on buffers in memory (`ssl.SSLContext.wrap_bio`), not on the socket. So what has
 come is read with one system call, however many records it is, and what is ready to go leaves with
-one: the session tickets together with the first response, a response with its ``close_notify``.
+one, such as a response with its ``close_notify``.
+
+OpenSSL writes TLS 1.3's session tickets when the handshake ends, unasked. Sent then, they may meet
+a client that only means to send and to close, whose data the reset then destroys; or two peers that
+both write and do not read wait for each other (OpenSSL's issues 7948 and 25538). They leave with
+the first thing that there is to send besides, as with BoringSSL: with the first response, mostly.
 
 Rules:
 
 1.  Nothing here waits. Where something would have to, `ssl.SSLWantReadError` or
     `ssl.SSLWantWriteError` says for what.
-2.  What the engine has written need not be sent at once, but before anybody waits for the peer: a
-    read that has to wait sends it first. A peer that has sent all its questions gets all answers.
+2.  What else the engine has written need not be sent at once, but before anybody waits for the
+    peer: a read that has to wait sends it first.
 3.  What the kernel had no room for stands in `Channel.unsent`. Nothing more is encrypted before it
     is gone, so neither a peer that does not read, nor one that asks for new keys again and again,
     makes a buffer grow.
@@ -53,7 +58,10 @@ class Channel:
         first_bytes: What has been read from it already.
     """
 
-    __slots__ = ("_has_input", "_incoming", "_outgoing", "_says_goodbye", "socket", "tls", "unsent")
+    __slots__ = (
+        "_has_input", "_incoming", "_outgoing", "_says_goodbye", "_tickets", "socket", "tls",
+        "unsent",
+    )  # fmt: skip
 
     def __init__(self, ssl_context: TLSContext, sock: socket.socket, first_bytes: bytes) -> None:
         self._incoming = ssl.MemoryBIO()
@@ -61,6 +69,7 @@ class Channel:
         self._incoming.write(first_bytes)
         self._has_input = bool(first_bytes)
         self._says_goodbye = False
+        self._tickets = b""
         self.socket = sock
         self.tls = ssl_context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         """The engine's side; what it knows of the session can be asked there."""
@@ -85,6 +94,10 @@ class Channel:
                     raise
             else:
                 self._has_input = self._incoming.pending > 0
+                if self.tls.version() == "TLSv1.3":
+                    self._tickets = self._outgoing.read()
+                else:
+                    self._push()
                 return
 
     def recv(self, size: int) -> bytes:
@@ -159,7 +172,8 @@ class Channel:
         try:
             data = self.socket.recv(_AT_ONCE)
         except BlockingIOError:
-            self.flush()
+            if self._outgoing.pending:
+                self.flush()
             raise ssl.SSLWantReadError from None
         if data:
             self._incoming.write(data)
@@ -170,6 +184,8 @@ class Channel:
     def _push(self) -> bool:
         """Send what has been encrypted; tell whether that is all of it."""
         data = self.unsent or self._outgoing.read()
+        if self._tickets:
+            data, self._tickets = self._tickets + data, b""
         while data:
             try:
                 self.unsent = data[self.socket.send(data) :]

@@ -230,9 +230,8 @@ class Connection:
             return self._fail(ClientCertificateError(message, server_name=self.server_name))
         self._front.counters.handshake(bool(tls.session_reused))
         self._enter(Phase.REQUEST, self._front.limits.header_timeout)
-        # Where others are waiting the request has come by the time it is this one's turn again, and
-        # the session tickets leave with the response.
-        return _OTHERS_FIRST
+        # Mostly the first request is not there yet; if it is, the poller says so.
+        return _GO_ON if self.stream.has_input or self.stream.has_unsent else READ
 
     def _begin_tls(self) -> Stream:
         front, greeting = self._front, self._greeting

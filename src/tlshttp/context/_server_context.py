@@ -48,7 +48,7 @@ _log = logging.getLogger("tlshttp.context")
 
 _Step = Callable[[ssl.SSLContext], object]
 
-_LOOK_SECONDS = 0.02  # so that many connections at once share one look
+_LOOK_SECONDS = 0.001  # so that many connections at once share one look
 _RETRY_SECONDS = 60.0  # after something unforeseen, which is logged each time
 
 _ILLEGAL_PARAMETER = 47  # RFC 8446, section 6
