@@ -167,6 +167,35 @@ def test_number_of_tickets(
         assert server.served == ["/", "/"]
 
 
+def ticket_bytes(server_context: ssl.SSLContext, client: ssl.SSLContext) -> int:
+    """Return how much a server sends when a handshake of TLS 1.3 is over: tickets."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    near = server_context.wrap_bio(to_server, to_client, server_side=True)
+    far = client.wrap_bio(to_client, to_server, server_hostname="localhost")
+    for side in (far, near):
+        with pytest.raises(ssl.SSLWantReadError):
+            side.do_handshake()
+    far.do_handshake()
+    near.do_handshake()
+    return to_client.pending
+
+
+def test_as_many_tickets_are_sent_as_asked_for(
+    certificate: certs.Certificate, authority: certs.CertificateAuthority
+) -> None:
+    """Each is one more message; one by default."""
+    client = client_context(authority)
+    default = ticket_bytes(context.create_server_context(certificate), client)
+    sizes = [
+        ticket_bytes(
+            context.create_server_context(certificate, tickets=Tickets(number=number)), client
+        )
+        for number in range(4)
+    ]
+    assert sizes == [number * default for number in range(4)]
+    assert default > 0
+
+
 def test_no_tickets_in_the_newest_version_alone(
     certificate: certs.Certificate, authority: certs.CertificateAuthority
 ) -> None:

@@ -117,7 +117,7 @@ class MemoryEngine:
         data, self._now = self._now[:size], self._now[size:]
         return data
 
-    def send(self, data: Any, /) -> int:
+    def send(self, data: Any, /, *, hold: bool = False) -> int:
         """Keep what is sent."""
         self.sends.append(bytes(data))
         self.sent += data

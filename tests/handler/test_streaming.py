@@ -284,7 +284,7 @@ class EndlessEngine(MemoryEngine):
         self._at = (self._at + len(data)) % len(self._piece)
         return data
 
-    def send(self, data: Any, /) -> int:
+    def send(self, data: Any, /, *, hold: bool = False) -> int:
         size = min(len(data), 16_384)
         self.taken += size
         return size

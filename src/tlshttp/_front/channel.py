@@ -4,17 +4,17 @@ The engine works on buffers in memory (`ssl.SSLContext.wrap_bio`), not on the so
 come is read with one system call, however many records it is, and what is ready to go leaves with
 one, such as a response with its ``close_notify``.
 
-OpenSSL writes TLS 1.3's session tickets when the handshake ends, unasked. Sent then, they may meet
-a client that only means to send and to close, whose data the reset then destroys; or two peers that
-both write and do not read wait for each other (OpenSSL's issues 7948 and 25538). They leave with
-the first thing that there is to send besides, as with BoringSSL: with the first response, mostly.
+OpenSSL writes TLS 1.3's session tickets when the handshake ends. They might wait for the first
+response, as they do with BoringSSL and trio, for which there are good reasons (OpenSSL's issues 7948
+and 25538). But they also acknowledge the client's last flight: without them a client that has not
+set ``TCP_NODELAY`` holds its request back for a delayed acknowledgement, 44 ms on Linux.
 
 Rules:
 
 1.  Nothing here waits. Where something would have to, `ssl.SSLWantReadError` or
     `ssl.SSLWantWriteError` says for what.
-2.  What else the engine has written need not be sent at once, but before anybody waits for the
-    peer: a read that has to wait sends it first.
+2.  What the engine has written need not be sent at once, but before anybody waits for the peer: a
+    read that has to wait sends it first. A peer that has sent all its questions gets all answers.
 3.  What the kernel had no room for stands in `Channel.unsent`. Nothing more is encrypted before it
     is gone, so neither a peer that does not read, nor one that asks for new keys again and again,
     makes a buffer grow.
@@ -59,8 +59,7 @@ class Channel:
     """
 
     __slots__ = (
-        "_has_input", "_incoming", "_outgoing", "_says_goodbye", "_tickets", "socket", "tls",
-        "unsent",
+        "_has_input", "_incoming", "_outgoing", "_says_goodbye", "socket", "tls", "unsent",
     )  # fmt: skip
 
     def __init__(self, ssl_context: TLSContext, sock: socket.socket, first_bytes: bytes) -> None:
@@ -69,7 +68,6 @@ class Channel:
         self._incoming.write(first_bytes)
         self._has_input = bool(first_bytes)
         self._says_goodbye = False
-        self._tickets = b""
         self.socket = sock
         self.tls = ssl_context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         """The engine's side; what it knows of the session can be asked there."""
@@ -94,9 +92,7 @@ class Channel:
                     raise
             else:
                 self._has_input = self._incoming.pending > 0
-                if self.tls.version() == "TLSv1.3":
-                    self._tickets = self._outgoing.read()
-                else:
+                with contextlib.suppress(OSError):  # who reads next is told
                     self._push()
                 return
 
@@ -119,15 +115,21 @@ class Channel:
         """Return whether there may be more to `recv` without the network."""
         return self._has_input
 
-    def send(self, data: Buffer) -> int:
+    def send(self, data: Buffer, *, hold: bool = False) -> int:
         """Encrypt a piece of `data`, not empty, and send it; return how many bytes of it.
 
         They count as sent, although `unsent` may have some of them, encrypted.
+
+        Args:
+            data: What to send.
+            hold: Whether something else is sent next, with which a small piece may leave.
         """
         if self.unsent:
             self.flush()
         sent = self.tls.write(data)  # of one record at most
         size = len(data) if type(data) is bytes else memoryview(data).nbytes
+        if hold and sent == size:
+            return sent
         if sent < size:
             rest = memoryview(data)
             while sent < size and self._outgoing.pending < _BATCH:
@@ -184,8 +186,6 @@ class Channel:
     def _push(self) -> bool:
         """Send what has been encrypted; tell whether that is all of it."""
         data = self.unsent or self._outgoing.read()
-        if self._tickets:
-            data, self._tickets = self._tickets + data, b""
         while data:
             try:
                 self.unsent = data[self.socket.send(data) :]

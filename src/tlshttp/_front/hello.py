@@ -36,6 +36,7 @@ _ALPN = 16
 _HOST_NAME = 0
 _WANTED = (_SERVER_NAME, _ALPN)
 _EXTENSION = struct.Struct(">HH")  # its type, and its length without these four bytes
+_read_extension = _EXTENSION.unpack_from
 _NAME = re.compile(rb"[A-Za-z0-9_.-]{1,255}")
 
 LARGEST_HELLO = _RECORD_HEADER + _LARGEST_RECORD
@@ -160,15 +161,15 @@ def _extensions(hello: bytes) -> dict[int, bytes]:
     start = 4 + 2 + 32  # handshake type and length, version, random
     for length_size in (1, 2, 1):  # session id, cipher suites, compression methods
         start += length_size + int.from_bytes(hello[start : start + length_size])
-    end = start + 2 + int.from_bytes(hello[start : start + 2])
-    found: dict[int, bytes] = {}
     at = start + 2
+    end = at + int.from_bytes(hello[start:at])
+    found: dict[int, bytes] = {}
     if end > len(hello):
         return found
-    while at + _EXTENSION.size <= end:
-        kind, length = _EXTENSION.unpack_from(hello, at)
-        at += _EXTENSION.size
+    last = end - _EXTENSION.size
+    while at <= last:
+        kind, length = _read_extension(hello, at)
+        at += 4 + length
         if kind in _WANTED and kind not in found:
-            found[kind] = hello[at : at + length] if at + length <= end else b""
-        at += length
+            found[kind] = hello[at - length : at] if at <= end else b""
     return found

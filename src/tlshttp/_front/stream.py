@@ -74,7 +74,7 @@ class StreamChannel(Protocol):
     def do_handshake(self) -> None: ...
     def recv(self, size: int) -> bytes: ...
     def has_input(self) -> bool: ...
-    def send(self, data: Buffer) -> int: ...
+    def send(self, data: Buffer, *, hold: bool = False) -> int: ...
     def flush(self) -> None: ...
     def say_goodbye(self) -> None: ...
     def close(self) -> None: ...
@@ -280,14 +280,22 @@ class Stream:
             self.before_send()
         self.transmit(data)
 
-    def transmit(self, data: Buffer) -> None:
-        """Send all of `data`: the HTTP layer's own way."""
+    def transmit(self, data: Buffer, *, is_last: bool = False) -> None:
+        """Send all of `data`: the HTTP layer's own way.
+
+        Args:
+            data: What to send.
+            is_last: Whether nothing follows, either way: the goodbye then leaves with it.
+        """
         left = data if type(data) is bytes else memoryview(data).cast("B")
         while left:
-            sent = self._send_some(left)
+            sent = self._send_some(left, hold=is_last)
             if sent == len(left):
-                return
+                break
             left = memoryview(left)[sent:]
+        if is_last:
+            with contextlib.suppress(ssl.SSLWantWriteError):  # tried again at the end
+                self.say_goodbye()
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send a file opened in binary mode, from `offset`; return how many bytes.
@@ -440,7 +448,7 @@ class Stream:
         self.bytes_in += len(data)
         return data
 
-    def _send_some(self, data: Buffer) -> int:
+    def _send_some(self, data: Buffer, *, hold: bool = False) -> int:
         if self.failure is not None:
             raise self.failure
         if self._is_over:
@@ -448,9 +456,9 @@ class Stream:
         if self._reading:
             self._turn(self.bytes_out)
         try:
-            sent = self._channel.send(data)
+            sent = self._channel.send(data, hold=hold)
         except _WANTS as want:
-            sent = self._waiting(lambda: self._channel.send(data), WRITE, want)
+            sent = self._waiting(lambda: self._channel.send(data, hold=hold), WRITE, want)
         except OSError as error:
             self._break(error)
         self.bytes_out += sent

@@ -40,6 +40,8 @@ class RevocationLists:
                 findings += error.findings
         ConfigurationError.raise_if(findings)
         self._seen = self._collect()
+        self.may_change = bool(self._stores)
+        """Whether it is of any use to `poll`."""
 
     @property
     def current(self) -> _Lists:

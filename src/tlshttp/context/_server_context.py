@@ -161,9 +161,10 @@ class ServerContext(ssl.SSLContext):
         now = time.monotonic() if now is None else now
         if now < self._next_look or not self._lock.acquire(blocking=False):
             return
-        self._next_look = now + _LOOK_SECONDS
         try:
             self._look(now)
+            may_change = self._material.may_change
+            self._next_look = now + _LOOK_SECONDS if may_change else self._next_renewal
         except Exception:  # noqa: BLE001
             self._next_look = now + _RETRY_SECONDS
             _log.exception("looking for new certificates failed")

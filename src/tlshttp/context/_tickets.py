@@ -15,9 +15,12 @@ OPENSSL_LIFETIME = timedelta(hours=2)
 class Tickets:
     """How clients resume sessions instead of making a full handshake."""
 
-    number: int = 2
+    number: int = 1
     """Session tickets for each TLS 1.3 connection; 0: no session is resumed, of any version.
-    OpenSSL's own default is 2.
+    Go's ``crypto/tls`` sends 1, OpenSSL by itself 2, since a client that uses a ticket once (RFC
+    8446, appendix C.4) can resume as many connections side by side as it has tickets. To make one
+    costs 13 us of CPU, and one that is used saves 25 of a full handshake's 165 (2026-11, OpenSSL
+    3.0, P-256): so more are worth it where most of them are used.
 
     TLS 1.2 resumes sessions without tickets, too, from a cache that the `ssl` module cannot turn
     off. So with 0, unless the profile has TLS 1.3 only, each connection has a context of its own
