@@ -44,6 +44,8 @@ _PATIENCE_SECONDS = 5.0  # before server_close() says whom it waits for, as Go's
 _GRACE_SECONDS = 1.0  # for handlers whose connection has been broken to come to their end
 _SLICE_SECONDS = 0.5
 
+_ACCEPTING_HOOKS = ("get_request", "verify_request")
+
 _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
 
 # The standard library's server serves with all of these, and so does this: with a warning.
@@ -155,6 +157,7 @@ class TLSHTTPServer(http.server.HTTPServer):
                 ssl_context=self.ssl_context,
                 redirect_plain_http=redirect_plain_http,
                 leaders=self._has_leaders,
+                leaders_accept=all(_is_ours(self, hook) for hook in _ACCEPTING_HOOKS),
                 worker_phases=self._worker_phases(),
                 max_workers=self._max_workers(),
                 daemon_workers=lambda: self.daemon_threads,
@@ -305,9 +308,11 @@ class TLSHTTPServer(http.server.HTTPServer):
         """Take note of which thread is the loop."""
         self._stopped.clear()
         self._loop_thread = threading.current_thread()
+        self._front.running = True
         try:
             yield
         finally:
+            self._front.running = False
             self._loop_thread = None
             self._stop_requested = False
             self._stopped.set()

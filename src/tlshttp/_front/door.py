@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -30,12 +31,13 @@ class Door:
 
     Args:
         front: Where the connections go.
-        poller: What the loop waits on.
+        poller: What reports that somebody waits.
     """
 
     def __init__(self, front: Front, poller: Poller) -> None:
         self._front = front
         self._poller = poller
+        self._accepting = threading.Lock()
         self._listener: int | None = None
         self._closed_until: float | None = None
         self._has_room = False
@@ -64,10 +66,17 @@ class Door:
         """Take note, from any thread, that a connection has gone."""
         if self.is_closed:
             self._has_room = True
-            self._poller.wake()
+            self._front.wake()
 
     def accept(self) -> None:
-        """Let in who waits in the listen queue."""
+        """Let in who waits in the listen queue, unless another thread is at it."""
+        if self._accepting.acquire(blocking=False):
+            try:
+                self._accept()
+            finally:
+                self._accepting.release()
+
+    def _accept(self) -> None:
         for _ in range(_ACCEPTS_AT_ONCE):
             if not self._front.has_room():
                 self._close()

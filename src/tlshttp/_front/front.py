@@ -72,6 +72,9 @@ class Settings(NamedTuple):
     redirect_plain_http: bool
     leaders: bool
     """Whether workers lead by turns, and the loop itself advances no connection."""
+    leaders_accept: bool
+    """Whether the leader may also accept: not where hooks of the user's are called for that, which
+    are not called from several threads."""
     worker_phases: frozenset[Phase]
     """Without leaders: the phases in which a connection is advanced by a worker of its own."""
     max_workers: int
@@ -122,7 +125,10 @@ class Front:
                 self._poller.add(self._lane.fileno(), READ)
         self._lane_fd = self._lane.fileno() if self._lane is not self._poller else None
         self.parking = Parking(self.registry, self._lane)
-        self.door = Door(self, self._poller)
+        self._leader_accepts = settings.leaders_accept and self._lane_fd is not None
+        self.door = Door(self, self._lane if self._leader_accepts else self._poller)
+        self.running = False
+        """Whether somebody serves; otherwise nobody is accepted."""
         self._next_sweep = 0.0
         # Those that no handle_request() has returned for; None where nobody calls it.
         self._answers: int | None = 0
@@ -147,6 +153,8 @@ class Front:
             self._sweep()
         if self._leaders is not None:
             self._leaders.watch(now)
+            if self._leader_accepts and self._leaders.is_vacant:
+                self.door.accept()  # no worker is free, but nobody shall be kept waiting by that
         self.door.reopen(now)
 
     def wake(self) -> None:
@@ -302,12 +310,16 @@ class Front:
 
     def _ask(self) -> None:
         """Take up what is ready, waiting a moment for it; called by the leader."""
-        if self._lane is self._poller or self.closing:
-            return
-        try:
-            self._ready.extend(self.parking.take(self._lane.wait(_LINGER_SECONDS)))
-        except (OSError, ValueError):
-            return  # the server has been closed meanwhile
+        accepted = self._lane is not self._poller
+        while accepted and not (self._ready or self.closing):
+            try:
+                fds = self._lane.wait(_LINGER_SECONDS)
+            except (OSError, ValueError):
+                return  # the server has been closed meanwhile
+            accepted = self.running and any(map(self.door.is_listener, fds))
+            if accepted:
+                self.door.accept()
+            self._ready.extend(self.parking.take(fds))
 
     def _call_leader(self) -> None:
         if self._leaders is None:

@@ -95,6 +95,12 @@ class Leaders:
         """Whether there is a leader, or one has been called."""
         return self._term is not None
 
+    @property
+    def is_vacant(self) -> bool:
+        """Whether a leader has been called and no worker was free yet."""
+        term = self._term
+        return term is not None and term.thread is None
+
     def call(self) -> None:
         """See to it that there is a leader.
 
