@@ -172,12 +172,14 @@ def parse_head(section: bytes, minor_version: int, *, needs_host: bool) -> Head:
         RequestRefused: They are malformed or ambiguous.
     """
     fields, values = parse_fields(section)
+    connection = values.get("connection")
     if len(values) < len(fields):
         _refuse_repeated(fields)
+        connection = _all_values(fields, "connection")
     return Head(
         fields,
         _body_size(values.get("content-length"), values.get("transfer-encoding"), minor_version),
-        _keep_alive(_all_values(fields, values, "connection")),
+        None if connection is None else _keep_alive(connection),
         "expect" in values and _expects_continue(values["expect"], minor_version),
         _host(values.get("host"), needs_host=needs_host),
     )
@@ -222,18 +224,14 @@ def _expects_continue(expect: str, minor_version: int) -> bool:
     return minor_version > 0 and expect.lower() == "100-continue"
 
 
-def _all_values(fields: list[tuple[str, str]], values: dict[str, str], name: str) -> str | None:
+def _all_values(fields: list[tuple[str, str]], name: str) -> str | None:
     """Return what a field that may be repeated says, all of it."""
-    if len(values) == len(fields):
-        return values.get(name)
     return ",".join(value for key, value in fields if key.lower() == name) or None
 
 
 @functools.lru_cache(maxsize=16)
-def _keep_alive(connection: str | None) -> bool | None:
+def _keep_alive(connection: str) -> bool | None:
     """Return what the Connection field asks for (section 9.3); ``close`` wins."""
-    if connection is None:
-        return None
     options = [option.strip(" \t") for option in connection.lower().split(",")]
     if "close" in options:
         return False
