@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
 import time
@@ -229,7 +230,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     def handle_one_request(self) -> None:
         """Read a request and call its ``do_*`` method, or refuse it."""
         if not self.__serving:  # a handle() of the user's own calls it
-            self.__serve(lambda: TLSRequestHandler.handle_one_request(self))
+            self.__serve(functools.partial(TLSRequestHandler.handle_one_request, self))
             return
         self.requestline = self.request_version = self.command = ""
         try:

@@ -24,6 +24,7 @@ __all__ = [
 
 _BODYLESS = frozenset({int(HTTPStatus.NO_CONTENT), int(HTTPStatus.NOT_MODIFIED)})
 _SWITCHING_PROTOCOLS = int(HTTPStatus.SWITCHING_PROTOCOLS)
+_SPECIAL = _BODYLESS | {_SWITCHING_PROTOCOLS}
 
 
 DECISIVE = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
@@ -82,9 +83,12 @@ class ResponseHead:
         Args:
             method: Of the request.
         """
-        if method == "HEAD" or self.status in _BODYLESS:
-            return NONE
-        if self.transfer_encoding or (self.status < 300 and self.takes_over(method)):
+        if self.status in _SPECIAL or method in ("HEAD", "CONNECT"):
+            if method == "HEAD" or self.status in _BODYLESS:
+                return NONE
+            if self.takes_over(method):
+                return AS_IS
+        if self.transfer_encoding:
             return AS_IS
         if self.length is not None:
             return LENGTH if self.length.isascii() and self.length.isdigit() else AS_IS
