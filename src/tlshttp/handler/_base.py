@@ -237,8 +237,17 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             self.raw_requestline = self.__take_head() or self.__lines().request_line(self.rfile)
             if not self.raw_requestline:
                 self.close_connection = True
-            elif self.parse_request():
-                self.__call_method()
+                return
+            if not self.parse_request():
+                return
+            method = getattr(self, "do_" + self.command, None)
+            if method is None:
+                message = f"Unsupported method ({self.command!r})"
+                self.send_error(HTTPStatus.NOT_IMPLEMENTED, message)
+                return
+            method()
+            if self.wfile is not self.__writer:
+                self.wfile.flush()
         except TimeoutError as error:
             if not self.__transport.raised(error):
                 raise
@@ -256,15 +265,6 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         end = head.index(b"\n") + 1
         self.__section = head[end:]
         return head[:end]
-
-    def __call_method(self) -> None:
-        method = getattr(self, "do_" + self.command, None)
-        if method is None:
-            self.send_error(HTTPStatus.NOT_IMPLEMENTED, f"Unsupported method ({self.command!r})")
-            return
-        method()
-        if self.wfile is not self.__writer:
-            self.wfile.flush()
 
     def parse_request(self) -> bool:
         """Parse the head; see `~http.server.BaseHTTPRequestHandler.parse_request`.
