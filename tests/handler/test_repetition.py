@@ -118,6 +118,8 @@ ALIKE = [
     b"POST / HTTP/1.1\r\nHost: a\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n",
     b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx",
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     b"GET / HTTP/1.0\r\nHost: a\r\n\r\n",
     b"GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n",
     b"GET / HTTP/1.1\r\n\r\n",
@@ -137,7 +139,7 @@ class Undated(Meddler):
 
 
 @pytest.mark.parametrize("second", ALIKE)
-@pytest.mark.parametrize("first", ALIKE[:7])
+@pytest.mark.parametrize("first", ALIKE[:8])
 def test_request_is_served_as_if_it_were_the_first(
     first: bytes, second: bytes, ready_fd: int
 ) -> None:
