@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
 import time
@@ -100,13 +101,12 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     path: str
     raw_requestline: bytes
     close_connection: bool
-    command: str = ""
-    request_version: str = ""
-    requestline: str = ""
+    command: str
+    request_version: str
+    requestline: str
+    _headers_buffer: list[bytes]
 
     def __init__(self, request: Any, client_address: Any, server: Any, **arguments: Any) -> None:
-        self.__serving = False
-        self.__response = ResponseHead()
         if not getattr(request, "driven", False):
             super().__init__(request, client_address, server, **arguments)
             return
@@ -140,22 +140,27 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             self.connection.settimeout(self.timeout)
         self.__transport: Transport = self.request
         self.__limits: Limits = getattr(self.server, "limits", None) or Limits()
-        self.__restricted = self.tls.restricted
-        self.__parses = type(self).parse_request is TLSRequestHandler.parse_request
-        self.__sends_headers = all(
-            getattr(type(self), name) is getattr(TLSRequestHandler, name)
-            for name in ("send_header", "send_response_only")
+        self.__restricted = self.__transport.tls.restricted
+        own = type(self)
+        self.__parses = own.parse_request is TLSRequestHandler.parse_request
+        self.__sends_headers = (
+            own.send_header is TLSRequestHandler.send_header
+            and own.send_response_only is TLSRequestHandler.send_response_only
         )
+        # No defaults of the class: what class and instance have takes longer to look up.
+        self.requestline = self.request_version = self.command = ""
+        self.__serving = False
+        self.__response = ResponseHead()
         self.__section: bytes | None = None
-        self.__last_section: tuple[bytes, int] | None = None
+        self.__last_line: bytes | None = None
+        self.__last_words = ("", "", "", "", 0)
+        self.__last_section: bytes | None = None
+        self.__last_minor_version = 0
         self.__last_head = NO_HEAD
-        self.__writer = ResponseWriter(self.__transport)
-        self.__reader = RequestReader(
-            self.__transport, self.__limits.max_body_bytes, self.__writer.flush
-        )
-        self.__lines = HeadLines(self.__transport, self.__limits.max_header_bytes)
+        self.__writer = writer = ResponseWriter(self.__transport)
+        self.__reader = RequestReader(self.__transport, self.__limits.max_body_bytes, writer.flush)
         self.rfile = self.__reader
-        self.wfile = self.__writer if self.wbufsize == 0 else buffered(self.__writer, self.wbufsize)
+        self.wfile = writer if self.wbufsize == 0 else buffered(writer, self.wbufsize)
 
     def handle(self) -> None:
         """Serve one request after the other until the connection ends."""
@@ -177,7 +182,12 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         return self.__serve(self.handle_one_request)
 
     def __serve(self, handle_one_request: Callable[[], None]) -> bool:
-        self.__begin_request()
+        self.__response.begin()
+        self.__section = None
+        self.__transport.input_complete = False
+        self.close_connection = True
+        self.__reader.begin_head()
+        self.__writer.begin()
         self.__serving = True
         try:
             handle_one_request()
@@ -190,28 +200,21 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             self.__serving = False
         return self.__end_request()
 
-    def __begin_request(self) -> None:
-        self.__response = ResponseHead()
-        self.__section = None
-        self.__transport.input_complete = False
-        self.close_connection = True
-        self.__reader.begin_head()
-        self.__writer.begin()
-
     def __end_request(self) -> bool:
         """End the response, then the request; tell whether the connection may be kept."""
-        if self.__transport.failure is not None:
+        transport, writer = self.__transport, self.__writer
+        if transport.failure is not None:
             self.close_connection = True
             return False
         self.__end_response()
-        if not self.__writer.head_ended or not self.__writer.is_ours:
+        if not writer.head_ended or not writer.is_ours:
             self.close_connection = True  # the client cannot tell where the response ends
         # Whatever is left of a body would be taken for the next request.
-        self.__transport.input_complete = self.__reader.drain(_DRAINED_BODY)
-        if not self.__transport.input_complete:
+        transport.input_complete = complete = self.__reader.drain(_DRAINED_BODY)
+        if not complete:
             self.close_connection = True
-            if self.__transport.fault is None:
-                self.__transport.fault = self.__reader.refused  # the handler may have borne it
+            if transport.fault is None:
+                transport.fault = self.__reader.refused  # the handler may have borne it
         return not self.close_connection
 
     def __end_response(self) -> None:
@@ -227,18 +230,24 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     def handle_one_request(self) -> None:
         """Read a request and call its ``do_*`` method, or refuse it."""
         if not self.__serving:  # a handle() of the user's own calls it
-            self.__serve(self.__handle_one_request)
-        else:
-            self.__handle_one_request()
-
-    def __handle_one_request(self) -> None:
+            self.__serve(functools.partial(TLSRequestHandler.handle_one_request, self))
+            return
         self.requestline = self.request_version = self.command = ""
         try:
-            self.raw_requestline = self.__take_head() or self.__lines.request_line(self.rfile)
+            self.raw_requestline = self.__take_head() or self.__lines().request_line(self.rfile)
             if not self.raw_requestline:
                 self.close_connection = True
-            elif self.parse_request():
-                self.__call_method()
+                return
+            if not self.parse_request():
+                return
+            method = getattr(self, "do_" + self.command, None)
+            if method is None:
+                message = f"Unsupported method ({self.command!r})"
+                self.send_error(HTTPStatus.NOT_IMPLEMENTED, message)
+                return
+            method()
+            if self.wfile is not self.__writer:
+                self.wfile.flush()
         except TimeoutError as error:
             if not self.__transport.raised(error):
                 raise
@@ -257,42 +266,35 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self.__section = head[end:]
         return head[:end]
 
-    def __call_method(self) -> None:
-        method = getattr(self, f"do_{self.command}", None)
-        if method is None:
-            self.send_error(HTTPStatus.NOT_IMPLEMENTED, f"Unsupported method ({self.command!r})")
-            return
-        method()
-        if self.wfile is not self.__writer:
-            self.wfile.flush()
-
     def parse_request(self) -> bool:
         """Parse the head; see `~http.server.BaseHTTPRequestHandler.parse_request`.
 
         Returns:
             Whether the request is to be served; if not, it has been answered.
         """
+        self.close_connection = True
         try:
-            return self.__parse_request()
+            if self.raw_requestline == self.__last_line:
+                words = self.__last_words
+            else:
+                words = self.__parse_request_line()
+            self.requestline, self.command, self.path, self.request_version, minor_version = words
+            head = self.__parse_head(minor_version)
+            if self.MessageClass is RequestHeaders:
+                self.headers = RequestHeaders.of(head.fields)
+            else:
+                self.headers = self.__own_message(head)
+            keep = minor_version > 0 if head.keep_alive is None else head.keep_alive
+            self.close_connection = not (keep and self.protocol_version >= "HTTP/1.1")
+            if self.allowed_hosts is not None or self.refuse_misdirected or self.__restricted:
+                self.__refuse_foreign_host(head)
+            if head.body_size or head.expects_continue:
+                return self.__begin_body(head)
+            self.__reader.begin_body(0, None)
+            return True
         except RequestRefused as refused:
             self.__refuse(refused)
             return False
-
-    def __parse_request(self) -> bool:
-        self.command = ""
-        self.request_version = self.default_request_version
-        self.close_connection = True
-        line = str(self.raw_requestline, "iso-8859-1")
-        line = line.removesuffix("\n").removesuffix("\r")
-        self.requestline = line
-        minor_version = self.__parse_request_line(line)
-        head = self.__parse_head(minor_version)
-        self.__fill_headers(head)
-        keep = minor_version > 0 if head.keep_alive is None else head.keep_alive
-        self.close_connection = not (keep and self.protocol_version >= "HTTP/1.1")
-        if self.allowed_hosts is not None or self.refuse_misdirected or self.__restricted:
-            self.__refuse_foreign_host(head)
-        return self.__begin_body(head)
 
     def __parse_head(self, minor_version: int) -> Head:
         """Return what the header fields say.
@@ -302,12 +304,13 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         """
         section = self.__section
         if section is None:
-            section = self.__lines.section(self.rfile, len(self.raw_requestline))
-        if (section, minor_version) != self.__last_section:
-            fields = section[:-2] if section.endswith(b"\r\n") else section[:-1]
-            self.__last_head = parse_head(fields, minor_version, needs_host=False)
-            self.__last_section = (section, minor_version)
+            section = self.__lines().section(self.rfile, len(self.raw_requestline))
         head = self.__last_head
+        if section != self.__last_section or minor_version != self.__last_minor_version:
+            fields = section[:-2] if section.endswith(b"\r\n") else section[:-1]
+            head = parse_head(fields, minor_version, needs_host=False)
+            self.__last_head = head
+            self.__last_section, self.__last_minor_version = section, minor_version
         # What will be answered with 501 may lack a Host, as in http.server.
         if head.host is None and minor_version > 0 and hasattr(self, f"do_{self.command}"):
             raise RequestRefused("Missing Host")
@@ -315,31 +318,42 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             raise section_too_large("Too many headers")
         return head
 
-    def __fill_headers(self, head: Head) -> None:
-        if self.MessageClass is RequestHeaders:
-            self.headers = RequestHeaders.of(head.fields)
-            return
-        self.headers = self.MessageClass()
-        for name, value in head.fields:
-            self.headers.set_raw(name, value)
+    def __lines(self) -> HeadLines:
+        """Return what reads a head line by line."""
+        return HeadLines(self.__transport, self.__limits.max_header_bytes)
 
-    def __parse_request_line(self, line: str) -> int:
-        """Take method and target from the first line; return the minor version of HTTP/1."""
+    def __own_message(self, head: Head) -> HTTPMessage:
+        message = self.MessageClass()
+        for name, value in head.fields:
+            message.set_raw(name, value)
+        return message
+
+    def __parse_request_line(self) -> tuple[str, str, str, str, int]:
+        """Return line, method, path, version and minor version of HTTP/1.
+
+        They are kept, because many clients ask for the same again and again.
+        """
+        self.command = ""
+        self.request_version = self.default_request_version
+        raw = bytes(self.raw_requestline)
+        self.requestline = line = str(raw, "iso-8859-1").removesuffix("\n").removesuffix("\r")
         parsed = parse_request_line(line)
         if parsed is None:
-            return self.__parse_unusual_request_line(line)
-        self.command, target, minor = parsed
-        self.request_version = "HTTP/1." + minor
+            target = self.__parse_unusual_request_line(line)
+            return line, "GET", target, self.request_version, 0
+        method, target, minor = parsed
         # A target with two slashes would be a redirect to another host where a handler makes one
         # of it (cpython #87389).
-        self.path = "/" + target.lstrip("/") if target.startswith("//") else target
-        return int(minor)
+        path = "/" + target.lstrip("/") if target.startswith("//") else target
+        words = line, method, path, "HTTP/1." + minor, int(minor)
+        self.__last_line, self.__last_words = raw, words
+        return words
 
-    def __parse_unusual_request_line(self, line: str) -> int:
+    def __parse_unusual_request_line(self, line: str) -> str:
+        """Return the target of an HTTP/0.9 request."""
         target = parse_simple_request(line)
         if target is not None:
-            self.command, self.path = "GET", target
-            return 0
+            return target
         if asks_for_other_version(line):
             raise RequestRefused(
                 "Invalid HTTP version", status=HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
@@ -360,9 +374,6 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def __begin_body(self, head: Head) -> bool:
         """Have ``rfile`` give the body; tell whether the client may send it."""
-        if not (head.body_size or head.expects_continue):
-            self.__reader.begin_body(0, None)
-            return True
         limit = self.__limits.max_body_bytes
         if limit is not None and head.body_size > limit:
             raise RequestRefused("Body too large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -391,14 +402,14 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def send_response_only(self, code: int, message: str | None = None) -> None:
         """Begin a response head with its status line; what was begun before is dropped."""
-        self.__response = ResponseHead()
-        self.__response.status = int(code)
-        self._headers_buffer: list[bytes] = []
+        status = int(code)
+        self.__response.begin(status)
         if self.request_version == "HTTP/0.9":
+            self._headers_buffer = []
             return
         if message is None:
             message = self.responses[code][0] if code in self.responses else ""
-        self._headers_buffer.append(status_line(self.protocol_version, int(code), message))
+        self._headers_buffer = [status_line(self.protocol_version, status, message)]
 
     def send_header(self, keyword: str, value: Any, *, _is_extra: bool = False) -> None:
         """Add a field to the response head.
@@ -408,9 +419,10 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         """
         line = header_line(keyword, value)
         if self.request_version != "HTTP/0.9":
-            if not hasattr(self, "_headers_buffer"):
-                self._headers_buffer = []
-            self._headers_buffer.append(line)
+            try:
+                self._headers_buffer.append(line)
+            except AttributeError:  # there is none before the first response
+                self._headers_buffer = [line]
         name = keyword.lower()
         if name in DECISIVE:
             self.__response.take_note(name, str(value))
@@ -434,35 +446,35 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         if self.wfile is not self.__writer:
             self.wfile.flush()
         response = self.__response
-        if 100 <= response.status < 200 and response.is_interim:
-            interim, self._headers_buffer = b"".join([*self._headers_buffer, b"\r\n"]), []
+        has_head = self.request_version != "HTTP/0.9"
+        lines, self._headers_buffer = self._headers_buffer if has_head else [], []
+        if response.status < 200 and response.is_interim:
             if self.request_version >= "HTTP/1.1":  # RFC 9110, section 15.2
-                self.__transport.transmit(interim)
+                self.__transport.transmit(b"".join(lines) + b"\r\n")
             return
-        if self.request_version != "HTTP/0.9":
-            framing = self.__end_head(response)
-        else:
-            framing, self._headers_buffer = AS_IS, []
-        head, self._headers_buffer = b"".join(self._headers_buffer), []
+        framing = self.__end_head(response, lines) if has_head else AS_IS
         length = int(response.length or 0) if framing is LENGTH else 0
-        self.__writer.begin_body(head, framing, length)
+        self.__writer.begin_body(b"".join(lines), framing, length)
         if response.streams or (framing is AS_IS and response.takes_over(self.command)):
             self.__writer.flush()
 
-    def __end_head(self, response: ResponseHead) -> Framing:
+    def __end_head(self, response: ResponseHead, lines: list[bytes]) -> Framing:
         """Add to the head what the handler left to us."""
-        may_chunk = self.request_version >= "HTTP/1.1" and self.protocol_version >= "HTTP/1.1"
-        framing = response.framing(self.command, may_chunk=may_chunk)
+        framing = response.framing(self.command)
         if framing is CHUNKED:
-            self._headers_buffer.append(CHUNKED_LINE)
-        elif framing is AS_IS and not response.transfer_encoding:
+            # Chunks are of HTTP/1.1, on both sides.
+            if self.request_version >= "HTTP/1.1" and self.protocol_version >= "HTTP/1.1":
+                lines.append(CHUNKED_LINE)
+            else:
+                framing = AS_IS
+        if framing is AS_IS and not response.transfer_encoding:
             self.close_connection = True
         if not response.connection:
             if self.close_connection:
-                self._headers_buffer.append(CLOSE_LINE)
+                lines.append(CLOSE_LINE)
             elif self.request_version < "HTTP/1.1":
-                self._headers_buffer.append(b"Connection: keep-alive\r\n")
-        self._headers_buffer.append(b"\r\n")
+                lines.append(b"Connection: keep-alive\r\n")
+        lines.append(b"\r\n")
         return framing
 
     def date_time_string(self, timestamp: float | None = None) -> str:

@@ -98,10 +98,12 @@ class RequestReader(io.BufferedIOBase):
         Args:
             most: Bytes to read before giving up.
         """
-        if self._before_first_read is not None or not self.is_framed():
+        if self._before_first_read is not None:
             return False
-        if not (self._left or self._chunked):
+        if not self._left and not self._chunked:
             return True
+        if not self.is_framed():
+            return False
         own_timeout = self._transport.gettimeout()
         self._transport.settimeout(0)
         try:

@@ -24,6 +24,7 @@ __all__ = [
 
 _BODYLESS = frozenset({int(HTTPStatus.NO_CONTENT), int(HTTPStatus.NOT_MODIFIED)})
 _SWITCHING_PROTOCOLS = int(HTTPStatus.SWITCHING_PROTOCOLS)
+_SPECIAL = _BODYLESS | {_SWITCHING_PROTOCOLS}
 
 
 DECISIVE = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
@@ -31,19 +32,25 @@ DECISIVE = frozenset({"connection", "content-length", "content-type", "transfer-
 
 
 class ResponseHead:
-    """The head of one response while a handler puts it together."""
+    """The head of one response after the other while a handler puts it together."""
 
-    # One is made for each response, of which most change two of these.
-    status = 0
-    """The status code; 0 where the handler wrote none."""
-    length: str | None = None
-    """The Content-Length the handler gave, if any."""
-    transfer_encoding = False
-    """Whether the handler frames the body by itself."""
-    connection = False
-    """Whether the handler gave a Connection field."""
-    streams = False
-    """Whether it is an event stream, whose head must not wait for the first event."""
+    __slots__ = ("connection", "length", "status", "streams", "transfer_encoding")
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self, status: int = 0) -> None:
+        """Begin a head, and forget the one before."""
+        self.status = status
+        """The status code; 0 where the handler wrote none."""
+        self.length: str | None = None
+        """The Content-Length the handler gave, if any."""
+        self.transfer_encoding = False
+        """Whether the handler frames the body by itself."""
+        self.connection = False
+        """Whether the handler gave a Connection field."""
+        self.streams = False
+        """Whether it is an event stream, whose head must not wait for the first event."""
 
     def take_note(self, name: str, value: str) -> None:
         """Take note of one of the `DECISIVE` fields."""
@@ -70,20 +77,22 @@ class ResponseHead:
         """Whether another response follows this one (RFC 9110, section 15.2)."""
         return 100 <= self.status < 200 and self.status != _SWITCHING_PROTOCOLS
 
-    def framing(self, method: str, *, may_chunk: bool) -> Framing:
-        """Return how the body will end (section 6.3).
+    def framing(self, method: str) -> Framing:
+        """Return how the body is to end (section 6.3), if the client understands chunks.
 
         Args:
             method: Of the request.
-            may_chunk: Whether the client understands chunks.
         """
-        if method == "HEAD" or self.status in _BODYLESS:
-            return NONE
-        if self.transfer_encoding or (self.status < 300 and self.takes_over(method)):
+        if self.status in _SPECIAL or method in ("HEAD", "CONNECT"):
+            if method == "HEAD" or self.status in _BODYLESS:
+                return NONE
+            if self.takes_over(method):
+                return AS_IS
+        if self.transfer_encoding:
             return AS_IS
         if self.length is not None:
             return LENGTH if self.length.isascii() and self.length.isdigit() else AS_IS
-        return CHUNKED if may_chunk else AS_IS
+        return CHUNKED
 
 
 @functools.lru_cache(maxsize=256)

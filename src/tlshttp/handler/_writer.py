@@ -131,11 +131,14 @@ class ResponseWriter(io.BufferedIOBase):
             self._send(b"0\r\n\r\n")
         elif self._held:
             self._send()
+        self._framing = NONE
         missing, excess = self._left, self._excess
+        if not missing and not excess:
+            return None
         self.mute()
         if excess:
             return f"{excess} bytes more than its Content-Length"
-        return f"{missing} bytes less than its Content-Length" if missing else None
+        return f"{missing} bytes less than its Content-Length"
 
     # For handlers -----------------------------------------------------------------------------
 
@@ -151,12 +154,16 @@ class ResponseWriter(io.BufferedIOBase):
         """Send all of `data`; return its size in bytes."""
         if type(data) is bytes and self._framing is LENGTH and 0 < len(data) <= self._left:
             # As nearly every response has it: the rest of this method for one case.
-            self._left -= len(data)
-            if self._held and len(data) <= _COPY_AT_MOST:
-                self._transport.transmit(self._take_held() + data)
+            size = len(data)
+            self._left -= size
+            held = self._held
+            if held and size <= _COPY_AT_MOST:
+                self._held = b""
+                self.started = True
+                self._transport.transmit(held + data)
             else:
                 self._send(data)
-            return len(data)
+            return size
         view = memoryview(data)
         size = view.nbytes
         if size == 0 or self._framing is NONE:
