@@ -176,6 +176,30 @@ def test_strict_transport_security(
     assert sent == ([] if expected is None else [f"Strict-Transport-Security: {expected}"])
 
 
+class WithHints(WithHSTS):
+    """Sends an interim response before the other."""
+
+    def do_GET(self) -> None:
+        """Answer twice."""
+        self.send_response_only(103)
+        self.send_header("Link", "</style.css>; rel=preload")
+        self.end_headers()
+        super().do_GET()
+
+
+def test_interim_responses_have_no_such_header(
+    authority: certs.CertificateAuthority, certificate: certs.Certificate
+) -> None:
+    """It is sent once, with the response that the client has asked for."""
+    server_context = context.create_server_context(certificate)
+    with running(RecordingServer(server_context, WithHints)) as server:
+        assert visit(server, client_context(authority), "localhost").status == 103  # the first
+    assert [line.partition(":")[0] for line in server.served] == [
+        "Link",
+        "Strict-Transport-Security",
+    ]
+
+
 def test_no_header_with_a_context_that_does_not_tell(
     authority: certs.CertificateAuthority, certificate: certs.Certificate
 ) -> None:

@@ -5,9 +5,9 @@ come is read with one system call, however many records it is, and what is ready
 one, such as a response with its ``close_notify``.
 
 OpenSSL writes TLS 1.3's session tickets when the handshake ends. They might wait for the first
-response, as they do with BoringSSL and trio, for which there are good reasons (OpenSSL's issues 7948
-and 25538). But they also acknowledge the client's last flight: without them a client that has not
-set ``TCP_NODELAY`` holds its request back for a delayed acknowledgement, 44 ms on Linux.
+response, as they do with BoringSSL and trio, for which there are good reasons (OpenSSL's issues
+7948 and 25538). But they also acknowledge the client's last flight: without them a client that has
+not set ``TCP_NODELAY`` holds its request back for a delayed acknowledgement, 44 ms on Linux.
 
 Rules:
 

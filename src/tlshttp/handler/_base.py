@@ -53,7 +53,7 @@ from tlshttp.limits import Limits
 if TYPE_CHECKING:
     from tlshttp._tls import TLSInfo
 
-__all__ = ["TLSRequestHandler"]
+__all__ = ["TLSRequestHandler", "writes_interim_response"]
 
 _log = logging.getLogger("tlshttp.handler")
 
@@ -515,6 +515,12 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         if self.wfile is not self.__writer and not self.wfile.closed:
             with contextlib.suppress(Exception):  # it may be anything of the user's
                 self.wfile.flush()
+
+
+def writes_interim_response(handler: BaseHTTPRequestHandler) -> bool:
+    """Return whether the response head that a handler is writing is that of an interim response."""
+    response: ResponseHead | None = getattr(handler, "_TLSRequestHandler__response", None)
+    return response is not None and response.is_interim
 
 
 _STEPS = ("setup", "handle", "finish")

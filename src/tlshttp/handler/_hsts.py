@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
+from tlshttp.handler._base import writes_interim_response
 from tlshttp.handler._hosts import without_port
 
 if TYPE_CHECKING:
@@ -35,8 +36,7 @@ class StrictTransportSecurityMixIn(_Base):
     def end_headers(self) -> None:
         """Add the header to every response but interim ones."""
         age = self._hsts_age()
-        response = getattr(self, "_response", None)
-        if age is not None and not (response is not None and response.is_interim):
+        if age is not None and not writes_interim_response(self):
             subdomains = "; includeSubDomains" if self.hsts_include_subdomains else ""
             self.send_header("Strict-Transport-Security", f"max-age={age}{subdomains}")
         super().end_headers()
