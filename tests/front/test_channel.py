@@ -151,7 +151,7 @@ def test_a_request_is_one_read_and_a_response_one_write(open_pair: Pair) -> None
     assert open_pair.channel.recv(100) == b"ask"
     assert open_pair.channel.send(b"answer") == 6
     assert open_pair.counted.reads == len(open_pair.counted.writes) == 1
-    assert not open_pair.channel.has_input()
+    assert not open_pair.channel.has_input
     open_pair.deliver()
     assert open_pair.client.read(100) == b"answer"
 
@@ -188,10 +188,10 @@ def test_several_records_are_one_read(open_pair: Pair) -> None:
     open_pair.reply()
     open_pair.counted.reads = 0
     assert open_pair.channel.recv(2) == b"on"
-    assert open_pair.channel.has_input()
+    assert open_pair.channel.has_input
     assert [open_pair.channel.recv(100) for _ in range(3)] == [b"e", b"two", b"three"]
     assert open_pair.counted.reads == 1
-    assert not open_pair.channel.has_input()
+    assert not open_pair.channel.has_input
 
 
 def test_a_peer_that_does_not_read_makes_nothing_grow(open_pair: Pair) -> None:

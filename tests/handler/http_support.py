@@ -127,8 +127,9 @@ class MemoryEngine:
         """Return a descriptor that is always ready."""
         return self._fd
 
+    @property
     def has_input(self) -> bool:
-        """Return whether something of the segment is left."""
+        """Whether something of the segment is left."""
         return bool(self._now)
 
     def flush(self) -> None:

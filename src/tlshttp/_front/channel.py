@@ -59,14 +59,15 @@ class Channel:
     """
 
     __slots__ = (
-        "_has_input", "_incoming", "_outgoing", "_says_goodbye", "socket", "tls", "unsent",
+        "_incoming", "_outgoing", "_says_goodbye", "has_input", "socket", "tls", "unsent",
     )  # fmt: skip
 
     def __init__(self, ssl_context: TLSContext, sock: socket.socket, first_bytes: bytes) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._incoming.write(first_bytes)
-        self._has_input = bool(first_bytes)
+        self.has_input = bool(first_bytes)
+        """Whether there may be more to `recv` without the network."""
         self._says_goodbye = False
         self.socket = sock
         self.tls = ssl_context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -81,39 +82,38 @@ class Channel:
     def do_handshake(self) -> None:
         """Take the handshake as far as the peer's bytes go; raises what the engine raises."""
         while True:
-            if not self._has_input:
+            if not self.has_input:
                 self._receive()
             try:
                 self.tls.do_handshake()
             except ssl.SSLWantReadError:
-                self._has_input = False
+                self.has_input = False
                 if self._outgoing.pending:
                     self.flush()
                     raise
             else:
-                self._has_input = self._incoming.pending > 0
+                self.has_input = self._incoming.pending > 0
                 with contextlib.suppress(OSError):  # who reads next is told
                     self._push()
                 return
 
     def recv(self, size: int) -> bytes:
         """Return up to `size` bytes, decrypted; empty at the peer's end."""
-        for _ in range(_MOST_READS):
-            if not self._has_input:
+        reads = 0
+        while True:
+            if not self.has_input:
                 self._receive()
+                reads += 1
             try:
                 data = self.tls.read(size)
             except ssl.SSLWantReadError:
-                self._has_input = False
+                self.has_input = False
+                if reads >= _MOST_READS:
+                    raise
             else:
                 # Who got less than was asked for has had the whole record.
-                self._has_input = len(data) == size or self._incoming.pending > 0
+                self.has_input = len(data) == size or self._incoming.pending > 0
                 return data
-        raise ssl.SSLWantReadError
-
-    def has_input(self) -> bool:
-        """Return whether there may be more to `recv` without the network."""
-        return self._has_input
 
     def send(self, data: Buffer, *, hold: bool = False) -> int:
         """Encrypt a piece of `data`, not empty, and send it; return how many bytes of it.
@@ -181,7 +181,7 @@ class Channel:
             self._incoming.write(data)
         else:
             self._incoming.write_eof()
-        self._has_input = True
+        self.has_input = True
 
     def _push(self) -> bool:
         """Send what has been encrypted; tell whether that is all of it."""

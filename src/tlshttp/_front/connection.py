@@ -124,35 +124,36 @@ class Connection:
         front = self._front
         try:
             while True:
-                if self.phase in others:
+                phase = self.phase
+                if phase in others:
                     front.submit(self)
                     return
-                event = self._step()
-                if event == _GONE:
-                    return
-                if event == _GO_ON:
-                    continue
-                if event == _OTHERS_FIRST:
-                    front.resume_later(self)
-                    return
-                # Whoever drips keeps the connection from being parked when the loop looks for the
-                # overdue ones, so it is looked at here, too.
-                if self.deadline <= time.monotonic():
-                    self.expire()
-                    return
-                front.parking.park(self, event)
-                return
+                if phase is _HANDLER:
+                    event = self._serve()
+                elif phase in _RECEIVING:
+                    event = self._receive()
+                else:
+                    event = self._step(phase)
+                if event != _GO_ON:
+                    break
+            if event > 0:
+                self._park(event)
+            elif event == _OTHERS_FIRST:
+                front.resume_later(self)
         except BaseException:
             if not self._ending:  # it may belong to the loop again
                 self.abort()
             raise
 
-    def _step(self) -> int:
-        phase = self.phase
-        if phase is _HANDLER:
-            return self._serve()
-        if phase in _RECEIVING:
-            return self._receive()
+    def _park(self, event: int) -> None:
+        # Whoever drips keeps the connection from being parked when the loop looks for the overdue
+        # ones, so it is looked at here, too.
+        if self.deadline <= time.monotonic():
+            self.expire()
+        else:
+            self._front.parking.park(self, event)
+
+    def _step(self, phase: Phase) -> int:
         match phase:
             case Phase.HELLO:
                 return self._look()

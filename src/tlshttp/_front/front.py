@@ -299,6 +299,7 @@ class Front:
 
     def _take_up(self, fds: Iterable[int]) -> None:
         """Do what the poller's reports ask for."""
+        others = []
         for fd in fds:
             if fd == self._lane_fd:
                 self._poller.remove(fd)
@@ -306,7 +307,8 @@ class Front:
             elif self.door.is_listener(fd):
                 self.door.accept()
             else:
-                self._ready.extend(self.parking.take((fd,)))
+                others.append(fd)
+        self._ready.extend(self.parking.take(others))
 
     def _ask(self) -> None:
         """Take up what is ready, waiting a moment for it; called by the leader."""

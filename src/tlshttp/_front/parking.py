@@ -74,13 +74,9 @@ class Parking:
 
     def take(self, fds: Iterable[int]) -> list[Connection]:
         """Return the connections of reported descriptors, no longer parked."""
-        taken = []
-        for fd in fds:
-            connection = self._registry.take(fd)
-            if connection is not None:
-                taken.append(connection)
-            else:
-                self._disarm(fd)
+        taken, not_parked = self._registry.take(fds)
+        for fd in not_parked:
+            self._disarm(fd)
         return taken
 
     def forget(self, connection: Connection) -> None:

@@ -131,14 +131,18 @@ class Registry:
         connection = self._by_fd.get(fd)
         return connection is not None and connection.parked
 
-    def take(self, fd: int) -> Connection | None:
-        """Return the parked connection of a descriptor, no longer parked; `None` if none is."""
+    def take(self, fds: Iterable[int]) -> tuple[list[Connection], list[int]]:
+        """Return the parked connections of descriptors, no longer parked, and the other ones."""
+        taken, others = [], []
         with self._lock:
-            connection = self._by_fd.get(fd)
-            if connection is None or not connection.parked:
-                return None
-            connection.parked = False
-            return connection
+            for fd in fds:
+                connection = self._by_fd.get(fd)
+                if connection is not None and connection.parked:
+                    connection.parked = False
+                    taken.append(connection)
+                else:
+                    others.append(fd)
+        return taken, others
 
     def take_back(self, connection: Connection) -> bool:
         """Have a connection no longer parked; return false if it is not, or has gone."""

@@ -70,10 +70,11 @@ class StreamChannel(Protocol):
     tls: TLSObject
     socket: socket.socket
 
+    @property
+    def has_input(self) -> bool: ...
     def fileno(self) -> int: ...
     def do_handshake(self) -> None: ...
     def recv(self, size: int) -> bytes: ...
-    def has_input(self) -> bool: ...
     def send(self, data: Buffer, *, hold: bool = False) -> int: ...
     def flush(self) -> None: ...
     def say_goodbye(self) -> None: ...
@@ -104,7 +105,8 @@ class Stream:
         self._limits = limits
         self._server_name = server_name
         self._info: TLSInfo | None = None
-        self._timeout: float | None = None
+        self.timeout: float | None = None
+        """What `settimeout` was last given, `None` at first."""
         self._last_timeout: TimeoutError | None = None
         self._buffer = b""
         self._position = 0
@@ -161,7 +163,7 @@ class Stream:
     @property
     def has_input(self) -> bool:
         """Whether there may be more to read without the network, where no poller sees it."""
-        return self._position < len(self._buffer) or self._channel.has_input()
+        return bool(self._buffer) or self._channel.has_input
 
     @property
     def has_unsent(self) -> bool:
@@ -333,16 +335,11 @@ class Stream:
         """
         if value is not None and value < 0:
             raise ValueError("Timeout value out of range")
-        self._timeout = value
+        self.timeout = value
 
     def gettimeout(self) -> float | None:
         """Return what `settimeout` was last given, `None` at first."""
-        return self._timeout
-
-    @property
-    def timeout(self) -> float | None:
-        """The same."""
-        return self._timeout
+        return self.timeout
 
     def setblocking(self, flag: bool) -> None:
         """Do ``settimeout(None)`` or ``settimeout(0)``."""
@@ -350,7 +347,7 @@ class Stream:
 
     def getblocking(self) -> bool:
         """Return whether reads and writes wait."""
-        return self._timeout != 0
+        return self.timeout != 0
 
     def fileno(self) -> int:
         """Return the file descriptor, -1 once closed. What passes there is encrypted."""
@@ -358,7 +355,7 @@ class Stream:
 
     def pending(self) -> int:
         """Return how many bytes can be received without the network, at least."""
-        if not (self.buffered or self._is_over) and self._channel.has_input():
+        if not (self.buffered or self._is_over) and self._channel.has_input:
             with contextlib.suppress(*_WANTS, ConnectionCut):
                 self.fill()
         return self.buffered
@@ -496,7 +493,7 @@ class Stream:
                 raise
             except OSError as error:
                 self._break(error)
-            if self._timeout == 0:
+            if self.timeout == 0:
                 raise BlockingIOError("the operation would have to wait for the peer")
             event = READ if isinstance(want, ssl.SSLWantReadError) else WRITE
             want = None
@@ -508,7 +505,7 @@ class Stream:
         """Wait as long as the peer and the handler's own timeout allow; false after the latter."""
         self.owner.before_wait()
         if direction == READ and self._awaits_request():
-            times = (self._timeout, self._limits.keep_alive_timeout)
+            times = (self.timeout, self._limits.keep_alive_timeout)
             self.idle = True
             try:
                 return wait_for(self.fileno(), event, min(filter(None, times), default=None))
@@ -520,7 +517,7 @@ class Stream:
         if self._allowance is None:
             self._allowance = self._new_allowance()
         try:
-            return self._allowance.wait(self.fileno(), event, self._timeout, total)
+            return self._allowance.wait(self.fileno(), event, self.timeout, total)
         except ConnectionCut as cut:
             self._fail(cut)
 
