@@ -54,11 +54,15 @@ class Transport(Protocol):
     """Called before a handler sends something past its ``wfile``."""
     fault: RequestRefused | None
     """What was wrong with a request that was answered nevertheless."""
+    goodbye_with_response: bool
+    """Whether a response that is sent as the last one ends the connection at once."""
     input_complete: bool
     """Whether the last request has been read to its end."""
 
     @property
     def tls(self) -> TLSInfo: ...
+    @property
+    def restricted(self) -> bool: ...
     @property
     def buffered(self) -> int: ...
     def examine(self, find: Callable[[bytes, int], _T]) -> _T: ...

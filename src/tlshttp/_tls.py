@@ -108,11 +108,6 @@ class TLSInfo:
         """
         return self._may_serve is None or self._may_serve(host)
 
-    @property
-    def restricted(self) -> bool:
-        """Whether there are hosts for which `may_serve` is false."""
-        return self._may_serve is not None
-
     def __repr__(self) -> str:
         """Show what a log line would."""
         return (

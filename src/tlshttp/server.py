@@ -158,6 +158,7 @@ class TLSHTTPServer(http.server.HTTPServer):
                 redirect_plain_http=redirect_plain_http,
                 leaders=self._has_leaders,
                 leaders_accept=all(_is_ours(self, hook) for hook in _ACCEPTING_HOOKS),
+                goodbye_with_response=_is_ours(self, "shutdown_request"),
                 worker_phases=self._worker_phases(),
                 max_workers=self._max_workers(),
                 daemon_workers=lambda: self.daemon_threads,

@@ -43,7 +43,7 @@ class Tape:
     """A connection in memory: the same request again and again, and nobody who reads answers."""
 
     # What a handler of ours asks of a connection while nothing goes wrong.
-    tls = types.SimpleNamespace(restricted=False)
+    restricted = False
     driven = True
     failure = fault = None
 
@@ -57,7 +57,7 @@ class Tape:
         """Give the request once more."""
         return self.request
 
-    def transmit(self, data: bytes) -> None:
+    def transmit(self, data: bytes, *, is_last: bool = False) -> None:
         """Take everything."""
 
     def sendall(self, data: bytes) -> None:

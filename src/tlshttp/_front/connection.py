@@ -239,7 +239,9 @@ class Connection:
         greeting.end()
         channel = Channel(front.ssl_context, self._socket, greeting.data)
         greeting.data = b""
-        return Stream(channel, front.limits, self, self.server_name)
+        stream = Stream(channel, front.limits, self, self.server_name)
+        stream.goodbye_with_response = front.goodbye_with_response
+        return stream
 
     def _fail(self, error: HandshakeError, *, last_words: bytes = b"") -> int:
         """Report a failed handshake and close, such that a last alert or answer arrives.
@@ -504,7 +506,8 @@ class Connection:
     def _close(self) -> None:
         """Close the socket through the server's hook."""
         self.closed()  # before it is: then its number may be another connection's
-        self._front.hooks.close_request(self.stream or self._socket)
+        stream, self.stream = self.stream, None  # nothing is to be left for the garbage collector
+        self._front.hooks.close_request(stream or self._socket)
 
     def before_wait(self) -> None:
         """Take note that a handler is going to wait for the peer."""

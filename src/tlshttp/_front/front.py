@@ -75,6 +75,9 @@ class Settings(NamedTuple):
     leaders_accept: bool
     """Whether the leader may also accept: not where hooks of the user's are called for that, which
     are not called from several threads."""
+    goodbye_with_response: bool
+    """Whether the goodbye may leave with the last response of a connection: not where
+    ``shutdown_request()`` is the user's own, who may not want to say any."""
     worker_phases: frozenset[Phase]
     """Without leaders: the phases in which a connection is advanced by a worker of its own."""
     max_workers: int
@@ -100,6 +103,7 @@ class Front:
         self.managed = managed if isinstance(managed, ManagedContext) else None
         """The context where it is one that has to be looked after."""
         self.redirect_plain_http = settings.redirect_plain_http
+        self.goodbye_with_response = settings.goodbye_with_response
         self.worker_phases = settings.worker_phases
         self.find_request = settings.find_request
         self.counters = Counters()

@@ -128,6 +128,8 @@ class Stream:
         """What was wrong with a request that was answered nevertheless."""
         self.idle = False
         """Whether a handler in blocking mode is waiting for a request to begin."""
+        self.goodbye_with_response = False
+        """Whether the goodbye may leave with the last response, before anybody asks for it."""
         self.at_end = False
         """Whether the peer has said that it sends no more."""
         self.input_complete = False
@@ -145,6 +147,11 @@ class Stream:
         if self._info is None:
             self._info = TLSInfo(self._channel.tls, self._server_name)
         return self._info
+
+    @property
+    def restricted(self) -> bool:
+        """Whether there are hosts that may not be asked for here (`TLSInfo.may_serve`)."""
+        return getattr(self._channel.tls, "may_serve", None) is not None
 
     @property
     def cut(self) -> ConnectionCut | None:
@@ -290,6 +297,7 @@ class Stream:
             is_last: Whether nothing follows, either way: the goodbye then leaves with it.
         """
         left = data if type(data) is bytes else memoryview(data).cast("B")
+        is_last = is_last and self.goodbye_with_response
         while left:
             sent = self._send_some(left, hold=is_last)
             if sent == len(left):
@@ -370,6 +378,8 @@ class Stream:
         """Close the socket at once, without a word to the peer. Closing again does nothing."""
         self.owner.closed()
         self._channel.close()
+        # Nothing is to be left for the garbage collector.
+        self.handler = self.before_send = None
 
     def __repr__(self) -> str:
         """Show whose connection it is."""
@@ -385,7 +395,7 @@ class Stream:
         Raises:
             ssl.SSLWantWriteError: A response on its way fills all buffers: there is no room yet.
         """
-        if self.fileno() < 0:
+        if (self._is_over and not self._channel.unsent) or self.fileno() < 0:
             return
         self.at_end = self._is_over = True
         try:

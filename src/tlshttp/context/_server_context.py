@@ -48,7 +48,6 @@ _log = logging.getLogger("tlshttp.context")
 
 _Step = Callable[[ssl.SSLContext], object]
 
-_LOOK_SECONDS = 0.001  # so that many connections at once share one look
 _RETRY_SECONDS = 60.0  # after something unforeseen, which is logged each time
 
 _ILLEGAL_PARAMETER = 47  # RFC 8446, section 6
@@ -163,8 +162,7 @@ class ServerContext(ssl.SSLContext):
             return
         try:
             self._look(now)
-            may_change = self._material.may_change
-            self._next_look = now + _LOOK_SECONDS if may_change else self._next_renewal
+            self._next_look = 0.0 if self._material.may_change else self._next_renewal
         except Exception:  # noqa: BLE001
             self._next_look = now + _RETRY_SECONDS
             _log.exception("looking for new certificates failed")

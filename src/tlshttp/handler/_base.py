@@ -140,7 +140,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             self.connection.settimeout(self.timeout)
         self.__transport: Transport = self.request
         self.__limits: Limits = getattr(self.server, "limits", None) or Limits()
-        self.__restricted = self.__transport.tls.restricted
+        self.__restricted = self.__transport.restricted
         own = type(self)
         self.__parses = own.parse_request is TLSRequestHandler.parse_request
         self.__sends_headers = (
@@ -455,6 +455,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         framing = self.__end_head(response, lines) if has_head else AS_IS
         length = int(response.length or 0) if framing is LENGTH else 0
         self.__writer.begin_body(b"".join(lines), framing, length)
+        self.__writer.is_last = self.close_connection and self.__reader.is_done()
         if response.streams or (framing is AS_IS and response.takes_over(self.command)):
             self.__writer.flush()
 
@@ -500,6 +501,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def __say_error(self, status: HTTPStatus, message: str | None) -> None:
         if not self.__writer.started and self.__transport.failure is None:
+            # What went wrong is reported before the client sees the end.
+            self.__transport.goodbye_with_response = False
             self.__discard_body()
             self.__writer.begin()
             # Whatever a handler's own send_error() does must not hide what went wrong before.

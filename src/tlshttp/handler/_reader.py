@@ -92,17 +92,19 @@ class RequestReader(io.BufferedIOBase):
         """Return whether it is known where the body ends."""
         return self._left != _UNFRAMED
 
+    def is_done(self) -> bool:
+        """Return whether all of the body has been read, or there is none."""
+        return not self._left and not self._chunked and self._before_first_read is None
+
     def drain(self, most: int) -> bool:
         """Read what has arrived of the rest of the body, without waiting; tell if that was all.
 
         Args:
             most: Bytes to read before giving up.
         """
-        if self._before_first_read is not None:
-            return False
-        if not self._left and not self._chunked:
+        if self.is_done():
             return True
-        if not self.is_framed():
+        if self._before_first_read is not None or not self.is_framed():
             return False
         own_timeout = self._transport.gettimeout()
         self._transport.settimeout(0)

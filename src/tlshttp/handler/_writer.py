@@ -76,6 +76,7 @@ class ResponseWriter(io.BufferedIOBase):
         "_left",
         "_transport",
         "head_ended",
+        "is_last",
         "is_ours",
         "started",
     )
@@ -93,6 +94,8 @@ class ResponseWriter(io.BufferedIOBase):
         self._framing = AS_IS
         self._left = 0
         self._excess = 0
+        self.is_last = False
+        """Whether the connection ends with the response: all that it takes is there, or in it."""
         self.started = False
         """Whether anything of the response is on the wire."""
         self.head_ended = False
@@ -128,9 +131,9 @@ class ResponseWriter(io.BufferedIOBase):
         if not self.is_ours:
             return None
         if self._framing is CHUNKED:
-            self._send(b"0\r\n\r\n")
+            self._send(b"0\r\n\r\n", is_last=self.is_last)
         elif self._held:
-            self._send()
+            self._send(is_last=self.is_last)
         self._framing = NONE
         missing, excess = self._left, self._excess
         if not missing and not excess:
@@ -160,7 +163,10 @@ class ResponseWriter(io.BufferedIOBase):
             if held and size <= _COPY_AT_MOST:
                 self._held = b""
                 self.started = True
-                self._transport.transmit(held + data)
+                if self.is_last and not self._left:
+                    self._transport.transmit(held + data, is_last=True)
+                else:
+                    self._transport.transmit(held + data)
             else:
                 self._send(data)
             return size
@@ -191,7 +197,7 @@ class ResponseWriter(io.BufferedIOBase):
 
     def _step_aside(self) -> None:
         """Send the head, and leave the rest to the handler, which writes to the connection."""
-        self.is_ours = False
+        self.is_ours = self.is_last = False
         if self._framing is Framing.CHUNKED:
             self._held = self._held.replace(CHUNKED_LINE, CLOSE_LINE)
         self._framing = Framing.AS_IS
@@ -206,11 +212,11 @@ class ResponseWriter(io.BufferedIOBase):
         if data:
             self._send(data)
 
-    def _send(self, *parts: Buffer) -> None:
+    def _send(self, *parts: Buffer, is_last: bool = False) -> None:
         """Send the held head and these parts, in one piece unless they are large."""
         held = self._take_held()
         if sum([memoryview(part).nbytes for part in parts]) <= _COPY_AT_MOST:
-            self._transport.transmit(b"".join((held, *parts)))
+            self._transport.transmit(b"".join((held, *parts)), is_last=is_last)
             return
         if held:
             self._transport.transmit(held)
