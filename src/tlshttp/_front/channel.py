@@ -99,21 +99,18 @@ class Channel:
 
     def recv(self, size: int) -> bytes:
         """Return up to `size` bytes, decrypted; empty at the peer's end."""
-        reads = 0
-        while True:
+        for _ in range(_MOST_READS):
             if not self.has_input:
                 self._receive()
-                reads += 1
             try:
                 data = self.tls.read(size)
             except ssl.SSLWantReadError:
                 self.has_input = False
-                if reads >= _MOST_READS:
-                    raise
             else:
                 # Who got less than was asked for has had the whole record.
                 self.has_input = len(data) == size or self._incoming.pending > 0
                 return data
+        raise ssl.SSLWantReadError
 
     def send(self, data: Buffer, *, hold: bool = False) -> int:
         """Encrypt a piece of `data`, not empty, and send it; return how many bytes of it.
@@ -185,13 +182,13 @@ class Channel:
 
     def _push(self) -> bool:
         """Send what has been encrypted; tell whether that is all of it."""
-        data = self.unsent or self._outgoing.read()
-        while data:
+        while data := self.unsent or self._outgoing.read():
             try:
-                self.unsent = data[self.socket.send(data) :]
+                sent = self.socket.send(data)
             except BlockingIOError:
                 self.unsent = data
-            if self.unsent:
                 return False
-            data = self._outgoing.read() if self._outgoing.pending else b""
+            if sent == len(data) and not self.unsent:
+                return True  # as nearly always
+            self.unsent = data[sent:]
         return True

@@ -125,12 +125,12 @@ class Connection:
         try:
             while True:
                 phase = self.phase
-                if phase in others:
+                if others and phase in others:
                     front.submit(self)
                     return
                 if phase is _HANDLER:
                     event = self._serve()
-                elif phase in _RECEIVING:
+                elif phase is _IDLE or phase in _RECEIVING:
                     event = self._receive()
                 else:
                     event = self._step(phase)
@@ -338,7 +338,8 @@ class Connection:
             self.end()
             raise
         stream.requests += 1
-        front.answered()
+        if front.counts_answers:
+            front.answered()
         cut = stream.failure or stream.fault
         if cut is not None:
             self._report_failure(stream)
@@ -348,8 +349,10 @@ class Connection:
         if stream.has_input:
             self._enter(_REQUEST, self._shortened(front.limits.header_timeout))
             return _OTHERS_FIRST
-        self._enter(_IDLE, self._shortened(front.limits.keep_alive_timeout))
-        return WRITE if stream.has_unsent else READ
+        timeout = front.limits.keep_alive_timeout
+        self._enter(_IDLE, timeout if stream.timeout is None else self._shortened(timeout))
+        front.parking.park(self, WRITE if stream.has_unsent else READ)
+        return _GONE
 
     def _begin(self, stream: Stream) -> None:
         """Have the server make a handler, as `socketserver` does it for a new connection."""

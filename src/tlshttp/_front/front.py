@@ -134,8 +134,9 @@ class Front:
         self.running = False
         """Whether somebody serves; otherwise nobody is accepted."""
         self._next_sweep = 0.0
-        # Those that no handle_request() has returned for; None where nobody calls it.
-        self._answers: int | None = 0
+        self.counts_answers = True
+        """Whether `answered` is of any use: not where nobody calls ``handle_request()``."""
+        self._answers = 0  # that no handle_request() has returned for
         self._answers_lock = threading.Lock()
 
     # Called by the server ---------------------------------------------------------------------
@@ -247,12 +248,10 @@ class Front:
 
     def answered(self) -> None:
         """Take note that a request was answered, refused or handed on."""
-        if self._answers is None:
-            return
-        with self._answers_lock:
-            if self._answers is not None:
+        if self.counts_answers:
+            with self._answers_lock:
                 self._answers += 1
-        self._poller.wake()
+            self._poller.wake()
 
     def take_answer(self) -> bool:
         """Return whether `answered` has been called once more than this has returned true."""
@@ -265,11 +264,13 @@ class Front:
     @contextlib.contextmanager
     def not_counting_answers(self) -> Iterator[None]:
         """Spare ``serve_forever()`` the counting."""
-        self._answers = None
+        self.counts_answers = False
         try:
             yield
         finally:
-            self._answers = 0
+            with self._answers_lock:
+                self._answers = 0
+            self.counts_answers = True
 
     def report_handshake(self, error: HandshakeError, address: object) -> None:
         """Count a failed handshake and call its hook."""

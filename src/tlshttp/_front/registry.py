@@ -72,6 +72,7 @@ class Registry:
         self._queues: tuple[OrderedDict[Connection, None], ...] = tuple(
             OrderedDict() for _ in set(_QUEUES.values())
         )
+        self._queue_of = {phase: self._queues[number] for phase, number in _QUEUES.items()}
 
     def __len__(self) -> int:
         return len(self._by_fd)
@@ -84,7 +85,7 @@ class Registry:
         """Take in a new connection in the phase it is in."""
         with self._lock:
             self._by_fd[connection.fd] = connection
-            connection.queue = self._queues[_QUEUES[connection.phase]]
+            connection.queue = self._queue_of[connection.phase]
             connection.queue[connection] = None
 
     def move(self, connection: Connection, phase: Phase, deadline: float) -> None:
@@ -93,7 +94,7 @@ class Registry:
         Within the handshake's phases a connection keeps its place. Only a phase that has a deadline
         has a queue: in `Phase.HANDLER` a connection stays where it was, and is passed over.
         """
-        queue = self._queues[_QUEUES[phase]]
+        queue = self._queue_of[phase]
         with self._lock:
             if connection.phase is _CLOSED:
                 return
@@ -184,7 +185,7 @@ class Registry:
             return connection
 
     def _oldest_parked(self, phases: Iterable[Phase]) -> Connection | None:
-        queues = (self._queues[_QUEUES[phase]] for phase in phases)
+        queues = (self._queue_of[phase] for phase in phases)
         return next(
             (connection for queue in queues for connection in queue if connection.parked), None
         )

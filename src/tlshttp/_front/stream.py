@@ -203,9 +203,11 @@ class Stream:
             PeerDisconnected: The connection is broken.
         """
         data = self._receive(_RECORD)
-        self._buffer = self._buffer[self._position :] + data if self._buffer else data
-        self._position = 0
-        return bool(data)
+        if self._buffer:
+            data = self._buffer[self._position :] + data
+            self._position = 0
+        self._buffer = data
+        return not self.at_end
 
     def take(self, size: int) -> bytes:
         """Take up to `size` bytes of those received and not read."""
