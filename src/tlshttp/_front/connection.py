@@ -427,7 +427,7 @@ class Connection:
         before the peer has read it.
         """
         try:
-            return stream.failure is not None or not stream.discard()
+            return stream.failure is not None or not stream.discard(1)
         except BlockingIOError:
             return stream.input_complete
 

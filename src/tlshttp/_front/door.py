@@ -21,8 +21,6 @@ RETRY_SECONDS = 0.1
 """How long the door stays closed when there is no room, or the system had no descriptor or memory
 for a connection; less if a connection goes."""
 
-_ACCEPTS_AT_ONCE = 64  # before others have their turn
-
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -68,16 +66,23 @@ class Door:
             self._has_room = True
             self._front.wake()
 
-    def accept(self) -> None:
-        """Let in who waits in the listen queue, unless another thread is at it."""
+    def accept(self, most: int = 1) -> None:
+        """Let in who waits in the listen queue, unless another thread is at it.
+
+        Whoever else waits is reported again, when others have had their turn. To look for more than
+        one each time would mostly be a system call in vain (nginx has ``multi_accept off``).
+
+        Args:
+            most: How many to let in at once.
+        """
         if self._accepting.acquire(blocking=False):
             try:
-                self._accept()
+                self._accept(most)
             finally:
                 self._accepting.release()
 
-    def _accept(self) -> None:
-        for _ in range(_ACCEPTS_AT_ONCE):
+    def _accept(self, most: int) -> None:
+        for _ in range(most):
             if not self._front.has_room():
                 self._close()
                 return

@@ -43,6 +43,9 @@ A client that answers within this time is spared two changes of thread. DESIGN m
 to be equally good.
 """
 
+_ACCEPTS_AT_ONCE = 64
+"""How many the loop lets in on each tick while all workers are busy."""
+
 _EVICTION_ORDER = (Phase.HELLO, Phase.CLOSING, Phase.IDLE, Phase.REQUEST, Phase.BODY)
 """Whose place is taken when there are too many; the first stands for all unfinished handshakes."""
 
@@ -159,7 +162,8 @@ class Front:
         if self._leaders is not None:
             self._leaders.watch(now)
             if self._leader_accepts and self._leaders.is_vacant:
-                self.door.accept()  # no worker is free, but nobody shall be kept waiting by that
+                # No worker is free, and nobody shall be kept waiting by that.
+                self.door.accept(_ACCEPTS_AT_ONCE)
         self.door.reopen(now)
 
     def wake(self) -> None:

@@ -167,7 +167,7 @@ def _extensions(hello: bytes) -> dict[int, bytes]:
     if end > len(hello):
         return found
     last = end - _EXTENSION.size
-    while at <= last:
+    while at <= last and len(found) < len(_WANTED):
         kind, length = _read_extension(hello, at)
         at += 4 + length
         if kind in _WANTED and kind not in found:

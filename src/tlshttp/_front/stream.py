@@ -421,14 +421,17 @@ class Stream:
         self._waiting(self.say_goodbye, WRITE)
         return self._channel.socket
 
-    def discard(self) -> bool:
+    def discard(self, size: int = 65_536) -> bool:
         """Throw away what has arrived after the goodbye; false at the peer's end.
+
+        Args:
+            size: Bytes at most.
 
         Raises:
             BlockingIOError: Nothing more has arrived.
         """
         try:
-            return bool(self._channel.socket.recv(65_536))
+            return bool(self._channel.socket.recv(size))
         except BlockingIOError:
             raise
         except OSError:
