@@ -27,9 +27,10 @@ from tests.front.peers import (
 )
 from tests.front.test_hello import in_records
 from tests.support import UNIT
-from tlshttp import errors
+from tlshttp import Limits, errors
 from tlshttp._front import channel as channel_module
 from tlshttp._front.channel import Channel
+from tlshttp._front.stream import Stream
 
 OPENSSL = shutil.which("openssl")
 
@@ -41,6 +42,10 @@ class Counted:
         self._socket = sock
         self.reads = 0
         self.writes: list[int] = []
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._socket.fileno()
 
     def recv(self, size: int) -> bytes:
         """Read."""
@@ -335,6 +340,61 @@ def test_answers_that_nobody_takes_are_bounded() -> None:
             with pytest.raises(ssl.SSLWantWriteError):
                 channel.recv(1)
         assert counted.reads == before
+
+
+# A response that is the last ----------------------------------------------------------------------
+
+
+class NoOwner:
+    """Whoever owns a stream."""
+
+    def before_wait(self) -> None:
+        """Be told of a wait."""
+
+    def begin_close(self) -> None:
+        """Be told of the end."""
+
+    def closed(self) -> None:
+        """Be told of the end."""
+
+
+def ending_stream(pair: Pair, **limits: float) -> Stream:
+    """Return a stream over a channel whose goodbye may leave with the response."""
+    stream = Stream(pair.channel, Limits(**limits), NoOwner())  # type: ignore[arg-type]
+    stream.goodbye_with_response = True
+    return stream
+
+
+def test_the_last_response_and_the_goodbye_are_one_write(open_pair: Pair) -> None:
+    """The peer gets the response, then the end; nothing more can be sent."""
+    stream = ending_stream(open_pair)
+    open_pair.counted.writes = []
+    stream.transmit(b"answer", is_last=True)
+    stream.say_goodbye()
+    assert len(open_pair.counted.writes) == 1
+    open_pair.deliver()
+    assert open_pair.client.read(100) == b"answer"
+    assert open_pair.client.read(100) == b""
+    with pytest.raises(BrokenPipeError):
+        stream.sendall(b"more")
+
+
+def test_a_slow_reader_is_waited_for_until_it_has_the_last_response(open_pair: Pair) -> None:
+    """What the kernel has no room for is no less a part of the response; the wait is bounded."""
+    stream = ending_stream(open_pair, write_timeout=0.05)
+    while not open_pair.channel.unsent:
+        open_pair.channel.send(bytes(65_536))
+    with pytest.raises(errors.WriteTimeout):
+        stream.transmit(b"answer", is_last=True)
+    assert isinstance(stream.failure, errors.WriteTimeout)
+
+
+def test_a_last_response_that_cannot_be_sent_is_a_failure(open_pair: Pair) -> None:
+    """A peer that is gone is noticed as with any other response."""
+    stream = ending_stream(open_pair)
+    open_pair.far.close()
+    with pytest.raises(errors.PeerDisconnected):
+        stream.transmit(b"answer", is_last=True)
 
 
 # The whole server ---------------------------------------------------------------------------------

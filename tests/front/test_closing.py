@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import ssl
+import threading
 import time
+import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -24,6 +27,7 @@ from tests.front.peers import (
 )
 from tests.support import UNIT, wait_until
 from tlshttp import Limits
+from tlshttp._front.channel import Channel
 from tlshttp.errors import RequestRefused
 
 LONG = 60 * UNIT
@@ -206,3 +210,72 @@ def test_a_slow_reader_gets_the_end_as_well(serve: Serve, tls_version: ssl.TLSVe
                 # Until then the buffers fill up, and the server may have sent all.
                 wait_until(lambda: server.stats().active == 0, timeout=0.03 * UNIT)
                 assert len(read_to_end(sock)) > size
+
+
+def test_the_goodbye_leaves_with_the_response(
+    serve: Serve, tls_version: ssl.TLSVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that asked for one response has it and its end in one piece."""
+    pushed: list[bool] = []
+    push = Channel._push
+
+    def counted(self: Channel) -> bool:
+        pushed.append(self._outgoing.pending > 0)
+        return push(self)
+
+    with serve(OneRequest) as server, handshake(server.server_address, client_context()) as sock:
+        assert wait_until(lambda: server.stats().handshakes == 1)
+        monkeypatch.setattr(Channel, "_push", counted)
+        sock.sendall(request(close=True))
+        assert read_to_end(sock).startswith(b"HTTP/1.0 200 OK")
+        assert wait_until(lambda: no_connections(server))
+    assert pushed.count(True) == 1
+
+
+class Closes(Plain):
+    """Close the connection in the middle of a request."""
+
+    finished: ClassVar[threading.Semaphore]
+
+    def do_GET(self) -> None:
+        """Close."""
+        self.connection.close()
+
+    def finish(self) -> None:
+        """Take note."""
+        self.finished.release()
+        super().finish()
+
+
+def test_a_handler_that_closes_is_finished_all_the_same(serve: Serve) -> None:
+    """Whatever it has to give back in ``finish()`` is given back."""
+    handler: Any = type("OwnCloses", (Closes,), {"finished": threading.Semaphore(0)})
+    with serve(handler) as server, handshake(server.server_address, client_context()) as sock:
+        sock.sendall(request())
+        with contextlib.suppress(OSError):
+            assert sock.recv(1) == b""
+        assert handler.finished.acquire(timeout=5 * UNIT)
+
+
+@pytest.mark.parametrize("close", [True, False], ids=["closed", "kept"])
+def test_nothing_is_left_for_the_garbage_collector(serve: Serve, close: bool) -> None:
+    """A handler goes with its connection, at once; with it goes all that it has."""
+    handlers: list[weakref.ref[Any]] = []
+
+    class Seen(Plain):
+        def setup(self) -> None:
+            super().setup()
+            handlers.append(weakref.ref(self))
+
+    gc.collect()
+    gc.disable()
+    try:
+        with serve(Seen) as server:
+            for _ in range(3):
+                with handshake(server.server_address, client_context()) as sock:
+                    sock.sendall(request(close=close))
+                    read_response(sock)
+            assert wait_until(lambda: len(handlers) == 3 and no_connections(server))
+            assert wait_until(lambda: [made() for made in handlers] == [None] * 3)
+    finally:
+        gc.enable()

@@ -66,6 +66,8 @@ class Allowance:
 
     def _earn(self, total: int) -> None:
         """Let what has moved since the last wait buy time."""
+        # What had been given to the connection before, and has not left it yet, counts for nothing.
+        moved = max(0, total - self._seen)
         if self._rate is not None:
-            self._left = min(self._base, self._left + (total - self._seen) / self._rate)
-        self._seen = total
+            self._left = min(self._base, self._left + moved / self._rate)
+        self._seen += moved

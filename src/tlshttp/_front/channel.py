@@ -81,7 +81,7 @@ class Channel:
 
     def do_handshake(self) -> None:
         """Take the handshake as far as the peer's bytes go; raises what the engine raises."""
-        while True:
+        for _ in range(_MOST_READS):
             if not self.has_input:
                 self._receive()
             try:
@@ -96,6 +96,7 @@ class Channel:
                 with contextlib.suppress(OSError):  # who reads next is told
                     self._push()
                 return
+        raise ssl.SSLWantReadError
 
     def recv(self, size: int) -> bytes:
         """Return up to `size` bytes, decrypted; empty at the peer's end."""

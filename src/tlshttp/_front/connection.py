@@ -509,8 +509,11 @@ class Connection:
     def _close(self) -> None:
         """Close the socket through the server's hook."""
         self.closed()  # before it is: then its number may be another connection's
-        stream, self.stream = self.stream, None  # nothing is to be left for the garbage collector
-        self._front.hooks.close_request(stream or self._socket)
+        self._front.hooks.close_request(self.stream or self._socket)
+        if self.stream is not None:
+            # Cut these rings, so that nothing is left for the garbage collector.
+            self.stream.handler = self.stream.before_send = None
+            self.stream = None
 
     def before_wait(self) -> None:
         """Take note that a handler is going to wait for the peer."""

@@ -21,15 +21,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import operator
 import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar
 
 from tlshttp._front.allowance import Allowance
 from tlshttp._front.poller import READ, WRITE, wait_for
+from tlshttp._front.socket_like import SocketLike, refuse_flags
 from tlshttp._tls import TLSInfo, TLSObject
 from tlshttp.errors import (
     BodyTimeout,
@@ -52,7 +52,6 @@ _T = TypeVar("_T")
 _WANTS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 _RECORD = 16_384
-_PIECE = 262_144  # bytes of a file read at once: sixteen records
 
 
 class StreamOwner(Protocol):
@@ -81,11 +80,8 @@ class StreamChannel(Protocol):
     def close(self) -> None: ...
 
 
-class Stream:
+class Stream(SocketLike):
     """A TLS connection that reads and writes as a blocking socket does, under deadlines.
-
-    It offers what handlers use of an `ssl.SSLSocket`, whichever engine is underneath; what only
-    the engine knows is at the end of this file.
 
     Args:
         channel: The connection.
@@ -105,8 +101,7 @@ class Stream:
         self._limits = limits
         self._server_name = server_name
         self._info: TLSInfo | None = None
-        self.timeout: float | None = None
-        """What `settimeout` was last given, `None` at first."""
+        self.timeout = None
         self._last_timeout: TimeoutError | None = None
         self._buffer = b""
         self._position = 0
@@ -263,33 +258,12 @@ class Stream:
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
         """Receive up to `bufsize` bytes; empty at the peer's end."""
-        self._no_flags(flags)
+        refuse_flags(flags)
         if bufsize < 0:
             raise ValueError("negative buffersize in recv")
         if self.buffered or not bufsize:
             return self.take(min(bufsize, self.buffered))
         return self._waiting(lambda: self._receive(bufsize), READ)
-
-    def recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive into `buffer`; return how many bytes, 0 at the peer's end."""
-        view = memoryview(buffer).cast("B")
-        data = self.recv(nbytes or len(view), flags)
-        view[: len(data)] = data
-        return len(data)
-
-    def send(self, data: Buffer, flags: int = 0) -> int:
-        """Send all of `data`; return its size."""
-        self.sendall(data, flags)
-        return memoryview(data).nbytes
-
-    write = send
-
-    def sendall(self, data: Buffer, flags: int = 0) -> None:
-        """Send all of `data`, past the handler's ``wfile``."""
-        self._no_flags(flags)
-        if self.before_send is not None:
-            self.before_send()
-        self.transmit(data)
 
     def transmit(self, data: Buffer, *, is_last: bool = False) -> None:
         """Send all of `data`: the HTTP layer's own way.
@@ -306,58 +280,7 @@ class Stream:
                 break
             left = memoryview(left)[sent:]
         if is_last:
-            with contextlib.suppress(ssl.SSLWantWriteError):  # tried again at the end
-                self.say_goodbye()
-
-    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
-        """Send a file opened in binary mode, from `offset`; return how many bytes.
-
-        Args:
-            file: An object with ``read()``; with ``seek()``, too, where `offset` is given.
-            offset: Where to begin, in bytes.
-            count: How many bytes; `None`: to the end of the file.
-        """
-        if offset:
-            file.seek(offset)
-        total = 0
-        while count is None or total < count:
-            data = file.read(_PIECE if count is None else min(_PIECE, count - total))
-            if not data:
-                break
-            self.sendall(data)
-            total += len(data)
-        return total
-
-    def makefile(self, mode: str = "r", buffering: int | None = None, **text: Any) -> Any:
-        """Return a file object over this connection, as `socket.socket.makefile` does."""
-        make: Any = socket.socket.makefile  # it needs no more of a socket than this class has
-        return make(self, mode, buffering, **text)
-
-    _io_refs = 0
-
-    def _decref_socketios(self) -> None:
-        """Bear the end of such a file; the connection is not closed by it."""
-
-    def settimeout(self, value: float | None) -> None:
-        """Bound each further wait by `value` seconds, besides the server's own limits.
-
-        0 makes the socket non-blocking; `None` leaves the server's limits alone.
-        """
-        if value is not None and value < 0:
-            raise ValueError("Timeout value out of range")
-        self.timeout = value
-
-    def gettimeout(self) -> float | None:
-        """Return what `settimeout` was last given, `None` at first."""
-        return self.timeout
-
-    def setblocking(self, flag: bool) -> None:
-        """Do ``settimeout(None)`` or ``settimeout(0)``."""
-        self.settimeout(None if flag else 0.0)
-
-    def getblocking(self) -> bool:
-        """Return whether reads and writes wait."""
-        return self.timeout != 0
+            self._end_with_response()
 
     def fileno(self) -> int:
         """Return the file descriptor, -1 once closed. What passes there is encrypted."""
@@ -376,12 +299,15 @@ class Stream:
             self._waiting(self.say_goodbye, WRITE)
             self.end_sending()
 
+    def unwrap(self) -> socket.socket:
+        """Say goodbye and return the bare socket, which is non-blocking."""
+        self._waiting(self.say_goodbye, WRITE)
+        return self._channel.socket
+
     def close(self) -> None:
         """Close the socket at once, without a word to the peer. Closing again does nothing."""
         self.owner.closed()
         self._channel.close()
-        # Nothing is to be left for the garbage collector.
-        self.handler = self.before_send = None
 
     def __repr__(self) -> str:
         """Show whose connection it is."""
@@ -411,15 +337,20 @@ class Stream:
         except OSError:
             pass
 
+    def _end_with_response(self) -> None:
+        """Say goodbye after a response that may not have left yet, and wait until it has."""
+        self.at_end = self._is_over = True
+        try:
+            self._channel.say_goodbye()
+        except ssl.SSLWantWriteError as want:
+            self._waiting(self._channel.flush, WRITE, want)
+        except OSError as error:
+            self._break(error)
+
     def end_sending(self) -> None:
         """Tell the peer, after the goodbye, that nothing more comes; to close says so, too."""
         with contextlib.suppress(OSError):
             self._channel.socket.shutdown(socket.SHUT_WR)
-
-    def unwrap(self) -> socket.socket:
-        """Say goodbye and return the bare socket, which is non-blocking."""
-        self._waiting(self.say_goodbye, WRITE)
-        return self._channel.socket
 
     def discard(self, size: int = 65_536) -> bool:
         """Throw away what has arrived after the goodbye; false at the peer's end.
@@ -567,11 +498,6 @@ class Stream:
         self.failure = cut
         raise cut
 
-    @staticmethod
-    def _no_flags(flags: int) -> None:
-        if flags:
-            raise ValueError("a TLS connection takes no flags")
-
 
 def _disconnected(error: OSError) -> PeerDisconnected:
     if isinstance(error, ssl.SSLEOFError):
@@ -579,27 +505,3 @@ def _disconnected(error: OSError) -> PeerDisconnected:
     if isinstance(error, ssl.SSLError):
         return PeerDisconnected(f"the peer broke off: {error.reason or error}")
     return PeerDisconnected(f"the peer broke off: {os.strerror(error.errno or 0)}")
-
-
-# By name, because a class with __getattr__() has every attribute looked up the slow way.
-for _name in (
-    "cipher", "client_sigalg", "compression", "context", "get_channel_binding",
-    "get_unverified_chain", "get_verified_chain", "getpeercert", "group", "selected_alpn_protocol",
-    "selected_npn_protocol", "server_hostname", "server_side", "server_sigalg", "session",
-    "session_reused", "shared_ciphers", "verify_client_post_handshake", "version",
-):  # fmt: skip
-    setattr(Stream, _name, property(operator.attrgetter(f"_channel.tls.{_name}")))
-
-for _name in (
-    "detach", "family", "get_inheritable", "getpeername", "getsockname", "getsockopt", "proto",
-    "set_inheritable", "setsockopt", "type",
-):  # fmt: skip
-    setattr(Stream, _name, property(operator.attrgetter(f"_channel.socket.{_name}")))
-
-
-def _refuse(_stream: Stream, *_arguments: object, **_named: object) -> NoReturn:
-    raise ValueError("not on a TLS connection: what passes the socket is encrypted")
-
-
-for _name in ("dup", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into", "sendmsg", "sendto"):
-    setattr(Stream, _name, _refuse)
