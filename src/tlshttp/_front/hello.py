@@ -43,8 +43,8 @@ LARGEST_HELLO = _RECORD_HEADER + _LARGEST_RECORD
 """Bytes of a ClientHello that are taken in: one TLS record of the largest size."""
 
 MOST_RECORDS = 16
-"""Records of one ClientHello, which today's clients send in one, or in two or three to get past
-middleboxes. With a limit, reading them again for each one that comes stays cheap."""
+"""A ClientHello in so many records is refused: today's clients send it in one, or in two or three
+to get past middleboxes. With a limit, reading them again for each one that comes stays cheap."""
 
 
 class FirstBytes(enum.Enum):
@@ -93,7 +93,7 @@ def assemble(data: bytes) -> tuple[int, bytes]:
     """
     content = b""
     end = 0
-    for _ in range(MOST_RECORDS):
+    for _ in range(MOST_RECORDS - 1):
         if end == len(data):
             missing = 4 + int.from_bytes(content[1:4]) - len(content)
             return end + _RECORD_HEADER + missing, content
