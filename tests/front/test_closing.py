@@ -233,13 +233,19 @@ def test_the_goodbye_leaves_with_the_response(
 
 
 class Closes(Plain):
-    """Close the connection in the middle of a request."""
+    """Close the connection in the middle of a request, in the way that the path names."""
 
     finished: ClassVar[threading.Semaphore]
 
     def do_GET(self) -> None:
         """Close."""
-        self.connection.close()
+        match self.path:
+            case "/close":
+                self.connection.close()
+            case "/shutdown":
+                self.connection.shutdown(socket.SHUT_RDWR)
+            case hook:
+                getattr(self.server, hook[1:])(self.request)
 
     def finish(self) -> None:
         """Take note."""
@@ -247,14 +253,22 @@ class Closes(Plain):
         super().finish()
 
 
-def test_a_handler_that_closes_is_finished_all_the_same(serve: Serve) -> None:
-    """Whatever it has to give back in ``finish()`` is given back."""
+@pytest.mark.parametrize("way", ["/close", "/shutdown", "/shutdown_request", "/close_request"])
+def test_a_handler_that_closes_is_finished_all_the_same(
+    serve: Serve, capfd: pytest.CaptureFixture[str], way: str
+) -> None:
+    """Whatever it has to give back in ``finish()`` is given back, once, and nothing fails."""
     handler: Any = type("OwnCloses", (Closes,), {"finished": threading.Semaphore(0)})
-    with serve(handler) as server, handshake(server.server_address, client_context()) as sock:
-        sock.sendall(request())
-        with contextlib.suppress(OSError):
-            assert sock.recv(1) == b""
+    with serve(handler) as server:
+        with handshake(server.server_address, client_context()) as sock:
+            sock.sendall(request(way))
+            with contextlib.suppress(OSError):
+                assert sock.recv(1) == b""
         assert handler.finished.acquire(timeout=5 * UNIT)
+        assert wait_until(lambda: no_connections(server))
+        assert not handler.finished.acquire(blocking=False)
+    assert "Traceback" not in capfd.readouterr().err
+    assert not server.events
 
 
 @pytest.mark.parametrize("close", [True, False], ids=["closed", "kept"])

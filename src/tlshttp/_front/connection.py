@@ -318,7 +318,7 @@ class Connection:
         if stream.buffered:
             cut = stream.failure or PeerDisconnected("the peer left in the middle of a request")
             self._front.report_cut(cut, self.address)
-        self.end()
+        self._end(stream)
         return _GONE
 
     def _serve(self) -> int:
@@ -335,7 +335,7 @@ class Connection:
         except Exception:
             self._report_exception(stream)
         except BaseException:
-            self.end()
+            self._end(stream)
             raise
         stream.requests += 1
         if front.counts_answers:
@@ -344,7 +344,7 @@ class Connection:
         if cut is not None:
             self._report_failure(stream)
         if not keep or cut is not None or front.closing or self.phase is Phase.CLOSED:
-            self.end()
+            self._end(stream)
             return _GONE
         if stream.has_input:
             self._enter(_REQUEST, self._shortened(front.limits.header_timeout))
@@ -383,16 +383,16 @@ class Connection:
 
     # The end ---------------------------------------------------------------------------------
 
-    def end(self) -> None:
+    def _end(self, stream: Stream) -> None:
         """End in an orderly way: let the handler finish, then shut down."""
-        stream, hooks = self._established(), self._front.hooks
+        handler, stream.handler = stream.handler, None  # nothing is left for the garbage collector
         try:
-            if stream.handler is not None:
-                stream.handler.finish()
+            if handler is not None:
+                handler.finish()
         except Exception:
             self._report_exception(stream)
         finally:
-            hooks.shutdown_request(stream)
+            self._front.hooks.shutdown_request(stream)
 
     def begin_close(self) -> None:
         """Say goodbye; then close, at once or when the peer has had its say."""
@@ -496,7 +496,7 @@ class Connection:
             self._close()
         else:
             self.stream.input_complete = True
-            self.end()
+            self._end(self.stream)
 
     def _end_early(self, cut: ConnectionCut) -> None:
         """End between two requests, which is no event, or inside one, which is."""
@@ -504,16 +504,15 @@ class Connection:
         if stream.buffered:
             self._front.report_cut(cut, self.address)
         stream.input_complete = True  # the peer had its time: no lingering
-        self.end()
+        self._end(stream)
 
     def _close(self) -> None:
         """Close the socket through the server's hook."""
         self.closed()  # before it is: then its number may be another connection's
-        self._front.hooks.close_request(self.stream or self._socket)
-        if self.stream is not None:
-            # Cut these rings, so that nothing is left for the garbage collector.
-            self.stream.handler = self.stream.before_send = None
-            self.stream = None
+        stream, self.stream = self.stream, None  # nothing is left for the garbage collector
+        self._front.hooks.close_request(stream or self._socket)
+        if stream is not None:
+            stream.before_send = None
 
     def before_wait(self) -> None:
         """Take note that a handler is going to wait for the peer."""

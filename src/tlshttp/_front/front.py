@@ -161,7 +161,7 @@ class Front:
             self._sweep()
         if self._leaders is not None:
             self._leaders.watch(now)
-            if self._leader_accepts and self._leaders.is_vacant:
+            if self._leader_accepts and self._leaders.is_vacant(now):
                 # No worker is free, and nobody shall be kept waiting by that.
                 self.door.accept(_ACCEPTS_AT_ONCE)
         self.door.reopen(now)

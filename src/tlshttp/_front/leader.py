@@ -50,10 +50,12 @@ _LONGEST_CAUTION_SECONDS = 1.6
 class _Term:
     """One worker's time as the leader."""
 
-    __slots__ = ("asked", "asked_cpu", "began", "thread")
+    __slots__ = ("asked", "asked_cpu", "began", "called", "thread")
 
     def __init__(self) -> None:
         self.thread: int | None = None
+        """Whose it is; `None` until a worker was free for it."""
+        self.called = time.monotonic()
         self.began = math.inf
         """When it took up the connection it is at work on."""
         self.asked = 0.0
@@ -95,11 +97,10 @@ class Leaders:
         """Whether there is a leader, or one has been called."""
         return self._term is not None
 
-    @property
-    def is_vacant(self) -> bool:
-        """Whether a leader has been called and no worker was free yet."""
+    def is_vacant(self, now: float) -> bool:
+        """Return whether a leader was called some time ago, and no worker was free yet."""
         term = self._term
-        return term is not None and term.thread is None
+        return term is not None and term.thread is None and now - term.called > _LONG_SECONDS
 
     def call(self) -> None:
         """See to it that there is a leader.
