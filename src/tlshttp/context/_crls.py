@@ -40,7 +40,7 @@ class RevocationLists:
                 findings += error.findings
         ConfigurationError.raise_if(findings)
         self._seen = self._collect()
-        self.may_change = bool(self._stores)
+        self.may_change: bool = bool(self._stores)
         """Whether it is of any use to `poll`."""
 
     @property

@@ -59,7 +59,7 @@ class Material:
         self.certificates: list[Certificate] = [_current(source) for source in sources]
         """One of each source, in their order."""
         self._refused: dict[int, Certificate] = {}
-        self.may_change = bool(self._stores) or crls.may_change
+        self.may_change: bool = bool(self._stores) or crls.may_change
         """Whether it is of any use to `poll`."""
 
     def load_into(self, context: ssl.SSLContext, group: Group) -> None:
