@@ -312,6 +312,9 @@ class Front:
         for fd in fds:
             if fd == self._lane_fd:
                 self._poller.remove(fd)
+                if self._leader_accepts and self.counts_answers:
+                    # handle_request() may be over before a leader is there to accept.
+                    self.door.accept()
                 self._call_leader()
             elif self.door.is_listener(fd):
                 self.door.accept()
