@@ -298,7 +298,7 @@ def chatterbox(sock: socket.socket) -> tuple[Counted, Channel]:
 
 def test_records_without_data_let_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that sends what holds no data, and faster than it is read, does not stay for ever."""
-    monkeypatch.setattr(channel_module, "_MOST_READS", 4)
+    monkeypatch.setattr(channel_module, "_MOST_READS", range(4))
     near, far = socket.socketpair()
     with near, far:
         near.setblocking(False)

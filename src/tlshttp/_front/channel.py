@@ -41,9 +41,9 @@ _BATCH = 65_536
 """Bytes of a large response that are encrypted before they are sent: four records. The buffer stays
 with the connection, so more would cost memory."""
 
-_MOST_READS = 16
-"""Reads of the socket that may bring no data (records of handshake messages, or empty ones) before
-others have their turn."""
+_MOST_READS = range(16)
+"""How many reads of the socket may bring no data (records of handshake messages, or empty ones)
+before others have their turn."""
 
 _BACKLOG = 16_384
 """Bytes for the peer that reading may leave to be sent later."""
@@ -81,7 +81,7 @@ class Channel:
 
     def do_handshake(self) -> None:
         """Take the handshake as far as the peer's bytes go; raises what the engine raises."""
-        for _ in range(_MOST_READS):
+        for _ in _MOST_READS:
             if not self.has_input:
                 self._receive()
             try:
@@ -100,7 +100,7 @@ class Channel:
 
     def recv(self, size: int) -> bytes:
         """Return up to `size` bytes, decrypted; empty at the peer's end."""
-        for _ in range(_MOST_READS):
+        for _ in _MOST_READS:
             if not self.has_input:
                 self._receive()
             try:

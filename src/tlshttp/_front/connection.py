@@ -66,7 +66,7 @@ _OTHERS_FIRST = -2
 # besides READ and WRITE: wait for that
 
 _HANDLER, _IDLE, _REQUEST = Phase.HANDLER, Phase.IDLE, Phase.REQUEST
-_RECEIVING = frozenset({Phase.REQUEST, Phase.BODY, Phase.IDLE})
+_SERVING = frozenset({Phase.HANDLER, Phase.REQUEST, Phase.BODY, Phase.IDLE})
 
 _DRAINS_AT_ONCE = 16  # reads of 64 KiB while closing, before others have their turn
 
@@ -128,12 +128,13 @@ class Connection:
                 if others and phase in others:
                     front.submit(self)
                     return
-                if phase is _HANDLER:
-                    event = self._serve()
-                elif phase is _IDLE or phase in _RECEIVING:
-                    event = self._receive()
-                else:
+                stream = self.stream
+                if stream is None or phase not in _SERVING:
                     event = self._step(phase)
+                elif phase is _HANDLER:
+                    event = self._serve(stream)
+                else:
+                    event = self._receive(stream)
                 if event != _GO_ON:
                     break
             if event > 0:
@@ -167,7 +168,8 @@ class Connection:
                 return _GONE
 
     def _enter(self, phase: Phase, timeout: float | None) -> None:
-        self._front.registry.move(self, phase, _after(timeout))
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        self._front.registry.move(self, phase, deadline)
 
     # Before TLS ------------------------------------------------------------------------------
 
@@ -232,7 +234,7 @@ class Connection:
         self._front.counters.handshake(bool(tls.session_reused))
         self._enter(Phase.REQUEST, self._front.limits.header_timeout)
         # Mostly the first request is not there yet; if it is, the poller says so.
-        return _GO_ON if self.stream.has_input or self.stream.has_unsent else READ
+        return self.stream.awaited_event()
 
     def _begin_tls(self) -> Stream:
         front, greeting = self._front, self._greeting
@@ -274,11 +276,13 @@ class Connection:
 
     # Requests --------------------------------------------------------------------------------
 
-    def _receive(self) -> int:
+    def _receive(self, stream: Stream) -> int:
         """Take in what has arrived until a request is ready for a handler."""
-        stream = self._established()
         find_request = self._front.find_request
-        missing = stream.find(find_request) if stream.buffered else HEAD_MISSING
+        if self.phase is _IDLE or not stream.buffered:
+            missing = HEAD_MISSING
+        else:
+            missing = stream.find(find_request)
         while missing < 0:
             try:
                 if not stream.fill():
@@ -321,9 +325,9 @@ class Connection:
         self._end(stream)
         return _GONE
 
-    def _serve(self) -> int:
+    def _serve(self, stream: Stream) -> int:
         """Run the handler for the request that is ready."""
-        stream, front = self._established(), self._front
+        front = self._front
         front.before_handler()
         if stream.handler is None:
             self._begin(stream)
@@ -346,12 +350,13 @@ class Connection:
         if not keep or cut is not None or front.closing or self.phase is Phase.CLOSED:
             self._end(stream)
             return _GONE
-        if stream.has_input:
+        event = stream.awaited_event()
+        if event == _GO_ON:
             self._enter(_REQUEST, self._shortened(front.limits.header_timeout))
             return _OTHERS_FIRST
         timeout = front.limits.keep_alive_timeout
         self._enter(_IDLE, timeout if stream.timeout is None else self._shortened(timeout))
-        front.parking.park(self, WRITE if stream.has_unsent else READ)
+        front.parking.park(self, event)
         return _GONE
 
     def _begin(self, stream: Stream) -> None:

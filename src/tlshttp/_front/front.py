@@ -130,6 +130,11 @@ class Front:
             if self._poller.waits_in_poller:
                 self._lane = create_poller()
                 self._poller.add(self._lane.fileno(), READ)
+        leaders = self._leaders
+        self.before_handler = leaders.before_handler if leaders else _do_nothing
+        """Called by a connection: this thread is about to run a handler."""
+        self.before_handshake = leaders.before_handshake if leaders else _do_nothing
+        """Called by a connection: this thread is about to compute."""
         self._lane_fd = self._lane.fileno() if self._lane is not self._poller else None
         self.parking = Parking(self.registry, self._lane)
         self._leader_accepts = settings.leaders_accept and self._lane_fd is not None
@@ -225,16 +230,6 @@ class Front:
         """Take note that this thread may be kept waiting by a peer."""
         if self._leaders is not None and os.getpid() == self.pid:  # a forked child has no workers
             self._leaders.step_aside()
-
-    def before_handler(self) -> None:
-        """Take note that this thread is about to run a handler."""
-        if self._leaders is not None:
-            self._leaders.before_handler()
-
-    def before_handshake(self) -> None:
-        """Take note that this thread is about to compute."""
-        if self._leaders is not None:
-            self._leaders.before_handshake()
 
     def submit(self, connection: Connection) -> None:
         """Have a worker advance the connection."""
@@ -435,3 +430,7 @@ class Front:
 
 def _is_idle(connection: Connection) -> bool:
     return connection.stream is not None and connection.stream.idle
+
+
+def _do_nothing() -> None:
+    pass

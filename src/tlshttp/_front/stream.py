@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import socket
 import ssl
@@ -162,15 +163,15 @@ class Stream(SocketLike):
         self._channel.do_handshake()
         return self._channel.tls
 
-    @property
-    def has_input(self) -> bool:
-        """Whether there may be more to read without the network, where no poller sees it."""
-        return bool(self._buffer) or self._channel.has_input
+    def awaited_event(self) -> int:
+        """Return what comes before anything can be read here; 0 where there may be something.
 
-    @property
-    def has_unsent(self) -> bool:
-        """Whether something stands here that the kernel had no room for."""
-        return bool(self._channel.unsent)
+        What has been taken from the kernel already no poller sees. What the kernel had no room for
+        must leave first.
+        """
+        if self._buffer or self._channel.has_input:
+            return 0
+        return WRITE if self._channel.unsent else READ
 
     @property
     def buffered(self) -> int:
@@ -184,7 +185,15 @@ class Stream(SocketLike):
 
     def take_head(self) -> bytes:
         """Take the head that `find` has found; nothing if it has not, or if more was read since."""
-        return self.take(self._head_size) if self._head_size > 0 else b""
+        size = self._head_size
+        if size <= 0:
+            return b""
+        if size < len(self._buffer):
+            return self.take(size)
+        # As nearly always: nothing else has come.
+        self._head_size = 0
+        head, self._buffer = self._buffer, b""
+        return head
 
     def examine(self, find: Callable[[bytes, int], _T]) -> _T:
         """Return ``find(buffer, position)`` for the bytes received and not read."""
@@ -275,7 +284,22 @@ class Stream(SocketLike):
         left = data if type(data) is bytes else memoryview(data).cast("B")
         is_last = is_last and self.goodbye_with_response
         while left:
-            sent = self._send_some(left, hold=is_last)
+            if self.failure is not None:
+                raise self.failure
+            if self._is_over:
+                raise BrokenPipeError(errno.EPIPE, "this end of the connection has been closed")
+            if self._reading:
+                self._reading, self._turned_at, self._allowance = False, self.bytes_out, None
+            try:
+                sent = self._channel.send(left, hold=is_last)
+            except _WANTS as want:
+                again = functools.partial(self._channel.send, left, hold=is_last)
+                sent = self._waiting(again, WRITE, want)
+            except OSError as error:
+                self._break(error)
+            self.bytes_out += sent
+            if self._channel.unsent:
+                self._waiting(self._channel.flush, WRITE, ssl.SSLWantWriteError())
             if sent == len(left):
                 break
             left = memoryview(left)[sent:]
@@ -377,7 +401,7 @@ class Stream(SocketLike):
         if self.at_end:
             return b""
         if not self._reading:
-            self._turn(self.bytes_in)
+            self._reading, self._turned_at, self._allowance = True, self.bytes_in, None
         try:
             data = self._channel.recv(size)
         except _WANTS:
@@ -390,30 +414,6 @@ class Stream(SocketLike):
         self.at_end = not data
         self.bytes_in += len(data)
         return data
-
-    def _send_some(self, data: Buffer, *, hold: bool = False) -> int:
-        if self.failure is not None:
-            raise self.failure
-        if self._is_over:
-            raise BrokenPipeError(errno.EPIPE, "this end of the connection has been closed")
-        if self._reading:
-            self._turn(self.bytes_out)
-        try:
-            sent = self._channel.send(data, hold=hold)
-        except _WANTS as want:
-            sent = self._waiting(lambda: self._channel.send(data, hold=hold), WRITE, want)
-        except OSError as error:
-            self._break(error)
-        self.bytes_out += sent
-        if self._channel.unsent:
-            self._waiting(self._channel.flush, WRITE, ssl.SSLWantWriteError())
-        return sent
-
-    def _turn(self, total: int) -> None:
-        """Change the direction, `total` bytes having moved in the new one so far."""
-        self._reading = not self._reading
-        self._turned_at = total
-        self._allowance = None
 
     def _waiting(
         self, operation: Callable[[], _T], direction: int, want: ssl.SSLError | None = None
@@ -458,8 +458,9 @@ class Stream(SocketLike):
             finally:
                 self.idle = False
         total = self.bytes_in if direction == READ else self.bytes_out - len(self._channel.unsent)
-        if (direction == READ) != self._reading:
-            self._turn(total)
+        reading = direction == READ
+        if reading != self._reading:
+            self._reading, self._turned_at, self._allowance = reading, total, None
         if self._allowance is None:
             self._allowance = self._new_allowance()
         try:

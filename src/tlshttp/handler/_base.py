@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from tlshttp._seam import Transport
 from tlshttp.errors import RequestRefused
 from tlshttp.handler._head import (
-    NO_HEAD,
     Head,
+    LastRequest,
     RequestHeaders,
     asks_for_other_version,
     parse_head,
@@ -152,11 +152,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self.__serving = False
         self.__response = ResponseHead()
         self.__section: bytes | None = None
-        self.__last_line: bytes | None = None
-        self.__last_words = ("", "", "", "", 0)
-        self.__last_section: bytes | None = None
-        self.__last_minor_version = 0
-        self.__last_head = NO_HEAD
+        self.__last = LastRequest()
         self.__writer = writer = ResponseWriter(self.__transport)
         self.__reader = RequestReader(self.__transport, self.__limits.max_body_bytes, writer.flush)
         self.rfile = self.__reader
@@ -202,7 +198,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def __end_request(self) -> bool:
         """End the response, then the request; tell whether the connection may be kept."""
-        transport, writer = self.__transport, self.__writer
+        transport, reader, writer = self.__transport, self.__reader, self.__writer
         if transport.failure is not None:
             self.close_connection = True
             return False
@@ -210,11 +206,11 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         if not writer.head_ended or not writer.is_ours:
             self.close_connection = True  # the client cannot tell where the response ends
         # Whatever is left of a body would be taken for the next request.
-        transport.input_complete = complete = self.__reader.drain(_DRAINED_BODY)
+        transport.input_complete = complete = reader.is_done() or reader.drain(_DRAINED_BODY)
         if not complete:
             self.close_connection = True
             if transport.fault is None:
-                transport.fault = self.__reader.refused  # the handler may have borne it
+                transport.fault = reader.refused  # the handler may have borne it
         return not self.close_connection
 
     def __end_response(self) -> None:
@@ -262,9 +258,12 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         head = self.__transport.take_head() if self.__parses else b""
         if not head:
             return b""
-        end = head.index(b"\n") + 1
-        self.__section = head[end:]
-        return head[:end]
+        last = self.__last
+        if head != last.split[0]:
+            end = head.index(b"\n") + 1
+            last.split = head, head[:end], head[end:]
+        _, line, self.__section = last.split
+        return line
 
     def parse_request(self) -> bool:
         """Parse the head; see `~http.server.BaseHTTPRequestHandler.parse_request`.
@@ -274,8 +273,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         """
         self.close_connection = True
         try:
-            if self.raw_requestline == self.__last_line:
-                words = self.__last_words
+            if self.raw_requestline == self.__last.line:
+                words = self.__last.words
             else:
                 words = self.__parse_request_line()
             self.requestline, self.command, self.path, self.request_version, minor_version = words
@@ -297,20 +296,16 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             return False
 
     def __parse_head(self, minor_version: int) -> Head:
-        """Return what the header fields say.
-
-        The requests of a connection mostly repeat them byte for byte, so what the last ones said is
-        kept. (HPACK of HTTP/2 lives on the same.)
-        """
+        """Return what the header fields say."""
         section = self.__section
         if section is None:
             section = self.__lines().section(self.rfile, len(self.raw_requestline))
-        head = self.__last_head
-        if section != self.__last_section or minor_version != self.__last_minor_version:
+        last = self.__last
+        if section != last.section or minor_version != last.minor_version:
             fields = section[:-2] if section.endswith(b"\r\n") else section[:-1]
-            head = parse_head(fields, minor_version, needs_host=False)
-            self.__last_head = head
-            self.__last_section, self.__last_minor_version = section, minor_version
+            last.head = parse_head(fields, minor_version, needs_host=False)
+            last.section, last.minor_version = section, minor_version
+        head = last.head
         # What will be answered with 501 may lack a Host, as in http.server.
         if head.host is None and minor_version > 0 and hasattr(self, f"do_{self.command}"):
             raise RequestRefused("Missing Host")
@@ -329,10 +324,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         return message
 
     def __parse_request_line(self) -> tuple[str, str, str, str, int]:
-        """Return line, method, path, version and minor version of HTTP/1.
-
-        They are kept, because many clients ask for the same again and again.
-        """
+        """Return line, method, path, version and minor version of HTTP/1."""
         self.command = ""
         self.request_version = self.default_request_version
         raw = bytes(self.raw_requestline)
@@ -346,7 +338,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         # of it (cpython #87389).
         path = "/" + target.lstrip("/") if target.startswith("//") else target
         words = line, method, path, "HTTP/1." + minor, int(minor)
-        self.__last_line, self.__last_words = raw, words
+        self.__last.line, self.__last.words = raw, words
         return words
 
     def __parse_unusual_request_line(self, line: str) -> str:
@@ -408,7 +400,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             self._headers_buffer = []
             return
         if message is None:
-            message = self.responses[code][0] if code in self.responses else ""
+            message, _ = self.responses.get(code) or _NO_PHRASES
         self._headers_buffer = [status_line(self.protocol_version, status, message)]
 
     def send_header(self, keyword: str, value: Any, *, _is_extra: bool = False) -> None:
@@ -525,6 +517,8 @@ def writes_interim_response(handler: BaseHTTPRequestHandler) -> bool:
     response: ResponseHead | None = getattr(handler, "_TLSRequestHandler__response", None)
     return response is not None and response.is_interim
 
+
+_NO_PHRASES = ("", "")  # of a status code that nobody knows
 
 _STEPS = ("setup", "handle", "finish")
 

@@ -23,6 +23,7 @@ __all__ = [
     "CHUNKED",
     "NO_HEAD",
     "Head",
+    "LastRequest",
     "RequestHeaders",
     "asks_for_other_version",
     "parse_fields",
@@ -100,6 +101,31 @@ class Head:
 
 NO_HEAD = Head([], 0, None, False, None)
 """What no fields at all say."""
+
+
+class LastRequest:
+    """What the last request of a connection was.
+
+    The next mostly repeats it, in parts or as a whole, byte for byte, and then need not be parsed.
+    (HPACK of HTTP/2 lives on the same.) A handler has all this in one attribute, because Python is
+    slower with an object that has more than some thirty, and users have their own.
+    """
+
+    __slots__ = ("head", "line", "minor_version", "section", "split", "words")
+
+    def __init__(self) -> None:
+        self.split = (b"", b"", b"")
+        """A whole head, its request line and its section."""
+        self.line: bytes | None = None
+        """A request line that was parsed; `None` if none was yet."""
+        self.words = ("", "", "", "", 0)
+        """What it says: itself, method, path, version, minor version of HTTP/1."""
+        self.section: bytes | None = None
+        """A section that was parsed; `None` if none was yet."""
+        self.minor_version = 0
+        """For which version of HTTP/1 it was."""
+        self.head = NO_HEAD
+        """What it says."""
 
 
 def parse_request_line(line: str) -> tuple[str, str, str] | None:

@@ -102,8 +102,6 @@ class RequestReader(io.BufferedIOBase):
         Args:
             most: Bytes to read before giving up.
         """
-        if self.is_done():
-            return True
         if self._before_first_read is not None or not self.is_framed():
             return False
         own_timeout = self._transport.gettimeout()
