@@ -9,7 +9,7 @@ import ssl
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -42,6 +42,7 @@ class Counted:
         self._socket = sock
         self.reads = 0
         self.writes: list[int] = []
+        self.after_send: Callable[[], None] = lambda: None
 
     def fileno(self) -> int:
         """Return the descriptor."""
@@ -55,6 +56,7 @@ class Counted:
     def send(self, data: bytes) -> int:
         """Write."""
         self.writes.append(self._socket.send(data))
+        self.after_send()
         return self.writes[-1]
 
 
@@ -161,13 +163,40 @@ def test_a_request_is_one_read_and_a_response_one_write(open_pair: Pair) -> None
     assert open_pair.client.read(100) == b"answer"
 
 
-def test_tickets_are_sent_at_once(open_pair: Pair) -> None:
+def test_tickets_do_not_wait_for_a_request(open_pair: Pair) -> None:
     """A client that says nothing after the handshake has them, and an acknowledgement."""
+    with pytest.raises(ssl.SSLWantReadError):
+        open_pair.channel.recv(100)
     open_pair.deliver()
     with pytest.raises(ssl.SSLWantReadError):
         open_pair.client.read(1)
     assert open_pair.client.session is not None
     assert open_pair.client.session.has_ticket
+
+
+def test_tickets_leave_with_the_response_to_a_request_that_is_there(open_pair: Pair) -> None:
+    """A client that does not wait before it asks costs one write, not two."""
+    if not open_pair.is_tls13:
+        pytest.skip("in TLS 1.2 they are a part of the handshake")
+    open_pair.ask()
+    open_pair.counted.writes = []
+    assert open_pair.channel.recv(100) == b"ask"
+    open_pair.channel.send(b"answer")
+    assert len(open_pair.counted.writes) == 1
+    open_pair.deliver()
+    assert open_pair.client.read(100) == b"answer"
+    assert open_pair.client.session is not None
+    assert open_pair.client.session.has_ticket
+
+
+def test_what_the_peer_held_back_for_us_is_read_at_once(open_pair: Pair) -> None:
+    """As a client on this machine that has Nagle's algorithm does with its first request."""
+    if not open_pair.is_tls13:
+        pytest.skip("in TLS 1.2 there is nothing that it would wait for")
+    open_pair.counted.after_send = open_pair.ask
+    open_pair.counted.reads = 0
+    assert open_pair.channel.recv(100) == b"ask"
+    assert open_pair.counted.reads == 2
 
 
 def test_tickets_that_nobody_takes_do_not_matter(pair: Pair) -> None:

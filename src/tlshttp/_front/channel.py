@@ -4,10 +4,11 @@ The engine works on buffers in memory (`ssl.SSLContext.wrap_bio`), not on the so
 come is read with one system call, however many records it is, and what is ready to go leaves with
 one, such as a response with its ``close_notify``.
 
-OpenSSL writes TLS 1.3's session tickets when the handshake ends. They might wait for the first
-response, as they do with BoringSSL and trio, for which there are good reasons (OpenSSL's issues
-7948 and 25538). But they also acknowledge the client's last flight: without them a client that has
-not set ``TCP_NODELAY`` holds its request back for a delayed acknowledgement, 44 ms on Linux.
+OpenSSL writes TLS 1.3's session tickets when the handshake ends. Mostly the first request has come
+with the client's last flight, and they leave with the response, as they do with BoringSSL and trio
+(for good reasons: OpenSSL's issues 7948 and 25538). But they also acknowledge that flight: a client
+that has not set ``TCP_NODELAY`` holds its request back without them, for a delayed acknowledgement
+of 44 ms on Linux. So where the request is not there, they do not wait for it.
 
 Rules:
 
@@ -80,7 +81,10 @@ class Channel:
         return self.socket.fileno()
 
     def do_handshake(self) -> None:
-        """Take the handshake as far as the peer's bytes go; raises what the engine raises."""
+        """Take the handshake as far as the peer's bytes go; raises what the engine raises.
+
+        What the engine says last, whoever reads or writes next sends.
+        """
         for _ in _MOST_READS:
             if not self.has_input:
                 self._receive()
@@ -93,8 +97,6 @@ class Channel:
                     raise
             else:
                 self.has_input = self._incoming.pending > 0
-                with contextlib.suppress(OSError):  # who reads next is told
-                    self._push()
                 return
         raise ssl.SSLWantReadError
 
@@ -111,6 +113,7 @@ class Channel:
                 # Who got less than was asked for has had the whole record.
                 self.has_input = len(data) == size or self._incoming.pending > 0
                 return data
+        self.flush()
         raise ssl.SSLWantReadError
 
     def send(self, data: Buffer, *, hold: bool = False) -> int:
@@ -172,14 +175,22 @@ class Channel:
         try:
             data = self.socket.recv(_AT_ONCE)
         except BlockingIOError:
-            if self._outgoing.pending:
-                self.flush()
-            raise ssl.SSLWantReadError from None
+            data = self._receive_after_sending()
         if data:
             self._incoming.write(data)
         else:
             self._incoming.write_eof()
         self.has_input = True
+
+    def _receive_after_sending(self) -> bytes:
+        """Send what is left, and read what a peer on this machine has held back until then."""
+        try:
+            if self._outgoing.pending:
+                self.flush()
+                return self.socket.recv(_AT_ONCE)
+        except BlockingIOError:
+            pass
+        raise ssl.SSLWantReadError
 
     def _push(self) -> bool:
         """Send what has been encrypted; tell whether that is all of it."""

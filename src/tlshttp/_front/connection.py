@@ -66,6 +66,7 @@ _OTHERS_FIRST = -2
 # besides READ and WRITE: wait for that
 
 _HANDLER, _IDLE, _REQUEST = Phase.HANDLER, Phase.IDLE, Phase.REQUEST
+_HANDSHAKE, _HELLO = Phase.HANDSHAKE, Phase.HELLO
 _SERVING = frozenset({Phase.HANDLER, Phase.REQUEST, Phase.BODY, Phase.IDLE})
 
 _DRAINS_AT_ONCE = 16  # reads of 64 KiB while closing, before others have their turn
@@ -155,17 +156,14 @@ class Connection:
             self._front.parking.park(self, event)
 
     def _step(self, phase: Phase) -> int:
-        match phase:
-            case Phase.HELLO:
-                return self._look()
-            case Phase.PLAIN:
-                return self._hear_plain_request()
-            case Phase.HANDSHAKE:
-                return self._shake_hands()
-            case Phase.CLOSING:
-                return self._drain()
-            case _:
-                return _GONE
+        """Take a step in a phase without requests."""
+        if phase is _HANDSHAKE:
+            return self._shake_hands()
+        if phase is _HELLO:
+            return self._look()
+        if phase is Phase.PLAIN:
+            return self._hear_plain_request()
+        return self._drain() if phase is Phase.CLOSING else _GONE
 
     def _enter(self, phase: Phase, timeout: float | None) -> None:
         deadline = math.inf if timeout is None else time.monotonic() + timeout
@@ -233,8 +231,7 @@ class Connection:
             return self._fail(ClientCertificateError(message, server_name=self.server_name))
         self._front.counters.handshake(bool(tls.session_reused))
         self._enter(Phase.REQUEST, self._front.limits.header_timeout)
-        # Mostly the first request is not there yet; if it is, the poller says so.
-        return self.stream.awaited_event()
+        return _GO_ON  # with TLS 1.3 the first request has mostly come, too
 
     def _begin_tls(self) -> Stream:
         front, greeting = self._front, self._greeting

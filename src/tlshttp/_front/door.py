@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import socket
 import threading
@@ -36,7 +35,8 @@ class Door:
         self._front = front
         self._poller = poller
         self._accepting = threading.Lock()
-        self._listener: int | None = None
+        self.listener: int | None = None
+        """The listening socket's descriptor."""
         self._closed_until: float | None = None
         self._has_room = False
 
@@ -47,18 +47,14 @@ class Door:
 
     def listen(self, fd: int) -> None:
         """Accept connections from the listening socket with this descriptor."""
-        self._listener = fd
+        self.listener = fd
         self._poller.add(fd, READ)
 
     def stop(self) -> None:
         """Forget the listening socket, which is about to be closed."""
-        if self._listener is not None:
-            self._poller.remove(self._listener)
-            self._listener = None
-
-    def is_listener(self, fd: int) -> bool:
-        """Return whether this is the listening socket's descriptor."""
-        return fd == self._listener
+        if self.listener is not None:
+            self._poller.remove(self.listener)
+            self.listener = None
 
     def make_way(self) -> None:
         """Take note, from any thread, that a connection has gone."""
@@ -99,17 +95,17 @@ class Door:
 
     def reopen(self, now: float) -> None:
         """Accept again, if it is time."""
-        if self._closed_until is None or self._listener is None:
+        if self._closed_until is None or self.listener is None:
             return
         if now < self._closed_until and not self._has_room:
             return
         self._closed_until = None
-        self._poller.add(self._listener, READ)
+        self._poller.add(self.listener, READ)
 
     def _close(self) -> None:
         """Leave new connections in the listen queue, for a moment or until one has gone."""
-        if self._listener is not None and not self.is_closed:
-            self._poller.remove(self._listener)
+        if self.listener is not None and not self.is_closed:
+            self._poller.remove(self.listener)
             self._has_room = False
             self._closed_until = time.monotonic() + RETRY_SECONDS
 
@@ -119,7 +115,7 @@ class Door:
         Without a free descriptor ``accept()`` fails even where nobody waits.
         """
         self._close()
-        if self._listener is not None and wait_for(self._listener, READ, 0):
+        if self.listener is not None and wait_for(self.listener, READ, 0):
             self._front.make_room()
 
     def _admit(self, request: socket.socket, address: object) -> None:
@@ -143,8 +139,8 @@ class Door:
         if self._front.is_full():
             self._front.make_room()
         request.setblocking(False)
-        # AF_UNIX has no such option, and macOS refuses it where the peer is gone again; that shows
-        # when it is read from.
-        with contextlib.suppress(OSError):
+        try:
             request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            pass  # AF_UNIX has none; macOS refuses where the peer is gone again, as will show
         self._front.parking.let_in(Connection(self._front, request, address))

@@ -311,7 +311,7 @@ class Front:
                     # handle_request() may be over before a leader is there to accept.
                     self.door.accept()
                 self._call_leader()
-            elif self.door.is_listener(fd):
+            elif fd == self.door.listener:
                 self.door.accept()
             else:
                 others.append(fd)
@@ -325,7 +325,7 @@ class Front:
                 fds = self._lane.wait(_LINGER_SECONDS)
             except (OSError, ValueError):
                 return  # the server has been closed meanwhile
-            accepted = self.running and any(map(self.door.is_listener, fds))
+            accepted = self.running and self.door.listener in fds
             if accepted:
                 self.door.accept()
             self._ready.extend(self.parking.take(fds))

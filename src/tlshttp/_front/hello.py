@@ -78,7 +78,7 @@ def record_size(data: bytes) -> int:
     """Return how long the record is that `data` begins, as far as `data` tells."""
     if len(data) < _RECORD_HEADER:
         return _RECORD_HEADER
-    return _RECORD_HEADER + max(1, int.from_bytes(data[3:5]))
+    return _RECORD_HEADER + (data[3] << 8 | data[4] or 1)
 
 
 def assemble(data: bytes) -> tuple[int, bytes]:
@@ -132,6 +132,8 @@ NOTHING_SAID = ClientHello(None, ())
 def parse(content: bytes) -> ClientHello:
     """Read a ClientHello without its record headers; one that is cut off tells nothing."""
     extensions = _extensions(content)
+    if not extensions:
+        return NOTHING_SAID
     name = None
     if _SERVER_NAME in extensions:
         names = _block(extensions[_SERVER_NAME])
@@ -167,9 +169,11 @@ def _extensions(hello: bytes) -> dict[int, bytes]:
     if end > len(hello):
         return found
     last = end - _EXTENSION.size
-    while at <= last and len(found) < len(_WANTED):
+    while at <= last:
         kind, length = _read_extension(hello, at)
         at += 4 + length
         if kind in _WANTED and kind not in found:
             found[kind] = hello[at - length : at] if at <= end else b""
+            if len(found) == len(_WANTED):
+                break
     return found

@@ -124,8 +124,10 @@ if sys.platform == "linux":
                 raise OSError(str(error)) from error
 
         def remove(self, fd: int) -> None:
-            with contextlib.suppress(OSError, ValueError):
+            try:
                 self._epoll.unregister(fd)
+            except (OSError, ValueError):
+                pass  # it has not been added, or the poller is closed
 
         def wait(self, timeout: float) -> list[int]:
             ready = [fd for fd, _ in self._epoll.poll(timeout)]

@@ -29,7 +29,7 @@ class ThrottledLog:
 
     def log(self, level: int, message: str, *arguments: object) -> None:
         """Write the line, or count it as left out."""
-        self.flush()
+        self._begin_period_if_due()
         with self._lock:
             if self._written >= self._lines:
                 self._left_out += 1
@@ -39,6 +39,10 @@ class ThrottledLog:
 
     def flush(self, *, at_once: bool = False) -> None:
         """Say what has been left out, once the period is over (or at once)."""
+        if self._left_out or at_once:
+            self._begin_period_if_due(at_once=at_once)
+
+    def _begin_period_if_due(self, *, at_once: bool = False) -> None:
         with self._lock:
             now = time.monotonic()
             if now < self._period_ends and not at_once:

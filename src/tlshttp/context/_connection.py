@@ -37,16 +37,16 @@ class _Checked:
         self._doorkeeper, self._name = doorkeeper, name
         self.hsts_max_age = hsts_max_age
 
-    def _shake_hands(self: Any, do_handshake: Callable[[], None]) -> None:
-        try:
-            do_handshake()
-        except ssl.SSLError as error:
-            if self.refused_name is None:
-                raise
+    def _explain(self, error: ssl.SSLError) -> None:
+        """Raise what a failed handshake stands for, if that is something of ours."""
+        if self.refused_name is not None:
             raise UnrecognizedName(
                 "no certificate for the name that the peer asks for",
                 server_name=self.refused_name,
             ) from error
+
+    def _look(self) -> None:
+        """Look at the connection once its handshake is over."""
         if self._doorkeeper is None:
             raise ClientCertificateError("the client was let in without a look at it")
         if self._doorkeeper.asks:
@@ -85,7 +85,12 @@ class CheckedSocket(_Checked, ssl.SSLSocket):
             ClientCertificateError: The client has no certificate, and the name it wants needs one.
             UnrecognizedName: It wants a name that is not served.
         """
-        self._shake_hands(lambda: super(CheckedSocket, self).do_handshake(block))
+        try:
+            super().do_handshake(block)
+        except ssl.SSLError as error:
+            self._explain(error)
+            raise
+        self._look()
 
     def read(self, *arguments: Any) -> Any:
         """Do what `ssl.SSLSocket.read` does."""
@@ -118,7 +123,12 @@ class CheckedObject(_AcceptedObject):
 
     def do_handshake(self) -> None:
         """Make the handshake; see `CheckedSocket.do_handshake`."""
-        self._shake_hands(super().do_handshake)
+        try:
+            super().do_handshake()
+        except ssl.SSLError as error:
+            self._explain(error)
+            raise
+        self._look()
 
     def read(self, *arguments: Any) -> Any:
         """Do what `ssl.SSLObject.read` does, after the handshake."""
