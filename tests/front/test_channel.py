@@ -59,6 +59,10 @@ class Counted:
         self.after_send()
         return self.writes[-1]
 
+    def sendmsg(self, pieces: list[bytes]) -> int:
+        """Write them all."""
+        return self.send(b"".join(pieces))
+
 
 class Pair:
     """A channel and its client, in one process."""
@@ -228,8 +232,50 @@ def test_several_records_are_one_read(open_pair: Pair) -> None:
     assert not open_pair.channel.has_input
 
 
-def test_a_peer_that_does_not_read_makes_nothing_grow(open_pair: Pair) -> None:
+class Measured:
+    """A TLS engine that remembers how much it was given at once."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self.sizes: list[int] = []
+
+    def write(self, data: Any) -> int:
+        """Encrypt."""
+        self.sizes.append(memoryview(data).nbytes)
+        return int(self._engine.write(data))
+
+
+@pytest.mark.parametrize("gathers", [True, False])
+def test_a_large_response_makes_no_large_buffer(
+    open_pair: Pair, monkeypatch: pytest.MonkeyPatch, gathers: bool
+) -> None:
+    """The engine gets a record at a time, because its buffer never shrinks; four leave at once."""
+    monkeypatch.setattr(channel_module, "_GATHERS", gathers)
+    channel, measured = open_pair.channel, Measured(open_pair.channel.tls)
+    monkeypatch.setattr(channel, "tls", measured)
+    left = memoryview(bytes(range(256)) * 1000)
+    received = bytearray()
+    open_pair.counted.writes = []
+    while left:
+        left = left[channel.send(left) :]
+        while channel.unsent:
+            open_pair.deliver()
+            received += open_pair.take_all()
+            with contextlib.suppress(ssl.SSLWantWriteError):
+                channel.flush()
+        open_pair.deliver()
+        received += open_pair.take_all()
+    assert received == bytes(range(256)) * 1000
+    assert max(measured.sizes) == 16_384
+    assert max(open_pair.counted.writes) > 4 * 16_384
+
+
+@pytest.mark.parametrize("gathers", [True, False])
+def test_a_peer_that_does_not_read_makes_nothing_grow(
+    open_pair: Pair, monkeypatch: pytest.MonkeyPatch, gathers: bool
+) -> None:
     """Nothing is encrypted while something is unsent, and all of it arrives in order."""
+    monkeypatch.setattr(channel_module, "_GATHERS", gathers)
     sent = bytearray()
     while not open_pair.channel.unsent:
         piece = bytes([len(sent) // 65_536 % 256]) * 65_536

@@ -38,9 +38,15 @@ __all__ = ["Channel"]
 _AT_ONCE = 16_384 + 256 + 5
 """Bytes to read from the socket: one record of the largest size (RFC 8446, section 5.2)."""
 
-_BATCH = 65_536
-"""Bytes of a large response that are encrypted before they are sent: four records. The buffer stays
-with the connection, so more would cost memory."""
+_RECORD = 16_384
+"""Bytes that are encrypted at once: a record of the largest size (RFC 8446, section 5.1). The
+engine's buffer stays as large as it had to be once, for as long as the connection."""
+
+_MOST_RECORDS = 4
+"""How many records of a large response leave at once."""
+
+_GATHERS = hasattr(socket.socket, "sendmsg")
+"""Whether pieces can be sent without copying them together; Windows has no such call."""
 
 _MOST_READS = range(16)
 """How many reads of the socket may bring no data (records of handshake messages, or empty ones)
@@ -127,16 +133,29 @@ class Channel:
         """
         if self.unsent:
             self.flush()
-        sent = self.tls.write(data)  # of one record at most
         size = len(data) if type(data) is bytes else memoryview(data).nbytes
-        if hold and sent == size:
-            return sent
-        if sent < size:
-            rest = memoryview(data)
-            while sent < size and self._outgoing.pending < _BATCH:
-                sent += self.tls.write(rest[sent:])
-        self._push()  # what is left the next call sees to, or whoever asks for `unsent`
+        if size > _RECORD:
+            return self._send_records(memoryview(data)[: _MOST_RECORDS * _RECORD])
+        sent = self.tls.write(data)
+        if not hold:
+            self._push()  # what is left the next call sees to, or whoever asks for `unsent`
         return sent
+
+    def _send_records(self, data: memoryview) -> int:
+        """Encrypt and send several records, with one system call where there is one for that."""
+        records = [self._outgoing.read()]
+        for begin in range(0, len(data), _RECORD):
+            self.tls.write(data[begin : begin + _RECORD])
+            records.append(self._outgoing.read())
+        size = sum(map(len, records))
+        try:
+            sock = self.socket
+            sent = sock.sendmsg(records) if _GATHERS else sock.send(b"".join(records))
+        except BlockingIOError:
+            sent = 0
+        if sent < size:
+            self.unsent = b"".join(records)[sent:]
+        return len(data)
 
     def flush(self) -> None:
         """Send what has been encrypted.
