@@ -167,7 +167,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         """End the last response, if that has not been done, and let go of the files."""
         if self.__transport.failure is None:
             self.__end_response()
-        super().finish()
+        if self.wfile is not self.__writer or self.rfile is not self.__reader:
+            super().finish()  # ours stay open
 
     def serve_ready_request(self) -> bool:
         """Serve one request; tell whether the connection may be kept for another.
