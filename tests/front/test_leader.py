@@ -7,7 +7,6 @@ import http.client
 import math
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -48,6 +47,29 @@ class Office:
     def _advance(self, connection: Any) -> None:
         self.threads.append(threading.current_thread().name)
         connection()
+
+
+class Clock:
+    """The clock and the processor time of a thread, which pass when they are told to.
+
+    Those of a crowded machine say of a thread that works that it waits.
+    """
+
+    def __init__(self) -> None:
+        self._now = self._worked = 1000.0
+
+    def pass_by(self, seconds: float, *, worked: float) -> None:
+        """Let time pass, in which the thread has worked for some time."""
+        self._now += seconds
+        self._worked += worked
+
+    def monotonic(self) -> float:
+        """Return the time."""
+        return self._now
+
+    def thread_time(self) -> float:
+        """Return for how long the thread has worked."""
+        return self._worked
 
 
 @pytest.fixture
@@ -149,19 +171,15 @@ def test_waiting_makes_cautious_and_working_does_not(
 ) -> None:
     """A leader that has waited for most of its time makes those after it step aside."""
     stepped: list[str] = []
+    clock = Clock()
     monkeypatch.setattr(office.leaders, "step_aside", lambda: stepped.append("aside"))
-
-    def work() -> None:
-        end = time.thread_time() + 0.02
-        while time.thread_time() < end:
-            pass
-
-    office.bring(work)
+    monkeypatch.setattr(module, "time", clock)
+    office.bring(lambda: clock.pass_by(0.02, worked=0.02))
     assert office.resigned.acquire(timeout=5 * UNIT)
     office.bring(office.leaders.before_handler)
     assert office.resigned.acquire(timeout=5 * UNIT)
     assert not stepped
-    office.bring(lambda: do(threading.Event().wait, 0.02))
+    office.bring(lambda: clock.pass_by(0.02, worked=0.005))
     assert office.resigned.acquire(timeout=5 * UNIT)
     office.bring(office.leaders.before_handler)
     assert office.resigned.acquire(timeout=5 * UNIT)
