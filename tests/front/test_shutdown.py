@@ -20,6 +20,7 @@ from tests.front.peers import (
     get,
     handshake,
     read_response,
+    read_to_end,
     request,
 )
 from tests.front.program import server_process
@@ -176,6 +177,8 @@ def test_new_connections_wait_while_all_are_busy(
         assert not wait_until(lambda: server.stats().accepted > 2, timeout=0.5 * UNIT)
         gate.opened.set()
         assert waiting.result(timeout=5 * UNIT).endswith(b"\r\n\r\n/")
+        for sock in held:
+            read_to_end(sock)
     assert not server.events
 
 
