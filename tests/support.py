@@ -33,6 +33,19 @@ def wait_until(condition: Callable[[], bool], *, timeout: float = 5 * UNIT) -> b
     return True
 
 
+class NoOwner:
+    """Whoever owns a `tlshttp._front.stream.Stream`, where that is nobody."""
+
+    def before_wait(self) -> None:
+        """Bear that a handler waits."""
+
+    def begin_close(self) -> None:
+        """Be told of the end."""
+
+    def closed(self) -> None:
+        """Be told of the end."""
+
+
 @dataclass(frozen=True)
 class Belongings:
     """What a process holds at one moment: its threads, open files and child processes."""

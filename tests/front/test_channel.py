@@ -26,7 +26,7 @@ from tests.front.peers import (
     request,
 )
 from tests.front.test_hello import in_records
-from tests.support import UNIT
+from tests.support import UNIT, NoOwner
 from tlshttp import Limits, errors
 from tlshttp._front import channel as channel_module
 from tlshttp._front.channel import Channel
@@ -418,19 +418,6 @@ def test_answers_that_nobody_takes_are_bounded() -> None:
 
 
 # A response that is the last ----------------------------------------------------------------------
-
-
-class NoOwner:
-    """Whoever owns a stream."""
-
-    def before_wait(self) -> None:
-        """Be told of a wait."""
-
-    def begin_close(self) -> None:
-        """Be told of the end."""
-
-    def closed(self) -> None:
-        """Be told of the end."""
 
 
 def ending_stream(pair: Pair, **limits: float) -> Stream:

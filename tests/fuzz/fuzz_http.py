@@ -28,6 +28,7 @@ with atheris.instrument_imports(include=["tlshttp.handler", "tlshttp._front.stre
     from tlshttp.handler._reader import RequestReader
 
 from tests.handler.http_support import MemoryEngine, converse
+from tests.support import NoOwner
 from tests.handler.rows import ROWS
 from tlshttp.errors import ConnectionCut, RequestRefused
 from tlshttp.limits import Limits
@@ -36,19 +37,6 @@ LIMITS = Limits(max_body_bytes=1000, max_header_bytes=4000, max_header_count=20)
 
 near, far = socket.socketpair()
 far.send(b"x")
-
-
-class Owner:
-    """Whoever owns a stream."""
-
-    def before_wait(self) -> None:
-        """Be told of a wait."""
-
-    def begin_close(self) -> None:
-        """Be told of the end."""
-
-    def closed(self) -> None:
-        """Be told of the end."""
 
 
 class Reader(TLSRequestHandler):
@@ -93,7 +81,7 @@ def fuzz_head(data: bytes) -> None:
 
 def read_chunks(pieces: list[bytes], how: str, size: int) -> tuple[bytes, bool]:
     """Read a body in chunks; return it and whether it was whole."""
-    stream: Any = Stream(MemoryEngine(pieces, near.fileno()), LIMITS, Owner())
+    stream: Any = Stream(MemoryEngine(pieces, near.fileno()), LIMITS, NoOwner())
     reader = RequestReader(stream, LIMITS.max_body_bytes, lambda: None)
     reader.begin_body(CHUNKED, None)
     body = b""

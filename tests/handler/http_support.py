@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import UNIT
+from tests.support import UNIT, NoOwner
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
 from tlshttp._front.stream import Stream
 from tlshttp.errors import ConnectionCut
@@ -138,12 +138,6 @@ class MemoryEngine:
     def say_goodbye(self) -> None:
         """Do nothing."""
 
-    def read(self, size: int, /) -> bytes:
-        """Return a piece of the segment that has arrived."""
-        return self.recv(size)
-
-    write = send
-
     session_reused = False
 
     def do_handshake(self) -> None:
@@ -165,22 +159,8 @@ class MemoryEngine:
         """Return none."""
         return None
 
-    def unwrap(self) -> None:
-        """Say goodbye."""
-
     def close(self) -> None:
         """Do nothing."""
-
-
-class _Owner:
-    def before_wait(self) -> None:
-        """Bear that a handler waits."""
-
-    def begin_close(self) -> None:
-        """Be told of the end."""
-
-    def closed(self) -> None:
-        """Be told of the end."""
 
 
 @pytest.fixture(scope="session")
@@ -222,7 +202,7 @@ def converse(
     as `tlshttp._front.connection.Connection` does it; only the TLS engine is not.
     """
     engine = MemoryEngine(segments, fd)
-    stream = Stream(engine, limits, _Owner(), server_name)
+    stream = Stream(engine, limits, NoOwner(), server_name)
     server = SimpleNamespace(limits=limits, handled=[])
     kind: Any = handler  # a class is hashable, whatever mypy makes of it
     composition = _composed(kind)

@@ -29,7 +29,7 @@ from tests.handler.http_support import (
     statuses,
 )
 from tests.handler.rows import PROBE, ROWS
-from tests.support import UNIT
+from tests.support import UNIT, NoOwner
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer
 from tlshttp._front.stream import Stream
 from tlshttp.errors import ConnectionCut, RequestRefused
@@ -98,17 +98,6 @@ def test_parsers_raise_nothing_but_refusals(data: bytes) -> None:
             fields, _ = parse_fields(data)
             assert len(fields) == data.count(b"\n")
             parse_head(data, minor_version, needs_host=bool(minor_version))
-
-
-class NoOwner:
-    def before_wait(self) -> None:
-        pass
-
-    def begin_close(self) -> None:
-        pass
-
-    def closed(self) -> None:
-        pass
 
 
 @pytest.mark.parametrize("how", ["read", "readline", "read1", "readinto", "drain"])

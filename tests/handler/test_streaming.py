@@ -25,7 +25,7 @@ from tests.handler.http_support import (
     read_to_end,
     serving,
 )
-from tests.support import UNIT
+from tests.support import UNIT, NoOwner
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer
 from tlshttp._front.stream import Stream
 from tlshttp.handler._head import CHUNKED
@@ -288,17 +288,6 @@ class EndlessEngine(MemoryEngine):
         size = min(len(data), 16_384)
         self.taken += size
         return size
-
-
-class NoOwner:
-    def before_wait(self) -> None:
-        pass
-
-    def begin_close(self) -> None:
-        pass
-
-    def closed(self) -> None:
-        pass
 
 
 def stream_of(piece: bytes, fd: int) -> tuple[EndlessEngine, Stream]:
