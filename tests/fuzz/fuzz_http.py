@@ -28,8 +28,8 @@ with atheris.instrument_imports(include=["tlshttp.handler", "tlshttp._front.stre
     from tlshttp.handler._reader import RequestReader
 
 from tests.handler.http_support import MemoryEngine, converse
-from tests.support import NoOwner
 from tests.handler.rows import ROWS
+from tests.support import NoOwner
 from tlshttp.errors import ConnectionCut, RequestRefused
 from tlshttp.limits import Limits
 
