@@ -221,6 +221,24 @@ def test_no_chunks_unless_both_sides_know_them(version: str, ready_fd: int) -> N
     assert not outcome.kept
 
 
+class Counting(Quiet):
+    """Tells how many attributes it has."""
+
+    def do_GET(self) -> None:
+        count = len(vars(self))
+        self.send_response(200)
+        self.send_header("Content-Length", str(count))
+        self.end_headers()
+        self.wfile.write(b"x" * count)
+
+
+def test_attributes_leave_room_for_the_handlers_own(ready_fd: int) -> None:
+    """CPython is slower with an object that has more than thirty, as `LastRequest` says."""
+    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    outcome = converse(Counting, [request, request], ready_fd)
+    assert 20 < len(outcome.sent.rpartition(b"\r\n\r\n")[2]) <= 25
+
+
 # Hooks -------------------------------------------------------------------------------------------
 
 HOOKS = (
