@@ -166,8 +166,7 @@ class Connection:
         return self._drain() if phase is Phase.CLOSING else _GONE
 
     def _enter(self, phase: Phase, timeout: float | None) -> None:
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        self._front.registry.move(self, phase, deadline)
+        self._front.registry.move(self, phase, _after(timeout))
 
     # Before TLS ------------------------------------------------------------------------------
 

@@ -78,7 +78,7 @@ def record_size(data: bytes) -> int:
     """Return how long the record is that `data` begins, as far as `data` tells."""
     if len(data) < _RECORD_HEADER:
         return _RECORD_HEADER
-    return _RECORD_HEADER + (data[3] << 8 | data[4] or 1)
+    return _RECORD_HEADER + max(1, int.from_bytes(data[3:5]))
 
 
 def assemble(data: bytes) -> tuple[int, bytes]:

@@ -289,7 +289,7 @@ class Stream(SocketLike):
             if self._is_over:
                 raise BrokenPipeError(errno.EPIPE, "this end of the connection has been closed")
             if self._reading:
-                self._reading, self._turned_at, self._allowance = False, self.bytes_out, None
+                self._turn(self.bytes_out)
             try:
                 sent = self._channel.send(left, hold=is_last)
             except _WANTS as want:
@@ -401,7 +401,7 @@ class Stream(SocketLike):
         if self.at_end:
             return b""
         if not self._reading:
-            self._reading, self._turned_at, self._allowance = True, self.bytes_in, None
+            self._turn(self.bytes_in)
         try:
             data = self._channel.recv(size)
         except _WANTS:
@@ -414,6 +414,12 @@ class Stream(SocketLike):
         self.at_end = not data
         self.bytes_in += len(data)
         return data
+
+    def _turn(self, total: int) -> None:
+        """Change the direction, `total` bytes having moved in the new one so far."""
+        self._reading = not self._reading
+        self._turned_at = total
+        self._allowance = None
 
     def _waiting(
         self, operation: Callable[[], _T], direction: int, want: ssl.SSLError | None = None
@@ -458,9 +464,8 @@ class Stream(SocketLike):
             finally:
                 self.idle = False
         total = self.bytes_in if direction == READ else self.bytes_out - len(self._channel.unsent)
-        reading = direction == READ
-        if reading != self._reading:
-            self._reading, self._turned_at, self._allowance = reading, total, None
+        if (direction == READ) != self._reading:
+            self._turn(total)
         if self._allowance is None:
             self._allowance = self._new_allowance()
         try:

@@ -37,16 +37,23 @@ class _Checked:
         self._doorkeeper, self._name = doorkeeper, name
         self.hsts_max_age = hsts_max_age
 
-    def _explain(self, error: ssl.SSLError) -> None:
-        """Raise what a failed handshake stands for, if that is something of ours."""
-        if self.refused_name is not None:
+    def do_handshake(self, *arguments: Any, **named: Any) -> None:
+        """Make the handshake.
+
+        Raises:
+            ClientCertificateError: The client has no certificate, and the name it wants needs one.
+            UnrecognizedName: It wants a name that is not served.
+        """
+        connection: Any = super()
+        try:
+            connection.do_handshake(*arguments, **named)
+        except ssl.SSLError as error:
+            if self.refused_name is None:
+                raise
             raise UnrecognizedName(
                 "no certificate for the name that the peer asks for",
                 server_name=self.refused_name,
             ) from error
-
-    def _look(self) -> None:
-        """Look at the connection once its handshake is over."""
         if self._doorkeeper is None:
             raise ClientCertificateError("the client was let in without a look at it")
         if self._doorkeeper.asks:
@@ -78,20 +85,6 @@ class CheckedSocket(_Checked, ssl.SSLSocket):
             """Do what `ssl.SSLSocket.get_verified_chain` does."""
             return self._originals(super().get_verified_chain())
 
-    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002
-        """Make the handshake.
-
-        Raises:
-            ClientCertificateError: The client has no certificate, and the name it wants needs one.
-            UnrecognizedName: It wants a name that is not served.
-        """
-        try:
-            super().do_handshake(block)
-        except ssl.SSLError as error:
-            self._explain(error)
-            raise
-        self._look()
-
     def read(self, *arguments: Any) -> Any:
         """Do what `ssl.SSLSocket.read` does."""
         if not self._accepted:
@@ -120,15 +113,6 @@ class CheckedObject(_AcceptedObject):
 
     def _accept(self) -> None:
         self.__class__ = _AcceptedObject  # type: ignore[assignment]  # of the same shape
-
-    def do_handshake(self) -> None:
-        """Make the handshake; see `CheckedSocket.do_handshake`."""
-        try:
-            super().do_handshake()
-        except ssl.SSLError as error:
-            self._explain(error)
-            raise
-        self._look()
 
     def read(self, *arguments: Any) -> Any:
         """Do what `ssl.SSLObject.read` does, after the handshake."""

@@ -158,11 +158,7 @@ class ServerContext(ssl.SSLContext):
             now: The time in seconds, from `time.monotonic`; `None` means to ask for it.
         """
         now = time.monotonic() if now is None else now
-        if now >= self._next_look:
-            self._look_if_free(now)
-
-    def _look_if_free(self, now: float) -> None:
-        if not self._lock.acquire(blocking=False):
+        if now < self._next_look or not self._lock.acquire(blocking=False):
             return
         try:
             self._look(now)
@@ -201,9 +197,7 @@ class ServerContext(ssl.SSLContext):
 
     def _front_of_now(self) -> ssl.SSLContext:
         """Return the context of a new connection, in which it finds all sessions it may resume."""
-        now = time.monotonic()
-        if now >= self._next_look:
-            self._look_if_free(now)  # what has been revoked must not be resumed
+        self.maintain()  # what has been revoked must not be resumed
         if self._resumes or self.minimum_version >= ssl.TLSVersion.TLSv1_3:
             return self._front
         return self._make_front()
@@ -228,9 +222,7 @@ class ServerContext(ssl.SSLContext):
 
     def _choose(self, connection: Any, name: str | None, _front: ssl.SSLContext) -> int | None:
         """Choose the certificate for a name, during the handshake."""
-        now = time.monotonic()
-        if now >= self._next_look:
-            self._look_if_free(now)
+        self.maintain()
         directory = self._directory
         shown = directory.find(name)
         if shown is None and self._unknown_names is UnknownNames.REFUSE:

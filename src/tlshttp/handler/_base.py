@@ -167,8 +167,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         """End the last response, if that has not been done, and let go of the files."""
         if self.__transport.failure is None:
             self.__end_response()
-        if self.wfile is not self.__writer or self.rfile is not self.__reader:
-            super().finish()  # ours stay open
+        super().finish()
 
     def serve_ready_request(self) -> bool:
         """Serve one request; tell whether the connection may be kept for another.
@@ -259,12 +258,9 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         head = self.__transport.take_head() if self.__parses else b""
         if not head:
             return b""
-        last = self.__last
-        if head != last.split[0]:
-            end = head.index(b"\n") + 1
-            last.split = head, head[:end], head[end:]
-        _, line, self.__section = last.split
-        return line
+        end = head.index(b"\n") + 1
+        self.__section = head[end:]
+        return head[:end]
 
     def parse_request(self) -> bool:
         """Parse the head; see `~http.server.BaseHTTPRequestHandler.parse_request`.

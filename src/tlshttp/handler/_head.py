@@ -106,16 +106,14 @@ NO_HEAD = Head([], 0, None, False, None)
 class LastRequest:
     """What the last request of a connection was.
 
-    The next mostly repeats it, in parts or as a whole, byte for byte, and then need not be parsed.
+    The next mostly repeats its line or its section, byte for byte, which then is not parsed again.
     (HPACK of HTTP/2 lives on the same.) A handler has all this in one attribute, because Python is
     slower with an object that has more than some thirty, and users have their own.
     """
 
-    __slots__ = ("head", "line", "minor_version", "section", "split", "words")
+    __slots__ = ("head", "line", "minor_version", "section", "words")
 
     def __init__(self) -> None:
-        self.split = (b"", b"", b"")
-        """A whole head, its request line and its section."""
         self.line: bytes | None = None
         """A request line that was parsed; `None` if none was yet."""
         self.words = ("", "", "", "", 0)

@@ -31,9 +31,7 @@ def request_finder(limits: Limits) -> FindRequest:
 
 
 def _find_request(most: int, buffer: bytes, start: int) -> int:
-    end = buffer.find(b"\n\r\n", start) + 3
-    if end < 3 or buffer.find(b"\n\n", start, end - 2) >= 0:
-        end = head_end(buffer, start)
+    end = head_end(buffer, start)
     if end < 0:
         # A head that is too long is ready, too: to be refused.
         return HEAD_MISSING if len(buffer) - start <= most else UNUSUAL
