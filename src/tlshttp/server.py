@@ -9,7 +9,6 @@ import math
 import os
 import socket
 import socketserver
-import ssl
 import sys
 import threading
 import time
@@ -17,10 +16,12 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from tlshttp._binding import address_family, remove_stale_socket, socket_options
-from tlshttp._front.front import Front, Settings
+from tlshttp._front.front import Front
 from tlshttp._front.registry import Phase
 from tlshttp._front.report import ThrottledLog, peer_name
+from tlshttp._front.settings import Settings
 from tlshttp._front.stream import Stream
+from tlshttp._ssl_arguments import given_context
 from tlshttp.errors import (
     ConfigurationError,
     ConnectionCut,
@@ -47,16 +48,6 @@ _SLICE_SECONDS = 0.5
 _ACCEPTING_HOOKS = ("get_request", "verify_request")
 
 _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
-
-# The standard library's server serves with all of these, and so does this: with a warning.
-_TOLERATED = (
-    "chain-order",
-    "expired",
-    "key-exposed",
-    "not-yet-valid",
-    "weak-key",
-    "weak-signature",
-)
 
 
 class TLSHTTPServer(http.server.HTTPServer):
@@ -134,7 +125,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         redirect_plain_http: bool = False,
     ) -> None:
         self.limits = limits
-        self.ssl_context: TLSContext = _context(
+        self.ssl_context: TLSContext = given_context(
             certfile, keyfile, password, alpn_protocols, ssl_context
         )
         self._log = ThrottledLog(logging.getLogger("tlshttp.handshake"))
@@ -500,41 +491,6 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
 
     def _max_workers(self) -> int:
         return self.max_workers
-
-
-def _context(
-    certfile: Any,
-    keyfile: Any,
-    password: Any,
-    alpn_protocols: Iterable[str] | None,
-    ssl_context: TLSContext | None,
-) -> TLSContext:
-    """Return the context the arguments stand for."""
-    files = {"certfile": certfile, "keyfile": keyfile, "password": password}
-    given = [name for name, value in (*files.items(), ("alpn_protocols", alpn_protocols)) if value]
-    if ssl_context is None:
-        if certfile is None:
-            raise ConfigurationError(
-                "a certificate is needed: pass certfile=..., or ssl_context=..., for instance "
-                'context.create_server_context(certs.self_signed("localhost"))'
-            )
-        from tlshttp import certs, context, profiles
-
-        return context.create_server_context(
-            certs.load(_path(certfile), _path(keyfile), password, tolerate=_TOLERATED),
-            profile=profiles.INTERMEDIATE.replace(certificate_keys=(), security_level=None),
-            alpn_protocols=tuple(alpn_protocols) if alpn_protocols else ("http/1.1",),
-        )
-    findings = [f"{name} cannot be combined with ssl_context" for name in given]
-    if getattr(ssl_context, "protocol", None) == ssl.PROTOCOL_TLS_CLIENT:
-        findings.append("ssl_context is one for clients; a server needs ssl.PROTOCOL_TLS_SERVER")
-    ConfigurationError.raise_if(findings)
-    return ssl_context
-
-
-def _path(file: Any) -> Any:
-    """Return a path; `certs.load` would take bytes for PEM itself, `ssl` takes them for a path."""
-    return os.fsdecode(file) if isinstance(file, bytes) else file
 
 
 def _forking_mix_in() -> type:

@@ -1,0 +1,52 @@
+"""What a front is made from: the server's hooks, and how it is to work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from tlshttp._front.registry import Phase
+    from tlshttp._seam import FindRequest
+    from tlshttp._tls import TLSContext
+    from tlshttp.errors import ConnectionCut, HandshakeError
+    from tlshttp.limits import Limits
+
+__all__ = ["Hooks", "Settings"]
+
+
+class Hooks(Protocol):
+    """The server, as far as the front calls it: `socketserver`'s hooks and our own two."""
+
+    @property
+    def url(self) -> str: ...
+    def get_request(self) -> tuple[Any, Any]: ...
+    def verify_request(self, request: Any, client_address: Any) -> bool: ...
+    def process_request(self, request: Any, client_address: Any) -> None: ...
+    def shutdown_request(self, request: Any) -> None: ...
+    def close_request(self, request: Any) -> None: ...
+    def handle_error(self, request: Any, client_address: Any) -> None: ...
+    def handle_handshake_error(self, exc: HandshakeError, client_address: Any) -> None: ...
+    def handle_connection_cut(self, exc: ConnectionCut, client_address: Any) -> None: ...
+
+
+class Settings(NamedTuple):
+    """What a front is made from."""
+
+    limits: Limits
+    ssl_context: TLSContext
+    redirect_plain_http: bool
+    leaders: bool
+    """Whether workers lead by turns, and the loop itself advances no connection."""
+    leaders_accept: bool
+    """Whether the leader may also accept: not where hooks of the user's are called for that, which
+    are not called from several threads."""
+    goodbye_with_response: bool
+    """Whether the goodbye may leave with the last response of a connection: not where
+    ``shutdown_request()`` is the user's own, who may not want to say any."""
+    worker_phases: frozenset[Phase]
+    """Without leaders: the phases in which a connection is advanced by a worker of its own."""
+    max_workers: int
+    daemon_workers: Callable[[], bool]
+    find_request: FindRequest
+    """Tells whether a request is ready in a buffer, from a position on."""
