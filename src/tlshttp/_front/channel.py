@@ -42,6 +42,9 @@ _RECORD = 16_384
 """Bytes that are encrypted at once: a record of the largest size (RFC 8446, section 5.1). The
 engine's buffer stays as large as it had to be once, for as long as the connection."""
 
+_HEADER = 5
+"""Bytes before the contents of a record: type, version, length (RFC 8446, section 5.1)."""
+
 _MOST_RECORDS = 4
 """How many records of a large response leave at once."""
 
@@ -66,7 +69,8 @@ class Channel:
     """
 
     __slots__ = (
-        "_incoming", "_outgoing", "_says_goodbye", "has_input", "socket", "tls", "unsent",
+        "_header", "_incoming", "_outgoing", "_record_left", "_says_goodbye", "by_record",
+        "has_input", "socket", "tls", "unsent",
     )  # fmt: skip
 
     def __init__(self, ssl_context: TLSContext, sock: socket.socket, first_bytes: bytes) -> None:
@@ -76,6 +80,10 @@ class Channel:
         self.has_input = bool(first_bytes)
         """Whether there may be more to `recv` without the network."""
         self._says_goodbye = False
+        self.by_record = False
+        """Whether no more than a record is read from the socket at once."""
+        self._record_left = 0
+        self._header = b""
         self.socket = sock
         self.tls = ssl_context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         """The engine's side; what it knows of the session can be asked there."""
@@ -192,7 +200,7 @@ class Channel:
         if self.unsent or self._outgoing.pending > _BACKLOG:
             self.flush()
         try:
-            data = self.socket.recv(_AT_ONCE)
+            data = self._recv_record() if self.by_record else self.socket.recv(_AT_ONCE)
         except BlockingIOError:
             data = self._receive_after_sending()
         if data:
@@ -201,12 +209,25 @@ class Channel:
             self._incoming.write_eof()
         self.has_input = True
 
+    def _recv_record(self) -> bytes:
+        """Read no further than the record goes that comes next (RFC 8446, section 5.1)."""
+        if self._record_left:
+            data = self.socket.recv(self._record_left)
+            self._record_left -= len(data)
+            return data
+        data = self.socket.recv(_HEADER - len(self._header))
+        self._header += data
+        if len(self._header) == _HEADER:
+            self._record_left = int.from_bytes(self._header[3:], "big")
+            self._header = b""
+        return data
+
     def _receive_after_sending(self) -> bytes:
         """Send what is left, and read what a peer on this machine has held back until then."""
         try:
             if self._outgoing.pending:
                 self.flush()
-                return self.socket.recv(_AT_ONCE)
+                return self._recv_record() if self.by_record else self.socket.recv(_AT_ONCE)
         except BlockingIOError:
             pass
         raise ssl.SSLWantReadError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import threading
@@ -46,9 +47,11 @@ class Door:
         return self._closed_until is not None
 
     def listen(self, fd: int) -> None:
-        """Accept connections from the listening socket with this descriptor."""
-        self.listener = fd
-        self._poller.add(fd, READ)
+        """Accept connections from the listening socket with this descriptor, and no other."""
+        if fd != self.listener:
+            self.stop()
+            self.listener = fd
+            self._poller.add(fd, READ)
 
     def stop(self) -> None:
         """Forget the listening socket, which is about to be closed."""
@@ -99,8 +102,10 @@ class Door:
             return
         if now < self._closed_until and not self._has_room:
             return
-        self._closed_until = None
-        self._poller.add(self.listener, READ)
+        with self._accepting:  # whoever accepts may be about to close
+            self._closed_until = None
+            with contextlib.suppress(FileExistsError):
+                self._poller.add(self.listener, READ)
 
     def _close(self) -> None:
         """Leave new connections in the listen queue, for a moment or until one has gone."""

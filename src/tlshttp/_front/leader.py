@@ -28,6 +28,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tlshttp._front.places import Hold, Places
+
 if TYPE_CHECKING:
     from tlshttp._front.connection import Connection
 
@@ -47,14 +49,23 @@ _LONGEST_CAUTION_SECONDS = 1.6
 # While handlers stay slow, less than a tenth of the time is spent on finding that out.
 
 
-class _Term:
-    """One worker's time as the leader."""
+_CONNECTIONS_AT_ONCE = 16
+_SECONDS_AT_ONCE = 0.002
+"""After how many connections, or how much time, a leader asks who else is ready, though some are
+known to be: whoever pipelines is ready again and again."""
 
-    __slots__ = ("asked", "asked_cpu", "began", "called", "thread")
+
+class _Term(Hold):
+    """One worker's time as the leader, and its place once another leads."""
+
+    __slots__ = ("advanced", "asked", "asked_cpu", "began", "called", "thread")
 
     def __init__(self) -> None:
+        super().__init__()
         self.thread: int | None = None
         """Whose it is; `None` until a worker was free for it."""
+        self.advanced = 0
+        """Connections taken up since it last asked."""
         self.called = time.monotonic()
         self.began = math.inf
         """When it took up the connection it is at work on."""
@@ -71,6 +82,7 @@ class Leaders:
         ask: Adds what is ready to `ready`, waiting a moment if nothing is; called by the leader.
         advance: Takes a connection as far as it goes.
         resigned: Called when the last leader has left because nothing was ready.
+        places: Where whoever is at work and no longer leads has a place.
     """
 
     def __init__(
@@ -79,8 +91,10 @@ class Leaders:
         ask: Callable[[], None],
         advance: Callable[[Connection], None],
         resigned: Callable[[], None],
+        places: Places | None = None,
     ) -> None:
         self._submit = submit
+        self._places = places
         self._ask = ask
         self._advance = advance
         self._resigned = resigned
@@ -142,6 +156,8 @@ class Leaders:
                 # While the server closes there is no other.
                 with contextlib.suppress(RuntimeError):
                     self._appoint()
+                    if self._places is not None:
+                        self._places.take(term)
 
     def _appoint(self) -> None:
         """Have a worker lead as soon as one is free; the lock is held."""
@@ -155,25 +171,40 @@ class Leaders:
     def _lead(self, term: _Term) -> None:
         """Lead until nothing is ready, or another has been appointed."""
         term.thread = threading.get_ident()
+        if self._places is not None:
+            self._places.begin(term)
         self._begin(term)
         try:
             while self._term is term:
+                if not self._ask_if_due(term):
+                    break
                 try:
                     connection = self.ready.popleft()
                 except IndexError:
-                    self._judge(term)
-                    self._ask()
-                    if not self.ready:
-                        break
-                    self._begin(term)
                     continue
                 term.began = time.monotonic()
                 self._advance(connection)
                 term.began = math.inf
+                term.advanced += 1
         finally:
             self._leave(term)
+            if self._places is not None:
+                self._places.give_back(term)
+
+    def _ask_if_due(self, term: _Term) -> bool:
+        """Ask what is ready, if it is time; false where nothing is."""
+        if self.ready and (
+            term.advanced < _CONNECTIONS_AT_ONCE
+            and time.monotonic() - term.asked < _SECONDS_AT_ONCE
+        ):
+            return True
+        self._judge(term)
+        self._ask()
+        self._begin(term)
+        return bool(self.ready)
 
     def _begin(self, term: _Term) -> None:
+        term.advanced = 0
         term.asked = time.monotonic()
         term.asked_cpu = time.thread_time()
 

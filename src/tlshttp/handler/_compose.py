@@ -1,16 +1,30 @@
-"""Putting `TLSRequestHandler` underneath whatever a user serves with."""
+"""Putting `TLSRequestHandler` underneath whatever a user serves with, and how that is run."""
 
 from __future__ import annotations
 
+import enum
 import functools
 import types
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
+from socketserver import BaseRequestHandler
 from typing import Any, NamedTuple
 
-from tlshttp.handler._base import TLSRequestHandler
+from tlshttp.handler._base import STANDARD_COPY, TLSRequestHandler, copy_file
 
-__all__ = ["Composition", "compose"]
+__all__ = ["Composition", "Mode", "compose"]
+
+
+class Mode(enum.Enum):
+    """How handlers are run."""
+
+    DRIVEN = enum.auto()
+    """One handler for a connection, called for each request that is ready."""
+    ONE_SHOT = enum.auto()
+    """One handler for each request, made when that is ready: set up, called and finished within its
+    constructor, as `http.server` does with HTTP/1.0."""
+    CLASSIC = enum.auto()
+    """One handler for a connection, all within its constructor, in a thread of its own."""
 
 
 class Composition(NamedTuple):
@@ -18,8 +32,18 @@ class Composition(NamedTuple):
 
     factory: Callable[..., Any]
     """Called with request, client address and server."""
-    driven: bool
-    """Whether what it makes is driven by the front, a request at a time."""
+    mode: Mode
+    """How they are run where every request can be waited for."""
+    threaded_mode: Mode
+    """How they are run by a server with many threads, on which no two requests need be on one."""
+    handler_class: type[TLSRequestHandler] | None
+    """What the factory makes, where that is known."""
+    dispatches: bool = False
+    """Whether it finds the method of a request in a way of its own."""
+    is_http: bool = True
+    """Whether it makes handlers of HTTP, as far as that is known."""
+    first_timeout: float | None = None
+    """Seconds that its handlers wait for a request, by their class."""
 
 
 def compose(handler: Callable[..., Any]) -> Composition:
@@ -31,26 +55,80 @@ def compose(handler: Callable[..., Any]) -> Composition:
     if isinstance(handler, functools.partial):
         inner = compose(handler.func)
         factory = functools.partial(inner.factory, *handler.args, **handler.keywords)
-        return Composition(factory, inner.driven)
+        return inner._replace(factory=factory)
     if isinstance(handler, type) and issubclass(handler, BaseHTTPRequestHandler):
         composed = _compose_class(handler)
-        return Composition(composed, composed.handle is TLSRequestHandler.handle)
-    return Composition(handler, False)
+        return Composition(
+            composed,
+            *_modes(handler),
+            composed,
+            dispatches=_has_own(composed, "handle_one_request"),
+            first_timeout=composed.timeout,
+        )
+    is_http = not (isinstance(handler, type) and issubclass(handler, BaseRequestHandler))
+    return Composition(handler, Mode.CLASSIC, Mode.CLASSIC, None, is_http=is_http)
+
+
+_STANDARD = ("http.server", "socketserver")
+_OURS = ("tlshttp", "tlshttp.handler")
+
+
+def _has_own(handler: type, *names: str) -> bool:
+    """Return whether a class, or one of a user's below it, defines one of these methods."""
+    return any(
+        name in vars(base)
+        for base in handler.__mro__
+        if base.__module__ not in _STANDARD
+        and base.__module__.rpartition(".")[0] not in _OURS
+        and base is not object
+        for name in names
+    )
+
+
+def _modes(original: type) -> tuple[Mode, Mode]:
+    """Return how handlers of a class are run with one thread, and with many.
+
+    Who has a constructor, ``setup()`` or ``finish()`` of its own is to see these and all its
+    requests on one thread, in the order of `socketserver`. If it is for HTTP/1.0, as it is where
+    it does not say otherwise, `http.server` makes a handler for each request; so does this.
+    """
+    if _has_own(original, "handle"):
+        return Mode.CLASSIC, Mode.CLASSIC
+    is_constructed = _has_own(original, "__init__")
+    if not is_constructed and not _has_own(original, "setup", "finish"):
+        return Mode.DRIVEN, Mode.DRIVEN
+    if not _sets_version(original):
+        return Mode.ONE_SHOT, Mode.ONE_SHOT
+    return Mode.ONE_SHOT if is_constructed else Mode.DRIVEN, Mode.CLASSIC
+
+
+def _sets_version(handler: type) -> bool:
+    """Return whether a class says that it speaks HTTP/1.1: by a name of its own, or of ours."""
+    return issubclass(handler, TLSRequestHandler) or (
+        _has_own(handler, "protocol_version")
+        and str(getattr(handler, "protocol_version", "")) >= "HTTP/1.1"
+    )
 
 
 def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHandler]:
-    runs_scripts = hasattr(handler, "run_cgi")
-    if issubclass(handler, TLSRequestHandler) and not runs_scripts:
-        return handler
-    names: dict[str, Any] = {
-        "__module__": handler.__module__,
-        "__qualname__": handler.__qualname__,
-        "__doc__": handler.__doc__,
-    }
-    if runs_scripts:
+    names: dict[str, Any] = {}
+    if hasattr(handler, "run_cgi"):
         names.update(_CGI_NAMES)
+    if getattr(handler, "copyfile", None) is STANDARD_COPY:
+        names["copyfile"] = copy_file
+    if issubclass(handler, TLSRequestHandler) and not names:
+        return handler
+    if _has_own(handler, "handle") and not _sets_version(handler):
+        # It may return after any response, as it does in http.server: so each says that it is the
+        # last.
+        names["protocol_version"] = getattr(handler, "protocol_version", "HTTP/1.0")
+    names.update(
+        __module__=handler.__module__, __qualname__=handler.__qualname__, __doc__=handler.__doc__
+    )
     bases: tuple[type, ...] = (handler,)
-    if not issubclass(handler, TLSRequestHandler):
+    if handler is BaseHTTPRequestHandler:
+        bases = (TLSRequestHandler,)
+    elif not issubclass(handler, TLSRequestHandler):
         bases = (*bases, TLSRequestHandler)
     if any("__init_subclass__" in vars(base) for base in handler.__mro__[:-1]):
         bases = (_Unseen, *bases)

@@ -1,0 +1,209 @@
+"""What waits for its peer: in memory, then in a file without a name, both bounded.
+
+A body that is being collected and a response that its peer has not taken yet are the same thing
+here: bytes that go in at one end and come out at the other. The first of them stay in memory; when
+these are too many, or the server has no memory left for more, the rest goes to a temporary file.
+The file has no name (`tempfile.TemporaryFile`), so that nothing is left of it, however the process
+ends.
+
+`Budget` is what all connections of a server have together.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import IO
+
+__all__ = ["Budget", "NoRoom", "Spool"]
+
+_PIECE = 16_384
+"""Bytes up to which small pieces are kept together: each would cost an object of its own."""
+
+_FIRST = 4_096
+"""Bytes a connection may always have in memory, whatever the others have: less than what it costs
+anyway, and enough for a form. So an ordinary request needs no lock."""
+
+
+class NoRoom(Exception):
+    """All connections together have as much on disk as the server may have."""
+
+
+class Budget:
+    """Bytes that the connections of a server may have waiting.
+
+    Args:
+        memory: In memory; `None`: any number.
+        disk: In temporary files; `None`: any number.
+    """
+
+    def __init__(self, memory: int | None, disk: int | None) -> None:
+        self._lock = threading.Lock()
+        self._most_memory = memory
+        self._most_disk = disk
+        self.memory = 0
+        """Bytes in memory now, besides the first few of each connection."""
+        self.disk = 0
+        """Bytes in files now."""
+        self.freed: Callable[[], None] | None = None
+        """Called, from any thread, when there is room on disk again."""
+
+    def take_memory(self, size: int) -> bool:
+        """Take so many bytes of memory, if they are there."""
+        with self._lock:
+            if self._most_memory is not None and self.memory + size > self._most_memory:
+                return False
+            self.memory += size
+            return True
+
+    def give_memory(self, size: int) -> None:
+        """Give bytes of memory back."""
+        with self._lock:
+            self.memory -= size
+
+    def has_disk(self) -> bool:
+        """Return whether there is any room on disk."""
+        return self._most_disk is None or self.disk < self._most_disk
+
+    def take_disk(self, size: int) -> None:
+        """Take so many bytes of disk.
+
+        Raises:
+            NoRoom: They are not there.
+        """
+        with self._lock:
+            if self._most_disk is not None and self.disk + size > self._most_disk:
+                raise NoRoom
+            self.disk += size
+
+    def give_disk(self, size: int) -> None:
+        """Give bytes of disk back."""
+        with self._lock:
+            self.disk -= size
+        if self.freed is not None:
+            self.freed()
+
+
+class Spool:
+    """Bytes in the order they came; one thread at a time uses it.
+
+    Args:
+        budget: What it shares with others.
+        most: Bytes to keep in memory; `None`: all.
+    """
+
+    __slots__ = ("_budget", "_file", "_most", "_pieces", "_read", "_taken", "_written", "size")
+
+    def __init__(self, budget: Budget, most: int | None) -> None:
+        self._budget = budget
+        self._most = most
+        self._pieces: deque[bytes | bytearray] = deque()
+        self._taken = 0  # of the budget's memory
+        self._file: IO[bytes] | None = None
+        self._written = 0
+        self._read = 0
+        self.size = 0
+        """Bytes in it."""
+
+    @property
+    def in_memory(self) -> int:
+        """Bytes in it that are in memory."""
+        return self.size - (self._written - self._read)
+
+    def append(self, data: bytes | memoryview) -> None:
+        """Add bytes at the end.
+
+        Raises:
+            NoRoom: The server has no more room on disk; nothing was added.
+            OSError: The disk is full, or the like; nothing was added.
+        """
+        size = len(data)
+        if self._written == self._read and self._fits(self.in_memory + size):
+            self._keep(data)
+        else:
+            self._write(data)
+        self.size += size
+
+    def _keep(self, data: bytes | memoryview) -> None:
+        if len(data) >= _PIECE:
+            self._pieces.append(bytes(data))
+            return
+        last = self._pieces[-1] if self._pieces else None
+        if type(last) is bytearray and len(last) < _PIECE:
+            last += data
+        else:
+            self._pieces.append(bytearray(data))
+
+    def _fits(self, size: int) -> bool:
+        """Return whether so many bytes in all may be in memory, and take what that needs."""
+        if self._most is not None and size > self._most:
+            return False
+        missing = size - _FIRST - self._taken
+        if missing > 0:
+            if not self._budget.take_memory(missing):
+                return False
+            self._taken += missing
+        return True
+
+    def _write(self, data: bytes | memoryview) -> None:
+        size = len(data)
+        self._budget.take_disk(size)
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(prefix="tlshttp-", buffering=0)  # noqa: SIM115
+            self._file.seek(self._written)
+            left = memoryview(data)
+            while left:
+                left = left[self._file.write(left) :]
+        except BaseException:
+            self._budget.give_disk(size)
+            raise
+        self._written += size
+
+    def read(self, most: int) -> bytes:
+        """Take up to `most` bytes from the beginning; empty where there are none.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        if self._pieces:
+            piece = self._pieces.popleft()
+            if len(piece) > most:
+                self._pieces.appendleft(bytes(piece[most:]))
+            data = bytes(piece[:most])
+        elif self._file is not None and self._read < self._written:
+            self._file.seek(self._read)
+            data = self._file.read(min(most, self._written - self._read))
+            if not data:
+                raise OSError("a temporary file has become shorter")
+            self._read += len(data)
+        else:
+            return b""
+        self.size -= len(data)
+        if not self.size:
+            self.clear()
+        return data
+
+    def read_all(self) -> bytes:
+        """Take all there is."""
+        pieces = []
+        while data := self.read(max(1, self.size)):
+            pieces.append(data)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def clear(self) -> None:
+        """Forget what is in it, and give everything back."""
+        self._pieces.clear()
+        self.size = 0
+        if self._taken:
+            self._budget.give_memory(self._taken)
+            self._taken = 0
+        file, self._file = self._file, None
+        if file is not None:
+            written, self._written, self._read = self._written, 0, 0
+            try:
+                file.close()
+            finally:
+                self._budget.give_disk(written)
