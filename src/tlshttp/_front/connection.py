@@ -481,19 +481,19 @@ class Connection:
         exchange.begin_handler()
         try:
             hooks.process_request(stream, self.address)
-        except Exception:
-            exchange.apologise()
+        except Exception as error:
+            if not exchange.bear(error):
+                self._report_exception(stream)
             if exchange.one_shot:
                 exchange.end()
-                raise
-            self._report_exception(stream)
+                return False
             hooks.shutdown_request(stream)
         except BaseException:
             hooks.shutdown_request(stream)
             raise
         else:
             if stream.handler is not None:
-                return True
+                return False  # it has not been called yet
             if exchange.one_shot:
                 return exchange.end()
         front.counters.add("requests")

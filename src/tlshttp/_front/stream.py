@@ -284,6 +284,11 @@ class Stream(SocketLike):
             self._position = 0
         return data
 
+    def give_back(self, data: bytes) -> None:
+        """Put bytes back that have been taken last."""
+        self._buffer = data + self._buffer[self._position :]
+        self._position = 0
+
     def fill_waiting(self) -> bool:
         """Receive something, waiting for it under the allowance; false at the peer's end."""
         return bool(self._waiting(self.fill))

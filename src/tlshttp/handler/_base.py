@@ -171,7 +171,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             exchange.handler = self
             self.close_connection = True
             self.requestline, self.command = request.line, request.command
-            self.request_version, self.path = request.version, request.path
+            self.request_version, self.path = exchange.version, request.path
             self.headers = RequestHeaders.of([])
             raise
         exchange.handler = self
@@ -200,7 +200,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         request = exchange.request
         exchange.rfile.skip_head()
         self.requestline, self.command, self.path = request.line, request.command, request.path
-        self.request_version = request.version
+        self.request_version = exchange.version
         if self.MessageClass is RequestHeaders:
             self.headers = RequestHeaders.of(exchange.fields)
         else:

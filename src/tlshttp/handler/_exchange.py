@@ -132,6 +132,14 @@ class HTTPExchange:
         return self.request.minor_version
 
     @property
+    def version(self) -> str:
+        """The version of the request, as its handler is to have it."""
+        version = self.request.version
+        if version == "HTTP/0.9":  # it names none
+            return str(getattr(self._policy(), "default_request_version", version))
+        return version
+
+    @property
     def request_line(self) -> str:
         """The first line of the request."""
         return self.request.line
@@ -159,11 +167,14 @@ class HTTPExchange:
         request = self.request
         if size:
             try:
-                request.read(stream.take(size))
+                raw: bytes = stream.take(size)
+                request.read(raw)
                 self.fields = request.head.fields
                 if request.head.body_size or stream.restricted or self._has_policy():
                     return self._judge()
             except RequestRefused as refused:
+                if self._speaks_otherwise(request.line):
+                    return self._hand_over(raw)
                 self.refused = refused
             if self.refused is None and not self._has_method():
                 return self._ready()
@@ -171,6 +182,16 @@ class HTTPExchange:
                 self.refused = RequestRefused("Missing Host")
         else:
             self.refused = request.refuse_size(stream.peek())
+        return self._ready()
+
+    def _speaks_otherwise(self, line: str) -> bool:
+        """Return whether this may be a protocol of the handler's own, of which nothing is known."""
+        return self._policy() is None and "HTTP/" not in line and not self.request.command
+
+    def _hand_over(self, raw: bytes) -> int:
+        """Give the handler the connection as it is."""
+        self.take_over()
+        self._stream.give_back(raw)
         return self._ready()
 
     def _policy(self) -> Any:
@@ -324,7 +345,7 @@ class HTTPExchange:
         stream.begin_exchange()
         request = self.request
         self.says_keep_alive = False
-        if request.version == "HTTP/0.9" and self.refused is None:
+        if self.version == "HTTP/0.9" and self.refused is None:
             wfile.begin_without_head()
         else:
             wfile.begin()
@@ -533,6 +554,14 @@ class HTTPExchange:
         """Tell the client of a handler's failure, if it can still be told, and spoil the rest."""
         if self._state == _AT_WORK:
             self._say_error(HTTPStatus.INTERNAL_SERVER_ERROR, None)
+
+    def bear(self, error: Exception) -> bool:
+        """Answer what a handler has raised; tell if that is only what the peer did wrong."""
+        if error is self.refused and self.refused is not None:
+            self.refuse(self.refused)
+            return True
+        self.apologise()
+        return False
 
     def _say_error(self, status: HTTPStatus, message: str | None) -> None:
         wfile, stream = self.wfile, self._stream

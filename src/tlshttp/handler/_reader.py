@@ -48,14 +48,18 @@ class RequestReader(io.BufferedIOBase):
     """
 
     # What derives from `io` has a dictionary as well, in which looking up takes longer.
-    __slots__ = ("_at", "_body", "_data", "_exchange", "_owes_100", "_spool", "_state", "_stream")
+    __slots__ = (
+        "_at", "_body", "_data", "_exchange", "_head_end", "_owes_100", "_spool", "_state",
+        "_stream",
+    )  # fmt: skip
 
     def __init__(self, exchange: HTTPExchange, stream: Transport) -> None:
         self._exchange = exchange
         self._stream = stream
         self._state = _BETWEEN
         self._data = b""
-        self._at = 0
+        self._at = self._head_end = 0
+        self._head_end = 0  # of a head that is at hand
         self._spool: Spool | None = None
         self._body: Body | None = None
         self._owes_100 = False
@@ -81,6 +85,9 @@ class RequestReader(io.BufferedIOBase):
     def skip_head(self) -> None:
         """Give the body next."""
         self._state = _BODY
+        if self._head_end:
+            self._take(self._head_end - self._at)
+            self._head_end = 0
 
     def take_over(self) -> None:
         """Give what comes on the connection, from now on."""
@@ -90,7 +97,7 @@ class RequestReader(io.BufferedIOBase):
         """Let go of the request; there is nothing to read until the next begins."""
         self._state = _BETWEEN
         self._data = b""
-        self._at = 0
+        self._at = self._head_end = 0
         spool, self._spool = self._spool, None
         if spool is not None:
             spool.clear()
@@ -172,7 +179,7 @@ class RequestReader(io.BufferedIOBase):
     def readline(self, size: int | None = -1, /) -> bytes:
         """Read a line, with its line feed, of at most `size` bytes."""
         limit = -1 if size is None else size
-        if limit == _HTTP_SERVERS_LIMIT and self._state == _BODY:
+        if limit == _HTTP_SERVERS_LIMIT and self._state == _BODY and self._at >= self._head_end:
             self._exchange.next_request()
         pieces: list[bytes] = []
         while limit and (self._state == _RAW or self._has_more()):
@@ -206,7 +213,7 @@ class RequestReader(io.BufferedIOBase):
         self._at += len(data)
         if self._at >= len(self._data):
             self._data = b""
-            self._at = 0
+            self._at = self._head_end = 0
         return data
 
     def _has_more(self) -> bool:
@@ -227,6 +234,7 @@ class RequestReader(io.BufferedIOBase):
     def _give_head(self) -> None:
         """Put the head before what is there of the body."""
         head = self._exchange.head_bytes()
+        self._head_end = len(head)
         if self._spool is None:
             self._data = head + self._data
         else:  # the body is large

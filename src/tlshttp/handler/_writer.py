@@ -261,10 +261,10 @@ class ResponseWriter(io.BufferedIOBase):
         self.head_ended = True
         self._framing = framing
         self._left = head.length if framing is LENGTH else 0
-        self._held = framed_head(
-            head, CHUNKED_LINE if framing is CHUNKED else b"",
-            CLOSE_LINE if closes else KEEP_LINE if exchange.says_keep_alive else b"",
-        )  # fmt: skip
+        connection = KEEP_LINE if exchange.says_keep_alive else b""
+        if closes:  # HTTP/1.0 does, unless it says otherwise
+            connection = CLOSE_LINE if head.minor_version or head.asks() else b""
+        self._held = framed_head(head, CHUNKED_LINE if framing is CHUNKED else b"", connection)
         self.is_last = closes and exchange.rfile.is_received()
         self._stream.known_length = framing is LENGTH or framing is NONE
         if framing is AS_IS and exchange.takes_over(head):
