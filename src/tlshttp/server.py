@@ -433,7 +433,7 @@ class TLSHTTPServer(http.server.HTTPServer):
             self.finish_request(request, client_address)
         finally:
             self.__making.a_handler = request.driven = False
-        if mode is Mode.CLASSIC:
+        if mode is Mode.CLASSIC or (mode is Mode.DRIVEN and request.handler is None):
             self.shutdown_request(request)
 
     def finish_request(self, request: Any, client_address: Any) -> None:

@@ -126,7 +126,7 @@ def parked_in(server: Recording, *phases: str) -> int:
 
 def all_parked(server: Recording) -> bool:
     """Return whether no worker is with a connection, as one is for a moment after a response."""
-    return all(connection.parked for connection in server._front.registry)
+    return all(connection.parked for connection in server._TLSHTTPServer__front.registry)
 
 
 def test_the_oldest_handshake_goes_first_then_the_oldest_idle(serve: Serve) -> None:

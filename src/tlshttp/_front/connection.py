@@ -369,8 +369,16 @@ class Connection:
             self._allowance = stream.begin_allowance(READ)
             self._waits_since = self._front.now()
             self._enter(_BODY, self._shortened(self._allowance.left))
+            self._own_timeout(stream)
             return
         self._keep_pace(self._allowance, stream.bytes_in)
+        self._own_timeout(stream)
+
+    def _own_timeout(self, stream: Stream) -> None:
+        """Have the handler's ``timeout`` bound the wait, before there is a handler, too."""
+        own = stream.timeout or (self._front.first_timeout if stream.handler is None else None)
+        if own:
+            self.deadline = min(self.deadline, self._front.after(own))
 
     def _keep_pace(self, allowance: Allowance, total: int) -> None:
         """Move the deadline with what the peer has done."""
@@ -494,7 +502,7 @@ class Connection:
         else:
             if stream.handler is not None:
                 return False  # it has not been called yet
-            if exchange.one_shot:
+            if exchange.one_shot and not self._ending:
                 return exchange.end()
         front.counters.add("requests")
         front.answered()

@@ -75,7 +75,7 @@ class HTTPExchange:
     """
 
     __slots__ = (
-        "_body", "_continued", "_find_head", "_kept_back", "_limits", "_most", "_spool", "_state",
+        "_body", "_continued", "_find_head", "_fresh", "_kept_back", "_limits", "_most", "_spool", "_state",
         "_stream", "asks_handler_for_100", "blocking", "composition", "fields", "handler",
         "one_shot", "refused", "request", "rfile", "says_keep_alive", "streams", "wfile",
     )  # fmt: skip
@@ -99,7 +99,7 @@ class HTTPExchange:
         self._body: Body | None = None
         self._spool: Spool | None = None
         self._kept_back = b""
-        self._continued = False
+        self._continued = self._fresh = False
         self.fields: list[tuple[str, str]] = []
         """The header fields, as the handler is to see them."""
         self.refused: RequestRefused | None = None
@@ -331,6 +331,12 @@ class HTTPExchange:
     def begin_handler(self) -> None:
         """Take note that a handler is to be made, by whatever hook: it may be one that blocks."""
         self.blocking, self.one_shot = True, False
+        self._begin_now()
+
+    def _begin_now(self) -> None:
+        """Begin before the handler asks for its request: it may answer without."""
+        if self._state == _READY and self.refused is None:
+            self._fresh = self.begin()
 
     def begin(self) -> bool:
         """Begin with the request that is ready; tell if there is one.
@@ -398,6 +404,9 @@ class HTTPExchange:
         Raises:
             RequestRefused: It has to be refused.
         """
+        if self._fresh:
+            self._fresh = False
+            return True
         if self._state == _AT_WORK and self.blocking and not self.end():
             return False
         if self._state != _READY and not (self.blocking and self._await_request()):
@@ -503,6 +512,7 @@ class HTTPExchange:
         sent.
         """
         self.handler = handler
+        self._begin_now()
         try:
             handler.handle_one_request()
         except RequestRefused as refused:
@@ -517,6 +527,7 @@ class HTTPExchange:
     def end(self) -> bool:
         """End the response, and let go of the request; tell whether the connection may be kept."""
         stream, rfile = self._stream, self.rfile
+        self._fresh = False
         if self._state != _AT_WORK:
             return False
         self._state = _NONE
