@@ -21,6 +21,7 @@ from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
 from tlshttp._front.stream import Stream
 from tlshttp.errors import ConnectionCut
 from tlshttp.handler._compose import Composition, compose
+
 pass
 from tlshttp.limits import Limits
 
