@@ -216,6 +216,15 @@ class Peer:
         with contextlib.suppress(ConnectionError, ssl.SSLEOFError):
             self.sock.sendall(data)  # the answer may have come before all was sent
 
+    def begin(self, ask: Ask) -> None:
+        """Send a head whose body follows by `data`; its framing is among its fields."""
+        head = h11.Request(method=ask.method, target=ask.target, headers=ask.all_fields())
+        self.sock.sendall(self._http.send(head) or b"")
+
+    def data(self, piece: bytes) -> None:
+        """Send a piece of a body."""
+        self.sock.sendall(self._http.send(h11.Data(data=piece)) or b"")
+
     def response(self) -> Response:
         """Receive one response.
 
@@ -223,6 +232,8 @@ class Peer:
             Lost: The connection ended before it began.
             h11.RemoteProtocolError: It is not framed as it says.
         """
+        if self._http.our_state is h11.SEND_BODY:
+            self._http.send(h11.EndOfMessage())
         interim: list[int] = []
         event = self._event(first=True)
         while isinstance(event, h11.InformationalResponse) and event.status_code != 101:
