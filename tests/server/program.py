@@ -13,6 +13,7 @@ import dataclasses
 import gc
 import json
 import logging
+import os
 import resource
 import subprocess
 import sys
@@ -173,16 +174,26 @@ class ServerProcess:
 
 @contextlib.contextmanager
 def server_process(
-    server_class: str, *, python: str = sys.executable, **options: Any
+    server_class: str, *, source: Path | None = None, **options: Any
 ) -> Iterator[ServerProcess]:
     """Run a server in a process of its own as long as the block runs.
+
+    Args:
+        server_class: Its name.
+        source: The folder ``src`` of another checkout, whose tlshttp is to be run; `None`: this.
+        options: What `main` takes.
 
     Raises:
         AssertionError: It wrote a traceback, or ended otherwise than it should.
     """
-    command = (python, "-m", "tests.server.program", server_class, json.dumps(options))
+    command = (sys.executable, "-m", "tests.server.program", server_class, json.dumps(options))
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | ({"PYTHONPATH": str(source)} if source else {}),
     ) as process:
         try:
             yield ServerProcess(process)
