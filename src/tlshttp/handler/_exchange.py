@@ -166,8 +166,8 @@ class HTTPExchange:
         self._body = None
         request = self.request
         if size:
+            raw: bytes = stream.take(size)
             try:
-                raw: bytes = stream.take(size)
                 request.read(raw)
                 self.fields = request.head.fields
                 if request.head.body_size or stream.restricted or self._has_policy():
