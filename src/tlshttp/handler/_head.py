@@ -80,7 +80,8 @@ def _share(names: dict[str, object]) -> None:
             setattr(RequestHeaders, name, value)
 
 
-_share(vars(HTTPMessage()))
+_share(vars(HTTPMessage()) | {"_payload": ""})
+# What http.server makes has an empty body, and not none: ``bytes(self.headers)`` ends with the head.
 
 
 @dataclass(slots=True)  # not frozen, which takes four times as long to make
