@@ -203,7 +203,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self.requestline, self.command, self.path = request.line, request.command, request.path
         self.request_version = exchange.version
         if self.MessageClass is RequestHeaders:
-            self.headers = RequestHeaders.of(exchange.fields)
+            make = RequestHeaders.of_message if request.head.holds_message else RequestHeaders.of
+            self.headers = make(exchange.fields)
         else:
             self.headers = self.__own_message(exchange.fields)
         keep = request.head.keep_alive
