@@ -36,8 +36,25 @@ def wait_until(condition: Callable[[], bool], *, timeout: float = 5 * UNIT) -> b
 class NoOwner:
     """Whoever owns a `tlshttp._front.stream.Stream`, where that is nobody."""
 
+    def may_wait(self) -> bool:
+        """Let handlers wait."""
+        return True
+
     def before_wait(self) -> None:
         """Bear that a handler waits."""
+
+    def after_wait(self) -> None:
+        """Bear that it goes on."""
+
+    def watch(self) -> None:
+        """Leave what waits to be sent to whoever sends next."""
+
+    def unwatch(self) -> None:
+        """Leave it to the handler's thread."""
+
+    def report_exception(self) -> None:
+        """Do not hide what a handler has raised."""
+        raise
 
     def begin_close(self) -> None:
         """Be told of the end."""

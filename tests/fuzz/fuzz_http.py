@@ -25,9 +25,8 @@ with atheris.instrument_imports(include=["tlshttp.handler", "tlshttp._front.stre
         parse_request_line,
         parse_simple_request,
     )
-    from tlshttp.handler._reader import RequestReader
 
-from tests.handler.http_support import MemoryEngine, converse
+from tests.handler.http_support import MemoryEngine, converse, streamed
 from tests.handler.rows import ROWS
 from tests.support import NoOwner
 from tlshttp.errors import ConnectionCut, RequestRefused
@@ -81,12 +80,11 @@ def fuzz_head(data: bytes) -> None:
 
 def read_chunks(pieces: list[bytes], how: str, size: int) -> tuple[bytes, bool]:
     """Read a body in chunks; return it and whether it was whole."""
-    stream: Any = Stream(MemoryEngine(pieces, near.fileno()), LIMITS, NoOwner())
-    reader = RequestReader(stream, LIMITS.max_body_bytes, lambda: None)
-    reader.begin_body(CHUNKED, None)
+    stream = Stream(MemoryEngine(pieces, near.fileno()), LIMITS, NoOwner())
+    exchange = streamed(stream, b"Transfer-Encoding: chunked\r\n", limits=LIMITS)
     body = b""
     try:
-        while data := getattr(reader, how)(size):
+        while data := getattr(exchange.rfile, how)(size):
             body += data
             assert len(body) <= 1000
     except ConnectionCut:
