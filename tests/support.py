@@ -37,7 +37,7 @@ class NoOwner:
     """Whoever owns a `tlshttp._front.stream.Stream`, where that is nobody."""
 
     def may_wait(self) -> bool:
-        """Let handlers wait."""
+        """Let handlers wait for their peers."""
         return True
 
     def before_wait(self) -> None:
@@ -47,14 +47,14 @@ class NoOwner:
         """Bear that it goes on."""
 
     def watch(self) -> None:
-        """Leave what waits to be sent to whoever sends next."""
+        """Bear that something is left to be sent."""
 
     def unwatch(self) -> None:
-        """Leave it to the handler's thread."""
+        """Bear that somebody else sends it."""
 
     def report_exception(self) -> None:
-        """Do not hide what a handler has raised."""
-        raise
+        """Have an exception of a handler's be seen."""
+        raise  # noqa: PLE0704  # it is called in an except clause
 
     def begin_close(self) -> None:
         """Be told of the end."""

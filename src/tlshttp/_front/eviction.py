@@ -2,8 +2,8 @@
 
 Whoever holds most gives way first: of all addresses the one with the most connections, if that is a
 fair part of all. Of these, the phase that most of them are in, oldest first: so a flood of
-half-sent requests pushes out half-sent requests, be the other connections silent, idle or busy. Who
-has come a moment ago is not yet suspect and comes last: an honest handshake takes its time, too.
+half-sent requests pushes out half-sent requests. Who has come a moment ago, or has been served and
+is idle, is not suspect and comes last: an honest handshake takes its time, too.
 
 To look through all connections takes time, so several are chosen at once.
 """
@@ -91,16 +91,14 @@ class Eviction:
             holder, count = holders.most_common(1)[0]
             if count * _FAIR_PART >= len(parked):
                 parked = [connection for connection in parked if connection.group == holder]
-        kinds: defaultdict[Phase, list[Connection]] = defaultdict(list)
-        young = []
+        suspects: defaultdict[Phase, list[Connection]] = defaultdict(list)
+        others: defaultdict[Phase, list[Connection]] = defaultdict(list)
         for connection in parked:
-            if connection.phase not in HANDSHAKING:
-                kinds[connection.phase].append(connection)
-            elif now - connection.since < _YOUNG_SECONDS:
-                young.append(connection)
-            else:
-                kinds[Phase.HELLO].append(connection)
-        if kinds:
-            most = max(kinds, key=lambda phase: (len(kinds[phase]), _SPARED_FIRST.index(phase)))
-            return sorted(kinds[most], key=lambda connection: connection.deadline)
-        return sorted(young, key=lambda connection: connection.since)
+            phase = Phase.HELLO if connection.phase in HANDSHAKING else connection.phase
+            is_young = phase is Phase.HELLO and now - connection.since < _YOUNG_SECONDS
+            (others if is_young or phase is Phase.IDLE else suspects)[phase].append(connection)
+        kinds = suspects or others
+        if not kinds:
+            return []
+        most = max(kinds, key=lambda phase: (len(kinds[phase]), _SPARED_FIRST.index(phase)))
+        return sorted(kinds[most], key=lambda connection: connection.deadline)

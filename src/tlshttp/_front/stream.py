@@ -304,9 +304,6 @@ class Stream(SocketLike):
         try:
             times = (self.timeout, self._limits.keep_alive_timeout)
             return self._fill_until(min(filter(None, times), default=None), None)
-        except PeerDisconnected:
-            self.failure = None  # to leave between two requests is nothing
-            return False
         finally:
             self.idle = False
 
@@ -362,7 +359,9 @@ class Stream(SocketLike):
             except _WANTS:
                 raise
             except OSError as error:
-                self._break(error)
+                if not self.idle or self.fd < 0:
+                    self._break(error)
+                data = b""  # to leave between two requests, in whatever way, is nothing
         self.at_end = not data
         self.bytes_in += len(data)
         return data

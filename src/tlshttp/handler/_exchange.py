@@ -529,6 +529,7 @@ class HTTPExchange:
         stream, rfile = self._stream, self.rfile
         self._fresh = False
         if self._state != _AT_WORK:
+            self.handler = None
             return False
         self._state = _NONE
         if stream.failure is not None or stream.tunnel:
