@@ -10,7 +10,6 @@ import contextlib
 import socket
 import sys
 from pathlib import Path
-from typing import Any
 
 import atheris
 
@@ -103,14 +102,25 @@ def fuzz_chunks(data: bytes) -> None:
         assert not complete or body == whole[0]
 
 
+class Streaming(Reader):
+    """Reads bodies as they come."""
+
+    stream_request = True
+
+
 def fuzz_connection(data: bytes) -> None:
-    """Serve it as a connection, whole and in pieces, with the same requests handled."""
+    """Serve it as a connection, whole and in pieces, with the same requests handled.
+
+    So they are by a handler that reads bodies as they come, but for one whose body is refused.
+    """
     whole = converse(Reader, [data], near.fileno(), limits=LIMITS)
     size = 1 + data[-1] % 16 if data else 1
     pieces = [data[place : place + size] for place in range(0, len(data), size)]
     parts = converse(Reader, pieces, near.fileno(), limits=LIMITS)
     assert parts.handled == whole.handled
     assert parts.kept == whole.kept
+    streamed = converse(Streaming, pieces, near.fileno(), limits=LIMITS)
+    assert streamed.handled == whole.handled
 
 
 TARGETS = (*[fuzz_head] * 8, *[fuzz_chunks] * 7, fuzz_connection)  # the last takes longest

@@ -127,9 +127,7 @@ LINE_BEFORE = (
 table = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 
 
-def expected(
-    row: Row, *, whole: bool, streamed: bool
-) -> list[tuple[tuple[int, ...], list[str]]]:
+def expected(row: Row, *, whole: bool, streamed: bool) -> list[tuple[tuple[int, ...], list[str]]]:
     """Return which responses and requests there may be, the probe's included."""
     fate: Fate = (row.streamed or row) if streamed else row
     probed = [] if row.waits else ["GET /probe."]

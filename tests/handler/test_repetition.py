@@ -238,7 +238,7 @@ def test_attributes_leave_room_for_the_handlers_own(ready_fd: int) -> None:
     """CPython is slower with an object that has more than thirty, whoever they belong to."""
     request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     outcome = converse(Counting, [request, request], ready_fd)
-    assert 20 < len(outcome.sent.rpartition(b"\r\n\r\n")[2]) <= 25
+    assert 10 < len(outcome.sent.rpartition(b"\r\n\r\n")[2]) <= 20
 
 
 # Hooks -------------------------------------------------------------------------------------------

@@ -152,6 +152,8 @@ def test_conversation_within_one_request() -> None:
     """A client that waits for the head, and for each answer, before it sends more, gets them."""
 
     class Echo(Quiet):
+        stream_request = True
+
         def do_POST(self) -> None:
             self.send_response(200)
             self.end_headers()
