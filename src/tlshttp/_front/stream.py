@@ -519,6 +519,11 @@ class Stream(SocketLike):
         if self.backlog:
             self.owner.watch()
 
+    def await_taken(self) -> None:
+        """Wait until the peer has taken all of a response."""
+        if self.backlog:
+            self._wait_for_room(0)
+
     def _send_waiting(self, rest: memoryview) -> None:
         """Send what could not be kept, from this thread."""
         self._wait_for_room(0)

@@ -166,8 +166,8 @@ class HTTPExchange:
         self._body = None
         request = self.request
         if size:
+            raw: bytes = stream.take(size)
             try:
-                raw: bytes = stream.take(size)
                 request.read(raw)
                 self.fields = request.head.fields
                 if request.head.body_size or stream.restricted or self._has_policy():
@@ -416,9 +416,12 @@ class HTTPExchange:
     def _await_request(self) -> bool:
         """Wait for a request in this thread; tell if there is one."""
         stream, limits = self._stream, self._limits
+        if stream.failure is not None:
+            return False
+        stream.await_taken()
         if not stream.buffered:
             stream.begin_exchange()
-            if stream.failure is not None or not stream.wait_for_request():
+            if not stream.wait_for_request():
                 return False
         timeout = limits.header_timeout
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
@@ -551,6 +554,8 @@ class HTTPExchange:
         )
         # Whatever is left of a body would be taken for the next request.
         complete = self.refused is None and (rfile.is_received() or rfile.drain())
+        if self.refused is not None and stream.fault is None:
+            stream.fault = self.refused  # the handler may have borne it
         stream.input_complete = complete
         rfile.end()
         self.request.forget()

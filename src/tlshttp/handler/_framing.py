@@ -33,12 +33,15 @@ _CHUNKS_AT_ONCE = 256
 class Body:
     """A request body on its way."""
 
-    __slots__ = ("done", "left")
+    __slots__ = ("done", "left", "refused")
 
     done: bool
     """Whether all of it has been taken."""
     left: int
     """Bytes that are still to come, as far as that is known."""
+    refused: RequestRefused | None
+    """What is wrong with it. It is raised again by each further look, because nobody knows what the
+    bytes after it are."""
 
     def take(self, stream: Transport, most: int) -> bytes:
         """Take what has come, up to `most` bytes; empty where more has to come first.
@@ -46,6 +49,15 @@ class Body:
         Raises:
             RequestRefused: It is malformed or too large.
         """
+        if self.refused is not None:
+            raise self.refused
+        try:
+            return self._take(stream, most)
+        except RequestRefused as refused:
+            self.refused = refused
+            raise
+
+    def _take(self, stream: Transport, most: int) -> bytes:
         raise NotImplementedError
 
 
@@ -61,9 +73,9 @@ class SizedBody(Body):
     def __init__(self, size: int) -> None:
         self.left = size
         self.done = not size
+        self.refused = None
 
-    def take(self, stream: Transport, most: int) -> bytes:
-        """Take what has come."""
+    def _take(self, stream: Transport, most: int) -> bytes:
         data = stream.take(min(most, self.left))
         self.left -= len(data)
         self.done = not self.left
@@ -87,9 +99,9 @@ class ChunkedBody(Body):
         self._next = self._begin_chunk
         self.left = 0
         self.done = False
+        self.refused = None
 
-    def take(self, stream: Transport, most: int) -> bytes:
-        """Take what has come, of as many chunks as that is."""
+    def _take(self, stream: Transport, most: int) -> bytes:
         pieces: list[bytes] = []
         for _ in range(_CHUNKS_AT_ONCE):
             if self.done or most <= 0:

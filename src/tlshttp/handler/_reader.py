@@ -127,7 +127,7 @@ class RequestReader(io.BufferedIOBase):
         try:
             while not body.done and most > 0:
                 before = stream.buffered
-                if not body.take(stream, _AT_ONCE) and stream.buffered == before:
+                if not self._take_of_body(body) and stream.buffered == before:
                     stream.fill()
                     before = 0
                 most -= max(1, before - stream.buffered)
@@ -251,7 +251,7 @@ class RequestReader(io.BufferedIOBase):
             self._exchange.send_continue()
         while True:
             before = stream.buffered
-            data = body.take(stream, _AT_ONCE)
+            data = self._take_of_body(body)
             if data:
                 break
             if body.done:
@@ -262,3 +262,10 @@ class RequestReader(io.BufferedIOBase):
                     stream.fail(PeerDisconnected("the peer left in the middle of a request body"))
         self._data = data
         return True
+
+    def _take_of_body(self, body: Body) -> bytes:
+        try:
+            return body.take(self._stream, _AT_ONCE)
+        except RequestRefused as refused:
+            self._exchange.refused = refused
+            raise
