@@ -176,6 +176,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             raise
         exchange.handler = self
         self.raw_requestline = request.raw[: request.raw.find(b"\n") + 1]
+        exchange.rfile.skip_line()
         if not self.parse_request():
             return
         method = getattr(self, "do_" + self.command, None)
@@ -202,7 +203,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self.requestline, self.command, self.path = request.line, request.command, request.path
         self.request_version = exchange.version
         if self.MessageClass is RequestHeaders:
-            self.headers = RequestHeaders.of(exchange.fields)
+            make = RequestHeaders.of_message if request.head.holds_message else RequestHeaders.of
+            self.headers = make(exchange.fields)
         else:
             self.headers = self.__own_message(exchange.fields)
         keep = request.head.keep_alive
@@ -254,10 +256,15 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
                 self._headers_buffer.append(line)
             except AttributeError:  # there is none before the first response
                 self._headers_buffer = [line]
-        if is_connection:
+        if is_connection and not self.__head_ended():
             self.close_connection = {"close": True, "keep-alive": False}.get(
                 str(value).lower(), self.close_connection
             )
+
+    def __head_ended(self) -> bool:
+        """Return whether the response has its head, and this is the head of a part of it."""
+        exchange = getattr(self.request, "exchange", None)
+        return exchange is not None and exchange.wfile.head_ended
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Send and log an error page; the connection is kept where nothing speaks against it."""

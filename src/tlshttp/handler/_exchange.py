@@ -457,7 +457,8 @@ class HTTPExchange:
         else:
             closes = not head.asks()
         if not closes:
-            closes = self.refused is not None or not self.rfile.may_be_drained()
+            # A client that is still sending its body is not told later.
+            closes = self.refused is not None or not self.rfile.is_received()
         self.says_keep_alive = head.connection is None and not request.minor_version
         return closes
 

@@ -49,7 +49,7 @@ class RequestReader(io.BufferedIOBase):
 
     # What derives from `io` has a dictionary as well, in which looking up takes longer.
     __slots__ = (
-        "_at", "_body", "_data", "_exchange", "_head_end", "_owes_100", "_spool", "_state",
+        "_at", "_body", "_data", "_exchange", "_head_end", "_line_taken", "_owes_100", "_spool", "_state",
         "_stream",
     )  # fmt: skip
 
@@ -60,6 +60,7 @@ class RequestReader(io.BufferedIOBase):
         self._data = b""
         self._at = self._head_end = 0
         self._head_end = 0  # of a head that is at hand
+        self._line_taken = False
         self._spool: Spool | None = None
         self._body: Body | None = None
         self._owes_100 = False
@@ -80,6 +81,7 @@ class RequestReader(io.BufferedIOBase):
         self._spool = spool
         self._body = body
         self._owes_100 = owes_100
+        self._line_taken = False
         self._state = _HEAD
 
     def skip_head(self) -> None:
@@ -88,6 +90,10 @@ class RequestReader(io.BufferedIOBase):
         if self._head_end:
             self._take(self._head_end - self._at)
             self._head_end = 0
+
+    def skip_line(self) -> None:
+        """Give what comes after the first line of the head."""
+        self._line_taken = True
 
     def take_over(self) -> None:
         """Give what comes on the connection, from now on."""
@@ -111,12 +117,6 @@ class RequestReader(io.BufferedIOBase):
     def is_received(self) -> bool:
         """Return whether nothing of the request is still to come."""
         return (self._body is None or self._body.done) and not self._owes_100
-
-    def may_be_drained(self) -> bool:
-        """Return whether what is still to come is little, and will come."""
-        if self._owes_100:
-            return False
-        return self._body is None or self._body.left <= _DRAINED_WIRE
 
     def drain(self) -> bool:
         """Take what has come of the rest of the body, without waiting; tell if that was all."""
@@ -234,6 +234,8 @@ class RequestReader(io.BufferedIOBase):
     def _give_head(self) -> None:
         """Put the head before what is there of the body."""
         head = self._exchange.head_bytes()
+        if self._line_taken:
+            head = head[head.find(b"\n") + 1 :]
         self._head_end = len(head)
         if self._spool is None:
             self._data = head + self._data

@@ -21,6 +21,7 @@ from __future__ import annotations
 import enum
 import io
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 from tlshttp._seam import Transport
@@ -336,8 +337,8 @@ class ResponseWriter(io.BufferedIOBase):
 
     def _send_counted(self, data: memoryview) -> None:
         excess = data[self._left :]
-        # An empty line after the body is what ``end_headers()`` writes once too often.
-        if excess and (self._excess or bytes(excess).strip(b"\r\n")):
+        # The end of a head is what ``end_headers()`` writes once too often: it is dropped.
+        if excess and (self._excess or not _END_OF_HEAD.fullmatch(excess)):
             self._excess += len(excess)
         data = data[: self._left]
         self._left -= len(data)
@@ -355,6 +356,9 @@ class ResponseWriter(io.BufferedIOBase):
             self._stream.transmit(held)
         for part in parts:
             self._stream.transmit(part)
+
+
+_END_OF_HEAD = re.compile(rb"([!-9;-~]+:[^\r\n]*\r\n)*\r\n")
 
 
 def _head_end(data: bytes) -> int:
