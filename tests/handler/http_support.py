@@ -196,6 +196,7 @@ def converse(
     limits: Limits = Limits(),
     server_name: str | None = None,
     threaded: bool = False,
+    errors: list[Exception] | None = None,
 ) -> Outcome:
     """Have a handler converse with a peer in memory.
 
@@ -209,6 +210,7 @@ def converse(
         limits: Of the server.
         server_name: What the client asks for in its handshake.
         threaded: Whether it is `ThreadingTLSHTTPServer` that serves.
+        errors: Where goes what the handler raises; `None`: it passes through.
     """
     engine = MemoryEngine(segments, fd)
     kind: Any = handler  # a class is hashable, whatever mypy makes of it
@@ -221,7 +223,13 @@ def converse(
     make = functools.partial(composition.factory, stream, ("127.0.0.1", 4711), server)
     keep = True
     while keep and receive(exchange, stream, engine):
-        keep = _serve(mode, make, stream, exchange)
+        try:
+            keep = _serve(mode, make, stream, exchange)
+        except Exception as error:
+            if errors is None:
+                raise
+            errors.append(error)
+            keep = False
     if stream.handler is not None and not keep:
         stream.handler.finish()
     return Outcome(bytes(engine.sent), server.handled, keep, stream.cut, engine.sends)
