@@ -1,9 +1,9 @@
-"""What waits for its peer: in memory, then in a file without a name, both bounded.
+"""What waits for its peer: in memory, then in files without a name, both bounded.
 
 A body that is being collected and a response that its peer has not taken yet are the same thing
 here: bytes that go in at one end and come out at the other. The first of them stay in memory; when
-these are too many, or the server has no memory left for more, the rest goes to a temporary file.
-The file has no name (`tempfile.TemporaryFile`), so that nothing is left of it, however the process
+these are too many, or the server has no memory left for more, the rest goes to temporary files.
+These have no names (`tempfile.TemporaryFile`), so that nothing is left of them, however the process
 ends.
 
 `Budget` is what all connections of a server have together.
@@ -21,6 +21,10 @@ __all__ = ["Budget", "NoRoom", "Spool"]
 
 _PIECE = 16_384
 """Bytes up to which small pieces are kept together: each would cost an object of its own."""
+
+_LARGEST_FILE = 256 << 20
+"""Bytes after which another file is begun, so that what has been taken of a long response is given
+back before its end."""
 
 _FIRST = 4_096
 """Bytes a connection may always have in memory, whatever the others have: less than what it costs
@@ -94,23 +98,17 @@ class Spool:
         most: Bytes to keep in memory; `None`: all.
     """
 
-    __slots__ = ("_budget", "_file", "_most", "_pieces", "_read", "_taken", "_written", "size")
+    __slots__ = ("_budget", "_files", "_most", "_on_disk", "_pieces", "_taken", "size")
 
     def __init__(self, budget: Budget, most: int | None) -> None:
         self._budget = budget
         self._most = most
         self._pieces: deque[bytes | bytearray] = deque()
         self._taken = 0  # of the budget's memory
-        self._file: IO[bytes] | None = None
-        self._written = 0
-        self._read = 0
+        self._files: deque[_File] = deque()
+        self._on_disk = 0
         self.size = 0
         """Bytes in it."""
-
-    @property
-    def in_memory(self) -> int:
-        """Bytes in it that are in memory."""
-        return self.size - (self._written - self._read)
 
     def append(self, data: bytes | memoryview) -> None:
         """Add bytes at the end.
@@ -120,7 +118,7 @@ class Spool:
             OSError: The disk is full, or the like; nothing was added.
         """
         size = len(data)
-        if self._written == self._read and self._fits(self.in_memory + size):
+        if not self._on_disk and self._fits(self.size + size):
             self._keep(data)
         else:
             self._write(data)
@@ -151,40 +149,47 @@ class Spool:
         size = len(data)
         self._budget.take_disk(size)
         try:
-            if self._file is None:
-                self._file = tempfile.TemporaryFile(prefix="tlshttp-", buffering=0)  # noqa: SIM115
-            self._file.seek(self._written)
-            left = memoryview(data)
-            while left:
-                left = left[self._file.write(left) :]
+            if not self._files or self._files[-1].written >= _LARGEST_FILE:
+                self._files.append(_File())
+            self._files[-1].write(data)
         except BaseException:
             self._budget.give_disk(size)
             raise
-        self._written += size
+        self._on_disk += size
 
     def read(self, most: int) -> bytes:
         """Take up to `most` bytes from the beginning; empty where there are none.
 
         Raises:
-            OSError: The file cannot be read.
+            OSError: A file cannot be read.
         """
         if self._pieces:
             piece = self._pieces.popleft()
             if len(piece) > most:
                 self._pieces.appendleft(bytes(piece[most:]))
             data = bytes(piece[:most])
-        elif self._file is not None and self._read < self._written:
-            self._file.seek(self._read)
-            data = self._file.read(min(most, self._written - self._read))
-            if not data:
-                raise OSError("a temporary file has become shorter")
-            self._read += len(data)
+        elif self._on_disk:
+            data = self._read_file(most)
         else:
             return b""
         self.size -= len(data)
         if not self.size:
             self.clear()
         return data
+
+    def _read_file(self, most: int) -> bytes:
+        file = self._files[0]
+        data = file.read(most)
+        self._on_disk -= len(data)
+        if file.done == file.written >= _LARGEST_FILE:
+            self._close(self._files.popleft())
+        return data
+
+    def _close(self, file: _File) -> None:
+        try:
+            file.close()
+        finally:
+            self._budget.give_disk(file.written)
 
     def read_all(self) -> bytes:
         """Take all there is."""
@@ -196,14 +201,44 @@ class Spool:
     def clear(self) -> None:
         """Forget what is in it, and give everything back."""
         self._pieces.clear()
-        self.size = 0
+        self.size = self._on_disk = 0
         if self._taken:
             self._budget.give_memory(self._taken)
             self._taken = 0
-        file, self._file = self._file, None
-        if file is not None:
-            written, self._written, self._read = self._written, 0, 0
-            try:
-                file.close()
-            finally:
-                self._budget.give_disk(written)
+        while self._files:
+            self._close(self._files.popleft())
+
+
+class _File:
+    """A temporary file that is written at one end and read at the other."""
+
+    __slots__ = ("_file", "done", "written")
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile(  # noqa: SIM115 (closed with the spool)
+            prefix="tlshttp-", buffering=0
+        )
+        self.written = 0
+        self.done = 0
+        """Bytes that have been read."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Add bytes; where that fails, none of them."""
+        self._file.seek(self.written)
+        left = memoryview(data)
+        while left:
+            left = left[self._file.write(left) :]
+        self.written += len(data)
+
+    def read(self, most: int) -> bytes:
+        """Read on."""
+        self._file.seek(self.done)
+        data = self._file.read(min(most, self.written - self.done))
+        if not data:
+            raise OSError("a temporary file has become shorter")
+        self.done += len(data)
+        return data
+
+    def close(self) -> None:
+        """Give it back."""
+        self._file.close()

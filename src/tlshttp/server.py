@@ -290,6 +290,8 @@ class TLSHTTPServer(http.server.HTTPServer):
                 self.__cut_log.flush()
                 if not self.__stop_requested:
                     self.service_actions()
+            if not self.__threads and self.__composition().finishes:
+                self.__front.end_idle_handlers()
 
     def handle_request(self) -> None:
         """Serve until one request has been answered, refused or handed on.

@@ -227,6 +227,12 @@ class Front:
     def _unfinished(self) -> list[Connection]:
         return [connection for connection in self.registry if connection.phase is Phase.RESPONSE]
 
+    def end_idle_handlers(self) -> None:
+        """End idle connections with handlers, which are to be finished on this thread."""
+        for connection in self.registry:
+            if connection.phase is Phase.IDLE and self.registry.take_back(connection):
+                self._guard(connection.leave_with_server, connection)
+
     def join(self, timeout: float | None) -> bool:
         """Wait for the handlers, up to `timeout` seconds (`None`: for ever); tell if all ended."""
         return self._workers.join(timeout)

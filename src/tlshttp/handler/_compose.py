@@ -42,6 +42,8 @@ class Composition(NamedTuple):
     """Whether it finds the method of a request in a way of its own."""
     is_http: bool = True
     """Whether it makes handlers of HTTP, as far as that is known."""
+    finishes: bool = False
+    """Whether its handlers have a ``finish()`` of their own."""
     first_timeout: float | None = None
     """Seconds that its handlers wait for a request, by their class."""
 
@@ -63,6 +65,7 @@ def compose(handler: Callable[..., Any]) -> Composition:
             *_modes(handler),
             composed,
             dispatches=_has_own(composed, "handle_one_request"),
+            finishes=_has_own(handler, "finish"),
             first_timeout=composed.timeout,
         )
     is_http = not (isinstance(handler, type) and issubclass(handler, BaseRequestHandler))

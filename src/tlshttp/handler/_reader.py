@@ -220,19 +220,18 @@ class RequestReader(io.BufferedIOBase):
         """Return whether there is more of the request; with bytes at hand if so."""
         if self._at < len(self._data) and self._state == _BODY:
             return True
-        if self._state == _BETWEEN and not self._exchange.begin():
-            return False
+        if self._state == _BETWEEN:
+            return self._exchange.begin() and self._give_head()
         if self._state == _HEAD:
-            self._give_head()
-            return True
+            return self._give_head()
         if self._spool is not None:
             self._data = self._spool.read(_AT_ONCE)
             if self._data:
                 return True
         return self._await_more()
 
-    def _give_head(self) -> None:
-        """Put the head before what is there of the body."""
+    def _give_head(self) -> bool:
+        """Put the head before what is there of the body; there is always one."""
         head = self._exchange.head_bytes()
         if self._line_taken:
             head = head[head.find(b"\n") + 1 :]
@@ -242,6 +241,7 @@ class RequestReader(io.BufferedIOBase):
         else:  # the body is large
             self._data = head
         self._state = _BODY
+        return True
 
     def _await_more(self) -> bool:
         """Take more of the body from the connection, waiting for it."""

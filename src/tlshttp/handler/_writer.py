@@ -376,7 +376,17 @@ def buffered(writer: ResponseWriter, size: int) -> io.BufferedIOBase:
 
 
 class _BufferedWriter(io.BufferedWriter):
-    """A buffer whose ``flush()`` also sends a head that is held back, and that stays open."""
+    """A buffer whose ``flush()`` also sends a head that is held back, and that stays open.
+
+    A head goes through at once, to be judged: that of an event stream must not wait.
+    """
+
+    def write(self, data: Buffer, /) -> int:
+        size = super().write(data)
+        raw: Any = self.raw
+        if not raw.head_ended and bytes(memoryview(data)[-4:]) == b"\r\n\r\n":
+            super().flush()
+        return size
 
     def flush(self) -> None:
         super().flush()
