@@ -175,9 +175,12 @@ class Front:
     def now(self) -> float:
         """Return the time by which deadlines go: it stands still while the server is late.
 
-        So a peer is not blamed for what it did in time, and we did not see in time.
+        So a peer is not blamed for what it did in time, and we did not see in time. That the loop is
+        late at this very moment counts, too.
         """
-        return time.monotonic() - self._late
+        now = time.monotonic()
+        running = now - self._turned_at
+        return now - self._late - (running if running > _LATE_SECONDS else 0.0)
 
     def after(self, timeout: float | None) -> float:
         """Return the moment `timeout` seconds from now, by that time; `None`: never."""

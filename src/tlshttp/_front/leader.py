@@ -186,6 +186,8 @@ class Leaders:
                 self._advance(connection)
                 term.began = math.inf
                 term.advanced += 1
+                if self._places:  # somebody waits for a place
+                    self._places.resume_one()
         finally:
             self._leave(term)
             if self._places is not None:

@@ -72,12 +72,18 @@ class Places:
 
     def give_back(self, hold: Hold) -> None:
         """Give a place back to whoever has waited longest."""
-        connection = None
         with self._lock:
             if not hold.held:
                 return
             hold.held = False
             self.taken -= 1
+        if self._waiting:
+            self.resume_one()
+
+    def resume_one(self) -> None:
+        """Take up who has waited longest, if there is a place; a leader's is free in between."""
+        connection = None
+        with self._lock:
             if self._waiting and self.taken < self.maximum:
                 connection = self._waiting.popleft()
             if not self._waiting:

@@ -42,7 +42,7 @@ from tlshttp._seam import (
 from tlshttp._spool import NoRoom, Spool
 from tlshttp.errors import PeerDisconnected, RequestRefused, ResponseAborted
 from tlshttp.handler._framing import Body, ChunkedBody, SizedBody
-from tlshttp.handler._head import CHUNKED
+from tlshttp.handler._head import CHUNKED, RequestHeaders
 from tlshttp.handler._hosts import is_allowed, named_host, without_port
 from tlshttp.handler._reader import RequestReader
 from tlshttp.handler._requests import HeadFinder, Requests
@@ -445,22 +445,17 @@ class HTTPExchange:
 
     def must_close(self, head: ResponseHead) -> bool:
         """Return whether the connection has to end after the response with this head."""
-        request = self.request
-        handler = self.handler
-        if handler is not None:
-            closes = bool(handler.close_connection)
-        elif head.asks() is None:
-            keep = request.head.keep_alive
-            closes = not (request.minor_version and head.minor_version) if keep is None else (
-                not keep or not (head.minor_version or request.minor_version)
-            )  # fmt: skip
-        else:
-            closes = not head.asks()
-        if not closes:
-            # A client that is still sending its body is not told later.
-            closes = self.refused is not None or not self.rfile.is_received()
+        request, handler = self.request, self.handler
+        keeps = head.asks()
+        if keeps is None:  # RFC 9112, section 9.3
+            keeps = head.minor_version > 0
+        if keeps and handler is not None:
+            keeps = not handler.close_connection
+        elif keeps and head.connection is None:
+            keeps = request.wants_to_keep
         self.says_keep_alive = head.connection is None and not request.minor_version
-        return closes
+        # A client that is still sending its body is not told later.
+        return not keeps or self.refused is not None or not self.rfile.is_received()
 
     def send_interim(self, head: ResponseHead) -> None:
         """Send a head that another one follows (RFC 9110, section 15.2)."""
@@ -538,7 +533,7 @@ class HTTPExchange:
         self._state = _NONE
         if stream.failure is not None or stream.tunnel:
             rfile.end()
-            self.request.forget()
+            self._forget()
             return False
         wfile, handler = self.wfile, self.handler
         if handler is not None and handler.wfile is not wfile:
@@ -559,9 +554,19 @@ class HTTPExchange:
             stream.fault = self.refused  # the handler may have borne it
         stream.input_complete = complete
         rfile.end()
-        self.request.forget()
+        self._forget()
         self.handler = None
         return keep and complete
+
+    def _forget(self) -> None:
+        """Let go of a large head: while it is idle a connection is to be small."""
+        if not self.request.forget():
+            return
+        self.fields = []
+        handler = self.handler
+        for name in ("requestline", "raw_requestline", "path", "headers"):
+            if handler is not None and name in vars(handler):
+                setattr(handler, name, _NOTHING[name])
 
     def refuse(self, refused: RequestRefused) -> None:
         """Answer what is wrong with a request, if it has not been answered."""
@@ -636,6 +641,9 @@ class HTTPExchange:
             spool.clear()
         self.rfile.end()
         self.handler = None
+
+
+_NOTHING = {"requestline": "", "raw_requestline": b"", "path": "", "headers": RequestHeaders.of([])}
 
 
 def _decides_on_100(policy: Any) -> bool:

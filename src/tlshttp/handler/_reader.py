@@ -253,17 +253,13 @@ class RequestReader(io.BufferedIOBase):
             self._exchange.send_continue()
         while True:
             before = stream.buffered
-            data = self._take_of_body(body)
-            if data:
-                break
-            if body.done:
-                return False
+            self._data = self._take_of_body(body)
+            if self._data or _is_over(body):
+                return bool(self._data)
             if stream.buffered == before:
                 self._exchange.before_wait()
                 if not stream.fill_waiting():
                     stream.fail(PeerDisconnected("the peer left in the middle of a request body"))
-        self._data = data
-        return True
 
     def _take_of_body(self, body: Body) -> bytes:
         try:
@@ -271,3 +267,7 @@ class RequestReader(io.BufferedIOBase):
         except RequestRefused as refused:
             self._exchange.refused = refused
             raise
+
+
+def _is_over(body: Body) -> bool:
+    return body.done

@@ -99,11 +99,22 @@ class Requests:
         self.minor_version = 0
         """Of HTTP/1."""
 
-    def forget(self) -> None:
-        """Forget a request that is too large to be kept for the next one's sake."""
-        if len(self.raw) > _LONGEST_REMEMBERED:
-            self.raw = b""
-            self.head = NO_HEAD
+    @property
+    def wants_to_keep(self) -> bool:
+        """Whether the client wants to keep the connection (RFC 9112, section 9.3)."""
+        keep = self.head.keep_alive
+        return self.minor_version > 0 if keep is None else keep
+
+    def forget(self) -> bool:
+        """Forget a request that is too large to be kept for the next one's sake; tell if it was."""
+        if len(self.raw) <= _LONGEST_REMEMBERED:
+            return False
+        self.raw = b""
+        self.head = NO_HEAD
+        self.line = self.path = ""
+        self._last_words = ("", "", "", "", 0)
+        self._last_line = self._last_section = self._last_raw = None
+        return True
 
     def refuse_size(self, begun: bytes) -> RequestRefused:
         """Return the refusal of a head that is too long, of which that has come."""
@@ -140,6 +151,7 @@ class Requests:
         self._read_section(raw[end:])
         if len(raw) > _LONGEST_REMEMBERED:
             self._last_line = self._last_section = None
+            self._last_words = ("", "", "", "", 0)
         else:
             self._last_raw = raw
 

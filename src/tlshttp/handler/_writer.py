@@ -185,9 +185,10 @@ class ResponseWriter(io.BufferedIOBase):
             # As nearly every response has it: the rest of this method for one case.
             size = len(data)
             held = self._held
+            if data.startswith(b"HTTP/"):
+                self._write_body(memoryview(data))
+                return size
             if held and size <= _COPY_AT_MOST:
-                if data.startswith(b"HTTP/") and self._replaces_head(data):
-                    return size
                 self._left -= size
                 self._held = b""
                 self.started = True
