@@ -241,6 +241,7 @@ def test_head_read_line_by_line_is_the_one_that_came(ready_fd: int) -> None:
 
 
 def by_readinto(file: Any) -> bytes:
+    """Read into a buffer."""
     buffer, pieces = bytearray(5_000), []
     while count := file.readinto(buffer):
         pieces.append(bytes(buffer[:count]))
@@ -248,6 +249,7 @@ def by_readinto(file: Any) -> bytes:
 
 
 def by_peek(file: Any) -> bytes:
+    """Read no more than has been looked at."""
     pieces = []
     while data := file.peek(1):
         assert file.read(min(3, len(data))) == data[:3]
