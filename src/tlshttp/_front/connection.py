@@ -154,10 +154,10 @@ class Connection:
         try:
             while True:
                 phase = self.phase
-                if phase is _HANDLER and others is not None and self._needs_thread(others):
+                stream = self.stream
+                if phase is _HANDLER and others is not None and self._needs_thread(others, stream):
                     front.submit(self)
                     return
-                stream = self.stream
                 if stream is None or phase not in _SERVING:
                     event = self._step(phase)
                 elif phase is _HANDLER:
@@ -177,11 +177,10 @@ class Connection:
                 self.abort()
             raise
 
-    def _needs_thread(self, others: frozenset[Phase]) -> bool:
+    def _needs_thread(self, others: frozenset[Phase], stream: Stream | None) -> bool:
         """Return whether the handler may have to wait, and this thread must not."""
-        stream = self.stream
         exchange = stream.exchange if stream is not None else None
-        return _HANDLER in others or (exchange is not None and exchange.streams)
+        return bool(others) or (exchange is not None and exchange.streams)
 
     def _park(self, event: int) -> None:
         # Whoever drips keeps the connection from being parked when the loop looks for the overdue
@@ -412,9 +411,9 @@ class Connection:
     def _serve(self, stream: Stream) -> int:
         """Run the handler for the request that is ready."""
         front = self._front
-        if not front.may_handle(self):
+        exchange = stream.exchange
+        if exchange is None or not front.may_handle(self):
             return _GONE  # until there is a place for it
-        exchange = self._exchange(stream)
         keep = False
         try:
             if stream.handler is None:

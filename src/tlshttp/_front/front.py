@@ -141,12 +141,11 @@ class Front:
     def turn(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for something to do, and do it."""
         self._loop_thread = threading.get_ident()
-        began = time.monotonic()
         timeout = self._shortest(timeout)
         fds = self._poller.wait(timeout)
-        woke = time.monotonic()
-        self._excuse(began - self._turned_at)
-        self._excuse(woke - began - timeout)
+        began, woke = self._turned_at, time.monotonic()
+        if woke - began > timeout + _LATE_SECONDS:  # the system, or the user's own code in between
+            self._late += woke - began - timeout
         self._take_up(fds)
         if self._leaders is None:
             for _ in range(len(self._ready)):
@@ -156,7 +155,8 @@ class Front:
             self._call_leader()
         now = time.monotonic()
         self._turned_at = now
-        self._excuse(now - woke)
+        if now - woke > _LATE_SECONDS:
+            self._late += now - woke
         if now >= self._next_sweep:
             self._next_sweep = now + _SWEEP_SECONDS
             if self.managed is not None:
@@ -185,11 +185,6 @@ class Front:
     def after(self, timeout: float | None) -> float:
         """Return the moment `timeout` seconds from now, by that time; `None`: never."""
         return math.inf if timeout is None else time.monotonic() - self._late + timeout
-
-    def _excuse(self, seconds: float) -> None:
-        """Take note that the loop did not look at anything for so long."""
-        if seconds > _LATE_SECONDS:
-            self._late += seconds
 
     def wake(self) -> None:
         """Make `turn` return soon, from any thread."""
@@ -274,11 +269,11 @@ class Front:
 
     def may_handle(self, connection: Connection) -> bool:
         """Tell whether a handler may be called now; else do it when there is a place for it."""
-        if self._leaders is None:
-            return True
-        if self.places.queue_up(connection):
-            return False
-        self._leaders.before_handler()
+        if self._leaders is not None:
+            places = self.places
+            if places.taken >= places.maximum and places.queue_up(connection):
+                return False
+            self._leaders.before_handler()
         return True
 
     def may_wait(self) -> bool:

@@ -376,7 +376,8 @@ class Stream(SocketLike):
             is_last: Whether nothing follows, either way: the goodbye then leaves with it.
         """
         with self._lock:
-            self._check_open()
+            if self.failure is not None or self._is_over:
+                self._refuse_to_send()
             is_last = is_last and self.goodbye_with_response
             outbox = self._outbox
             rest: Any = data
@@ -401,7 +402,8 @@ class Stream(SocketLike):
         """
         part = FilePart(fd, start, size)
         with self._lock:
-            self._check_open()
+            if self.failure is not None or self._is_over:
+                self._refuse_to_send()
             self._box().put_file(part)
             self._pump(PUMPED_AT_ONCE)
         self._see_to_backlog()
@@ -415,11 +417,10 @@ class Stream(SocketLike):
         with self._lock:
             return self._pump(most)
 
-    def _check_open(self) -> None:
+    def _refuse_to_send(self) -> NoReturn:
         if self.failure is not None:
             raise self.failure
-        if self._is_over:
-            raise BrokenPipeError(errno.EPIPE, "this end of the connection has been closed")
+        raise BrokenPipeError(errno.EPIPE, "this end of the connection has been closed")
 
     def _send(self, data: Buffer, *, hold: bool) -> Any:
         """Send as far as the socket takes it; return the rest, `None` where all has left."""

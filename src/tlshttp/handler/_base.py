@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import logging
 import shutil
@@ -143,7 +144,6 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         if exchange is None:
             super().handle_one_request()
             return
-        exchange.handler = self
         try:
             self.__serve(exchange)
         except RequestRefused as refused:
@@ -161,21 +161,12 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             raise
 
     def __serve(self, exchange: Any) -> None:
-        self.requestline = self.request_version = self.command = ""
-        request = exchange.request
-        try:
-            if not exchange.await_first():
-                self.close_connection = True
-                return
-        except RequestRefused:
-            exchange.handler = self
-            self.close_connection = True
-            self.requestline, self.command = request.line, request.command
-            self.request_version, self.path = exchange.version, request.path
-            self.headers = RequestHeaders.of([])
-            raise
+        if exchange.fresh:  # as nearly always: it has been begun
+            exchange.fresh = False
+        elif not self.__await_request(exchange):
+            return
         exchange.handler = self
-        self.raw_requestline = request.raw[: request.raw.find(b"\n") + 1]
+        self.raw_requestline = exchange.request.raw_line
         exchange.rfile.skip_line()
         if not self.parse_request():
             return
@@ -187,6 +178,21 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         method()
         if self.wfile is not exchange.wfile:
             self.wfile.flush()
+
+    def __await_request(self, exchange: Any) -> bool:
+        """Have a request begin; false where none will."""
+        self.requestline = self.request_version = self.command = ""
+        self.close_connection = True
+        exchange.handler = self
+        try:
+            return bool(exchange.await_request())
+        except RequestRefused:
+            request = exchange.request
+            exchange.handler = self
+            self.requestline, self.command = request.line, request.command
+            self.request_version, self.path = exchange.version, request.path
+            self.headers = RequestHeaders.of([])
+            raise
 
     def parse_request(self) -> bool:
         """Take over what the head says; see `~http.server.BaseHTTPRequestHandler.parse_request`.
@@ -201,7 +207,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         request = exchange.request
         exchange.rfile.skip_head()
         self.requestline, self.command, self.path = request.line, request.command, request.path
-        self.request_version = exchange.version
+        self.request_version = request.version if request.minor_version else exchange.version
         if self.MessageClass is RequestHeaders:
             make = RequestHeaders.of_message if request.head.holds_message else RequestHeaders.of
             self.headers = make(exchange.fields)
@@ -319,7 +325,8 @@ def copy_file(self: Any, source: Any, outputfile: Any) -> None:
 _HEADER_METHODS = ("send_header", "send_response_only")
 
 
-def _overrides_send_header(handler: type) -> bool:
+@functools.lru_cache(maxsize=64)
+def _overrides_send_header(handler: Any) -> bool:
     """Return whether a handler wants to see the fields of each response."""
     return any(
         getattr(handler, name) is not getattr(TLSRequestHandler, name) for name in _HEADER_METHODS

@@ -59,6 +59,9 @@ _log = logging.getLogger("tlshttp.handler")
 
 _AT_ONCE = 65_536
 
+_LONGEST_PLAIN = 2_048
+"""Bytes of a head that is remembered whole."""
+
 _NONE, _COLLECTING, _READY, _AT_WORK = range(4)
 
 _INSUFFICIENT_STORAGE = HTTPStatus.INSUFFICIENT_STORAGE
@@ -75,7 +78,7 @@ class HTTPExchange:
     """
 
     __slots__ = (
-        "_body", "_continued", "_find_head", "_fresh", "_kept_back", "_limits", "_most", "_spool", "_state",
+        "_body", "_continued", "_find_head", "fresh", "_kept_back", "_limits", "_most", "_plain", "_spool", "_state",
         "_stream", "asks_handler_for_100", "blocking", "composition", "fields", "handler",
         "one_shot", "refused", "request", "rfile", "says_keep_alive", "streams", "wfile",
     )  # fmt: skip
@@ -98,8 +101,10 @@ class HTTPExchange:
         self._state = _NONE
         self._body: Body | None = None
         self._spool: Spool | None = None
-        self._kept_back = b""
-        self._continued = self._fresh = False
+        self._kept_back = self._plain = b""
+        self._continued = False
+        self.fresh = False
+        """Whether a request has been begun that its handler has not asked for yet."""
         self.fields: list[tuple[str, str]] = []
         """The header fields, as the handler is to see them."""
         self.refused: RequestRefused | None = None
@@ -167,6 +172,10 @@ class HTTPExchange:
         request = self.request
         if size:
             raw: bytes = stream.take(size)
+            if raw == self._plain and not (stream.restricted or self._has_policy()):
+                self._state = _READY  # the same once more, and nothing was wrong with it
+                return READY
+            self._plain = b""
             try:
                 request.read(raw)
                 self.fields = request.head.fields
@@ -180,6 +189,8 @@ class HTTPExchange:
                 return self._ready()
             if self.refused is None and request.minor_version and request.head.host is None:
                 self.refused = RequestRefused("Missing Host")
+            if self.refused is None and size <= _LONGEST_PLAIN:
+                self._plain = raw
         else:
             self.refused = request.refuse_size(stream.peek())
         return self._ready()
@@ -336,7 +347,7 @@ class HTTPExchange:
     def _begin_now(self) -> None:
         """Begin before the handler asks for its request: it may answer without."""
         if self._state == _READY and self.refused is None:
-            self._fresh = self.begin()
+            self.fresh = self.begin()
 
     def begin(self) -> bool:
         """Begin with the request that is ready; tell if there is one.
@@ -349,13 +360,14 @@ class HTTPExchange:
         self._state = _AT_WORK
         stream, wfile = self._stream, self.wfile
         stream.begin_exchange()
-        request = self.request
-        self.says_keep_alive = False
-        if self.version == "HTTP/0.9" and self.refused is None:
+        wfile.begin()
+        if not self.request.minor_version and self.version == "HTTP/0.9" and self.refused is None:
             wfile.begin_without_head()
-        else:
-            wfile.begin()
         body = self._body
+        if body is None and self._spool is None and self.refused is None:
+            stream.input_complete = True
+            self.rfile.begin_empty()
+            return True
         if body is None or body.done:
             stream.input_complete = self.refused is None
             data, spool = b"", self._spool
@@ -398,15 +410,12 @@ class HTTPExchange:
         if not self.end() or not self._await_request():
             self.rfile.end()
 
-    def await_first(self) -> bool:
+    def await_request(self) -> bool:
         """Begin with the request that is ready, or wait for one in blocking mode.
 
         Raises:
             RequestRefused: It has to be refused.
         """
-        if self._fresh:
-            self._fresh = False
-            return True
         if self._state == _AT_WORK and self.blocking and not self.end():
             return False
         if self._state != _READY and not (self.blocking and self._await_request()):
@@ -456,6 +465,17 @@ class HTTPExchange:
         self.says_keep_alive = head.connection is None and not request.minor_version
         # A client that is still sending its body is not told later.
         return not keeps or self.refused is not None or not self.rfile.is_received()
+
+    def keeps_plainly(self) -> bool:
+        """Return whether the connection is kept after a response that says nothing about it."""
+        handler = self.handler
+        return (
+            handler is not None
+            and not handler.close_connection
+            and self.request.minor_version > 0
+            and self.refused is None
+            and self.rfile.is_received()
+        )
 
     def send_interim(self, head: ResponseHead) -> None:
         """Send a head that another one follows (RFC 9110, section 15.2)."""
@@ -511,7 +531,8 @@ class HTTPExchange:
         sent.
         """
         self.handler = handler
-        self._begin_now()
+        if self._state == _READY and self.refused is None:
+            self.fresh = self.begin()
         try:
             handler.handle_one_request()
         except RequestRefused as refused:
@@ -526,20 +547,19 @@ class HTTPExchange:
     def end(self) -> bool:
         """End the response, and let go of the request; tell whether the connection may be kept."""
         stream, rfile = self._stream, self.rfile
-        self._fresh = False
+        self.fresh = False
         if self._state != _AT_WORK:
             self.handler = None
             return False
         self._state = _NONE
         if stream.failure is not None or stream.tunnel:
             rfile.end()
-            self._forget()
             return False
         wfile, handler = self.wfile, self.handler
         if handler is not None and handler.wfile is not wfile:
             with contextlib.suppress(ValueError):  # it may have been closed
                 handler.wfile.flush()
-        wrong = wfile.end()
+        wrong = None if wfile.is_over else wfile.end()
         if wrong is not None:
             _log.warning("the response to %r has %s", self.request_line, wrong)
         keep = not (
@@ -554,14 +574,14 @@ class HTTPExchange:
             stream.fault = self.refused  # the handler may have borne it
         stream.input_complete = complete
         rfile.end()
-        self._forget()
+        if len(self.request.raw) > _LONGEST_PLAIN:
+            self._forget()
         self.handler = None
         return keep and complete
 
     def _forget(self) -> None:
         """Let go of a large head: while it is idle a connection is to be small."""
-        if not self.request.forget():
-            return
+        self.request.forget()
         self.fields = []
         handler = self.handler
         for name in ("requestline", "raw_requestline", "path", "headers"):

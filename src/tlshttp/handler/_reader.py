@@ -84,6 +84,11 @@ class RequestReader(io.BufferedIOBase):
         self._line_taken = False
         self._state = _HEAD
 
+    def begin_empty(self) -> None:
+        """Begin a request without a body."""
+        self._line_taken = False
+        self._state = _HEAD
+
     def skip_head(self) -> None:
         """Give the body next."""
         self._state = _BODY
@@ -102,6 +107,8 @@ class RequestReader(io.BufferedIOBase):
     def end(self) -> None:
         """Let go of the request; there is nothing to read until the next begins."""
         self._state = _BETWEEN
+        if not self._data and self._body is None and self._spool is None:
+            return  # as after nearly every request
         self._data = b""
         self._at = self._head_end = 0
         spool, self._spool = self._spool, None

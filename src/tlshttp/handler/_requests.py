@@ -79,7 +79,7 @@ class Requests:
     """
 
     __slots__ = (
-        "_last_line", "_last_raw", "_last_section", "_last_words", "_limits", "command", "head",
+        "raw_line", "_last_line", "_last_raw", "_last_section", "_last_words", "_limits", "command", "head",
         "line", "minor_version", "path", "raw", "version",
     )  # fmt: skip
 
@@ -91,6 +91,8 @@ class Requests:
         self._last_section: tuple[bytes, int] | None = None
         self.raw = b""
         """The head as it came."""
+        self.raw_line = b""
+        """Its first line, with its end."""
         self.head: Head = NO_HEAD
         """What its fields say."""
         self.line = self.command = self.path = self.version = ""
@@ -105,16 +107,13 @@ class Requests:
         keep = self.head.keep_alive
         return self.minor_version > 0 if keep is None else keep
 
-    def forget(self) -> bool:
-        """Forget a request that is too large to be kept for the next one's sake; tell if it was."""
-        if len(self.raw) <= _LONGEST_REMEMBERED:
-            return False
-        self.raw = b""
+    def forget(self) -> None:
+        """Forget a request that is too large to be kept for the next one's sake."""
+        self.raw = self.raw_line = b""
         self.head = NO_HEAD
         self.line = self.path = ""
         self._last_words = ("", "", "", "", 0)
         self._last_line = self._last_section = self._last_raw = None
-        return True
 
     def refuse_size(self, begun: bytes) -> RequestRefused:
         """Return the refusal of a head that is too long, of which that has come."""
@@ -140,7 +139,7 @@ class Requests:
         if end <= 2 and raw[:end] in (b"\r\n", b"\n"):  # RFC 9112, section 2.2
             raw = self.raw = raw[end:]
             end = raw.find(b"\n") + 1
-        line = raw[:end]
+        self.raw_line = line = raw[:end]
         if end > _LONGEST_LINE:
             raise _line_too_long()
         if line == self._last_line:

@@ -53,7 +53,7 @@ class ResponseHead:
     """
 
     __slots__ = (
-        "connection", "data", "has_odd_length", "length", "minor_version", "repeats_length",
+        "connection", "data", "has_odd_length", "is_plain", "length", "minor_version", "repeats_length",
         "status", "streams", "transfer_encoding",
     )  # fmt: skip
 
@@ -75,6 +75,16 @@ class ResponseHead:
         """Whether it is an event stream, whose head must not wait for the first event."""
         for name, value in _FIELD.findall(data.lower()):
             self._take_note(name, value)
+        self.is_plain = (
+            self.length >= 0
+            and self.minor_version > 0
+            and self.status >= 200
+            and self.status not in _SPECIAL
+            and not (
+                self.connection or self.transfer_encoding or self.repeats_length or self.streams
+            )
+        )
+        """Whether it can be sent as it is on a connection that is kept."""
 
     def _take_note(self, name: bytes, value: bytes) -> None:
         if name == b"content-length":

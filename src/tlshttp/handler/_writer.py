@@ -43,6 +43,9 @@ __all__ = ["ResponseWriter", "buffered"]
 
 _log = logging.getLogger("tlshttp.handler")
 
+_WITHOUT_BODY = ("HEAD", "CONNECT")
+"""Methods to which a response has no body, or is the beginning of another protocol."""
+
 _COPY_AT_MOST = 65_536
 """Bytes of body that are copied to leave in one piece with what frames them."""
 
@@ -145,9 +148,10 @@ class ResponseWriter(io.BufferedIOBase):
             return f"{excess} bytes more than its Content-Length"
         return f"{missing} bytes less than its Content-Length"
 
-    def missing(self) -> int:
-        """Return how many bytes of the announced length have not been written."""
-        return self._left
+    @property
+    def is_over(self) -> bool:
+        """Whether the response has been sent, complete and as announced."""
+        return self._framing is LENGTH and not (self._left or self._held or self._excess)
 
     def bounds(self, size: int) -> int:
         """Return how much of a file of that size belongs to the response."""
@@ -181,32 +185,31 @@ class ResponseWriter(io.BufferedIOBase):
     def write(self, data: Buffer, /) -> int:
         """Send all of `data`; return its size in bytes."""
         framing = self._framing
-        if type(data) is bytes and framing is LENGTH and 0 < len(data) <= self._left:
-            # As nearly every response has it: the rest of this method for one case.
-            size = len(data)
-            held = self._held
-            if data.startswith(b"HTTP/"):
-                self._write_body(memoryview(data))
-                return size
-            if held and size <= _COPY_AT_MOST:
-                self._left -= size
-                self._held = b""
-                self.started = True
-                if self.is_last and not self._left:
-                    self._stream.transmit(held + data, is_last=True)
-                else:
-                    self._stream.transmit(held + data)
-            else:
-                self._left -= size
-                self._send(data)
-            return size
+        if type(data) is bytes:  # as nearly every handler has it
+            if framing is LENGTH and 0 < len(data) <= self._left and data[:5] != b"HTTP/":
+                return self._write_counted(data)
+            if framing is HEAD:
+                self._write_head(data)
+                return len(data)
         view = memoryview(data)
         size = view.nbytes
         if framing is HEAD:
-            self._write_head(data if type(data) is bytes else bytes(view))
+            self._write_head(bytes(view))
         elif size:
-            view = view.cast("B") if view.contiguous else memoryview(bytes(view))
-            self._write_body(view)
+            self._write_body(view.cast("B") if view.contiguous else memoryview(bytes(view)))
+        return size
+
+    def _write_counted(self, data: bytes) -> int:
+        """Send bytes of the body, of which no more have been announced than that."""
+        size = len(data)
+        self._left -= size
+        held = self._held
+        if held and size <= _COPY_AT_MOST:
+            self._held = b""
+            self.started = True
+            self._stream.transmit(held + data, is_last=self.is_last and not self._left)
+        else:
+            self._send(data)
         return size
 
     def flush(self) -> None:
@@ -257,10 +260,18 @@ class ResponseWriter(io.BufferedIOBase):
     def _begin_body(self, head: ResponseHead) -> None:
         """Decide how the body ends, and hold the head back until there is some of it."""
         exchange = self._exchange
+        self.head_ended = True
+        if head.is_plain and exchange.method not in _WITHOUT_BODY and exchange.keeps_plainly():
+            # As nearly every response has it: the rest of this method for one case.
+            self.closes = False
+            self._framing = LENGTH
+            self._left = head.length
+            self._held = head.data
+            self._stream.known_length = True
+            return
         framing = self._framing_of(head)
         closes = exchange.must_close(head) or (framing is AS_IS and not head.transfer_encoding)
         self.closes = closes
-        self.head_ended = True
         self._framing = framing
         self._left = head.length if framing is LENGTH else 0
         connection = KEEP_LINE if exchange.says_keep_alive else b""
@@ -278,7 +289,7 @@ class ResponseWriter(io.BufferedIOBase):
     def _framing_of(self, head: ResponseHead) -> Framing:
         """Return how the body is to end (section 6.3)."""
         exchange = self._exchange
-        if head.is_special or exchange.method in ("HEAD", "CONNECT"):
+        if head.is_special or exchange.method in _WITHOUT_BODY:
             if exchange.method == "HEAD" or head.has_no_body:
                 return NONE
             if exchange.takes_over(head):
