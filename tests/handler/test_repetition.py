@@ -217,7 +217,9 @@ def test_no_chunks_unless_both_sides_know_them(version: str, ready_fd: int) -> N
 
     asked = f"GET /none {version}\r\nHost: a\r\nConnection: keep-alive\r\n\r\n".encode()
     outcome = converse(Old, [asked], ready_fd)
-    assert outcome.sent == (f"{Old.protocol_version} 200 OK\r\nConnection: close\r\n\r\nc".encode())
+    # A response of HTTP/1.0 need not say what it means anyway (RFC 9112, section 9.3).
+    close = "Connection: close\r\n" if Old.protocol_version == "HTTP/1.1" else ""
+    assert outcome.sent == f"{Old.protocol_version} 200 OK\r\n{close}\r\nc".encode()
     assert not outcome.kept
 
 
@@ -233,10 +235,10 @@ class Counting(Quiet):
 
 
 def test_attributes_leave_room_for_the_handlers_own(ready_fd: int) -> None:
-    """CPython is slower with an object that has more than thirty, as `LastRequest` says."""
+    """CPython is slower with an object that has more than thirty, whoever they belong to."""
     request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     outcome = converse(Counting, [request, request], ready_fd)
-    assert 20 < len(outcome.sent.rpartition(b"\r\n\r\n")[2]) <= 25
+    assert 10 < len(outcome.sent.rpartition(b"\r\n\r\n")[2]) <= 20
 
 
 # Hooks -------------------------------------------------------------------------------------------
