@@ -453,7 +453,7 @@ class Front:
             accepted = self.running and self.door.listener in fds
             if accepted:
                 self.door.accept()
-            self._ready.extend(self.parking.take(fds))
+            self._ready.extend(self.parking.take(fds, in_passing=not waits))
             accepted = accepted and not self._ready
 
     def _call_leader(self) -> None:
