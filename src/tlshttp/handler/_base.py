@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import logging
 import shutil
@@ -234,8 +233,12 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def send_response(self, code: int, message: str | None = None) -> None:
         """Begin a response head, with the fields Server and Date; and log the request."""
-        own: Any = type(self)
-        if self.request_version == "HTTP/0.9" or _overrides_send_header(own):
+        own = type(self)
+        if (
+            own.send_header is not TLSRequestHandler.send_header  # who has its own sees all fields
+            or own.send_response_only is not TLSRequestHandler.send_response_only
+            or self.request_version == "HTTP/0.9"
+        ):
             super().send_response(code, message)
             return
         self.log_request(code)
@@ -324,17 +327,6 @@ def copy_file(self: Any, source: Any, outputfile: Any) -> None:
     if exchange is not None and outputfile is exchange.wfile:
         exchange.send_file(source, None)  # and what is left of it, as bytes
     shutil.copyfileobj(source, outputfile)
-
-
-_HEADER_METHODS = ("send_header", "send_response_only")
-
-
-@functools.lru_cache(maxsize=64)
-def _overrides_send_header(handler: Any) -> bool:
-    """Return whether a handler wants to see the fields of each response."""
-    return any(
-        getattr(handler, name) is not getattr(TLSRequestHandler, name) for name in _HEADER_METHODS
-    )
 
 
 _NO_PHRASES = ("", "")  # of a status code that nobody knows
