@@ -11,6 +11,7 @@ ends.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections import deque
@@ -224,16 +225,15 @@ class _File:
 
     def write(self, data: bytes | memoryview) -> None:
         """Add bytes; where that fails, none of them."""
-        self._file.seek(self.written)
-        left = memoryview(data)
+        left, at = memoryview(data), self.written
         while left:
-            left = left[self._file.write(left) :]
-        self.written += len(data)
+            done = _write_at(self._file, left, at)
+            left, at = left[done:], at + done
+        self.written = at
 
     def read(self, most: int) -> bytes:
         """Read on."""
-        self._file.seek(self.done)
-        data = self._file.read(min(most, self.written - self.done))
+        data = _read_at(self._file, min(most, self.written - self.done), self.done)
         if not data:
             raise OSError("a temporary file has become shorter")
         self.done += len(data)
@@ -242,3 +242,22 @@ class _File:
     def close(self) -> None:
         """Give it back."""
         self._file.close()
+
+
+if hasattr(os, "pread"):
+
+    def _write_at(file: IO[bytes], data: memoryview, at: int) -> int:
+        return os.pwrite(file.fileno(), data, at)
+
+    def _read_at(file: IO[bytes], size: int, at: int) -> bytes:
+        return os.pread(file.fileno(), size, at)
+
+else:  # Windows
+
+    def _write_at(file: IO[bytes], data: memoryview, at: int) -> int:
+        file.seek(at)
+        return file.write(data)
+
+    def _read_at(file: IO[bytes], size: int, at: int) -> bytes:
+        file.seek(at)
+        return file.read(size)

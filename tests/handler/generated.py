@@ -112,7 +112,7 @@ def _counting(name: str, call: Callable[..., Any], calls: Counter[str]) -> Calla
         calls[name] += 1
         if before is not None:
             before(self)
-        if name == "__init__" and isinstance(self, SimpleHTTPRequestHandler):
+        if name == "__init__" and isinstance(self, Files):
             more["directory"] = str(self.site)
         result = call(self, *args, **more)
         return result if after is None else after(self, result, args)

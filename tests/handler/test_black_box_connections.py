@@ -41,7 +41,7 @@ def _settled(setup: Run, finish: Run | None, *, handle: bool, timeout: float | N
     """Return a handler that calls its base's methods by name."""
 
     class Handler(SimpleHTTPRequestHandler):
-        log_message = Quiet.log_message
+        log_message: Any = Quiet.log_message
 
         def setup(self) -> None:
             self.before = True
@@ -56,11 +56,10 @@ def _settled(setup: Run, finish: Run | None, *, handle: bool, timeout: float | N
         def do_POST(self) -> None:
             page(self, self.rfile.read(int(self.headers["Content-Length"])))
 
-    if finish is not None:
-        Handler.finish = finish  # type: ignore[method-assign]
+    more: dict[str, Any] = {} if finish is None else {"finish": finish}
     if handle:
-        Handler.handle = BaseHTTPRequestHandler.handle  # type: ignore[method-assign]
-    return Handler
+        more["handle"] = BaseHTTPRequestHandler.handle
+    return type("Settled", (Handler,), more)
 
 
 SETUPS = [BaseHTTPRequestHandler.setup, SimpleHTTPRequestHandler.setup]

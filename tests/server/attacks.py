@@ -370,9 +370,9 @@ class Honest:
         """The longest that one took; for ever where one failed."""
         return float("inf") if self.failed else max(self.fresh + self.kept)
 
-    def percentile(self, percent: float) -> float:
-        """Return what so many of a hundred on fresh connections stay below."""
-        taken = sorted(self.fresh) or [float("inf")]
+    def percentile(self, percent: float, *, kept: bool = False) -> float:
+        """Return what so many of a hundred on fresh connections, or on the kept one, stay below."""
+        taken = sorted(self.kept if kept else self.fresh) or [float("inf")]
         return taken[min(len(taken) - 1, int(len(taken) * percent / 100))]
 
 
@@ -425,10 +425,11 @@ def _ask_kept(
 ) -> ssl.SSLSocket | None:
     """Ask on a connection that is kept, which the first call opens."""
     try:
-        sock = sock or _connect(address, context, patience)
         began = time.perf_counter()
+        taken = found.fresh if sock is None else found.kept
+        sock = sock or _connect(address, context, patience)
         _ask(sock)
-        found.kept.append(time.perf_counter() - began)
+        taken.append(time.perf_counter() - began)
     except (OSError, EOFError):
         found.failed += 1
         if sock is not None:

@@ -6,6 +6,8 @@ a fraction of that. ``python -m tests.benchmarks.attacks`` measures, at full siz
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.server.attacks import (
@@ -28,7 +30,7 @@ pytestmark = pytest.mark.parametrize("server_class", SERVERS)
 
 
 def honest_under(
-    server_class: str, attack: str, count: int, version: str = "1.3", **options: object
+    server_class: str, attack: str, count: int, version: str = "1.3", **options: Any
 ) -> None:
     """Assert that honest clients are served while an attack is under way, and after it."""
     with server_process(server_class, **options) as server:

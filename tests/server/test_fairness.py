@@ -137,7 +137,7 @@ def test_peers_06_what_waits_for_our_handlers_does_not_expire(
     peers 6.
     """
     threading_server = server_class.startswith("Threading")
-    options = {"max_workers": workers} if threading_server else {}
+    options: dict[str, Any] = {"max_workers": workers} if threading_server else {}
     with (
         server_process(server_class, limits=HURRIED, **options) as server,
         Siege(server.address) as siege,

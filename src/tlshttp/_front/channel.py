@@ -125,7 +125,9 @@ class Channel:
                 self.has_input = False
             else:
                 # Who got less than was asked for has had the whole record.
-                self.has_input = len(data) == size or self._incoming.pending > 0
+                self.has_input = self._incoming.pending > 0 or (
+                    len(data) == size and self.tls.pending() > 0
+                )
                 return data
         self.flush()
         raise ssl.SSLWantReadError

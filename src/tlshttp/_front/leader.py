@@ -49,7 +49,7 @@ _LONGEST_CAUTION_SECONDS = 1.6
 # While handlers stay slow, less than a tenth of the time is spent on finding that out.
 
 
-_CONNECTIONS_AT_ONCE = 16
+_CONNECTIONS_AT_ONCE = 64
 _SECONDS_AT_ONCE = 0.002
 """After how many connections, or how much time, a leader asks who else is ready, though some are
 known to be: whoever pipelines is ready again and again."""
@@ -58,14 +58,16 @@ known to be: whoever pipelines is ready again and again."""
 class _Term(Hold):
     """One worker's time as the leader, and its place once another leads."""
 
-    __slots__ = ("advanced", "asked", "asked_cpu", "began", "called", "thread")
+    __slots__ = ("advanced", "asked", "asked_cpu", "began", "called", "looked", "thread")
 
     def __init__(self) -> None:
         super().__init__()
         self.thread: int | None = None
         """Whose it is; `None` until a worker was free for it."""
         self.advanced = 0
-        """Connections taken up since it last asked."""
+        """Connections taken up since it last looked at the others."""
+        self.looked = 0.0
+        """When it did that."""
         self.called = time.monotonic()
         self.began = math.inf
         """When it took up the connection it is at work on."""
@@ -175,31 +177,27 @@ class Leaders:
             self._places.begin(term)
         self._begin(term)
         try:
-            while self._term is term:
-                if not self._ask_if_due(term):
-                    break
+            while self._term is term and (self.ready or self._ask_for_more(term)):
                 try:
                     connection = self.ready.popleft()
                 except IndexError:
                     continue
-                term.began = time.monotonic()
+                now = term.began = time.monotonic()
                 self._advance(connection)
                 term.began = math.inf
-                term.advanced += 1
                 if self._places:  # somebody waits for a place
                     self._places.resume_one()
+                term.advanced += 1
+                if term.advanced >= _CONNECTIONS_AT_ONCE or now - term.looked > _SECONDS_AT_ONCE:
+                    term.advanced, term.looked = 0, now
+                    self._ask()
         finally:
             self._leave(term)
             if self._places is not None:
                 self._places.give_back(term)
 
-    def _ask_if_due(self, term: _Term) -> bool:
-        """Ask what is ready, if it is time; false where nothing is."""
-        if self.ready and (
-            term.advanced < _CONNECTIONS_AT_ONCE
-            and time.monotonic() - term.asked < _SECONDS_AT_ONCE
-        ):
-            return True
+    def _ask_for_more(self, term: _Term) -> bool:
+        """Ask what is ready, when nothing is known to be; false where nothing is."""
         self._judge(term)
         self._ask()
         self._begin(term)
@@ -207,7 +205,7 @@ class Leaders:
 
     def _begin(self, term: _Term) -> None:
         term.advanced = 0
-        term.asked = time.monotonic()
+        term.asked = term.looked = time.monotonic()
         term.asked_cpu = time.thread_time()
 
     def _judge(self, term: _Term) -> None:

@@ -56,6 +56,9 @@ _WANTS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 _RECORD = 16_384
 
+_FILLED_AT_ONCE = 65_536
+"""Bytes that are received at once where so many are there."""
+
 _RECORDS_AT_ONCE = 64
 """How many records are read before others have their turn, however little is in each."""
 
@@ -247,7 +250,7 @@ class Stream(SocketLike):
             PeerDisconnected: The connection is broken.
         """
         data = self._receive(_RECORD)
-        if self._channel.has_input and len(data) < _RECORD:
+        if self._channel.has_input or len(data) == _RECORD:
             data = self._receive_more(data)
         if self._buffer:
             data = self._buffer[self._position :] + data
@@ -256,11 +259,12 @@ class Stream(SocketLike):
         return not self.at_end
 
     def _receive_more(self, data: bytes) -> bytes:
-        """Receive what else is there without the network: small records, mostly."""
+        """Receive what else is there: the rest of many small records, or of a large body."""
         pieces, size = [data], len(data)
         with contextlib.suppress(*_WANTS, ConnectionCut):  # the latter is raised again next time
             for _ in range(_RECORDS_AT_ONCE):
-                if not self._channel.has_input or size >= _RECORD:
+                is_large = len(data) == _RECORD  # then there may be more in the kernel
+                if size >= _FILLED_AT_ONCE or not (self._channel.has_input or is_large):
                     break
                 data = self._receive(_RECORD)
                 pieces.append(data)

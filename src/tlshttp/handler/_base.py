@@ -181,13 +181,16 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def __await_request(self, exchange: Any) -> bool:
         """Have a request begin; false where none will."""
-        self.requestline = self.request_version = self.command = ""
-        self.close_connection = True
         exchange.handler = self
         try:
-            return bool(exchange.await_request())
+            if exchange.await_request():
+                return True
+            self.close_connection = True
+            self.requestline = self.request_version = self.command = ""
+            return False
         except RequestRefused:
             request = exchange.request
+            self.close_connection = True
             exchange.handler = self
             self.requestline, self.command = request.line, request.command
             self.request_version, self.path = exchange.version, request.path
@@ -231,7 +234,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def send_response(self, code: int, message: str | None = None) -> None:
         """Begin a response head, with the fields Server and Date; and log the request."""
-        if self.request_version == "HTTP/0.9" or _overrides_send_header(type(self)):
+        own: Any = type(self)
+        if self.request_version == "HTTP/0.9" or _overrides_send_header(own):
             super().send_response(code, message)
             return
         self.log_request(code)

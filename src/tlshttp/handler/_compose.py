@@ -64,7 +64,7 @@ def compose(handler: Callable[..., Any]) -> Composition:
             composed,
             *_modes(handler),
             composed,
-            dispatches=_has_own(composed, "handle_one_request"),
+            dispatches=_has_own(handler, "handle", "handle_one_request", "parse_request"),
             finishes=_has_own(handler, "finish"),
             first_timeout=composed.timeout,
         )

@@ -80,9 +80,8 @@ class ResponseHead:
             and self.minor_version > 0
             and self.status >= 200
             and self.status not in _SPECIAL
-            and not (
-                self.connection or self.transfer_encoding or self.repeats_length or self.streams
-            )
+            and not (self.transfer_encoding or self.repeats_length or self.streams)
+            and b"\nconnection:" not in data.lower()
         )
         """Whether it can be sent as it is on a connection that is kept."""
 
