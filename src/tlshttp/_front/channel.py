@@ -38,6 +38,9 @@ __all__ = ["Channel"]
 _AT_ONCE = 16_384 + 256 + 5
 """Bytes to read from the socket: one record of the largest size (RFC 8446, section 5.2)."""
 
+_MUCH_AT_ONCE = 65_536
+"""Bytes to read where the last read has brought all that it could: somebody sends a lot."""
+
 _RECORD = 16_384
 """Bytes that are encrypted at once: a record of the largest size (RFC 8446, section 5.1). The
 engine's buffer stays as large as it had to be once, for as long as the connection."""
@@ -69,7 +72,7 @@ class Channel:
     """
 
     __slots__ = (
-        "_header", "_incoming", "_outgoing", "_record_left", "_says_goodbye", "by_record",
+        "_ahead", "_header", "_incoming", "_next_read", "_outgoing", "_record_left", "_says_goodbye", "by_record",
         "has_input", "socket", "tls", "unsent",
     )  # fmt: skip
 
@@ -80,6 +83,8 @@ class Channel:
         self.has_input = bool(first_bytes)
         """Whether there may be more to `recv` without the network."""
         self._says_goodbye = False
+        self._ahead: bytes | memoryview = b""
+        self._next_read = _AT_ONCE
         self.by_record = False
         """Whether no more than a record is read from the socket at once."""
         self._record_left = 0
@@ -125,10 +130,13 @@ class Channel:
                 self.has_input = False
             else:
                 # Who got less than was asked for has had the whole record.
-                self.has_input = self._incoming.pending > 0 or (
-                    len(data) == size and self.tls.pending() > 0
+                self.has_input = (
+                    self._incoming.pending > 0
+                    or len(self._ahead) > 0
+                    or (len(data) == size and self.tls.pending() > 0)
                 )
                 return data
+        self.has_input = len(self._ahead) > 0
         self.flush()
         raise ssl.SSLWantReadError
 
@@ -201,14 +209,29 @@ class Channel:
         """Read from the socket, or send what is left and have the caller wait."""
         if self.unsent or self._outgoing.pending > _BACKLOG:
             self.flush()
+        if self._ahead:
+            self._give_next()
+            return
         try:
-            data = self._recv_record() if self.by_record else self.socket.recv(_AT_ONCE)
+            data = self._recv_record() if self.by_record else self.socket.recv(self._next_read)
         except BlockingIOError:
             data = self._receive_after_sending()
+        if len(data) >= _AT_ONCE:
+            self._next_read = _MUCH_AT_ONCE
+            self._ahead = memoryview(data)
+            self._give_next()
+            return
+        self._next_read = _AT_ONCE
         if data:
             self._incoming.write(data)
         else:
             self._incoming.write_eof()
+        self.has_input = True
+
+    def _give_next(self) -> None:
+        """Give the engine a piece of what was read: its buffer stays as large as it was once."""
+        data, self._ahead = self._ahead[:_AT_ONCE], self._ahead[_AT_ONCE:]
+        self._incoming.write(data)
         self.has_input = True
 
     def _recv_record(self) -> bytes:
