@@ -17,7 +17,7 @@ import pytest
 
 from tests.handler.http_support import MemoryEngine, Outcome, Quiet, Recorder, converse, statuses
 from tests.support import NoOwner, nothing_left_behind
-from tlshttp import TLSRequestHandler, _spool
+from tlshttp import TLSRequestHandler
 from tlshttp._front.stream import Stream
 from tlshttp._seam import BODY_MISSING, HEAD_MISSING, OTHERS_FIRST, READY, ROOM_MISSING
 from tlshttp._spool import Budget, Spool
@@ -394,7 +394,7 @@ def test_streaming_handler_is_called_with_the_head(field: bytes, collects_all: b
 
 def test_streaming_handler_sees_no_coding(ready_fd: int) -> None:
     """The body it reads has no chunks any more, so its head must not speak of them."""
-    heads = []
+    heads: list[Any] = []
 
     class Reads(Quiet):
         stream_request = True
@@ -558,7 +558,7 @@ def test_full_disk_refuses_the_request_and_goes_on(
     in_chunks: bool, ready_fd: int, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     """507 (Insufficient Storage), said in the log; small requests are served as ever."""
-    monkeypatch.setattr(_spool.tempfile, "TemporaryFile", lambda **_: NoSpace())
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: NoSpace())
     body = content(200_000)
     large = (
         post(b"Transfer-Encoding: chunked") + chunked(body)
@@ -644,7 +644,7 @@ def test_own_loop_of_http_1_0_says_that_each_response_is_the_last(ready_fd: int)
 
 def test_protocol_of_a_handlers_own_is_let_through(ready_fd: int) -> None:
     """A function that makes handlers may make some that do not speak HTTP at all."""
-    lines = []
+    lines: list[bytes] = []
 
     def make(request: Any, _address: object, _server: object) -> None:
         file = request.makefile("rb")
@@ -663,6 +663,8 @@ def test_taken_over_connection_gives_what_comes(method: str, ready_fd: int) -> N
     heard = []
 
     class Tunnel(Quiet):
+        rfile: Any
+
         def do_GET(self) -> None:
             self.send_response(101 if method == "GET" else 200)
             self.end_headers()

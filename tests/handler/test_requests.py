@@ -221,7 +221,7 @@ def held(root: object) -> int:
 def answered(head: bytes, fd: int) -> HTTPExchange:
     """Return an exchange that has served a request with that head, and is idle."""
     engine = MemoryEngine([head], fd)
-    stream = Stream(engine, Limits(), NoOwner())
+    stream: Any = Stream(engine, Limits(), NoOwner())
     composition = compose(Answering)
     exchange = HTTPExchange(stream, Limits(), composition, collects_all=True)
     stream.exchange = exchange

@@ -44,7 +44,7 @@ def files(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         made.append(original(*arguments, **more))
         return made[-1]
 
-    monkeypatch.setattr(_spool.tempfile, "TemporaryFile", listen)
+    monkeypatch.setattr(tempfile, "TemporaryFile", listen)
     return made
 
 
@@ -226,7 +226,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[FullDisk]
             made.append(FullDisk(room))
             return made[-1]
 
-        monkeypatch.setattr(_spool.tempfile, "TemporaryFile", create)
+        monkeypatch.setattr(tempfile, "TemporaryFile", create)
         return made
 
     return make
