@@ -193,7 +193,7 @@ class Front:
     def stats(self) -> Stats:
         """Return all counters."""
         streams = [connection.stream for connection in self.registry if connection.stream]
-        return self.counters.snapshot(self.registry.count(), streams, len(self.places))
+        return self.counters.snapshot(self.registry.count(), streams, len(self.places.waiting))
 
     def busy(self) -> list[Connection]:
         """Return the connections that are in a handler."""
@@ -568,7 +568,7 @@ class Front:
         self.counters.add("full")
         _log.warning(
             "all %d handlers (max_workers) have been at work for %g s, and %d requests wait: %s",
-            self.places.maximum, _FULL_SECONDS, len(self.places), _summary(self.busy()),
+            self.places.maximum, _FULL_SECONDS, len(self.places.waiting), _summary(self.busy()),
         )  # fmt: skip
 
 

@@ -173,8 +173,10 @@ class Leaders:
     def _lead(self, term: _Term) -> None:
         """Lead until nothing is ready, or another has been appointed."""
         term.thread = threading.get_ident()
-        if self._places is not None:
-            self._places.begin(term)
+        places = self._places
+        waiting = places.waiting if places is not None else ()
+        if places is not None:
+            places.begin(term)
         self._begin(term)
         try:
             while self._term is term and (self.ready or self._ask_for_more(term)):
@@ -185,16 +187,16 @@ class Leaders:
                 now = term.began = time.monotonic()
                 self._advance(connection)
                 term.began = math.inf
-                if self._places:  # somebody waits for a place
-                    self._places.resume_one()
+                if waiting and places is not None:
+                    places.resume_one()
                 term.advanced += 1
                 if term.advanced >= _CONNECTIONS_AT_ONCE or now - term.looked > _SECONDS_AT_ONCE:
                     term.advanced, term.looked = 0, now
                     self._ask()
         finally:
             self._leave(term)
-            if self._places is not None:
-                self._places.give_back(term)
+            if places is not None:
+                places.give_back(term)
 
     def _ask_for_more(self, term: _Term) -> bool:
         """Ask what is ready, when nothing is known to be; false where nothing is."""

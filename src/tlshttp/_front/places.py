@@ -43,13 +43,10 @@ class Places:
         """How many are taken; more than there are where handlers went on after a wait."""
         self._resume = resume
         self._lock = threading.Lock()
-        self._waiting: collections.deque[Connection] = collections.deque()
+        self.waiting: collections.deque[Connection] = collections.deque()
+        """Who waits for one; read it, and leave changing it to the methods."""
         self._full_since: float | None = None
         self._mine = threading.local()
-
-    def __len__(self) -> int:
-        """Return how many connections wait for a place."""
-        return len(self._waiting)
 
     def queue_up(self, connection: Connection) -> bool:
         """Have a connection wait for a place; false where there is one."""
@@ -58,9 +55,9 @@ class Places:
         with self._lock:
             if self.taken < self.maximum:
                 return False
-            if not self._waiting:
+            if not self.waiting:
                 self._full_since = time.monotonic()
-            self._waiting.append(connection)
+            self.waiting.append(connection)
             return True
 
     def take(self, hold: Hold) -> None:
@@ -77,16 +74,16 @@ class Places:
                 return
             hold.held = False
             self.taken -= 1
-        if self._waiting:
+        if self.waiting:
             self.resume_one()
 
     def resume_one(self) -> None:
         """Take up who has waited longest, if there is a place; a leader's is free in between."""
         connection = None
         with self._lock:
-            if self._waiting and self.taken < self.maximum:
-                connection = self._waiting.popleft()
-            if not self._waiting:
+            if self.waiting and self.taken < self.maximum:
+                connection = self.waiting.popleft()
+            if not self.waiting:
                 self._full_since = None
         if connection is not None:
             self._resume(connection)
@@ -115,6 +112,6 @@ class Places:
     def take_all(self) -> list[Connection]:
         """Return who waits, and have nobody wait any more: the server closes."""
         with self._lock:
-            waiting = list(self._waiting)
-            self._waiting.clear()
+            waiting = list(self.waiting)
+            self.waiting.clear()
         return waiting
