@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import random
 import subprocess
@@ -200,39 +199,24 @@ def test_any_order_of_adding_and_taking(seed: int, monkeypatch: pytest.MonkeyPat
 # Disks that fail ---------------------------------------------------------------------------------
 
 
-class FullDisk(io.BytesIO):
-    """A file on a disk that has room for so many bytes, and takes few at a time."""
-
-    def __init__(self, room: int) -> None:
-        super().__init__()
-        self.room = room
-
-    def write(self, data: Any, /) -> int:
-        """Write what there is room for."""
-        size = min(memoryview(data).nbytes, 1_000, self.room - self.tell())
-        if not size:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return super().write(memoryview(data)[:size])
-
-
 @pytest.fixture
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[FullDisk]]:
-    """Return what makes each temporary file have room for so many bytes."""
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return what makes each file have room for so many bytes, and take few at a time."""
+    original = _spool._write_at
 
-    def make(room: int) -> list[FullDisk]:
-        made: list[FullDisk] = []
+    def make(room: int) -> None:
+        def write(file: Any, data: memoryview, at: int) -> int:
+            size = min(len(data), 1_000, room - at)
+            if size <= 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return original(file, data[:size], at)
 
-        def create(**_: object) -> FullDisk:
-            made.append(FullDisk(room))
-            return made[-1]
-
-        monkeypatch.setattr(tempfile, "TemporaryFile", create)
-        return made
+        monkeypatch.setattr(_spool, "_write_at", write)
 
     return make
 
 
-def test_full_disk_adds_nothing(full_disk: Callable[[int], list[FullDisk]]) -> None:
+def test_full_disk_adds_nothing(full_disk: Callable[[int], None]) -> None:
     """What was there is there, and the next that fits goes behind it."""
     full_disk(10_000)
     budget = Budget(0, None)
@@ -247,15 +231,17 @@ def test_full_disk_adds_nothing(full_disk: Callable[[int], list[FullDisk]]) -> N
     assert budget.disk == 0
 
 
-def test_disk_without_any_room_leaves_no_file(full_disk: Callable[[int], list[FullDisk]]) -> None:
+def test_disk_without_any_room_leaves_no_file(
+    full_disk: Callable[[int], None], files: list[Any]
+) -> None:
     """What could not be used is closed with the rest."""
-    made = full_disk(0)
+    full_disk(0)
     budget = Budget(0, None)
     spool = Spool(budget, 0)
     with pytest.raises(OSError, match="No space left"):
         spool.append(b"1" * 5_000)
     spool.clear()
-    assert all(file.closed for file in made)
+    assert all(file.closed for file in files)
     assert budget.disk == 0
 
 
