@@ -84,7 +84,8 @@ class Driven:
 
     def __init__(self) -> None:
         channel: Any = Tape(KEEP)
-        self.stream: Any = Stream(channel, _LIMITS, NoOwner())
+        stream: Any = Stream(channel, _LIMITS, NoOwner())
+        self.stream = stream
         self.exchange = HTTPExchange(self.stream, _LIMITS, _COMPOSITION, collects_all=False)
         self.stream.exchange = self.exchange
         self.receive()

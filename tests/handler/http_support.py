@@ -100,6 +100,7 @@ class MemoryEngine:
         self.sent = bytearray()
         self.sends: list[bytes] = []
         self.unsent = b""
+        self.by_record = False
         self.tls: Any = self
         self.socket: Any = None
 
@@ -178,8 +179,8 @@ class Outcome:
 
     sent: bytes
     """All that the peer was sent."""
-    handled: list[str]
-    """The requests that reached the handler."""
+    handled: list[Any]
+    """What the handler took note of: mostly the requests that reached it."""
     kept: bool
     """Whether the server waits for more."""
     fault: Exception | None = None
@@ -273,7 +274,7 @@ def _serve(mode: Mode, make: Callable[[], Any], stream: Stream, exchange: HTTPEx
     return keep and stream.cut is None
 
 
-def _begin(mode: Mode, make: Callable[[], Any], stream: Stream, exchange: HTTPExchange) -> bool:
+def _begin(mode: Mode, make: Callable[[], Any], stream: Any, exchange: HTTPExchange) -> bool:
     """Make a handler, which may have served its request then, or all of them."""
     exchange.begin_handler()
     stream.driven = mode is Mode.DRIVEN

@@ -55,9 +55,6 @@ class Fate:
     """What the handler saw: method, target and body of each; a full stop after whole requests."""
     open: bool = False
     """Whether the connection stays open."""
-    when_whole: tuple[str, ...] | None = None
-    """What the handler sees besides where a body that it ignores has arrived by then, so that the
-    connection stays open; `None`: that makes no difference."""
 
 
 @dataclass(frozen=True)
@@ -204,18 +201,18 @@ served(
     statuses=(100, 200), streamed=Fate((200,), ("POST /unread",)),
 )  # fmt: skip
 served("unread-body", with_length(NEXT, path="/unread"), "POST /unread",
-       streamed=Fate((200,), ("POST /unread",), when_whole=()))  # fmt: skip
+       streamed=Fate((200,), ("POST /unread",)))  # fmt: skip
 served(
     "unread-body-in-chunks",
     in_chunks(b"%x\r\n%b\r\n0\r\n\r\n" % (len(NEXT), NEXT), path="/unread") + NEXT,
     "POST /unread", "GET /next.",
-    streamed=Fate((200,), ("POST /unread",), when_whole=("GET /next.",)),
+    streamed=Fate((200,), ("POST /unread",)),
 )  # fmt: skip
 served(
     "unread-body-of-get",
     with_length(NEXT, path="/unread").replace(b"POST", b"GET") + NEXT,
     "GET /unread", "GET /next.",
-    streamed=Fate((200,), ("GET /unread",), when_whole=("GET /next.",)),
+    streamed=Fate((200,), ("GET /unread",)),
 )  # fmt: skip
 served("unread-body-too-long", with_length(NEXT * 9_000, path="/unread"), "POST /unread",
        streamed=Fate((200,), ("POST /unread",)))  # fmt: skip
@@ -231,7 +228,7 @@ served("body-then-get", with_length(b"hello") + NEXT, "POST / hello.", "GET /nex
 served("chunks-then-get", in_chunks(HELLO) + NEXT, "POST / hello.", "GET /next.")
 served("chunks-then-chunks", in_chunks(HELLO) * 2, "POST / hello.", "POST / hello.")
 served("unread-then-get", with_length(NEXT, path="/unread") + NEXT, "POST /unread", "GET /next.",
-       streamed=Fate((200,), ("POST /unread",), when_whole=("GET /next.",)))  # fmt: skip
+       streamed=Fate((200,), ("POST /unread",)))  # fmt: skip
 served("line-between", get() + b"\r\n" + NEXT, "GET /.", "GET /next.")
 served("line-after-body", with_length(b"hello") + b"\r\n" + NEXT, "POST / hello.", "GET /next.")
 served("two-and-a-half", get() * 2 + b"GET", "GET /.", "GET /.", waits=True)
@@ -295,7 +292,7 @@ for number, value in enumerate(
 refused("te-1.0", in_chunks(HELLO).replace(b"HTTP/1.1", b"HTTP/1.0") + NEXT,
         rule="Transfer-Encoding in HTTP/1.0")  # fmt: skip
 served("te-of-unknown-method", in_chunks(HELLO).replace(b"POST", b"BREW") + NEXT,
-       statuses=(501,), open=False, when_whole=("GET /next.",))  # fmt: skip
+       statuses=(501,), open=False)  # fmt: skip
 
 # Fields ------------------------------------------------------------------------------------------
 
@@ -448,5 +445,5 @@ served("own-host", get().replace(b" a\r", b" A.:443\r"), "GET /.", handler="Pick
 served("own-subdomain", get().replace(b" a\r", b" x.own.example\r"), "GET /.", handler="Picky")
 served("own-target", get("https://a/x"), "GET https://a/x.", handler="Picky")
 served("expectation", with_length(NEXT, b"Expect: 100-continue") + NEXT, statuses=(417,),
-       open=False, when_whole=("GET /next.",), handler="Reluctant",
+       open=False, handler="Reluctant",
        rule="expectation refused by the handler")  # fmt: skip

@@ -30,8 +30,10 @@ def stream_of(*segments: bytes) -> Stream:
 def receive(stream: Stream) -> bool:
     """Receive a segment; tell if there was one."""
     before = stream.buffered
-    with contextlib.suppress(ssl.SSLWantReadError):
-        stream.fill()
+    for _ in range(2):  # between two of them one has to wait
+        with contextlib.suppress(ssl.SSLWantReadError):
+            stream.fill()
+            break
     return stream.buffered > before
 
 
@@ -43,9 +45,7 @@ def take_all(body: Body, stream: Stream, most: int = 65_536) -> bytes:
         data = body.take(stream, most)
         assert len(data) <= most
         pieces.append(data)
-        if body.done or stream.buffered != before:
-            continue
-        if not (receive(stream) or receive(stream)):
+        if stream.buffered == before and not receive(stream):
             break
     return b"".join(pieces)
 
@@ -86,7 +86,7 @@ def test_chunks_cut_in_two_anywhere(place: int) -> None:
     data = MESSAGE + NEXT
     stream, body = stream_of(data[:place], data[place:]), ChunkedBody(None)
     assert take_all(body, stream) == b"hello, world"
-    while receive(stream) or receive(stream):
+    while receive(stream):
         pass
     assert body.done
     assert stream.take(100) == NEXT
@@ -143,7 +143,7 @@ def _left(stream: Stream) -> list[bytes]:
     """Return what the peer has sent and nobody has received."""
     pieces = []
     stream.take(stream.buffered)
-    while receive(stream) or receive(stream):
+    while receive(stream):
         pieces.append(stream.take(stream.buffered))
     return pieces
 

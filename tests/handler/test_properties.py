@@ -187,7 +187,7 @@ def test_what_h11_accepts_is_not_read_differently(data: bytes) -> None:
     with near, far:
         far.send(b"x")
         handled = converse(Bodies, [data], near.fileno()).handled
-    if handled:
+    if handled and hasattr(Bodies, f"do_{request.method.decode()}"):  # else it got its 501
         target = request.target.decode("latin-1")
         target = "/" + target.lstrip("/") if target.startswith("//") else target
         assert handled[0] == f"{request.method.decode()} {target} {body.decode('latin-1')}"

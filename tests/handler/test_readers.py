@@ -295,6 +295,7 @@ def test_h11_gets_100_when_a_streamed_body_is_read(
     ):
         fields = [("Host", "a"), ("Content-Length", "5"), ("Expect", "100-continue")]
         client.send(h11.Request(method="POST", target=path, headers=fields))
+        response: Any = None
         for status in statuses:
             response = client.next()
             assert response.status_code == status

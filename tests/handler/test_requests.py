@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
-from tests.handler.http_support import MemoryEngine, Quiet, receive
+from tests.handler.http_support import MemoryEngine, Quiet, converse, receive, statuses
 from tests.support import NoOwner
 from tlshttp._front.stream import Stream
 from tlshttp.errors import RequestRefused
 from tlshttp.handler import _requests
 from tlshttp.handler._compose import compose
 from tlshttp.handler._exchange import HTTPExchange
-from tlshttp.handler._head import NO_HEAD
 from tlshttp.handler._requests import HeadFinder, Requests, head_end
 from tlshttp.limits import Limits
 
@@ -219,11 +218,10 @@ def held(root: object) -> int:
     return size
 
 
-@pytest.mark.parametrize("kind", ["target", "fields", "many"])
-def test_large_head_is_forgotten_with_its_response(kind: str, ready_fd: int) -> None:
-    """An idle connection does not hold 64 KiB for the sake of a request that may not come again."""
-    engine = MemoryEngine([large(kind)], ready_fd)
-    stream = Stream(engine, Limits(), NoOwner())
+def answered(head: bytes, fd: int) -> HTTPExchange:
+    """Return an exchange that has served a request with that head, and is idle."""
+    engine = MemoryEngine([head], fd)
+    stream: Any = Stream(engine, Limits(), NoOwner())
     composition = compose(Answering)
     exchange = HTTPExchange(stream, Limits(), composition, collects_all=True)
     stream.exchange = exchange
@@ -231,17 +229,33 @@ def test_large_head_is_forgotten_with_its_response(kind: str, ready_fd: int) -> 
     exchange.begin_handler()
     exchange.blocking, stream.driven = False, True
     composition.factory(stream, ("127.0.0.1", 1), None)
-    assert exchange.run(stream.handler)
+    handler: Any = stream.handler
+    assert exchange.run(handler)
+    assert engine.sent.startswith(b"HTTP/1.1 204 ")
     engine.sent.clear()
     engine.sends.clear()
     engine._segments = []
-    assert held(exchange) < 12_000
-    assert held(stream) < 16_000
+    return exchange
 
 
-def test_small_head_is_remembered() -> None:
+@pytest.mark.parametrize("kind", ["target", "fields", "many"])
+def test_large_head_is_forgotten_with_its_response(kind: str, ready_fd: int) -> None:
+    """An idle connection does not hold 64 KiB for the sake of a request that may not come again."""
+    assert held(answered(large(kind), ready_fd)) < 16_000
+
+
+def test_small_head_is_remembered(ready_fd: int) -> None:
     """The next one mostly repeats it."""
-    requests = read(HEADS[0])
-    requests.forget()
-    assert requests.head is not NO_HEAD
-    assert requests.raw == HEADS[0]
+    assert answered(HEADS[0], ready_fd).request.raw == HEADS[0]
+
+
+@pytest.mark.parametrize("kind", ["target", "fields", "many"])
+def test_handler_of_a_forgotten_head_is_in_order(kind: str, ready_fd: int) -> None:
+    """It has all the attributes that it had, and serves the next request as any other."""
+    exchange = answered(large(kind), ready_fd)
+    handler: Any = exchange._stream.handler
+    assert (handler.path, handler.requestline, handler.raw_requestline) == ("", "", b"")
+    assert handler.headers.items() == []
+    outcome = converse(Answering, [large(kind), HEADS[0], large(kind)], ready_fd)
+    assert statuses(outcome.sent) == (204, 204, 204)
+    assert outcome.kept

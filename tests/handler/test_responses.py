@@ -47,7 +47,8 @@ def judged(sent: bytes, *, closed: bool, method: str = "GET") -> tuple[list[int]
     client.receive_data(sent)
     if closed:
         client.receive_data(b"")
-    interim, status, fields, body = [], 0, {}, b""
+    interim: list[int] = []
+    status, fields, body = 0, {}, b""
     while not isinstance(event := client.next_event(), h11.EndOfMessage):
         assert event is not h11.NEED_DATA, "the response has no end"
         if isinstance(event, h11.InformationalResponse):
@@ -56,6 +57,7 @@ def judged(sent: bytes, *, closed: bool, method: str = "GET") -> tuple[list[int]
             status = event.status_code
             fields = {name.decode(): value.decode("latin-1") for name, value in event.headers}
         else:
+            assert isinstance(event, h11.Data)
             body += bytes(event.data)
     assert closed or client.trailing_data == (b"", False)
     if not closed:
@@ -372,7 +374,7 @@ def test_head_of_a_part_is_body(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Handlers F1: what cameras do with ``send_header()`` inside a multipart stream."""
-    written = []
+    written: list[int] = []
 
     class Camera(Quiet):
         wbufsize = buffer

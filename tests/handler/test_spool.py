@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import random
 import subprocess
@@ -44,8 +43,13 @@ def files(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         made.append(original(*arguments, **more))
         return made[-1]
 
-    monkeypatch.setattr(_spool.tempfile, "TemporaryFile", listen)
+    monkeypatch.setattr(tempfile, "TemporaryFile", listen)
     return made
+
+
+def in_memory(spool: Spool) -> int:
+    """Return how many bytes of it are not on disk."""
+    return spool.size - spool._on_disk
 
 
 def test_what_is_small_stays_in_memory(files: list[Any]) -> None:
@@ -54,10 +58,10 @@ def test_what_is_small_stays_in_memory(files: list[Any]) -> None:
     spool = Spool(budget, 65_536)
     for number in range(FREE):
         spool.append(bytes([number % 256]))
-    assert (spool.size, spool.in_memory) == (FREE, FREE)
+    assert (spool.size, in_memory(spool)) == (FREE, FREE)
     assert (budget.memory, budget.disk, files) == (0, 0, [])
     assert spool.read_all() == bytes(range(256)) * (FREE // 256)
-    assert (spool.size, spool.in_memory) == (0, 0)
+    assert (spool.size, in_memory(spool)) == (0, 0)
     assert spool.read(10) == b""
 
 
@@ -68,7 +72,7 @@ def test_what_is_more_goes_to_a_file(files: list[Any], folder: Path) -> None:
     pieces = [bytes([number]) * 3_000 for number in range(10)]
     for piece in pieces:
         spool.append(piece)
-    assert (spool.size, spool.in_memory) == (30_000, 9_000)
+    assert (spool.size, in_memory(spool)) == (30_000, 9_000)
     assert (budget.memory, budget.disk) == (9_000 - FREE, 21_000)
     assert len(files) == 1
     assert not [*folder.iterdir()]
@@ -81,7 +85,7 @@ def test_large_piece_may_go_to_a_file_whole(files: list[Any]) -> None:
     """A piece is not divided between memory and file."""
     spool = Spool(Budget(None, None), 10_000)
     spool.append(memoryview(b"x" * 20_000))
-    assert (spool.size, spool.in_memory, len(files)) == (20_000, 0, 1)
+    assert (spool.size, in_memory(spool), len(files)) == (20_000, 0, 1)
     assert spool.read(5) == b"xxxxx"
     spool.clear()
 
@@ -90,7 +94,7 @@ def test_no_limit_in_memory_means_no_file(files: list[Any]) -> None:
     """``Limits.max_buffer_memory`` of `None`."""
     spool = Spool(Budget(None, 0), None)
     spool.append(b"x" * 1_000_000)
-    assert spool.in_memory == 1_000_000
+    assert in_memory(spool) == 1_000_000
     assert spool.read_all() == b"x" * 1_000_000
     assert not files
 
@@ -103,14 +107,14 @@ def test_memory_is_shared(files: list[Any]) -> None:
     second.append(b"2" * FREE)
     assert budget.memory == 12_000 - FREE
     second.append(b"3" * 5_000)  # there is room for less than that
-    assert (second.in_memory, len(files)) == (FREE, 1)
+    assert (in_memory(second), len(files)) == (FREE, 1)
     first.clear()
     assert budget.memory == 0
     second.append(b"4" * 5_000)  # it has a file, and what comes in order goes there
-    assert second.in_memory == FREE
+    assert in_memory(second) == FREE
     assert second.read_all() == b"2" * FREE + b"3" * 5_000 + b"4" * 5_000
     second.append(b"5" * 9_000)
-    assert second.in_memory == 9_000
+    assert in_memory(second) == 9_000
     second.clear()
     assert (budget.memory, budget.disk) == (0, 0)
 
@@ -146,9 +150,12 @@ def test_who_waits_for_room_is_told_of_it() -> None:
     assert told == [True]
 
 
-def test_room_on_disk_comes_back_while_there_is_always_something_waiting() -> None:
+def test_room_on_disk_comes_back_while_there_is_always_something_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A peer that is never quite up to date does not have all on disk that it ever was sent."""
-    budget = Budget(0, 1_000_000)
+    monkeypatch.setattr(_spool, "_LARGEST_FILE", 200_000)
+    budget = Budget(0, 550_000)
     spool = Spool(budget, 0)
     expected: deque[bytes] = deque()
     for number in range(400):
@@ -162,8 +169,9 @@ def test_room_on_disk_comes_back_while_there_is_always_something_waiting() -> No
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_any_order_of_adding_and_taking(seed: int) -> None:
+def test_any_order_of_adding_and_taking(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes in at one end comes out at the other, wherever it was meanwhile."""
+    monkeypatch.setattr(_spool, "_LARGEST_FILE", 50_000 * seed or 1)
     chance = random.Random(seed)
     budget = Budget(30_000, None)
     spools = [(Spool(budget, 20_000), bytearray()) for _ in range(3)]
@@ -191,39 +199,24 @@ def test_any_order_of_adding_and_taking(seed: int) -> None:
 # Disks that fail ---------------------------------------------------------------------------------
 
 
-class FullDisk(io.BytesIO):
-    """A file on a disk that has room for so many bytes, and takes few at a time."""
-
-    def __init__(self, room: int) -> None:
-        super().__init__()
-        self.room = room
-
-    def write(self, data: Any, /) -> int:
-        """Write what there is room for."""
-        size = min(memoryview(data).nbytes, 1_000, self.room - self.tell())
-        if not size:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return super().write(memoryview(data)[:size])
-
-
 @pytest.fixture
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[FullDisk]]:
-    """Return what makes each temporary file have room for so many bytes."""
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return what makes each file have room for so many bytes, and take few at a time."""
+    original = _spool._write_at
 
-    def make(room: int) -> list[FullDisk]:
-        made: list[FullDisk] = []
+    def make(room: int) -> None:
+        def write(file: Any, data: memoryview, at: int) -> int:
+            size = min(len(data), 1_000, room - at)
+            if size <= 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return original(file, data[:size], at)
 
-        def create(**_: object) -> FullDisk:
-            made.append(FullDisk(room))
-            return made[-1]
-
-        monkeypatch.setattr(_spool.tempfile, "TemporaryFile", create)
-        return made
+        monkeypatch.setattr(_spool, "_write_at", write)
 
     return make
 
 
-def test_full_disk_adds_nothing(full_disk: Callable[[int], list[FullDisk]]) -> None:
+def test_full_disk_adds_nothing(full_disk: Callable[[int], None]) -> None:
     """What was there is there, and the next that fits goes behind it."""
     full_disk(10_000)
     budget = Budget(0, None)
@@ -238,15 +231,17 @@ def test_full_disk_adds_nothing(full_disk: Callable[[int], list[FullDisk]]) -> N
     assert budget.disk == 0
 
 
-def test_disk_without_any_room_leaves_no_file(full_disk: Callable[[int], list[FullDisk]]) -> None:
+def test_disk_without_any_room_leaves_no_file(
+    full_disk: Callable[[int], None], files: list[Any]
+) -> None:
     """What could not be used is closed with the rest."""
-    made = full_disk(0)
+    full_disk(0)
     budget = Budget(0, None)
     spool = Spool(budget, 0)
     with pytest.raises(OSError, match="No space left"):
         spool.append(b"1" * 5_000)
     spool.clear()
-    assert all(file.closed for file in made)
+    assert all(file.closed for file in files)
     assert budget.disk == 0
 
 
