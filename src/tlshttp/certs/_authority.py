@@ -29,6 +29,7 @@ from tlshttp.certs._load import load
 from tlshttp.certs._names import general_names, is_url
 from tlshttp.certs._parse import Source, open_source, parse_crl
 from tlshttp.certs._revocation import Ledger, sign_crl, sign_ocsp_response
+from tlshttp.certs._rsa_pss import is_rsa_pss
 from tlshttp.certs._validity import AUTHORITY_LIFETIME, LEAF_LIFETIME, Validity, choose_validity
 from tlshttp.errors import CertificateError
 
@@ -361,6 +362,8 @@ def _unfit(certificate: Certificate) -> Iterator[str]:
         yield f"{name} is not the certificate of an authority (basicConstraints)"
     elif usage is not None and not usage.value.key_cert_sign:
         yield f"{name} may not sign certificates (keyUsage)"
+    if is_rsa_pss(certificate.leaf):
+        yield f"{name} has a key that signs by RSA-PSS only, and no authority here can: use another"
     if not certificate.leaf.subject.rdns:
         yield "an authority needs a subject (RFC 5280, section 4.1.2.6)"
 

@@ -109,7 +109,7 @@ class Certificate(CertificateChain):
         .. warning::
             Whoever reads the open key can impersonate its owner until the certificate expires.
         """
-        return key_to_pem(self.private_key, password)
+        return key_to_pem(self.private_key, password, leaf=self.leaf)
 
     def write(
         self,
