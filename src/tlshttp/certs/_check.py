@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from tlshttp.certs._chain import check_each, check_order
 from tlshttp.certs._findings import Finding, Purpose, Severity
 from tlshttp.certs._inspect import (
     common_name,
@@ -20,7 +21,6 @@ from tlshttp.certs._inspect import (
     is_authority,
     is_self_signed,
     names_of,
-    was_issued_by,
 )
 from tlshttp.certs._keys import weak_key_finding
 
@@ -54,11 +54,13 @@ def check_chain(
         *_check_usage(leaf, purpose),
         *check_order(leaf, chain),
     ]
-    for certificate in (leaf, *chain):
-        findings += check_period(certificate, at)
-        findings += check_strength(certificate)
-        findings += _check_strict(certificate)
+    findings += check_each(leaf, chain, at, period=check_period, others=_check_each)
     return tuple(findings)
+
+
+def _check_each(certificate: x509.Certificate) -> Iterator[Finding]:
+    yield from check_strength(certificate)
+    yield from _check_strict(certificate)
 
 
 def check_period(certificate: x509.Certificate, at: datetime) -> Iterator[Finding]:
@@ -86,37 +88,6 @@ def check_strength(certificate: x509.Certificate) -> Iterator[Finding]:
         yield _error(
             "weak-signature", f"{describe(certificate)} is signed with {algorithm.name.upper()}"
         )
-
-
-def check_order(leaf: x509.Certificate, chain: Sequence[x509.Certificate]) -> Iterator[Finding]:
-    """Find chains in which a certificate is not followed by its issuer."""
-    certificates = (leaf, *chain)
-    for certificate, following in zip(certificates, chain, strict=False):
-        if was_issued_by(certificate, following):
-            continue
-        if any(was_issued_by(certificate, other) for other in certificates if other != certificate):
-            advice = "put the leaf first and each one's issuer after it"
-        else:
-            advice = "its issuer is missing"
-        yield _error(
-            "chain-order",
-            f"{describe(certificate)} is followed by {describe(following)}, which did not"
-            f" issue it: {advice}",
-        )
-    if not chain and _names_its_issuers_address(leaf) and not is_self_signed(leaf):
-        yield Finding(
-            "chain-incomplete",
-            Severity.WARNING,
-            f"no intermediate certificate follows {describe(leaf)}, and few clients"
-            " fetch one by themselves",
-        )
-
-
-def _names_its_issuers_address(certificate: x509.Certificate) -> bool:
-    """Tell whether a certificate says where its issuer can be fetched, as public ones do."""
-    access = find_extension(certificate, x509.AuthorityInformationAccess)
-    wanted = AuthorityInformationAccessOID.CA_ISSUERS
-    return access is not None and any(item.access_method == wanted for item in access.value)
 
 
 def _check_names(leaf: x509.Certificate, purpose: Purpose) -> Iterator[Finding]:
