@@ -278,7 +278,7 @@ def _find(subject: str) -> certs.CertificateChain:
     """Load the chain of a file, or fetch it from a server."""
     server = _HOST_AND_PORT.fullmatch(subject)
     if Path(subject).exists() or server is None:
-        return certs.load_chain(Path(subject))
+        return certs.load_chain(Path(subject), _ask)
     return certs.fetch(server["address"] or server["host"], int(server["port"]))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from tlshttp.certs._certificate import Certificate
-from tlshttp.certs._files import read_bounded
+from tlshttp.certs._documents import read_source
 from tlshttp.certs._keys import Password
 from tlshttp.certs._load import load
 from tlshttp.certs._reloading import CALLABLE_POLL_INTERVAL, FILE_POLL_INTERVAL, ReloadingStore
@@ -24,10 +24,10 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
     The certificate is loaded at once, so that mistakes show at start-up. Threads may share a store.
 
     Args:
-        certfile: The file of the leaf, then each one's issuer.
+        certfile: The file of the leaf, then each one's issuer, in PEM, DER or PKCS#12.
         keyfile: The file of the private key; `None` means it is in ``certfile``.
-        password: What opens an encrypted key, or a function that returns it; `None` means the key
-            is not encrypted.
+        password: What opens an encrypted key or PKCS#12, or a function that returns it; `None`
+            means that nothing is encrypted.
         poll_interval: Seconds between two looks at the files.
         tolerate: Codes of findings to log as warnings instead, as for `tlshttp.certs.load`.
 
@@ -50,7 +50,7 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
         codes = tuple(tolerate)
         paths = [Path(path) for path in (certfile, keyfile) if path is not None]
         source = FileSource(
-            paths, read_bounded, lambda: load(certfile, keyfile, password, tolerate=codes)
+            paths, read_source, lambda: load(certfile, keyfile, password, tolerate=codes)
         )
         self._begin(source, poll_interval)
 
