@@ -20,6 +20,7 @@ from tlshttp.certs._inspect import (
     find_extension,
     is_authority,
     is_self_signed,
+    public_key_bytes,
     was_issued_by,
 )
 
@@ -28,8 +29,9 @@ __all__ = ["check_each", "check_order", "without_repetitions"]
 
 def check_order(leaf: x509.Certificate, chain: Sequence[x509.Certificate]) -> Iterator[Finding]:
     """Find what is missing, misplaced or superfluous in a chain."""
-    yield from _check_repetitions((leaf, *chain))
     certificates = without_repetitions((leaf, *chain))
+    yield from _check_repetitions((leaf, *chain))
+    yield from _check_twins(certificates)
     above = _ancestors(certificates)
     if len(certificates) > 1 and not above and not is_self_signed(leaf):
         yield _error(
@@ -121,6 +123,23 @@ def _check_repetitions(certificates: Sequence[x509.Certificate]) -> Iterator[Fin
             yield _warning(
                 "chain-repetition",
                 f"{describe(certificate)} is in the chain {times}: once is enough",
+            )
+
+
+def _check_twins(certificates: Sequence[x509.Certificate]) -> Iterator[Finding]:
+    """Find an authority that is there in several versions, cross-signed for example."""
+    versions: dict[tuple[x509.Name, bytes], list[x509.Certificate]] = {}
+    for certificate in certificates:
+        key = public_key_bytes(certificate.public_key())
+        versions.setdefault((certificate.subject, key), []).append(certificate)
+    for twins in versions.values():
+        if len(twins) > 1:
+            issuers = " and ".join(repr(one.issuer.rfc4514_string()) for one in twins)
+            yield _warning(
+                "chain-twins",
+                f"{describe(twins[0])} is in the chain in {len(twins)} versions, issued by"
+                f" {issuers}: clients built on OpenSSL follow the first valid one only, so put that"
+                " first whose root they trust",
             )
 
 
