@@ -16,6 +16,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 from tests.support import UNIT, wait_until
 from tlshttp import certs
@@ -237,6 +239,39 @@ def test_wrong_password_is_said_clearly(
     message = capsys.readouterr().err
     assert "password" in message
     assert "guessed" not in message
+
+
+def test_certificates_f15_empty_password_file_is_said_clearly(
+    tmp_path: Path, pair: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A password file that is empty, or has only line ends, is called that, and not a damage."""
+    for content in (b"", b"\n", b"\r\n", b"\xef\xbb\xbf"):
+        (tmp_path / "password").write_bytes(content)
+        options = [*with_pair(pair)[:4], "--tls-password-file", str(tmp_path / "password")]
+        assert main(["0", *options]) == 2
+        message = capsys.readouterr().err
+        assert "password" in message
+        assert "damaged" not in message
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a byte order mark"])
+def test_certificates_f19_f32_pkcs12_is_served(run: Run, tmp_path: Path, start: bytes) -> None:
+    """A PKCS#12 file is served; a byte order mark is no part of the password that opens it."""
+    certificate = certs.self_signed("localhost", "127.0.0.1")
+    certfile, password = tmp_path / "pair.p12", tmp_path / "password"
+    password.write_bytes(start + b"secret word\r\n")
+    certfile.write_bytes(
+        pkcs12.serialize_key_and_certificates(
+            None, certificate.private_key, certificate.leaf, None,
+            serialization.BestAvailableEncryption(b"secret word"),
+        )
+    )  # fmt: skip
+    certfile.chmod(0o600)
+    program = run("--tls-cert", str(certfile), "--tls-password-file", str(password))
+    context = ssl.create_default_context(cadata=certificate.to_pem().decode())
+    with urllib.request.urlopen(program.url + "hello.txt", context=context) as response:
+        assert response.read().decode() == TEXT
+    assert program.end()[2] == ""
 
 
 def test_key_that_does_not_fit_is_said_clearly(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import errno
 import functools
 import logging
@@ -65,9 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         default="HTTP/1.1",
         help="conform to this HTTP version (default: %(default)s)",
     )
-    add("--tls-cert", metavar="PATH", help="PEM file with the certificate and its chain")
-    add("--tls-key", metavar="PATH", help="PEM file with the private key, if it is not in there")
-    add("--tls-password-file", metavar="PATH", help="file with the private key's password")
+    add("--tls-cert", metavar="PATH", help="certificate and its chain, PEM or PKCS#12")
+    add("--tls-key", metavar="PATH", help="private key, if it is not in there")
+    add("--tls-password-file", metavar="PATH", help="file with the password of the key")
     add("port", type=_port, nargs="?", default=8000, help="port to listen on (default: 8000)")
     return parser
 
@@ -92,7 +93,8 @@ def _store(options: argparse.Namespace) -> certs.CertificateStore:
         return _own_certificate(options.bind)
     password = None
     if options.tls_password_file is not None:
-        password = Path(options.tls_password_file).read_bytes().rstrip(b"\r\n")
+        content = Path(options.tls_password_file).read_bytes()
+        password = content.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n")
     return certs.CertificateStore(
         options.tls_cert, options.tls_key, password, tolerate=["key-exposed"]
     )

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 from tlshttp.certs._files import MAXIMUM_FILE_SIZE, read_bounded
@@ -80,17 +81,17 @@ def read_source(path: str | os.PathLike[str]) -> bytes:
     """Read a whole file.
 
     Raises:
-        CertificateError: It cannot be read, is larger than 1 MiB, or the path is none. Then only
+        CertificateError: It cannot be read, or is larger than 1 MiB. Where the path is none, only
             its kind is named: the URI of a token has a PIN in it, and a key may be mistaken for
             a path.
     """
     try:
         return read_bounded(path)
-    except CertificateError as error:
+    except CertificateError:
         kind = _instead_of_a_path(os.fspath(path))
         if kind is None:
             raise
-        del error
+    # Out of the handler, so that not even the context of the error has the path.
     raise CertificateError(kind)
 
 
@@ -112,4 +113,6 @@ def _instead_of_a_path(path: str) -> str | None:
             f"{len(path)} characters of base64 are no path: give PEM with its lines"
             " '-----BEGIN ...-----' and '-----END ...-----', or the decoded bytes"
         )
+    if path and "\0" not in path and Path(path).is_dir():
+        return f"{path!r} is a folder: name the file in it"
     return None
