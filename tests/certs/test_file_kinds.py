@@ -9,6 +9,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.certs.file_kinds import LOADS, REFUSED, Given, Making
 from tests.certs.zoo import Zoo
@@ -59,6 +60,8 @@ def test_certificates_f16_f18_f19_kinds_that_are_called_by_their_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each of these ends in a sentence that says what it is, and shows nothing of the key."""
+    if "sect283r1" in sentence and hasattr(ec, "SECT283R1"):
+        pytest.skip("this cryptography still reads the curve")
     monkeypatch.chdir(tmp_path)
     given = making(zoo)
     _, keyfile = write(tmp_path, given)

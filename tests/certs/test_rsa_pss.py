@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.certs import judges
@@ -37,6 +38,8 @@ EXPLICIT = (
     *("-pkeyopt", "ec_param_enc:explicit"),
 )
 CURVE_521 = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:secp521r1")
+OLD_CRYPTOGRAPHY = hasattr(ec, "SECT283R1")  # it knew curves that are gone, and not these
+
 KINDS = {
     "pss": RSA_PSS,
     "pss-restricted": RESTRICTED,
@@ -81,6 +84,10 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     pair = Pair(tmp_path_factory.mktemp(request.param))
     options = (*KINDS[request.param], *NAMES, "-days", "9", "-nodes", "-out", "cert.pem")
     pair.openssl("req", "-x509", *options, "-keyout", "key.pem")
+    if request.param == "explicit-curve" and OLD_CRYPTOGRAPHY:
+        with pytest.raises(CertificateError, match="has the parameters of its curve written out"):
+            certs.load(pair.certfile, pair.keyfile)
+        pytest.skip("this cryptography reads no curve that is written out, and says so")
     return pair
 
 

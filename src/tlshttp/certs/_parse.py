@@ -12,7 +12,6 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
@@ -22,7 +21,7 @@ from tlshttp.certs._inspect import describe
 from tlshttp.certs._keys import Password, PrivateKey, password_bytes
 from tlshttp.certs._pkcs12 import open_pkcs12
 from tlshttp.certs._trusted import Trusted, read_trusted
-from tlshttp.certs._unsupported import unsupported_key, unsupported_sentence
+from tlshttp.certs._unsupported import is_unsupported, unsupported_key, unsupported_sentence
 from tlshttp.errors import CertificateError
 
 __all__ = [
@@ -206,15 +205,14 @@ def _decrypt(
         return _supported(_read_with_empty_password(document, encoded), document)
     try:
         key = read(secret)
-    except UnsupportedAlgorithm as error:
-        raise CertificateError(
-            unsupported_sentence(f"the private key in {document.label}", error)
-        ) from None
-    except Exception:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001
+        what = f"the private key in {document.label}"
+        if is_unsupported(error):
+            raise CertificateError(unsupported_sentence(what, error)) from None
         sentence = (
             f"the password does not open the private key in {document.label}, or it is damaged"
             if encrypted
-            else unsupported_key(f"the private key in {document.label}", encoded)
+            else unsupported_key(what, encoded)
         )
         raise CertificateError(sentence) from None
     return _supported(key, document)
@@ -291,8 +289,8 @@ def _attempt(
     """Read something; whatever goes wrong is said of it."""
     try:
         return read(*arguments, **options)
-    except UnsupportedAlgorithm as error:
-        raise CertificateError(unsupported_sentence(what, error)) from None
     except Exception as error:  # noqa: BLE001
+        if is_unsupported(error):
+            raise CertificateError(unsupported_sentence(what, error)) from None
         # The type only: the text of a parser's error may quote what it was parsing.
         raise CertificateError(f"{what} is damaged ({type(error).__name__})") from None

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from types import MappingProxyType
 
+from cryptography.exceptions import UnsupportedAlgorithm
+
 from tlshttp.certs import _der
 
-__all__ = ["unsupported_key", "unsupported_sentence"]
+__all__ = ["is_unsupported", "unsupported_key", "unsupported_sentence"]
 
 _NAMES = MappingProxyType(
     {
@@ -46,12 +48,25 @@ _NAMES = MappingProxyType(
 
 _OID = re.compile(r"\d+(?:\.\d+){3,}")
 
+_EXPLICIT = "ECDSA keys with explicit parameters"
+
 _WHAT_WORKS = "use ECDSA with P-256 or P-384, or RSA with 2048 bits or more"
+
+
+def is_unsupported(error: BaseException) -> bool:
+    """Tell whether `cryptography` says that it does not support something, or that it is broken."""
+    # Its versions before 46 say so of curves that are written out (RFC 3279, section 2.3.5).
+    return isinstance(error, UnsupportedAlgorithm) or _EXPLICIT in str(error)
 
 
 def unsupported_sentence(what: str, error: BaseException) -> str:
     """Say of what kind something is that `cryptography` does not support."""
     # Of the error's text only the identifier: the rest may quote what was parsed.
+    if _EXPLICIT in str(error):
+        return (
+            f"{what} has the parameters of its curve written out, which this version of"
+            f" cryptography does not read: {_WHAT_WORKS}, with the name of the curve"
+        )
     found = _OID.search(str(error))
     kind = "kind of key or encryption"
     if found is not None:
