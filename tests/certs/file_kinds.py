@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from tests.certs.zoo import PASSWORD, Zoo, compressions, relabelled
+from tests.certs.zoo import PASSWORD, Zoo, compressions, indefinite, relabelled
 
 OPENSSL, PKCS8 = PrivateFormat.TraditionalOpenSSL, PrivateFormat.PKCS8
 
@@ -54,6 +54,9 @@ LOADS: dict[str, Making] = {
     "PEM indented, as from YAML": lambda zoo: Given(lines(zoo.cert, b"\n", b"    "), zoo.key),
     "PEM with blank lines": lambda zoo: Given(lines(zoo.cert, b"\r\n\r\n"), zoo.key),
     "PEM with blanks at line ends": lambda zoo: Given(lines(zoo.cert, b"  \n"), zoo.key),
+    "PEM joined without ends of lines": lambda zoo: Given(
+        zoo.cert.strip().replace(b"-----\n-----", b"----------") + zoo.key
+    ),
     "PEM in quotation marks": lambda zoo: Given(b'"' + zoo.cert + b'"', b'"' + zoo.key + b'"'),
     "PEM with parameters of Diffie and Hellman": lambda zoo: Given(
         zoo.cert + relabelled(zoo.key, "DH PARAMETERS") + zoo.key
@@ -96,6 +99,18 @@ LOADS: dict[str, Making] = {
         b"",
     ),
     "password that is not needed": lambda zoo: Given(zoo.cert, zoo.key, "not needed"),
+    "ENCRYPTED PRIVATE KEY by Camellia": lambda zoo: Given(
+        zoo.cert, zoo.encrypted("-v2", "camellia-256-cbc"), PASSWORD
+    ),
+    "ENCRYPTED PRIVATE KEY by ARIA": lambda zoo: Given(
+        zoo.cert, zoo.encrypted("-v2", "aria256"), PASSWORD
+    ),
+    "ENCRYPTED PRIVATE KEY by scrypt": lambda zoo: Given(
+        zoo.cert, zoo.encrypted("-scrypt"), PASSWORD
+    ),
+    "ENCRYPTED PRIVATE KEY of the time before AES": lambda zoo: Given(
+        zoo.cert, zoo.encrypted("-v1", "PBE-SHA1-3DES"), PASSWORD
+    ),
     "RSA": lambda zoo: Given(zoo.rsa.to_pem(), zoo.rsa.key_to_pem()),
     "RSA-PSS": lambda zoo: Given(
         *zoo.made("-newkey", "rsa-pss", "-pkeyopt", "rsa_keygen_bits:2048")
@@ -115,6 +130,9 @@ LOADS: dict[str, Making] = {
     "PKCS#12 with an empty password, given": lambda zoo: Given(zoo.pkcs12(""), None, ""),
     "PKCS#12 by the algorithms of old": lambda zoo: Given(
         zoo.pkcs12(PASSWORD, "-legacy"), None, PASSWORD
+    ),
+    "PKCS#12 in BER, as NSS writes it": lambda zoo: Given(
+        indefinite(zoo.pkcs12(PASSWORD)), None, PASSWORD
     ),
     "PKCS#12 without MAC": lambda zoo: Given(zoo.pkcs12(PASSWORD, "-nomac"), None, PASSWORD),
     "PKCS#12, nothing encrypted": lambda zoo: Given(
@@ -138,10 +156,17 @@ REFUSED: dict[str, tuple[Making, str]] = {
         lambda zoo: Given(zoo.key),
         "no certificate in 'CERT', it is a private key: give the file of its certificate",
     ),
-    "swapped": (lambda zoo: Given(zoo.key, zoo.cert), "it is a private key"),
+    "swapped": (
+        lambda zoo: Given(zoo.key, zoo.cert),
+        "the two files are swapped: 'CERT' has the private key, and 'KEY' the certificate",
+    ),
+    "swapped, one of them encrypted": (
+        lambda zoo: Given(zoo.key_as(PKCS8, password=PASSWORD), zoo.cert, PASSWORD),
+        "the two files are swapped",
+    ),
     "swapped, DER": (
         lambda zoo: Given(zoo.key_as(PKCS8, Encoding.DER), zoo.der),
-        "it is a private key",
+        "the two files are swapped",
     ),
     "key of somebody else": (lambda zoo: Given(zoo.cert, zoo.rsa.key_to_pem()), "does not belong"),
     "CSR": (lambda zoo: Given(zoo.request(), zoo.key), "certificate request (CSR): an authority"),
@@ -321,6 +346,10 @@ REFUSED: dict[str, tuple[Making, str]] = {
     "PKCS#12, wrong password": (
         lambda zoo: Given(zoo.pkcs12(PASSWORD), None, "wrong"),
         "the PKCS#12 file 'CERT' is damaged, or the password is wrong",
+    ),
+    "PKCS#12 with two keys, in BER": (
+        lambda zoo: Given(indefinite(zoo.two_keys()), None, PASSWORD),
+        "has 2 private keys ('web', 'mail \\xe9')",
     ),
     "PKCS#12 with two keys": (
         lambda zoo: Given(zoo.two_keys(), None, PASSWORD),

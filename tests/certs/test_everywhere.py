@@ -263,6 +263,22 @@ def test_certificates_f17_a_key_taken_for_a_path_is_not_shown(zoo: Zoo) -> None:
         assert body[40:60] not in repr(caught.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u2014\u2014BEGIN PRIVATE KEY\u2014\u2014 secret",
+        "---BEGIN RSA PRIVATE KEY--- secret",
+        "secret\nsecret\n",
+        "secret" * 60,
+    ],
+)
+def test_certificates_f17_other_texts_are_not_shown(text: str, zoo: Zoo) -> None:
+    """What cannot be a path is not repeated: it may be a key that was damaged on its way."""
+    with pytest.raises(CertificateError, match=r"a text of \d+ characters is no path") as caught:
+        certs.load(zoo.cert, text)
+    assert "secret" not in repr(caught.value)
+
+
 def test_folders_are_called_folders(tmp_path: Path) -> None:
     """A folder is not a file that cannot be read for some reason."""
     with pytest.raises(CertificateError, match="is a folder: name the file in it"):

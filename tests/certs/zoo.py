@@ -80,6 +80,11 @@ class Zoo:
         given = ("-in", "cert.pem", "-inkey", "key.pem", "-passout", f"pass:{password}")
         return self.openssl("pkcs12", "-export", *given, *options)
 
+    def encrypted(self, *options: str) -> bytes:
+        """Have OpenSSL encrypt the key in some way."""
+        given = ("-topk8", "-in", "key.pem", "-passout", f"pass:{PASSWORD}")
+        return self.openssl("pkcs8", *given, *options)
+
     def two_keys(self) -> bytes:
         """Return a PKCS#12 file as keytool writes it, of two pairs."""
         return join_pkcs12(
@@ -164,6 +169,13 @@ def join_pkcs12(first: bytes, second: bytes) -> bytes:
     wrapped = _der.encode(0xA0, _der.encode(_der.OCTET_STRING, safe))
     info = _der.encode(_der.SEQUENCE, data, wrapped)
     return _der.encode(_der.SEQUENCE, _der.encode(_der.INTEGER, b"\x03"), info)
+
+
+def indefinite(der: bytes) -> bytes:
+    """Return it without the length of the outermost structure, which ends with two zeros."""
+    from tlshttp.certs import _der
+
+    return b"\x30\x80" + _der.read(der).content + b"\0\0"
 
 
 def zipped(content: bytes) -> bytes:

@@ -31,6 +31,9 @@ _TOKENS = ("pkcs11", "tpm2", "tpmkey", "handle", "engine", "yubikey", "keychain"
 _PLACES = ("data", "env", "ftp", "gs", "http", "https", "s3", "secret", "sops", "vault")
 """Schemes of places that others fetch from; what follows may be a password."""
 
+_NAME_MAX = 255
+"""Bytes of a name in a folder on all usual file systems (NAME_MAX)."""
+
 _BASE64 = re.compile(r"(?:MI|LS0t)[A-Za-z0-9+/=\s]{60,}")
 """No path: a key without its first and last line, or the base64 of PEM."""
 
@@ -113,6 +116,9 @@ def _instead_of_a_path(path: str) -> str | None:
             f"{len(path)} characters of base64 are no path: give PEM with its lines"
             " '-----BEGIN ...-----' and '-----END ...-----', or the decoded bytes"
         )
+    longest = max(map(len, Path(path).parts), default=0)
+    if "\n" in path or "BEGIN " in path or longest > _NAME_MAX:
+        return f"a text of {len(path)} characters is no path: give the path of a file, or PEM"
     if path and "\0" not in path and Path(path).is_dir():
         return f"{path!r} is a folder: name the file in it"
     return None

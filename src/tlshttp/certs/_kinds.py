@@ -19,6 +19,7 @@ from tlshttp.certs._documents import Document
 __all__ = [
     "CERTIFICATE_LABELS",
     "Kind",
+    "are_swapped",
     "escaped_lines",
     "instead",
     "is_der_key",
@@ -142,6 +143,11 @@ def instead(document: Document) -> str:
     form = "" if document.is_pem else " -inform DER"
     advice = kind.advice.replace("{file}", document.argument).replace("{form}", form)
     return f", it is {kind.noun}: {advice}"
+
+
+def are_swapped(certificate: Document, key: Document) -> bool:
+    """Tell whether the one has a key, the other a certificate, and neither what it should have."""
+    return _find(certificate) is _PRIVATE_KEY and _find(key) is _CERTIFICATE
 
 
 def otherwise(document: Document, der: bytes) -> str:

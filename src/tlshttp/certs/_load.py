@@ -18,7 +18,7 @@ from tlshttp.certs._check import check_period, check_strength
 from tlshttp.certs._findings import Finding, Severity
 from tlshttp.certs._inspect import describe, public_key_bytes
 from tlshttp.certs._keys import Password, PrivateKey
-from tlshttp.certs._kinds import instead
+from tlshttp.certs._kinds import are_swapped, instead
 from tlshttp.certs._parse import (
     Document,
     Source,
@@ -76,16 +76,18 @@ def load(
     findings: list[Finding] = []
     certificates: list[x509.Certificate] = []
     key: PrivateKey | None = None
-    try:
-        certificate_document = open_source(certfile)
-    except CertificateError as error:
-        findings += _fatal("unreadable", error)
-    else:
-        certificates = _collect_certificates(certificate_document, password, findings)
-    key_document = _open_key(certfile, keyfile, findings)
+    document = _open(certfile, findings)
+    key_document = document if keyfile is None else _open(keyfile, findings)
+    if document is not None:
+        certificates = _collect_certificates(document, password, findings)
     if key_document is not None:
-        alone = keyfile is not None or bool(certificates)
-        key = _collect_key(key_document, password, findings, explain=alone)
+        explain = keyfile is not None or bool(certificates)
+        key = _collect_key(key_document, password, findings, explain=explain)
+    if document and key_document and not certificates and are_swapped(document, key_document):
+        raise CertificateError(
+            f"the two files are swapped: {document.label} has the private key, and"
+            f" {key_document.label} the certificate"
+        )
     findings += _judge(certificates, key, at or datetime.now(UTC))
     return _conclude(certificates, key, findings, tolerated)
 
@@ -169,6 +171,14 @@ def _known_codes(tolerate: Iterable[str]) -> frozenset[str]:
     return codes
 
 
+def _open(source: Source, findings: list[Finding]) -> Document | None:
+    try:
+        return open_source(source)
+    except CertificateError as error:
+        findings += _fatal("unreadable", error)
+        return None
+
+
 def _collect_certificates(
     document: Document, password: Password | None, findings: list[Finding]
 ) -> list[x509.Certificate]:
@@ -177,15 +187,6 @@ def _collect_certificates(
     except CertificateError as error:
         findings += _fatal("no-certificate", error)
         return []
-
-
-def _open_key(certfile: Source, keyfile: Source | None, findings: list[Finding]) -> Document | None:
-    try:
-        return open_source(certfile if keyfile is None else keyfile)
-    except CertificateError as error:
-        if keyfile is not None:
-            findings += _fatal("unreadable", error)
-        return None
 
 
 def _collect_key(

@@ -7,7 +7,7 @@ that is ever asked of a certificate is asked once here, and later code need not 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -200,22 +200,34 @@ def _decrypt(
     encrypted: bool,
 ) -> PrivateKey:
     """Read a key; like ``ssl``, ignore a password that is not needed."""
-    secret = _secret(document, password) if encrypted else None
-    if secret == b"":
-        return _supported(_read_with_empty_password(document, encoded), document)
-    try:
-        key = read(secret)
-    except Exception as error:  # noqa: BLE001
-        what = f"the private key in {document.label}"
+    what = f"the private key in {document.label}"
+    if not encrypted:
+        try:
+            key = read(None)
+        except Exception as error:  # noqa: BLE001
+            if is_unsupported(error):
+                raise CertificateError(unsupported_sentence(what, error)) from None
+            raise CertificateError(unsupported_key(what, encoded)) from None
+        return _supported(key, document)
+    secret = _secret(document, password)
+    errors = []
+    for attempt in (partial(read, secret), partial(_read_by_openssl, encoded, secret)):
+        try:
+            key = attempt()
+        except Exception as error:  # noqa: BLE001
+            errors.append(error)
+        else:
+            return _supported(key, document)
+    raise CertificateError(_why_not_opened(what, secret, errors))
+
+
+def _why_not_opened(what: str, secret: bytes, errors: Iterable[Exception]) -> str:
+    for error in errors:
         if is_unsupported(error):
-            raise CertificateError(unsupported_sentence(what, error)) from None
-        sentence = (
-            f"the password does not open the private key in {document.label}, or it is damaged"
-            if encrypted
-            else unsupported_key(what, encoded)
-        )
-        raise CertificateError(sentence) from None
-    return _supported(key, document)
+            return unsupported_sentence(what, error)
+    if not secret:
+        return f"the password for {what} is empty, and that does not open it: give the right one"
+    return f"the password does not open {what}, or it is damaged"
 
 
 def _secret(document: Document, password: Password | None) -> bytes:
@@ -230,19 +242,16 @@ def _secret(document: Document, password: Password | None) -> bytes:
     raise CertificateError(f"the private key in {document.label} is encrypted: give its password")
 
 
-def _read_with_empty_password(document: Document, encoded: bytes) -> object:
-    """Read a key that was encrypted with no character, which `cryptography` refuses to try."""
+def _read_by_openssl(encoded: bytes, secret: bytes) -> object:
+    """Read an encrypted key as ``ssl`` does.
+
+    `cryptography` knows fewer algorithms (no Camellia, no ARIA), and refuses an empty password.
+    """
     from OpenSSL import crypto
 
     if b"-----" not in encoded:
         encoded = _der.to_pem(encoded, "ENCRYPTED PRIVATE KEY")
-    try:
-        return crypto.load_privatekey(crypto.FILETYPE_PEM, encoded, b"").to_cryptography_key()
-    except Exception:  # noqa: BLE001
-        raise CertificateError(
-            f"the password for the private key in {document.label} is empty, and that does not"
-            " open it: give the right one"
-        ) from None
+    return crypto.load_privatekey(crypto.FILETYPE_PEM, encoded, secret).to_cryptography_key()
 
 
 def _supported(key: object, document: Document) -> PrivateKey:

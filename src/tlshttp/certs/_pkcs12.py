@@ -7,6 +7,8 @@ is encrypted, but the list of keys is not.
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +23,9 @@ from tlshttp.certs._keys import Password, password_bytes
 from tlshttp.errors import CertificateError
 
 __all__ = ["open_pkcs12"]
+
+_INDEFINITE = b"\x80"
+"""A length that is not told (X.690, section 8.1.3.6)."""
 
 _DATA = _der.oid("1.2.840.113549.1.7.1")
 _KEY_BAGS = (
@@ -62,11 +67,23 @@ def _read(document: Document, password: Password | None) -> Any:
 def _try(document: Document, secret: bytes | None) -> Any:
     """Read the file with a password; `None`: it is wrong, or the file is damaged."""
     try:
-        return pkcs12.load_key_and_certificates(document.content, secret)
+        with _quiet_about_ber(document):
+            return pkcs12.load_key_and_certificates(document.content, secret)
     except UnsupportedAlgorithm:
         raise CertificateError(_outdated(document)) from None
     except Exception:  # noqa: BLE001
         return None
+
+
+@contextlib.contextmanager
+def _quiet_about_ber(document: Document) -> Iterator[None]:
+    """Keep `cryptography` from warning that a file is BER, as RFC 7292 allows and NSS writes it."""
+    if document.content[1:2] != _INDEFINITE:
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
 
 
 def _secret(document: Document, password: Password | None) -> bytes:
