@@ -111,8 +111,10 @@ def _way_up(
 
 
 def _soften(findings: Iterable[Finding]) -> Iterator[Finding]:
+    # GnuTLS refuses a chain in which an expired version of an authority comes before a valid one.
     for finding in findings:
-        yield _warning(finding.code, f"{finding.sentence}; no client needs it: leave it out")
+        advice = "no client needs it, and some stumble over it: leave it out"
+        yield _warning(finding.code, f"{finding.sentence}; {advice}")
 
 
 def _check_repetitions(certificates: Sequence[x509.Certificate]) -> Iterator[Finding]:
