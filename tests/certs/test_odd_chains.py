@@ -6,16 +6,22 @@ import logging
 import shutil
 import ssl
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from tests.certs import judges
 from tests.certs.zoo import Zoo, twin
+from tests.support import UNIT
 from tlshttp import certs
 from tlshttp.context import create_server_context
 from tlshttp.errors import CertificateError
@@ -228,3 +234,30 @@ def test_certificates_f12_a_self_signed_leaf_needs_no_issuer(
     assert (
         "'Intermediate' has issued no other certificate of the chain: leave it out" in caplog.text
     )
+
+
+def test_certificates_f12_long_chains_cost_little(parts: Chains) -> None:
+    """A ladder of hundreds of certificates of one name is not tried in every pair."""
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(120)]
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "one name")])
+    ladder = [
+        x509.CertificateBuilder(name, name, own.public_key(), number + 1, PAST, NOW + (NOW - PAST))
+        .sign(above, hashes.SHA256())
+        for number, (own, above) in enumerate(pairwise(keys))
+    ]  # fmt: skip
+    begin = time.process_time()
+    found = certs.CertificateChain(ladder[0], tuple(ladder[1:])).check()
+    assert time.process_time() - begin < 1 * UNIT
+    wanted = "118 certificates follow 'one name', and only the first 32"
+    assert any(wanted in finding.sentence for finding in found)
+
+
+def test_certificates_f12_a_whole_bundle_behind_the_leaf_is_one_warning(
+    parts: Chains, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who puts all roots of the system behind a chain is told so, and served."""
+    chain = [parts.leaf_, parts.inter, *[parts.other_root] * 40]
+    loaded = certs.load(pem(chain), parts.key)
+    assert loaded.chain == (parts.inter, parts.other_root)
+    assert "41 certificates follow 'localhost'" in caplog.text
+    assert len(caplog.records) == 3

@@ -27,8 +27,20 @@ from tlshttp.certs._inspect import (
 __all__ = ["check_each", "check_order", "without_repetitions"]
 
 
+MAXIMUM_CHAIN = 32
+"""Certificates. Public chains have three at most. Who issued whom costs a verification for each
+pair of equal names, and a server that is looked at may send as many as it likes."""
+
+
 def check_order(leaf: x509.Certificate, chain: Sequence[x509.Certificate]) -> Iterator[Finding]:
     """Find what is missing, misplaced or superfluous in a chain."""
+    if len(chain) > MAXIMUM_CHAIN:
+        yield _warning(
+            "chain-long",
+            f"{len(chain)} certificates follow {describe(leaf)}, and only the first"
+            f" {MAXIMUM_CHAIN} were looked at: leave out what does not lead to the root",
+        )
+    chain = chain[:MAXIMUM_CHAIN]
     certificates = without_repetitions((leaf, *chain))
     yield from _check_repetitions((leaf, *chain))
     yield from _check_twins(certificates)
@@ -80,11 +92,12 @@ def check_each(
 
     Args:
         leaf: The certificate itself.
-        chain: Those after it.
+        chain: Those after it; no more than the first `MAXIMUM_CHAIN` are asked.
         at: The moment to judge for.
         period: A rule about the time in which a certificate is valid.
         others: All other rules.
     """
+    chain = chain[:MAXIMUM_CHAIN]
     way = _way_up(leaf, chain, at)
     for certificate in without_repetitions((leaf, *chain)):
         is_root = certificate != leaf and is_self_signed(certificate)
