@@ -19,7 +19,7 @@ from tlshttp.certs import _der, _kinds
 from tlshttp.certs._documents import BEGIN, Document, Source, open_source
 from tlshttp.certs._inspect import describe
 from tlshttp.certs._keys import Password, PrivateKey, password_bytes
-from tlshttp.certs._pkcs12 import open_pkcs12
+from tlshttp.certs._pkcs12_reader import open_pkcs12
 from tlshttp.certs._trusted import Trusted, read_trusted
 from tlshttp.certs._unsupported import is_unsupported, unsupported_key, unsupported_sentence
 from tlshttp.errors import CertificateError
