@@ -69,10 +69,10 @@ class TLSHTTPServer(http.server.HTTPServer):
         RequestHandlerClass: A `~http.server.BaseHTTPRequestHandler` subclass, a
             `functools.partial` of one, or a function that makes one.
         bind_and_activate: Whether to bind and listen at once.
-        certfile: PEM file with the certificate and its chain, and the private key unless
-            ``keyfile`` is given.
-        keyfile: PEM file with the private key.
-        password: The password of the private key, or a function that returns it.
+        certfile: File with the certificate and its chain, and the private key unless ``keyfile``
+            is given; PEM, DER or PKCS#12, as for `tlshttp.certs.load`.
+        keyfile: File with the private key.
+        password: The password of the private key or of PKCS#12, or a function that returns it.
         alpn_protocols: Application protocols to offer by ALPN (RFC 7301), in order of preference;
             `None`: ``["http/1.1"]``.
         ssl_context: A finished context instead of all these: an `ssl.SSLContext` of your own or

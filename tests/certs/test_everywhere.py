@@ -143,6 +143,17 @@ def test_certificates_f32_two_keys_of_keytool(tmp_path: Path) -> None:
             certs.load(tmp_path / kind, password="changeit")
 
 
+def test_certificates_f32_two_keys_in_pem(zoo: Zoo, caplog: pytest.LogCaptureFixture) -> None:
+    """The first of two keys is used, as by `ssl`, and never in silence; one twice is one."""
+    other = zoo.rsa.key_to_pem()
+    assert certs.load(zoo.cert + zoo.key + zoo.key) == zoo.pair
+    assert not caplog.records
+    assert certs.load(zoo.cert, zoo.key + other) == zoo.pair
+    assert "there are 2 private keys in the given PEM or DER, and the first is used" in caplog.text
+    with pytest.raises(CertificateError, match="does not belong"):
+        certs.load(zoo.cert, other + zoo.key)
+
+
 def anchors(zoo: Zoo, *marks: str) -> bytes:
     """Return the root as OpenSSL writes it with marks of trust."""
     (zoo.folder / "root.pem").write_bytes(zoo.root.certificate.to_pem())

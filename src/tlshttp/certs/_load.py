@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from tlshttp.certs._kinds import are_swapped, instead
 from tlshttp.certs._parse import (
     Document,
     Source,
+    count_keys,
     open_source,
     parse_certificates,
     parse_key,
@@ -203,7 +204,20 @@ def _collect_key(
         findings.append(_finding("no-key", f"there is no private key in {document.label}{kind}"))
     else:
         findings += _exposure(document)
+        findings += _others(document)
     return key
+
+
+def _others(document: Document) -> Iterator[Finding]:
+    """Find keys that are not used."""
+    number = count_keys(document)
+    if number > 1:
+        yield Finding(
+            "several-keys",
+            Severity.WARNING,
+            f"there are {number} private keys in {document.label}, and the first is used: leave out"
+            " the others",
+        )
 
 
 def _exposure(document: Document) -> list[Finding]:

@@ -27,6 +27,7 @@ from tlshttp.errors import CertificateError
 __all__ = [
     "Document",
     "Source",
+    "count_keys",
     "open_source",
     "parse_certificates",
     "parse_crl",
@@ -92,6 +93,13 @@ def parse_key(document: Document, password: Password | None) -> PrivateKey | Non
             read = partial(serialization.load_pem_private_key, block)
             return _decrypt(read, document, password, block, encrypted=encrypted)
     return None
+
+
+def count_keys(document: Document) -> int:
+    """Count the different private keys in PEM; in DER there is one at most."""
+    if not document.is_pem or document.is_pkcs12:
+        return 1
+    return len({block for label, block in _pem_blocks(document) if _kinds.is_private_key(label)})
 
 
 def parse_pkcs12(

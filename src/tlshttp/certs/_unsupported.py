@@ -55,7 +55,7 @@ _WHAT_WORKS = "use ECDSA with P-256 or P-384, or RSA with 2048 bits or more"
 
 def is_unsupported(error: BaseException) -> bool:
     """Tell whether `cryptography` says that it does not support something, or that it is broken."""
-    # Its versions before 46 say so of curves that are written out (RFC 3279, section 2.3.5).
+    # 45 says so of curves that are written out (RFC 3279, section 2.3.5); 50 reads them.
     return isinstance(error, UnsupportedAlgorithm) or _EXPLICIT in str(error)
 
 
