@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from tlshttp.certs._files import MAXIMUM_FILE_SIZE, read_bounded
 from tlshttp.certs._inspect import describe
 from tlshttp.certs._keys import Password, PrivateKey, password_bytes
+from tlshttp.certs._serials import accept_any_serial
 from tlshttp.errors import CertificateError
 
 Source: TypeAlias = str | os.PathLike[str] | bytes
@@ -219,11 +220,13 @@ def _supported(key: object, document: Document) -> PrivateKey:
 
 
 def _read_pem_certificate(pem: bytes) -> x509.Certificate:
-    return _examined(x509.load_pem_x509_certificate(pem))
+    with accept_any_serial():
+        return _examined(x509.load_pem_x509_certificate(pem))
 
 
 def _read_der_certificate(der: bytes) -> x509.Certificate:
-    return _examined(x509.load_der_x509_certificate(der))
+    with accept_any_serial():
+        return _examined(x509.load_der_x509_certificate(der))
 
 
 def _examined(certificate: x509.Certificate) -> x509.Certificate:
@@ -262,7 +265,8 @@ def _attempt(
 
 def _is_der_certificate(document: Document) -> bool:
     try:
-        x509.load_der_x509_certificate(document.content)
+        with accept_any_serial():
+            x509.load_der_x509_certificate(document.content)
     except Exception:  # noqa: BLE001
         return False
     return True
