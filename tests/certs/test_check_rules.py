@@ -11,10 +11,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.utils import CryptographyDeprecationWarning
+from cryptography.x509.oid import NameOID
 
 from tests.certs import one_fault
 from tlshttp import _certs_cli, certs
+from tlshttp.certs._constraints import constraint_findings
 from tlshttp.certs._expiry import describe_left, is_near_end, notice_of
 from tlshttp.certs._rules import KEY_KINDS, RULES, Client
 
@@ -148,6 +151,54 @@ def test_certificates_f02_rsa_pss_key(tmp_path: Path) -> None:
     findings = found(certs.load_chain(tmp_path / "c.pem"))
     assert "RSA-PSS" in findings["key-kind"].sentence
     assert "Chromium" in findings["key-kind"].sentence
+
+
+_DIRECTORY = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Example")])
+_PERSON = x509.Name([*_DIRECTORY, x509.NameAttribute(NameOID.COMMON_NAME, "me")])
+
+
+@pytest.mark.parametrize(
+    ("name", "subtree", "inside"),
+    [
+        (x509.DNSName("a.leaf.test"), x509.DNSName("leaf.test"), True),
+        (x509.DNSName("aleaf.test"), x509.DNSName("leaf.test"), False),
+        (x509.RFC822Name("me@leaf.test"), x509.RFC822Name("leaf.test"), True),
+        (x509.RFC822Name("me@a.leaf.test"), x509.RFC822Name("leaf.test"), False),
+        (x509.RFC822Name("me@a.leaf.test"), x509.RFC822Name(".leaf.test"), True),
+        (x509.RFC822Name("me@leaf.test"), x509.RFC822Name("you@leaf.test"), False),
+        (
+            x509.UniformResourceIdentifier("https://leaf.test/a"),
+            x509.UniformResourceIdentifier("leaf.test"),
+            True,
+        ),
+        (
+            x509.UniformResourceIdentifier("https://leaf.test/a"),
+            x509.UniformResourceIdentifier(".leaf.test"),
+            False,
+        ),
+        (x509.DirectoryName(_PERSON), x509.DirectoryName(_DIRECTORY), True),
+        (x509.DirectoryName(_DIRECTORY), x509.DirectoryName(_PERSON), False),
+    ],
+)
+def test_certificates_f02_constraints_of_every_kind(
+    name: x509.GeneralName, subtree: x509.GeneralName, inside: bool
+) -> None:
+    """A name inside a subtree is permitted by it and excluded by it, one outside the reverse."""
+    authority = one_fault._authority("root", "root", None)
+    for permitted, excluded, refused in (([subtree], None, not inside), (None, [subtree], inside)):
+        constraints = x509.NameConstraints(permitted, excluded)
+        root = authority.with_("name constraints", constraints, critical=True)
+        assert bool(list(constraint_findings([name], [root.sign(root)]))) is refused
+
+
+def test_certificates_f02_a_wildcard_may_stand_for_an_excluded_name() -> None:
+    """A wildcard is refused where one of the names it stands for is excluded, and no other."""
+    authority = one_fault._authority("root", "root", None)
+    for excluded, refused in (("www.leaf.test", True), ("www.other.test", False)):
+        constraints = x509.NameConstraints(None, [x509.DNSName(excluded)])
+        root = authority.with_("name constraints", constraints, critical=True)
+        name = x509.DNSName("*.leaf.test")
+        assert bool(list(constraint_findings([name], [root.sign(root)]))) is refused
 
 
 def test_every_rule_is_of_use() -> None:

@@ -69,6 +69,16 @@ def check_chain(
 def _judge_readable(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
     """Find a certificate of which nothing else can be asked."""
     try:
+        certificate.public_key()
+    except Exception as error:  # noqa: BLE001
+        yield (
+            "key-kind",
+            (
+                f"the key of {certificate.subject.rfc4514_string()!r} is of a kind that nobody"
+                f" takes ({type(error).__name__}): use ECDSA P-256 or RSA 2048"
+            ),
+        )
+    try:
         for extension in certificate.extensions:
             repr(extension)
     except Exception as error:  # noqa: BLE001

@@ -49,7 +49,8 @@ def constraint_findings(
 
 
 def _is_allowed(name: x509.GeneralName, constraints: x509.NameConstraints) -> bool:
-    if any(_is_below(name, subtree) for subtree in constraints.excluded_subtrees or ()):
+    excluded = constraints.excluded_subtrees or ()
+    if any(_is_below(name, subtree) or _reaches(name, subtree) for subtree in excluded):
         return False
     # A permitted subtree restricts names of its own kind only.
     permitted = [
@@ -80,6 +81,15 @@ def _is_below(name: x509.GeneralName, subtree: x509.GeneralName) -> bool:
     if isinstance(name, x509.DirectoryName) and isinstance(subtree, x509.DirectoryName):
         return name.value.rdns[: len(subtree.value.rdns)] == subtree.value.rdns
     return name == subtree
+
+
+def _reaches(name: x509.GeneralName, subtree: x509.GeneralName) -> bool:
+    """Tell whether a wildcard stands for a name that is excluded, among others."""
+    if not (isinstance(name, x509.DNSName) and isinstance(subtree, x509.DNSName)):
+        return False
+    wildcard, _, rest = name.value.lower().partition(".")
+    domain = subtree.value.lower().lstrip(".")
+    return wildcard == "*" and domain.partition(".")[2] == rest
 
 
 def _is_mailbox_below(mailbox: str, subtree: str) -> bool:

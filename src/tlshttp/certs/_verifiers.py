@@ -9,7 +9,7 @@ authority had issued it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -22,6 +22,8 @@ from tlshttp.certs._serials import serial_of
 
 _ALWAYS = datetime(1950, 1, 2, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 """As far as X.509 goes: RFC 5280, section 4.1.2.5."""
+
+_ONE_SECOND = timedelta(seconds=1)
 
 _KEY_USAGE = x509.KeyUsage(
     digital_signature=False,
@@ -138,7 +140,8 @@ def _ask_openssl(
 
     store = crypto.X509Store()
     store.set_flags(crypto.X509StoreFlags.X509_STRICT)
-    store.set_time(at)
+    # Older OpenSSLs count the last second as over; whether it is, is another rule.
+    store.set_time(min(at, *(one.not_valid_after_utc - _ONE_SECOND for one in shown)))
     leaf, *chain = (crypto.X509.from_cryptography(one) for one in (*shown, root))
     store.add_cert(chain.pop())
     try:
