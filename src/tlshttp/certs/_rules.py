@@ -1,8 +1,8 @@
 """What is asked of a certificate, and which clients ask it: rows only, `_check` reads them.
 
-Each row is what the clients it names were seen to do (OpenSSL 3.0, Python 3.13, cryptography 50,
-GnuTLS 3.7, Chromium) or what their source or vendor says (Apple, Go). The table in the reference is
-made of the same rows.
+For OpenSSL, Python and cryptography the tests hold the rows to what these do. Chromium and GnuTLS
+were tried by hand for names, keys and usages (2026-11); what is said of Apple, rustls and Go has
+not been tried. The table in the reference is made of the same rows.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             # Purpose
             Rule("no-server-auth", "an extended key usage for something else, or none", EVERYBODY),
             Rule("no-client-auth", "likewise, for `--purpose client`", EVERYBODY),
-            Rule("no-digital-signature", "a keyUsage without digitalSignature", (_C, _G, _A)),
+            Rule("no-digital-signature", "a keyUsage without digitalSignature", (_C,)),
             Rule("signs-certificates", "a keyUsage of an authority in a leaf", (_S, _P)),
             Rule("leaf-is-authority", "a leaf that is an authority", (_P, _R)),
             # Extensions
@@ -111,7 +111,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             Rule("basic-constraints-not-critical", "in an authority", (_S, _P)),
             Rule("no-key-usage", "none in an authority", (_S, _P)),
             Rule("empty-subject", "no subject, and names that are not critical", (_S, _P)),
-            Rule("empty-issuer", "no issuer", (_S, _P, _A)),
+            Rule("empty-issuer", "no issuer", (_S, _P)),
             # Chain
             Rule("chain-order", "a certificate that is not followed by its issuer", EVERYBODY),
             Rule("chain-incomplete", "a public leaf without an intermediate", ()),
@@ -125,7 +125,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             Rule("too-large", "a chain above 100 KiB", (_O, _S)),
             # Odds and ends
             Rule("negative-serial", "a serial number below zero", (_P, _GO)),
-            Rule("odd-serial", "a serial number of zero, or above 20 bytes", (_P, _G)),
+            Rule("odd-serial", "a serial number of zero, or above 20 bytes", (_P,)),
             Rule("refused-openssl", "anything else that OpenSSL's strict verifier refuses", (_S,)),
             Rule("refused-cryptography", "anything else that cryptography's refuses", (_P,)),
         )
