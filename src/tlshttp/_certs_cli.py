@@ -19,6 +19,7 @@ from tlshttp.errors import CertificateError, ConfigurationError
 _PROGRAM = "python -m tlshttp certs"
 _FAILED = 1
 _WRONG_USE = 2
+_MOST_DAYS = 36500
 
 _HOST_AND_PORT = re.compile(
     r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<host>[^:/\s]+)):(?P<port>\d{1,5})"
@@ -160,7 +161,13 @@ def _add_check(commands: _Commands) -> None:
         "--purpose",
         choices=[purpose.value for purpose in certs.Purpose],
         default=certs.Purpose.SERVER.value,
-        help="default: server",
+        help="default: server; 'authority' for what 'certs ca' makes",
+    )
+    parser.add_argument(
+        "--expires-in",
+        type=_days,
+        metavar="DAYS",
+        help="end with 1 where the certificate, or one in its chain, expires within so many days",
     )
 
 
@@ -199,6 +206,8 @@ def _issue_server(arguments: argparse.Namespace) -> int:
         key_type=certs.KeyType(arguments.key_type),
         lifetime=_lifetime(arguments.days),
     )
+    for finding in issued.check():
+        print(finding, file=sys.stderr)
     return _write(arguments, issued)
 
 
@@ -266,12 +275,25 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    findings = _find(arguments.subject).check(purpose=certs.Purpose(arguments.purpose))
+    shown = _find(arguments.subject)
+    findings = shown.check(purpose=certs.Purpose(arguments.purpose))
     for finding in findings:
         print(finding)
-    if not findings:
+    ends = arguments.expires_in is not None and shown.ends_within(arguments.expires_in)
+    if ends and not any(finding.code in {"expired", "expires-soon"} for finding in findings):
+        print(f"error: expires within {arguments.expires_in.days} days (--expires-in)")
+    elif not findings:
         print("nothing to complain about")
-    return _FAILED if any(f.severity is certs.Severity.ERROR for f in findings) else 0
+    failed = ends or any(finding.severity is certs.Severity.ERROR for finding in findings)
+    return _FAILED if failed else 0
+
+
+def _days(text: str) -> timedelta:
+    """Read a number of days for argparse, which names the option in its error."""
+    days = int(text)
+    if not 0 <= days <= _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"must be 0 to {_MOST_DAYS} days, not {days}")
+    return timedelta(days=days)
 
 
 def _find(subject: str) -> certs.CertificateChain:

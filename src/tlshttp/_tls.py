@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from tlshttp.errors import HandshakeError
+    from tlshttp.stats import CertificateInUse
 
-__all__ = ["ManagedContext", "TLSContext", "TLSInfo", "TLSObject"]
+__all__ = ["ManagedContext", "ShowsCertificates", "TLSContext", "TLSInfo", "TLSObject"]
 
 
 class TLSObject(Protocol):
@@ -70,6 +71,14 @@ class ManagedContext(Protocol):
         Args:
             now: The time in seconds, from `time.monotonic`.
         """
+
+
+@runtime_checkable
+class ShowsCertificates(Protocol):
+    """What a context may offer that can tell which certificates it shows."""
+
+    def certificates_in_use(self) -> tuple[CertificateInUse, ...]:
+        """Tell which certificates are shown now, and when each of them ends."""
 
 
 class TLSInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import http.server
 import logging
 import math
@@ -22,6 +23,7 @@ from tlshttp._front.report import ThrottledLog, peer_name
 from tlshttp._front.settings import Settings
 from tlshttp._front.stream import Stream
 from tlshttp._ssl_arguments import given_context
+from tlshttp._tls import ShowsCertificates
 from tlshttp.errors import (
     ConfigurationError,
     ConnectionCut,
@@ -217,7 +219,11 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     def stats(self) -> Stats:
         """Return the counters as they stand now."""
-        return self._front.stats()
+        stats = self._front.stats()
+        if isinstance(self.ssl_context, ShowsCertificates):
+            in_use = self.ssl_context.certificates_in_use()
+            return dataclasses.replace(stats, certificates=in_use)
+        return stats
 
     # Binding ----------------------------------------------------------------------------------
 

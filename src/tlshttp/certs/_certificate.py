@@ -11,10 +11,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from tlshttp.certs._check import check_chain
+from tlshttp.certs._expiry import first_end
 from tlshttp.certs._files import PRIVATE, PUBLIC, write_atomically
 from tlshttp.certs._findings import Finding, Purpose
 from tlshttp.certs._inspect import describe, names_of, printable, public_key_bytes
 from tlshttp.certs._keys import Password, PrivateKey, describe_public_key, key_to_pem
+from tlshttp.certs._serials import serial_of
 from tlshttp.certs._validity import require_aware
 from tlshttp.errors import CertificateError
 
@@ -48,6 +50,10 @@ class CertificateChain:
     def expires_in(self) -> timedelta:
         """The time that is left, negative once the leaf has expired."""
         return self.not_valid_after - datetime.now(UTC)
+
+    def ends_within(self, period: timedelta) -> bool:
+        """Tell whether the leaf, or a certificate of its chain, expires within a time from now."""
+        return first_end((self.leaf, *self.chain)) - datetime.now(UTC) < period
 
     def fingerprint(self) -> str:
         """Return the SHA-256 fingerprint of the leaf as browsers show it: ``AB:CD:...``."""
@@ -149,7 +155,7 @@ def _describe_lines(certificate: CertificateChain) -> Iterator[str]:
     left = _remaining(certificate)
     yield f"valid until:  {certificate.not_valid_after:%Y-%m-%d %H:%M:%S} UTC ({left})"
     yield f"key:          {describe_public_key(leaf.public_key())}"
-    yield f"serial:       {leaf.serial_number:x}"
+    yield f"serial:       {serial_of(leaf):x}"
     yield f"fingerprint:  {certificate.fingerprint()}"
     for intermediate in certificate.chain:
         yield f"intermediate: {intermediate.subject.rfc4514_string() or '(empty)'}"

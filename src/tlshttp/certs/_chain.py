@@ -24,7 +24,7 @@ from tlshttp.certs._inspect import (
     was_issued_by,
 )
 
-__all__ = ["check_each", "check_order", "without_repetitions"]
+__all__ = ["check_each", "check_order", "way_up", "without_repetitions"]
 
 
 MAXIMUM_CHAIN = 32
@@ -98,7 +98,7 @@ def check_each(
         others: All other rules.
     """
     chain = chain[:MAXIMUM_CHAIN]
-    way = _way_up(leaf, chain, at)
+    way = (leaf, *way_up(leaf, chain, at))
     for certificate in without_repetitions((leaf, *chain)):
         is_root = certificate != leaf and is_self_signed(certificate)
         timely, other = period(certificate, at), others(certificate)
@@ -106,21 +106,21 @@ def check_each(
         yield from other if certificate in way else _soften(other)
 
 
-def _way_up(
+def way_up(
     leaf: x509.Certificate, chain: Sequence[x509.Certificate], at: datetime
 ) -> list[x509.Certificate]:
-    """Return the leaf, its issuer and so on, as far as they are there.
+    """Return the issuer of the leaf, its issuer and so on, as far as they are there.
 
     Of several certificates of one authority the first that is valid counts; where none is, the
     first.
     """
-    way = [leaf]
+    chain, way = chain[:MAXIMUM_CHAIN], [leaf]
     while not is_self_signed(way[-1]):
         issuers = [one for one in chain if one not in way and was_issued_by(way[-1], one)]
         if not issuers:
             break
         way.append(next((one for one in issuers if _is_valid(one, at)), issuers[0]))
-    return way
+    return way[1:]
 
 
 def _soften(findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
 
 from cryptography import x509
 
@@ -48,7 +49,8 @@ def constraint_findings(
 
 
 def _is_allowed(name: x509.GeneralName, constraints: x509.NameConstraints) -> bool:
-    if any(_is_below(name, subtree) for subtree in constraints.excluded_subtrees or ()):
+    excluded = constraints.excluded_subtrees or ()
+    if any(_is_below(name, subtree) or _reaches(name, subtree) for subtree in excluded):
         return False
     # A permitted subtree restricts names of its own kind only.
     permitted = [
@@ -70,4 +72,36 @@ def _is_below(name: x509.GeneralName, subtree: x509.GeneralName) -> bool:
             and not isinstance(name.value, ipaddress.IPv4Network | ipaddress.IPv6Network)
             and name.value in network
         )
-    return False
+    if isinstance(name, x509.RFC822Name) and isinstance(subtree, x509.RFC822Name):
+        return _is_mailbox_below(name.value, subtree.value)
+    if isinstance(name, x509.UniformResourceIdentifier) and isinstance(
+        subtree, x509.UniformResourceIdentifier
+    ):
+        return _is_host_below(urlsplit(name.value).hostname or "", subtree.value)
+    if isinstance(name, x509.DirectoryName) and isinstance(subtree, x509.DirectoryName):
+        return name.value.rdns[: len(subtree.value.rdns)] == subtree.value.rdns
+    return name == subtree
+
+
+def _reaches(name: x509.GeneralName, subtree: x509.GeneralName) -> bool:
+    """Tell whether a wildcard stands for a name that is excluded, among others."""
+    if not (isinstance(name, x509.DNSName) and isinstance(subtree, x509.DNSName)):
+        return False
+    wildcard, _, rest = name.value.lower().partition(".")
+    domain = subtree.value.lower().lstrip(".")
+    return wildcard == "*" and domain.partition(".")[2] == rest
+
+
+def _is_mailbox_below(mailbox: str, subtree: str) -> bool:
+    """Compare an address with one mailbox, all of a host, or all below a domain."""
+    local, _, host = mailbox.rpartition("@")
+    wanted_local, at_sign, wanted_host = subtree.rpartition("@")
+    if at_sign:
+        return local == wanted_local and host.lower() == wanted_host.lower()
+    return _is_host_below(host, wanted_host)
+
+
+def _is_host_below(host: str, subtree: str) -> bool:
+    """Compare a host with one host or, after a leading dot, with all below a domain."""
+    host, subtree = host.lower(), subtree.lower()
+    return host.endswith(subtree) if subtree.startswith(".") else host == subtree

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 
 from tlshttp.certs import _der
 from tlshttp.certs._documents import Document
+from tlshttp.certs._serials import read_der
 
 __all__ = [
     "CERTIFICATE_LABELS",
@@ -291,7 +292,7 @@ def _by_der(content: bytes) -> Kind | None:
 
 
 def _parsers() -> Iterator[tuple[Kind, Callable[[bytes], object]]]:
-    yield _CERTIFICATE, x509.load_der_x509_certificate
+    yield _CERTIFICATE, read_der
     yield _REQUEST, x509.load_der_x509_csr
     yield _CRL, x509.load_der_x509_crl
     yield _PUBLIC_KEY, serialization.load_der_public_key

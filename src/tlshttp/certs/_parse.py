@@ -20,6 +20,7 @@ from tlshttp.certs._documents import BEGIN, Document, Source, open_source
 from tlshttp.certs._inspect import describe
 from tlshttp.certs._keys import Password, PrivateKey, password_bytes
 from tlshttp.certs._pkcs12_reader import open_pkcs12
+from tlshttp.certs._serials import read_der, read_pem
 from tlshttp.certs._trusted import Trusted, read_trusted
 from tlshttp.certs._unsupported import is_unsupported, unsupported_key, unsupported_sentence
 from tlshttp.errors import CertificateError
@@ -169,7 +170,7 @@ def _parse_pem_certificates(document: Document) -> list[Trusted]:
 
 def _read_pem_certificate(block: bytes) -> Trusted:
     # Mail programs put blank lines between the lines, and cryptography reads no such block.
-    return Trusted(x509.load_pem_x509_certificate(_BLANK_LINES.sub(b"\n", block)))
+    return Trusted(read_pem(_BLANK_LINES.sub(b"\n", block)))
 
 
 def _refuse_mislabelled(document: Document, what: str, block: bytes) -> None:
@@ -184,7 +185,7 @@ def _refuse_mislabelled(document: Document, what: str, block: bytes) -> None:
 def _parse_der_certificate(document: Document) -> list[x509.Certificate]:
     """Read the one certificate that DER can have; none where it is something else."""
     try:
-        certificate = x509.load_der_x509_certificate(document.content)
+        certificate = read_der(document.content)
     except Exception:  # noqa: BLE001
         return []
     return [_attempt(f"the certificate in {document.label}", _examined, certificate)]

@@ -20,6 +20,7 @@ from tlshttp.certs import _der
 from tlshttp.certs._documents import Document
 from tlshttp.certs._inspect import is_self_signed, printable, public_key_bytes, was_issued_by
 from tlshttp.certs._keys import Password, password_bytes
+from tlshttp.certs._serials import accept_any_serial
 from tlshttp.errors import CertificateError
 
 __all__ = ["open_pkcs12"]
@@ -67,7 +68,7 @@ def _read(document: Document, password: Password | None) -> Any:
 def _try(document: Document, secret: bytes | None) -> Any:
     """Read the file with a password; `None`: it is wrong, or the file is damaged."""
     try:
-        with _quiet_about_ber(document):
+        with _quiet_about_ber(document), accept_any_serial():
             return pkcs12.load_key_and_certificates(document.content, secret)
     except UnsupportedAlgorithm:
         raise CertificateError(_outdated(document)) from None

@@ -118,12 +118,15 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
                 for certificate or password raises comes out, too.
         """
         with self._lock:
-            event = self._take(self._source.load())
+            value = self._source.load()
+            self._examine(value)
+            event = self._take(value)
         self._announce(event)
         return event is not None
 
     def _replace(self, value: _T) -> None:
         with self._lock:
+            self._examine(value)
             self._source = FixedSource(value)
             self._next_poll = float("inf")
             event = self._take(value)
@@ -212,7 +215,15 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
             kind = type(error).__name__
             failure = self._unusable(f"the source of the {self._noun} failed ({kind})")
             return self._doubt(failure, asked=asked)
+        try:
+            self._examine(value)
+        except self._unusable as error:
+            # It is whole, so it will not get better by itself: there is no second look.
+            return self._doubt(error, asked=True)
         return self._take(value)
+
+    def _examine(self, value: _T) -> None:
+        """Raise where those who use the store cannot use something new."""
 
     def _take(self, value: _T) -> _T | None:
         self._suspicion = self._last_error = None

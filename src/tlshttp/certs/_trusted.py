@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tlshttp.certs import _der
+from tlshttp.certs._serials import read_der
 
 __all__ = ["Trusted", "read_trusted"]
 
@@ -45,7 +46,7 @@ def read_trusted(pem: bytes) -> Trusted:
     certificate = _der.read(content).encoded
     rest = content[len(certificate) :]
     return Trusted(
-        x509.load_der_x509_certificate(certificate),
+        read_der(certificate),
         vouches_for_clients=not rest or _vouches(_der.read(rest)),
     )
 

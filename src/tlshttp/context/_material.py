@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +16,6 @@ from tlshttp.errors import ConfigurationError
 from tlshttp.profiles import TLSProfile
 
 __all__ = ["Change", "Material"]
-
-_log = logging.getLogger("tlshttp.context")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +53,11 @@ class Material:
         self._crl_pem = crls.to_pem()
         self._revoked = crls.revoked()
         self._stores = [source for source in sources if isinstance(source, CertificateStore)]
+        # First the say, then the look: so a store has nothing that this did not judge.
+        for store in self._stores:
+            store.require(self._judge)
         self.certificates: list[Certificate] = [_current(source) for source in sources]
         """One of each source, in their order."""
-        self._refused: dict[int, Certificate] = {}
         self.may_change: bool = bool(self._stores) or crls.may_change
         """Whether it is of any use to `poll`."""
 
@@ -84,17 +83,9 @@ class Material:
         return Change(certificates=any(taken), trust=True, revoked=not self._revoked <= before)
 
     def _take(self, index: int) -> bool:
-        """Take the certificate that a source has now, if it is another one and can be used."""
+        """Take the certificate that a source has now, if it is another one; it has been judged."""
         certificate = _current(self._sources[index])
-        if certificate is self.certificates[index] or certificate is self._refused.get(index):
-            return False
-        findings = self._judge(certificate)
-        if findings:
-            self._refused[index] = certificate
-            _log.warning(
-                "keeping %r, since the new one cannot be used: %s",
-                self.certificates[index], "; ".join(findings),
-            )  # fmt: skip
+        if certificate is self.certificates[index]:
             return False
         self.certificates[index] = certificate
         return True

@@ -31,9 +31,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, Self
 
+from tlshttp.certs._expiry import first_end
 from tlshttp.context._client_auth import Doorkeeper
 from tlshttp.context._connection import CheckedObject, CheckedSocket
 from tlshttp.context._directory import Directory, Group, Shown, UnknownNames, build_directory
+from tlshttp.context._expiry import ExpiryWatch
 from tlshttp.context._material import Material
 from tlshttp.errors import (
     ConfigurationError,
@@ -41,6 +43,7 @@ from tlshttp.errors import (
     MalformedHandshake,
     NoSharedProtocol,
 )
+from tlshttp.stats import CertificateInUse
 
 __all__ = ["ServerContext"]
 
@@ -104,6 +107,7 @@ class ServerContext(ssl.SSLContext):
         self._resumes = resumes
         self._renewal_seconds = renewal_seconds
         self._hsts_max_age = hsts_max_age
+        self._expiry = ExpiryWatch()
         self._lock = threading.Lock()
         self._next_renewal = self._next_look = 0.0
         for step in self._steps:
@@ -151,6 +155,8 @@ class ServerContext(ssl.SSLContext):
     def maintain(self, now: float | None = None) -> None:
         """Look for new certificates and revocation lists; renew ticket keys when it is time.
 
+        Say once a day which certificates are about to run out, or have.
+
         It costs less than a microsecond for each store until there is something to do, never
         raises, and never waits for another thread.
 
@@ -162,12 +168,24 @@ class ServerContext(ssl.SSLContext):
             return
         try:
             self._look(now)
-            self._next_look = 0.0 if self._material.may_change else self._next_renewal
+            next_look = min(self._next_renewal, self._expiry.due)
+            self._next_look = 0.0 if self._material.may_change else next_look
         except Exception:  # noqa: BLE001
             self._next_look = now + _RETRY_SECONDS
             _log.exception("looking for new certificates failed")
         finally:
             self._lock.release()
+
+    def certificates_in_use(self) -> tuple[CertificateInUse, ...]:
+        """Tell which certificates are shown now, and when each of them ends."""
+        return tuple(
+            CertificateInUse(
+                names=certificate.names,
+                not_valid_after=first_end((certificate.leaf, *certificate.chain)),
+                fingerprint=certificate.fingerprint(),
+            )
+            for certificate in self._material.certificates
+        )
 
     def renew_tickets(self) -> None:
         """End all sessions, by new keys for session tickets. Open connections stay."""
@@ -182,6 +200,8 @@ class ServerContext(ssl.SSLContext):
             self._directory = self._build_directory(self._directory.groups)
         if change.revoked or now >= self._next_renewal:
             self._renew_front(now)
+        if change.certificates or now >= self._expiry.due:
+            self._expiry.look(self._material.certificates, now)
 
     # Making contexts ----------------------------------------------------------------------------
 
