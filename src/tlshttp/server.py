@@ -398,14 +398,16 @@ class TLSHTTPServer(http.server.HTTPServer):
         """Report an exception of a handler (hook): its traceback on standard error."""
         failure = request.failure if isinstance(request, Stream) else None
         if failure is None or sys.exception() is not failure:
-            super().handle_error(request, client_address)
+            # Closed, full, gone or None: then there is nowhere to report it.
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                super().handle_error(request, client_address)
 
     def handle_handshake_error(self, exc: HandshakeError, client_address: Any) -> None:
         """Report a connection that did not become a TLS connection (hook): one line in the log.
 
         Lines go to the logger ``tlshttp.handshake``, at level INFO where the peer has just left and
-        at WARNING otherwise, twenty in ten seconds at most; then one line tells how many were left
-        out.
+        at WARNING otherwise, of each address and reason twenty in ten seconds at most, and of all
+        above fifty of these twenty together; then one line tells how many were left out.
 
         Args:
             exc: What happened; its class and ``reason`` tell the kind.
@@ -416,6 +418,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         self._log.log(
             level, "%s: handshake failed: %s%s [%s]",
             peer_name(client_address), exc, asked, exc.reason,
+            address=client_address, reason=exc.reason,
         )  # fmt: skip
 
     def handle_connection_cut(self, exc: ConnectionCut, client_address: Any) -> None:
@@ -430,8 +433,10 @@ class TLSHTTPServer(http.server.HTTPServer):
         level = logging.INFO if isinstance(exc, PeerDisconnected) else logging.WARNING
         what = "request refused" if isinstance(exc, RequestRefused) else "connection cut"
         self._cut_log.log(
-            level, "%s: %s: %s [%s]", peer_name(client_address), what, exc, exc.reason
-        )
+            level, "%s: %s: %s [%s]",
+            peer_name(client_address), what, exc, exc.reason,
+            address=client_address, reason=exc.reason,
+        )  # fmt: skip
 
     if TYPE_CHECKING:
 

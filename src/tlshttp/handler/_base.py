@@ -28,6 +28,7 @@ from tlshttp.handler._head import (
 )
 from tlshttp.handler._hosts import agreed_host, refuse_foreign_host
 from tlshttp.handler._lines import HeadLines, section_too_large
+from tlshttp.handler._log_failures import bear_log_failure
 from tlshttp.handler._reader import RequestReader
 from tlshttp.handler._response import (
     DECISIVE,
@@ -219,7 +220,10 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         wrong = self.__writer.end()
         if wrong is not None:
             self.close_connection = True
-            _log.warning("the response to %r has %s", self.requestline, wrong)
+            try:
+                _log.warning("the response to %r has %s", self.requestline, wrong)
+            except Exception:  # noqa: BLE001 (whatever it is)
+                bear_log_failure(self)
 
     # A request --------------------------------------------------------------------------------
 
@@ -394,7 +398,10 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         if not self.__sends_headers or self.request_version == "HTTP/0.9":
             super().send_response(code, message)
             return
-        self.log_request(code)
+        try:
+            self.log_request(code)
+        except Exception:  # noqa: BLE001 (whatever it is)
+            bear_log_failure(self)
         self.send_response_only(code, message)
         self._headers_buffer.append(usual_lines(self.version_string(), self.date_time_string()))
 
@@ -483,6 +490,22 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     def address_string(self) -> str:
         """Return the client's address; ``"unix:"`` on an ``AF_UNIX`` socket, where it has none."""
         return str(self.client_address[0])
+
+    # Logging ----------------------------------------------------------------------------------
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's)
+        """Write a line on standard error, if that is possible."""
+        try:
+            super().log_message(format, *args)
+        except Exception:  # noqa: BLE001 (whatever it is)
+            bear_log_failure(self)
+
+    def log_error(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's)
+        """Log an error by `log_message`, whatever that has been overridden with."""
+        try:
+            super().log_error(format, *args)
+        except Exception:  # noqa: BLE001 (whatever it is)
+            bear_log_failure(self)
 
     # Failures ---------------------------------------------------------------------------------
 
