@@ -42,6 +42,8 @@ def compose(handler: Callable[..., Any]) -> Composition:
 
 
 def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHandler]:
+    if issubclass(TLSRequestHandler, handler):  # http.server's own, which answers 501
+        return TLSRequestHandler
     runs_scripts = hasattr(handler, "run_cgi")
     # TLSFileRequestHandler looks at what it has opened, which is better.
     serves_files = issubclass(handler, SimpleHTTPRequestHandler) and not hasattr(
