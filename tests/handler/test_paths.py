@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ EVIL_PATHS = [
     # Up, plain
     "/..", "/../", "/../secret.txt", "/../../secret.txt", "/../public-other/secret.txt",
     "/sub/../../secret.txt", "/sub/../../../../../../../../etc/passwd", "/./../secret.txt",
-    "/sub/..", "/sub/../hello.txt/../../secret.txt", "/hello.txt/../../secret.txt", "/.", "/./",
+    "/sub/..", "/sub/../hello.txt/../../secret.txt", "/hello.txt/../../secret.txt",
+    "/hello.txt/.", "/hello.txt/./", "/./.env", "/.%2e/./secret.txt",
     "/sub/./../../secret.txt", "/...", "/.../secret.txt", "//../secret.txt",
     "/sub//../../secret.txt", "/../public/hello.txt",
     # Up, encoded
@@ -104,6 +107,69 @@ def test_names_that_need_quoting_are_listed_and_served(site: Site, public: Path,
     link = page.split('<li><a href="')[1].split('"')[0]
     assert site.get(f"/names/{link}").body == b"found"
     assert "<tag>" not in page
+
+
+@pytest.mark.parametrize(
+    ("target", "dropped"),
+    [
+        ("/sub/./page.html", "/sub/page.html"),
+        ("/./hello.txt", "/hello.txt"),
+        ("/././/./hello.txt", "/hello.txt"),
+        ("/%2e/hello.txt", "/hello.txt"),
+        ("/sub/%2E/page.html", "/sub/page.html"),
+        ("/sub/.", "/sub/"),
+        ("/.", "/"),
+        ("/./", "/"),
+        (".", None),
+        ("/a?./b/./c", "/a?./b/./c"),
+        ("/./a#/./b", "/a#/./b"),
+        ("/.//evil.example/", "/evil.example/"),
+        ("/./%2e//evil.example", "/evil.example"),
+        ("https://localhost/./hello.txt?x=/./y", "/hello.txt?x=/./y"),
+        ("https://localhost/.", "/"),
+        ("/../a", "/../a"),
+        ("/.a/b.", "/.a/b."),
+        ("/...", "/..."),
+        ("/a/.%2e/b", "/a/.%2e/b"),
+    ],
+)
+def test_single_dots_are_dropped(target: str, dropped: str | None) -> None:
+    """Clients D3: they lead nowhere; two dots stay, and are refused later."""
+    assert _paths.origin_form(target) == dropped
+
+
+def test_apt_reads_a_flat_repository(site: Site, public: Path) -> None:
+    """Clients D3: ``deb https://host/apt ./`` asks for ``/apt/./Packages``."""
+    write(public / "apt" / "Packages", b"Package: x")
+    assert site.get("/apt/./Packages").body == b"Package: x"
+    assert site.get("/apt/./").status == 200
+    assert site.get("/apt/.").status == 200
+    assert site.get("/./apt").headers["Location"] == "/apt/"
+    assert site.get("/.//apt").headers["Location"] == "/apt/"
+    assert site.get("/apt/./../hello.txt").status == 404
+
+
+@pytest.mark.parametrize("handler", [TLSFileRequestHandler, SimpleHTTPRequestHandler])
+@pytest.mark.parametrize("name", ["a/", "./", "%2e/", "%2f", "\\", "%5c", "a%2F", "//", "/a"])
+def test_paths_of_thousands_of_names_cost_nothing(
+    handler: Any, name: str, public: Path, serve: Serve
+) -> None:
+    """Peers 17: they are refused before anybody joins them name by name."""
+    site = serve(quiet(handler), directory=str(public))
+    path = "/x/" + name * (60_000 // len(name))
+    site.get("/hello.txt")
+    before = time.process_time()
+    assert site.get(path).status in (301, 404)
+    assert time.process_time() - before < 0.05 * UNIT
+
+
+def test_255_names_are_served(site: Site, public: Path) -> None:
+    """Peers 17: the limit is where it is said to be."""
+    names = "d/" * 254
+    write(public / names / "f", b"deep")
+    assert site.get(f"/{names}f").body == b"deep"
+    write(public / names / "d" / "f", b"deeper")
+    assert site.get(f"/{names}d/f").status == 404
 
 
 def test_absolute_form_is_served(site: Site) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from tlshttp._own_files import OWN_FILES
 from tlshttp.handler._base import TLSRequestHandler
+from tlshttp.handler._paths import decode, has_too_many_names, path_of
 
 __all__ = ["Composition", "compose"]
 
@@ -69,10 +70,12 @@ def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHand
 
 
 def _translate_path(self: Any, path: str) -> str:
-    """Return the path of a file; that of none instead of one of the server's own."""
+    """Return the path of a file; that of none for one of the server's own, or of too many names."""
+    if has_too_many_names(decode(path_of(path))):
+        return _ABSENT
     found: str = super(type(self), self).translate_path(path)
     pages = getattr(self, "index_pages", _INDEX_PAGES)
-    return os.path.join(found, "absent", "absent") if _is_own(found, pages) else found
+    return _ABSENT if _is_own(found, pages) else found
 
 
 def _is_own(path: str, pages: Iterable[str]) -> bool:
@@ -99,6 +102,7 @@ def _setup_cgi(self: Any) -> None:
     self.rfile.__dict__["_sock"] = _NothingMore(self.rfile)
 
 
+_ABSENT = os.path.join(os.devnull, "absent")  # below what is no folder there is nothing
 _INDEX_PAGES = ("index.html", "index.htm")
 
 
