@@ -85,8 +85,10 @@ class OwnFiles:
         return sorted(path for path in found if _lies_in(path, root) and os.path.exists(path))
 
     def may_include(self, name: str, number: int) -> bool:
-        """Return whether what has this name and inode may be one; if not, `include` says no."""
-        self._look_if_due()
+        """Return whether what has this name and inode may be one; if not, `include` says no.
+
+        It is for the entries of a folder, after `include` has been asked of the folder itself.
+        """
         return number in self._numbers or name.lower().startswith(self._names)
 
     def include(self, path: str, status: os.stat_result) -> bool:

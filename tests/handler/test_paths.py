@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import socket
 import threading
 import time
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.handler.conftest import SECRET, Serve, Site, quiet, write
 from tests.support import UNIT
 from tlshttp import FollowSymlinks, TLSFileRequestHandler
 from tlshttp.handler import _opening, _paths
+from tlshttp.handler._listing import listing_page
 
 # Each is sent as it stands; {public} is the served folder's own path. What looks like Windows is
 # sent to the server of this platform as well, where it is an odd name that does not exist.
@@ -439,3 +445,15 @@ def test_translate_path_must_stay_inside_unless_the_root_moves_along(
     assert site.get("/other/secret.txt").status == 200
     assert site.get("/other/../secret.txt").status == 404
     assert site.get("/hello.txt").status == 200
+
+
+@given(st.lists(st.tuples(st.text(min_size=1), st.booleans(), st.booleans()), max_size=5))
+def test_listing_quotes_as_urllib_does(entries: list[tuple[str, bool, bool]]) -> None:
+    """Peers 17: the quick way to write links writes the same links, and no markup."""
+    page = listing_page("/", entries).decode("utf-8")
+    links = re.findall('<li><a href="(.*?)">(.*?)</a></li>\n', page, re.DOTALL)
+    assert len(links) == len(entries)
+    ordered = sorted(entries, key=lambda entry: entry[0].lower())
+    for (link, shown), (name, is_folder, is_link) in zip(links, ordered, strict=True):
+        assert link == quote(name + "/" * is_folder, errors="surrogatepass")
+        assert html.unescape(shown) == name + ("@" if is_link else "/" * is_folder)
