@@ -42,17 +42,17 @@ class Before(Mark, Answer):
 
 class Direct(BaseHTTPRequestHandler, Mark):
     do_GET = Answer.do_GET
-    log_message = Answer.log_message
+    log_message: Any = Answer.log_message
 
 
 class OursFirst(TLSRequestHandler, SimpleHTTPRequestHandler):
     do_GET = Answer.do_GET
-    log_message = Answer.log_message
+    log_message: Any = Answer.log_message
 
 
 class OursLast(SimpleHTTPRequestHandler, TLSRequestHandler):
     do_GET = Answer.do_GET
-    log_message = Answer.log_message
+    log_message: Any = Answer.log_message
 
 
 class Stream(socketserver.StreamRequestHandler):
