@@ -156,3 +156,20 @@ def test_log_methods_that_raise(
         client.sendall(REQUESTS[0][0] + b"Connection: close\r\n\r\n")
         assert read_to_end(client).endswith(b"\r\n\r\nok")
     assert "a mistake in log_" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_visits_that_are_not_logged_hide_no_warning(
+    server_class: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Peers 9: twenty connects and leaves, of level INFO, do not use up the WARNINGs' allowance."""
+    caplog.set_level(logging.WARNING, "tlshttp")
+    with serving(Plain, server_class=server_class) as server:
+        for _ in range(25):
+            socket.create_connection(server.server_address, timeout=10 * UNIT).close()
+        assert wait_until(lambda: sum(server.stats().handshake_failures.values()) == 25)
+        with socket.create_connection(server.server_address, timeout=10 * UNIT) as raw:
+            raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert raw.recv(100)
+        assert wait_until(lambda: len(caplog.messages) == 1)
+    assert "plain" in caplog.messages[0].lower()
