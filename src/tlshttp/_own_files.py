@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import stat
 import sys
 import threading
@@ -33,6 +34,10 @@ _RECENT_NS = 1_000_000_000  # two changes within one tick of a file system's clo
 _FORMER = 256  # of files that have been replaced; a renewed pair is two
 _SUFFIXES = (".", "~")
 _USUAL_SUFFIXES = (".gz", ".br", ".zst", ".bak", ".old", ".orig", ".1", "~")
+# What editors, archivers and the rotation of logs put behind a name; ``password.html`` is a page.
+_LEFT_BESIDE = re.compile(
+    r"(?:~|\.(?:gz|br|zst|xz|bz2|zip|bak|old|orig|save|tmp|swp|[0-9][0-9_.-]*))+"
+)
 _DESCRIPTORS = ("/dev/", "/proc/")  # such a path soon leads to another file
 
 _Inode = tuple[int, int]
@@ -116,7 +121,8 @@ class OwnFiles:
             known = list(self._files)
         for path in known:
             own_folder, own_name = os.path.split(path)
-            if name.lower().startswith(_with_suffixes(own_name)):
+            rest = name.lower().removeprefix(own_name.lower())
+            if len(rest) < len(name) and _LEFT_BESIDE.fullmatch(rest):
                 with contextlib.suppress(OSError, ValueError):
                     if os.path.samefile(folder, own_folder):
                         return True

@@ -201,3 +201,26 @@ def test_names_that_no_file_can_have_do_no_harm(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("x")
     assert not own.include(str(tmp_path / "x"), (tmp_path / "x").stat())
     assert own.inside(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "is_own"),
+    [
+        ("password", True), ("password~", True), ("password.gz", True), ("PASSWORD.bak", True),
+        ("password.1", True), ("password.2026-11-25.gz", True), ("password.html", False),
+        ("passwords", False), ("password.d", False), ("my-password", False),
+    ],
+)  # fmt: skip
+def test_what_lies_beside_under_a_name_with_a_suffix(
+    name: str, is_own: bool, tmp_path: Path
+) -> None:
+    """People U1: copies that programs make are secret, too; a page of a like name is none."""
+    own = OwnFiles()
+    own.add(tmp_path / "password")
+    file = tmp_path / name
+    file.write_text("x")
+    assert own.include(str(file), file.stat()) == is_own
+    (tmp_path / "elsewhere").mkdir()
+    other = tmp_path / "elsewhere" / name
+    other.write_text("y")
+    assert not own.include(str(other), other.stat())
