@@ -345,3 +345,25 @@ def test_unknown_host_is_said_clearly(capsys: pytest.CaptureFixture[str]) -> Non
     """An address that does not exist is named."""
     assert main(["0", "--bind", "no.such.host.invalid"]) == 2
     assert "--bind no.such.host.invalid" in capsys.readouterr().err
+
+
+def test_its_own_files_are_not_served_and_it_says_so(
+    run: Run, folder: Path, pair: tuple[Path, Path]
+) -> None:
+    """People U1: certificate, key and password, in the folder that is served, stay there."""
+    names = ("cert.pem", "key.pem", "password")
+    for name in names:
+        shutil.copy(pair[0].parent / name, folder / name)
+    program = run(*with_pair((folder / "cert.pem", folder / "key.pem")))
+    told = program.more()
+    assert (
+        told == "Not served, since they are the server's own: 'cert.pem', 'key.pem', 'password'\n"
+    )
+    client = ssl.create_default_context(cafile=str(pair[0]))
+    for name in names:
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(program.url + name, context=client)
+    with urllib.request.urlopen(program.url, context=client) as response:
+        page = response.read().decode()
+    assert "hello.txt" in page
+    assert not [name for name in names if name in page]

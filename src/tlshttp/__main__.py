@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tlshttp import _audit_cli, _certs_cli, certs, context
+from tlshttp._own_files import OWN_FILES
 from tlshttp.errors import CertificateError, ConfigurationError
 from tlshttp.handler import TLSFileRequestHandler
 from tlshttp.server import ThreadingTLSHTTPServer
@@ -93,6 +94,7 @@ def _store(options: argparse.Namespace) -> certs.CertificateStore:
         return _own_certificate(options.bind)
     password = None
     if options.tls_password_file is not None:
+        OWN_FILES.add(options.tls_password_file)
         content = Path(options.tls_password_file).read_bytes()
         password = content.removeprefix(codecs.BOM_UTF8).rstrip(b"\r\n")
     return certs.CertificateStore(
@@ -181,9 +183,18 @@ def _serve(
                 kind = "Self-signed certificate" if own else "Certificate of your local authority"
                 print(f"{kind} for {', '.join(certificate.names)}")
                 print(f"SHA-256 fingerprint {certificate.fingerprint()}", flush=True)
+            _say_what_is_not_served(directory)
             server.serve_forever()
     except KeyboardInterrupt:
         print("\nStopped.", flush=True)
+
+
+def _say_what_is_not_served(directory: Path) -> None:
+    """Name the server's own files that lie in what is served."""
+    own = [Path(path) for path in OWN_FILES.inside(directory)]
+    if own:
+        names = ", ".join(ascii(str(path.relative_to(directory))) for path in own)
+        print(f"Not served, since they are the server's own: {names}", flush=True)
 
 
 def _stop(_signal: int, _frame: object) -> NoReturn:

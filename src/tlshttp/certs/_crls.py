@@ -10,6 +10,7 @@ from typing import Self, TypeAlias
 
 from cryptography import x509
 
+from tlshttp._own_files import OWN_FILES
 from tlshttp.certs._reloading import FILE_POLL_INTERVAL, ReloadingStore
 from tlshttp.certs._sources import FileSource, FixedSource
 from tlshttp.errors import ConfigurationError
@@ -87,6 +88,7 @@ class CRLStore(ReloadingStore[_Lists, ConfigurationError]):
 
 
 def _read(path: Path) -> bytes:
+    OWN_FILES.add(path)
     try:
         with path.open("rb") as file:
             content = file.read(_MAXIMUM_SIZE + 1)

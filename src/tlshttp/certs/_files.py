@@ -14,6 +14,7 @@ import secrets
 from pathlib import Path
 from typing import BinaryIO
 
+from tlshttp._own_files import OWN_FILES
 from tlshttp.errors import CertificateError
 
 MAXIMUM_FILE_SIZE = 1024 * 1024
@@ -29,6 +30,7 @@ def read_bounded(path: str | os.PathLike[str]) -> bytes:
     Raises:
         CertificateError: It cannot be read, or is larger than 1 MiB.
     """
+    OWN_FILES.add(path)
     try:
         with Path(path).open("rb") as file:
             content = file.read(MAXIMUM_FILE_SIZE + 1)

@@ -19,6 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
 
+from tlshttp._own_files import OWN_FILES
 from tlshttp.certs._authority import CertificateAuthority
 from tlshttp.certs._certificate import Certificate
 from tlshttp.certs._constraints import local_constraints
@@ -92,6 +93,7 @@ def local_authority(folder: str | os.PathLike[str] | None = None) -> LocalAuthor
     """
     place = _default_folder() if folder is None else Path(folder)
     keyfile, certfile = place / _KEY_NAME, place / _CERTIFICATE_NAME
+    OWN_FILES.add_folder(place)
     try:
         if not keyfile.exists():
             _generate(keyfile)

@@ -11,6 +11,7 @@ from typing import TypeVar
 from cryptography import x509
 
 from tlshttp import profiles
+from tlshttp._own_files import OWN_FILES
 from tlshttp.certs import Certificate, CertificateStore
 from tlshttp.certs._names import parse_name
 from tlshttp.context._anchors import TrustAnchors
@@ -194,6 +195,7 @@ def _steps(
 
 def _key_log(path: str | os.PathLike[str]) -> Callable[[ssl.SSLContext], None]:
     """Create the file, readable by its owner only, and say that it is there."""
+    OWN_FILES.add(path)
     try:
         # Not through a link: somebody else's would have our keys written to a place of theirs.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)

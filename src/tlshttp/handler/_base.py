@@ -26,8 +26,9 @@ from tlshttp.handler._head import (
     parse_request_line,
     parse_simple_request,
 )
-from tlshttp.handler._hosts import is_allowed, named_host, without_port
+from tlshttp.handler._hosts import agreed_host, refuse_foreign_host
 from tlshttp.handler._lines import HeadLines, section_too_large
+from tlshttp.handler._log_failures import bear_log_failure
 from tlshttp.handler._reader import RequestReader
 from tlshttp.handler._response import (
     DECISIVE,
@@ -219,7 +220,10 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         wrong = self.__writer.end()
         if wrong is not None:
             self.close_connection = True
-            _log.warning("the response to %r has %s", self.requestline, wrong)
+            try:
+                _log.warning("the response to %r has %s", self.requestline, wrong)
+            except Exception:  # noqa: BLE001 (whatever it is)
+                bear_log_failure(self)
 
     # A request --------------------------------------------------------------------------------
 
@@ -282,8 +286,11 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
                 self.headers = self.__own_message(head)
             keep = minor_version > 0 if head.keep_alive is None else head.keep_alive
             self.close_connection = not (keep and self.protocol_version >= "HTTP/1.1")
+            host = head.host
+            if not self.path.startswith("/"):
+                host = self.__agree_on_host(host)
             if self.allowed_hosts is not None or self.refuse_misdirected or self.__restricted:
-                self.__refuse_foreign_host(head)
+                self.__refuse_foreign_host(host)
             if head.body_size or head.expects_continue:
                 return self.__begin_body(head)
             self.__reader.begin_body(0, None)
@@ -349,17 +356,23 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             )
         raise RequestRefused("Malformed request line")
 
-    def __refuse_foreign_host(self, head: Head) -> None:
+    def __agree_on_host(self, field: str | None) -> str | None:
+        """Return the one host of target and Host field, and have the handler see it, too."""
+        host = agreed_host(self.command, self.path, field)
+        if field is None and host is not None:
+            self.headers["Host"] = host
+        return host
+
+    def __refuse_foreign_host(self, host: str | None) -> None:
         """Refuse what is for a host this server does not answer for, where it was told of hosts."""
         tls = self.tls
-        host = without_port(named_host(self.path, head.host) or "")
-        name = tls.server_name
-        if (
-            (self.allowed_hosts is not None and not is_allowed(host, self.allowed_hosts))
-            or (self.refuse_misdirected and name is not None and name.rstrip(".") != host)
-            or not tls.may_serve(host)
-        ):
-            raise RequestRefused("Misdirected request", status=HTTPStatus.MISDIRECTED_REQUEST)
+        refuse_foreign_host(
+            host,
+            tls.server_name,
+            allowed=self.allowed_hosts,
+            refuse_misdirected=self.refuse_misdirected,
+            may_serve=tls.may_serve if self.__restricted else None,
+        )
 
     def __begin_body(self, head: Head) -> bool:
         """Have ``rfile`` give the body; tell whether the client may send it."""
@@ -385,7 +398,10 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         if not self.__sends_headers or self.request_version == "HTTP/0.9":
             super().send_response(code, message)
             return
-        self.log_request(code)
+        try:
+            self.log_request(code)
+        except Exception:  # noqa: BLE001 (whatever it is)
+            bear_log_failure(self)
         self.send_response_only(code, message)
         self._headers_buffer.append(usual_lines(self.version_string(), self.date_time_string()))
 
@@ -474,6 +490,22 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     def address_string(self) -> str:
         """Return the client's address; ``"unix:"`` on an ``AF_UNIX`` socket, where it has none."""
         return str(self.client_address[0])
+
+    # Logging ----------------------------------------------------------------------------------
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's)
+        """Write a line on standard error, if that is possible."""
+        try:
+            super().log_message(format, *args)
+        except Exception:  # noqa: BLE001 (whatever it is)
+            bear_log_failure(self)
+
+    def log_error(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's)
+        """Log an error by `log_message`, whatever that has been overridden with."""
+        try:
+            super().log_error(format, *args)
+        except Exception:  # noqa: BLE001 (whatever it is)
+            bear_log_failure(self)
 
     # Failures ---------------------------------------------------------------------------------
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
+import os
+import stat
 import types
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
+from collections.abc import Callable, Iterable
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
 from typing import Any, NamedTuple
 
+from tlshttp._own_files import OWN_FILES
 from tlshttp.handler._base import TLSRequestHandler
+from tlshttp.handler._paths import decode, has_too_many_names, path_of
 
 __all__ = ["Composition", "compose"]
 
@@ -39,8 +43,14 @@ def compose(handler: Callable[..., Any]) -> Composition:
 
 
 def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHandler]:
+    if issubclass(TLSRequestHandler, handler):  # http.server's own, which answers 501
+        return TLSRequestHandler
     runs_scripts = hasattr(handler, "run_cgi")
-    if issubclass(handler, TLSRequestHandler) and not runs_scripts:
+    # TLSFileRequestHandler looks at what it has opened, which is better.
+    serves_files = issubclass(handler, SimpleHTTPRequestHandler) and not hasattr(
+        handler, "root_for"
+    )
+    if issubclass(handler, TLSRequestHandler) and not (runs_scripts or serves_files):
         return handler
     names: dict[str, Any] = {
         "__module__": handler.__module__,
@@ -49,12 +59,35 @@ def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHand
     }
     if runs_scripts:
         names.update(_CGI_NAMES)
+    if serves_files:
+        names["translate_path"] = _translate_path
     bases: tuple[type, ...] = (handler,)
     if not issubclass(handler, TLSRequestHandler):
         bases = (*bases, TLSRequestHandler)
     if any("__init_subclass__" in vars(base) for base in handler.__mro__[:-1]):
         bases = (_Unseen, *bases)
     return types.new_class(handler.__name__, bases, {}, lambda body: body.update(names))
+
+
+def _translate_path(self: Any, path: str) -> str:
+    """Return the path of a file; that of none for one of the server's own, or of too many names."""
+    if has_too_many_names(decode(path_of(path))):
+        return _ABSENT
+    found: str = super(type(self), self).translate_path(path)
+    pages = getattr(self, "index_pages", _INDEX_PAGES)
+    return _ABSENT if _is_own(found, pages) else found
+
+
+def _is_own(path: str, pages: Iterable[str]) -> bool:
+    """Return whether a path, or what is sent for the folder there, is the server's own."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return False
+    if OWN_FILES.include(path, status):
+        return True
+    within = (os.path.join(path, page) for page in pages) if stat.S_ISDIR(status.st_mode) else ()
+    return any(_is_own(page, ()) for page in within)
 
 
 class _Unseen:
@@ -67,6 +100,10 @@ class _Unseen:
 def _setup_cgi(self: Any) -> None:
     super(type(self), self).setup()
     self.rfile.__dict__["_sock"] = _NothingMore(self.rfile)
+
+
+_ABSENT = os.path.join(os.devnull, "absent")  # below what is no folder there is nothing
+_INDEX_PAGES = ("index.html", "index.htm")
 
 
 class _NothingMore:
