@@ -92,7 +92,7 @@ def create_server_context(
         lambda: _ascii_names(client_auth_by_name or {}), dict
     )
     anchors = findings.attempt(lambda: TrustAnchors(authorities, verify_depth), TrustAnchors)
-    lists = findings.attempt(lambda: RevocationLists(crls), RevocationLists)
+    lists = findings.attempt(lambda: RevocationLists(crls, anchors), RevocationLists)
     if lists.current and not authorities:
         findings.append("crls revoke nothing without client_cas")
     material = Material(sources, profile, anchors, lists)
