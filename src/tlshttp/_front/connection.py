@@ -35,7 +35,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from tlshttp._front.channel import Channel
-from tlshttp._front.greeting import Greeting, Unwelcome
+from tlshttp._front.greeting import Greeting, Unwelcome, refuse_finite_field
 from tlshttp._front.handshake import handshake_error
 from tlshttp._front.hello import ClientHello, FirstBytes
 from tlshttp._front.hello import alert as alert_record
@@ -189,7 +189,10 @@ class Connection:
         """Go on to the handshake, unless the context refuses what the peer asks for."""
         self.server_name = seen.server_name
         managed = self._front.managed
-        refusal = managed and managed.refusal(seen.raw_server_name, seen.alpn_protocols)
+        if managed is None:
+            refusal = refuse_finite_field(seen)
+        else:
+            refusal = managed.refusal(seen.raw_server_name, seen.alpn_protocols, seen.groups)
         if refusal:
             error, alert = refusal
             error.server_name = self.server_name
@@ -235,7 +238,9 @@ class Connection:
     def _begin_tls(self) -> Stream:
         front, greeting = self._front, self._greeting
         greeting.end()
-        channel = Channel(front.ssl_context, self._socket, greeting.data)
+        seen, managed = greeting.hello, front.managed
+        ssl_context = managed.context_for(seen.groups, seen.key_shares) if managed else None
+        channel = Channel(ssl_context or front.ssl_context, self._socket, greeting.data)
         greeting.data = b""
         stream = Stream(channel, front.limits, self, self.server_name)
         stream.goodbye_with_response = front.goodbye_with_response

@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import sys
 from typing import NoReturn
 
 from tlshttp._front import hello, plain
-from tlshttp._front.hello import FirstBytes
+from tlshttp._front.hello import ClientHello, FirstBytes
 from tlshttp.errors import (
     HandshakeDisconnected,
     HandshakeError,
     MalformedHandshake,
+    NoSharedCipher,
     NotTLSError,
     PlainHTTPError,
 )
 
-__all__ = ["Greeting", "Unwelcome"]
+__all__ = ["Greeting", "Unwelcome", "refuse_finite_field"]
 
-_DECODE_ERROR = 50  # the TLS alert for what cannot be decoded (RFC 8446, section 6)
+# TLS alerts: RFC 8446, section 6
+_HANDSHAKE_FAILURE = 40
+_DECODE_ERROR = 50
+
+_GROUPS_ARE_SET = hasattr(ssl.SSLContext, "set_groups")  # from Python 3.15 on
 
 
 class Unwelcome(Exception):
@@ -142,3 +148,15 @@ class Greeting:
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
                 self._mark = size
+
+
+def refuse_finite_field(seen: ClientHello) -> tuple[HandshakeError, int] | None:
+    """Say why a hello is refused whatever a context of the user's own would do; `None` to go on.
+
+    Nobody who made one could say in which groups it computes, before Python 3.15. From then on
+    whoever has it compute in a finite field has asked for that.
+    """
+    if _GROUPS_ARE_SET or not seen.wants_finite_field:
+        return None
+    message = "no key-exchange group in common: it would compute in a finite field"
+    return NoSharedCipher(message), _HANDSHAKE_FAILURE

@@ -32,9 +32,13 @@ _MAJOR_VERSION = 3
 _CLIENT_HELLO = 1
 _FATAL = 2
 _SERVER_NAME = 0
+_GROUPS = 10
 _ALPN = 16
+_KEY_SHARE = 51
 _HOST_NAME = 0
-_WANTED = (_SERVER_NAME, _ALPN)
+_WANTED = (_SERVER_NAME, _GROUPS, _ALPN, _KEY_SHARE)
+_FINITE_FIELDS = range(0x0100, 0x0200)  # RFC 7919, section 2
+_CURVES = frozenset((0x17, 0x18, 0x19, 0x1D, 0x1E))  # what every OpenSSL has: RFC 8446, 4.2.7
 _EXTENSION = struct.Struct(">HH")  # its type, and its length without these four bytes
 _read_extension = _EXTENSION.unpack_from
 _NAME = re.compile(rb"[A-Za-z0-9_.-]{1,255}")
@@ -116,6 +120,24 @@ class ClientHello(NamedTuple):
     """The host name it asks for, as it was sent; `None` where it asks for none."""
     alpn_protocols: tuple[bytes, ...]
     """The application protocols it offers (RFC 7301, section 3.1); empty without any."""
+    groups: tuple[int, ...] | None = None
+    """The key-exchange groups it offers (RFC 8446, section 4.2.7); `None` where it tells none."""
+    key_shares: tuple[int, ...] | None = None
+    """Those of them that it has sent a share for (section 4.2.8); `None` before TLS 1.3."""
+
+    @property
+    def wants_finite_field(self) -> bool:
+        """Whether OpenSSL, left to itself, would compute in a finite field in TLS 1.3.
+
+        Which costs up to 121 ms, and the client nothing (CVE-2002-20001).
+        """
+        if self.key_shares is None or not self.groups:
+            return False
+        likely = [one for one in self.key_shares if one in _CURVES or one in _FINITE_FIELDS]
+        if not likely:
+            likely = [one for one in self.groups if one in _CURVES] or list(self.groups)
+            return any(one in _FINITE_FIELDS for one in likely)
+        return likely[0] in _FINITE_FIELDS
 
     @property
     def server_name(self) -> str | None:
@@ -144,7 +166,12 @@ def parse(content: bytes) -> ClientHello:
     while offered:
         protocols.append(_block(offered, 1))
         offered = offered[1 + offered[0] :]
-    return ClientHello(name, tuple(protocols))
+    groups = shares = None
+    if _GROUPS in extensions:
+        groups = _numbers(_block(extensions[_GROUPS]))
+    if _KEY_SHARE in extensions:
+        shares = _share_groups(_block(extensions[_KEY_SHARE]))
+    return ClientHello(name, tuple(protocols), groups, shares)
 
 
 def alert(description: int) -> bytes:
@@ -158,8 +185,24 @@ def _block(data: bytes, length_size: int = 2) -> bytes:
     return data[length_size:end] if end <= len(data) else b""
 
 
+def _numbers(data: bytes) -> tuple[int, ...]:
+    """Return numbers of two bytes each."""
+    return struct.unpack(f">{len(data) // 2}H", data[: len(data) // 2 * 2])
+
+
+def _share_groups(data: bytes) -> tuple[int, ...]:
+    """Return the groups of key shares, without the shares."""
+    found = []
+    at, last = 0, len(data) - _EXTENSION.size
+    while at <= last:
+        group, length = _read_extension(data, at)
+        found.append(group)
+        at += 4 + length
+    return tuple(found)
+
+
 def _extensions(hello: bytes) -> dict[int, bytes]:
-    """Return what the two extensions that matter say."""
+    """Return what the extensions that matter say."""
     start = 4 + 2 + 32  # handshake type and length, version, random
     for length_size in (1, 2, 1):  # session id, cipher suites, compression methods
         start += length_size + int.from_bytes(hello[start : start + length_size])

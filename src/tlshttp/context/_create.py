@@ -17,7 +17,8 @@ from tlshttp.context._anchors import TrustAnchors
 from tlshttp.context._client_auth import ClientAuth, Doorkeeper
 from tlshttp.context._crls import CRLSource, RevocationLists
 from tlshttp.context._directory import UnknownNames
-from tlshttp.context._engine import apply_profile, profile_findings
+from tlshttp.context._engine import apply_profile, enforcement, profile_findings
+from tlshttp.context._groups import Groups
 from tlshttp.context._material import Material
 from tlshttp.context._server_context import ServerContext
 from tlshttp.context._tickets import Tickets
@@ -52,8 +53,8 @@ def create_server_context(
             exactly or by wildcard, and of those with different kinds of keys the one that it
             can use. A store is polled, and sessions survive its changes.
         profile: What is negotiated. The `ssl` module before Python 3.15 can set neither groups nor
-            TLS 1.3 suites nor signature algorithms: there OpenSSL's own hold, and
-            `tlshttp.context.audit` names them.
+            TLS 1.3 suites nor signature algorithms: there OpenSSL's own suites and signatures hold,
+            which `tlshttp.context.audit` names, and the servers of this package see to the groups.
         client_auth: Whether clients have to show a certificate.
         client_auth_by_name: The same for single names, ``"*.example.org"`` for all names one label
             below; `None`: no exceptions. Clients of the other names are asked, too, since TLS asks
@@ -109,6 +110,7 @@ def create_server_context(
         steps,
         unknown_names=unknown_names,
         alpn_protocols=alpn_protocols,
+        groups=None if enforcement(profile).get("groups", True) else Groups(profile),
         resumes=tickets.number > 0,
         renewal_seconds=tickets.renewal_seconds,
         hsts_max_age=profile.hsts_max_age,

@@ -34,11 +34,13 @@ from typing import Any, NoReturn, Self
 from tlshttp.context._client_auth import Doorkeeper
 from tlshttp.context._connection import CheckedObject, CheckedSocket
 from tlshttp.context._directory import Directory, Group, Shown, UnknownNames, build_directory
+from tlshttp.context._groups import Groups
 from tlshttp.context._material import Material
 from tlshttp.errors import (
     ConfigurationError,
     HandshakeError,
     MalformedHandshake,
+    NoSharedCipher,
     NoSharedProtocol,
 )
 
@@ -50,7 +52,7 @@ _Step = Callable[[ssl.SSLContext], object]
 
 _RETRY_SECONDS = 60.0  # after something unforeseen, which is logged each time
 
-_ILLEGAL_PARAMETER = 47  # RFC 8446, section 6
+_HANDSHAKE_FAILURE, _ILLEGAL_PARAMETER = 40, 47  # RFC 8446, section 6
 _NO_APPLICATION_PROTOCOL = 120  # RFC 7301, section 3.2
 
 _TUNABLE = frozenset(
@@ -92,6 +94,7 @@ class ServerContext(ssl.SSLContext):
         *,
         unknown_names: UnknownNames,
         alpn_protocols: Sequence[str],
+        groups: Groups | None,
         resumes: bool,
         renewal_seconds: float,
         hsts_max_age: int,
@@ -101,11 +104,13 @@ class ServerContext(ssl.SSLContext):
         self._steps = list(steps)
         self._unknown_names = unknown_names
         self._alpn = frozenset(name.encode("ascii") for name in alpn_protocols)
+        self._groups = groups
         self._resumes = resumes
         self._renewal_seconds = renewal_seconds
         self._hsts_max_age = hsts_max_age
         self._lock = threading.Lock()
         self._next_renewal = self._next_look = 0.0
+        self._narrowed: dict[str, ssl.SSLContext] = {}
         for step in self._steps:
             step(self)
         self._directory = self._build_directory({})
@@ -116,24 +121,44 @@ class ServerContext(ssl.SSLContext):
 
     def wrap_socket(self, *arguments: Any, **named: Any) -> ssl.SSLSocket:
         """Do what `ssl.SSLContext.wrap_socket` does, with the certificate of now."""
-        if not self._served:
-            self._served = True
         return self._front_of_now().wrap_socket(*arguments, **named)
 
     def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:
         """Do what `ssl.SSLContext.wrap_bio` does, with the certificate of now."""
-        if not self._served:
-            self._served = True
         return self._front_of_now().wrap_bio(*arguments, **named)
 
+    @property
+    def holds_groups(self) -> bool:
+        """Whether it is the servers of this package that keep to the profile's groups."""
+        return self._groups is not None
+
+    def context_for(
+        self, groups: Sequence[int] | None, key_shares: Sequence[int] | None
+    ) -> ServerContext | Narrowed:
+        """Return what makes the connection of a client, such that the profile's groups hold.
+
+        The servers of this package ask for it; whoever uses `wrap_socket` or `wrap_bio` of this
+        context itself has OpenSSL's groups before Python 3.15.
+
+        Args:
+            groups: The key-exchange groups in its ClientHello, `None` without any.
+            key_shares: Those that it has sent a share for, `None` without that extension.
+        """
+        group = None if self._groups is None else self._groups.narrow(groups, key_shares)
+        return self if group is None else Narrowed(self._front_of_now, group)
+
     def refusal(
-        self, server_name: bytes | None, alpn_protocols: Sequence[bytes]
+        self,
+        server_name: bytes | None,
+        alpn_protocols: Sequence[bytes],
+        groups: Sequence[int] | None = None,
     ) -> tuple[HandshakeError, int] | None:
         """Say why a ClientHello is to be refused, before any TLS state is made for it.
 
         Args:
             server_name: The host name in it, `None` without one.
             alpn_protocols: The application protocols in it, empty without any.
+            groups: The key-exchange groups in it, `None` without any.
 
         Returns:
             The error and the number of the TLS alert (RFC 8446, section 6); `None` to go on.
@@ -146,6 +171,8 @@ class ServerContext(ssl.SSLContext):
                 NoSharedProtocol(f"no application protocol (ALPN) in common: offered {offered}"),
                 _NO_APPLICATION_PROTOCOL,
             )
+        if self._groups is not None and self._groups.are_foreign(groups):
+            return NoSharedCipher("no key-exchange group in common"), _HANDSHAKE_FAILURE
         return None
 
     def maintain(self, now: float | None = None) -> None:
@@ -195,21 +222,35 @@ class ServerContext(ssl.SSLContext):
         self._material.load_into(context, group)
         return context
 
-    def _front_of_now(self) -> ssl.SSLContext:
-        """Return the context of a new connection, in which it finds all sessions it may resume."""
+    def _front_of_now(self, group: str | None = None) -> ssl.SSLContext:
+        """Return the context of a new connection, in which it finds all sessions it may resume.
+
+        Args:
+            group: The only group that it may negotiate; `None`: as OpenSSL likes.
+        """
+        if not self._served:
+            self._served = True
         self.maintain()  # what has been revoked must not be resumed
-        if self._resumes or self.minimum_version >= ssl.TLSVersion.TLSv1_3:
+        if not self._resumes and self.minimum_version < ssl.TLSVersion.TLSv1_3:
+            return self._make_front(group)
+        if group is None:
             return self._front
-        return self._make_front()
+        narrowed = self._narrowed  # of now: what is made meanwhile must not outlive a renewal
+        if group not in narrowed:
+            narrowed[group] = self._make_front(group)
+        return narrowed[group]
 
     def _build_front(self) -> ssl.SSLContext:
         self._next_renewal = time.monotonic() + self._renewal_seconds
+        self._narrowed = {}
         return self._make_front()
 
-    def _make_front(self) -> ssl.SSLContext:
+    def _make_front(self, group: str | None = None) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         for step in self._steps:
             step(context)
+        if group is not None:
+            context.set_ecdh_curve(group)
         self._material.load_into(context, ())
         context.sslsocket_class = CheckedSocket
         context.sslobject_class = CheckedObject
@@ -268,6 +309,8 @@ class ServerContext(ssl.SSLContext):
     def set_ecdh_curve(self, *arguments: Any, **named: Any) -> None:
         """Do what `ssl.SSLContext.set_ecdh_curve` does, before the first connection."""
         self._call("set_ecdh_curve", arguments, named)
+        if self._ready:
+            self._groups = None  # they are not the profile's any more
 
     def load_verify_locations(self, *arguments: Any, **named: Any) -> None:
         """Do what `ssl.SSLContext.load_verify_locations` does, before the first connection.
@@ -316,6 +359,23 @@ class ServerContext(ssl.SSLContext):
             ConfigurationError: Always.
         """
         raise ConfigurationError("give the certificate to create_server_context()")
+
+
+class Narrowed:
+    """A context that negotiates one group.
+
+    Args:
+        front_of_now: Returns the context of a new connection, by that group.
+        group: The name of the group.
+    """
+
+    def __init__(self, front_of_now: Callable[[str], ssl.SSLContext], group: str) -> None:
+        self._front_of_now = front_of_now
+        self._group = group
+
+    def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:
+        """Do what `ssl.SSLContext.wrap_bio` does."""
+        return self._front_of_now(self._group).wrap_bio(*arguments, **named)
 
 
 def _is_host_name(name: bytes) -> bool:
