@@ -37,9 +37,10 @@ from typing import TYPE_CHECKING
 from tlshttp._front.channel import Channel
 from tlshttp._front.greeting import Greeting, Unwelcome, refuse_finite_field
 from tlshttp._front.handshake import handshake_error
-from tlshttp._front.hello import ClientHello, FirstBytes
+from tlshttp._front.hello import ClientHello
 from tlshttp._front.hello import alert as alert_record
 from tlshttp._front.poller import READ, WRITE, wait_for
+from tlshttp._front.records import FirstBytes
 from tlshttp._front.registry import HANDSHAKING, Phase
 from tlshttp._front.stream import Stream
 from tlshttp._seam import HEAD_MISSING
@@ -240,8 +241,7 @@ class Connection:
         greeting.end()
         seen, managed = greeting.hello, front.managed
         ssl_context = managed.context_for(seen.groups, seen.key_shares) if managed else None
-        channel = Channel(ssl_context or front.ssl_context, self._socket, greeting.data)
-        greeting.data = b""
+        channel = Channel(ssl_context or front.ssl_context, self._socket, greeting.take_data())
         stream = Stream(channel, front.limits, self, self.server_name)
         stream.goodbye_with_response = front.goodbye_with_response
         return stream
