@@ -40,7 +40,7 @@ def create_server_context(
     client_cas: Iterable[x509.Certificate] = (),
     verify_depth: int | None = None,
     crls: Iterable[CRLSource] = (),
-    alpn_protocols: Sequence[str] = ("http/1.1",),
+    alpn_protocols: Sequence[str] = ("http/1.1", "http/1.0"),
     unknown_names: UnknownNames = UnknownNames.SERVE_DEFAULT,
     tickets: Tickets = Tickets(),
     keylog_file: str | os.PathLike[str] | None = None,
@@ -71,7 +71,8 @@ def create_server_context(
             client is refused.
         alpn_protocols: Application protocols to offer by ALPN (RFC 7301), in order of preference;
             empty: none. A client that offers ALPN, but none of these, is refused by the servers of
-            this package.
+            this package. HTTP/1.0 is among them for clients that offer nothing else, such as
+            ``curl --http1.0`` and the health checks of proxies.
         unknown_names: What happens to clients that ask for a name no certificate has.
         tickets: How sessions are resumed.
         keylog_file: Where to write the keys of all connections, for Wireshark; `None`: nowhere.
