@@ -69,13 +69,17 @@ class ManagedContext(Protocol):
         """
 
     def context_for(
-        self, groups: Sequence[int] | None, key_shares: Sequence[int] | None
+        self,
+        groups: Sequence[int] | None,
+        key_shares: Sequence[int] | None,
+        address: str | None = None,
     ) -> TLSContext:
         """Return what makes the connection of a client.
 
         Args:
             groups: The key-exchange groups in its hello, `None` without any.
             key_shares: Those that it has sent a share for, `None` without that extension.
+            address: The IP address that it has connected to, where its hello has no name.
         """
 
     def maintain(self, now: float) -> None:

@@ -239,9 +239,12 @@ class Connection:
     def _begin_tls(self) -> Stream:
         front, greeting = self._front, self._greeting
         greeting.end()
-        seen, managed = greeting.hello, front.managed
-        ssl_context = managed.context_for(seen.groups, seen.key_shares) if managed else None
-        channel = Channel(ssl_context or front.ssl_context, self._socket, greeting.take_data())
+        ssl_context = front.ssl_context
+        if front.managed is not None:
+            seen = greeting.hello
+            address = None if seen.has_name else greeting.local_address()
+            ssl_context = front.managed.context_for(seen.groups, seen.key_shares, address)
+        channel = Channel(ssl_context, self._socket, greeting.take_data())
         stream = Stream(channel, front.limits, self, self.server_name)
         stream.goodbye_with_response = front.goodbye_with_response
         return stream

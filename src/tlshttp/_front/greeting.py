@@ -94,6 +94,14 @@ class Greeting:
             self._set_low_water_mark(records.awaited)
         return kind
 
+    def local_address(self) -> str | None:
+        """Return the IP address that the peer has connected to; `None` where there is none."""
+        try:
+            address = self._socket.getsockname()
+        except OSError:
+            return None
+        return address[0] if isinstance(address, tuple) else None
+
     def hear(self, url: str, *, redirect: bool) -> NoReturn:
         """Take in a request that came without TLS.
 

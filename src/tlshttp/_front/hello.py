@@ -54,6 +54,12 @@ class ClientHello(NamedTuple):
         return likely[0] in _FINITE_FIELDS
 
     @property
+    def has_name(self) -> bool:
+        """Whether it asks for a host by a name: whatever ends in a digit may be an IP address."""
+        name = self.raw_server_name
+        return name is not None and not name[-1:].isdigit() and b":" not in name
+
+    @property
     def server_name(self) -> str | None:
         """The host name in lower case; `None` also where it could not be a host's."""
         if self.raw_server_name is None or not _NAME.fullmatch(self.raw_server_name):

@@ -65,7 +65,8 @@ class TrustAnchors:
 
     def _findings(self) -> list[str]:
         found = [
-            f"client_cas: {describe(anchor)} is not the certificate of an authority"
+            f"client_cas: {describe(anchor)} is not the certificate of an authority; a single"
+            " client's own, self-signed, goes to client_certificates"
             for anchor in self.certificates
             if not is_authority(anchor)
         ]

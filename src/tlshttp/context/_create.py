@@ -20,6 +20,7 @@ from tlshttp.context._directory import UnknownNames
 from tlshttp.context._engine import apply_profile, enforcement, profile_findings
 from tlshttp.context._groups import Groups
 from tlshttp.context._material import Material
+from tlshttp.context._pins import Pins
 from tlshttp.context._server_context import ServerContext
 from tlshttp.context._tickets import Tickets
 from tlshttp.errors import CertificateError, ConfigurationError
@@ -38,6 +39,7 @@ def create_server_context(
     client_auth: ClientAuth = ClientAuth.NONE,
     client_auth_by_name: Mapping[str, ClientAuth] | None = None,
     client_cas: Iterable[x509.Certificate] = (),
+    client_certificates: Iterable[x509.Certificate] = (),
     verify_depth: int | None = None,
     crls: Iterable[CRLSource] = (),
     alpn_protocols: Sequence[str] = ("http/1.1", "http/1.0"),
@@ -61,6 +63,9 @@ def create_server_context(
             before the name is known, but need not comply.
         client_cas: Certificates of the authorities whose client certificates are accepted, such as
             those from `tlshttp.certs.load_trust_anchors`.
+        client_certificates: Self-signed certificates of single clients, which are accepted as they
+            are, and nothing that they have issued. With `crls` it is the authority's word that
+            counts, so the two cannot be had together: to revoke one leave it out.
         verify_depth: The largest number of intermediate certificates between a client's and that
             of its authority in ``client_cas``; 0: only clients of these authorities themselves.
             Certificates that an authority issued to itself do not count (RFC 5280, section
@@ -84,11 +89,14 @@ def create_server_context(
         ConfigurationError: It cannot be done as asked; all that is wrong is named.
     """
     authorities = tuple(client_cas)
+    pinned = tuple(client_certificates)
+    pins = Pins(pinned, beside_authorities=bool(authorities))
     sources = (certificate, *more)
     findings = _Findings(profile_findings(profile), tickets.findings())
     findings += _client_findings(
-        {client_auth, *(client_auth_by_name or {}).values()}, authorities, verify_depth
+        {client_auth, *(client_auth_by_name or {}).values()}, authorities, pinned, verify_depth
     )
+    findings += pins.findings()
     findings += _alpn_findings(alpn_protocols)
     by_name: dict[str, ClientAuth] = findings.attempt(
         lambda: _ascii_names(client_auth_by_name or {}), dict
@@ -97,11 +105,13 @@ def create_server_context(
     lists = findings.attempt(lambda: RevocationLists(crls, anchors), RevocationLists)
     if lists.current and not authorities:
         findings.append("crls revoke nothing without client_cas")
-    material = Material(sources, profile, anchors, lists)
+    if lists.current and pinned:
+        findings.append("client_certificates have no authority whose crls could count: not both")
+    material = Material(sources, profile, anchors, lists, pins)
     findings += material.findings()
     ConfigurationError.raise_if(findings)
 
-    doorkeeper = Doorkeeper(client_auth, by_name, anchors)
+    doorkeeper = Doorkeeper(client_auth, by_name, anchors, pins)
     steps = _steps(profile, doorkeeper, alpn_protocols, tickets)
     if keylog_file is not None:
         steps.append(_key_log(keylog_file))
@@ -134,12 +144,17 @@ class _Findings(list[str]):
 
 
 def _client_findings(
-    wanted: set[ClientAuth], authorities: Sequence[x509.Certificate], depth: int | None
+    wanted: set[ClientAuth],
+    authorities: Sequence[x509.Certificate],
+    pinned: Sequence[x509.Certificate],
+    depth: int | None,
 ) -> list[str]:
     asks = wanted != {ClientAuth.NONE}
     found = []
-    if asks and not authorities:
+    if asks and not authorities and not pinned:
         found.append("client_auth needs client_cas, or no client certificate is acceptable")
+    if pinned and not asks:
+        found.append("client_certificates is given, but client_auth asks nobody for a certificate")
     if authorities and not asks:
         found.append("client_cas is given, but client_auth asks nobody for a certificate")
     if depth is not None and not authorities:

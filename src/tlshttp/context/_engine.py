@@ -12,6 +12,7 @@ from tlshttp.certs._inspect import describe
 from tlshttp.certs._keys import describe_public_key
 from tlshttp.certs._memory import pem_path
 from tlshttp.context._anchors import TrustAnchors
+from tlshttp.context._pins import Pins
 from tlshttp.errors import ConfigurationError
 from tlshttp.profiles import TLSProfile
 
@@ -178,16 +179,17 @@ def load_certificate(context: ssl.SSLContext, certificate: Certificate) -> None:
             ) from None
 
 
-def trust(context: ssl.SSLContext, anchors: TrustAnchors, crls: bytes | None) -> None:
+def trust(context: ssl.SSLContext, anchors: TrustAnchors, crls: bytes | None, pins: Pins) -> None:
     """Have a context accept client certificates of authorities, less what is revoked.
 
     Args:
         context: A context that has not served.
         anchors: The authorities.
         crls: Revocation lists in PEM; `None`: nothing is ever revoked.
+        pins: Certificates of single clients.
     """
-    if anchors.certificates:
-        context.load_verify_locations(cadata=anchors.to_der())
+    if anchors.certificates or pins:
+        context.load_verify_locations(cadata=anchors.to_der() + pins.to_der())
     if crls is not None:
         if crls:
             with pem_path(crls) as path:

@@ -16,6 +16,7 @@ from tlshttp.context._anchors import TrustAnchors
 from tlshttp.context._crls import RevocationLists
 from tlshttp.context._directory import Group
 from tlshttp.context._engine import apply_profile, certificate_findings, load_certificate, trust
+from tlshttp.context._pins import Pins
 from tlshttp.errors import ConfigurationError
 from tlshttp.profiles import TLSProfile
 
@@ -51,11 +52,13 @@ class Material:
         profile: TLSProfile,
         anchors: TrustAnchors,
         crls: RevocationLists,
+        pins: Pins,
     ) -> None:
         self._sources = sources
         self._profile = profile
         self._anchors = anchors
         self._crls = crls
+        self._pins = pins
         self._revoked = crls.revoked()
         self._lists: bytes | None = None
         self._ends: list[float] = []
@@ -69,7 +72,7 @@ class Material:
 
     def load_into(self, context: ssl.SSLContext, group: Group) -> None:
         """Give a context what it verifies clients against, and certificates to show."""
-        trust(context, self._anchors, self._lists)
+        trust(context, self._anchors, self._lists, self._pins)
         for certificate in group:
             load_certificate(context, certificate)
 

@@ -29,11 +29,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, cast
 
 from tlshttp.context._client_auth import Doorkeeper
 from tlshttp.context._connection import CheckedObject, CheckedSocket
-from tlshttp.context._directory import Directory, Group, Shown, UnknownNames, build_directory
+from tlshttp.context._directory import (
+    Directory,
+    Group,
+    Shown,
+    UnknownNames,
+    build_directory,
+    parse_address,
+)
 from tlshttp.context._groups import Groups
 from tlshttp.context._material import Material
 from tlshttp.errors import (
@@ -133,9 +140,14 @@ class ServerContext(ssl.SSLContext):
         return self._groups is not None
 
     def context_for(
-        self, groups: Sequence[int] | None, key_shares: Sequence[int] | None
-    ) -> ServerContext | Narrowed:
-        """Return what makes the connection of a client, such that the profile's groups hold.
+        self,
+        groups: Sequence[int] | None,
+        key_shares: Sequence[int] | None,
+        address: str | None = None,
+    ) -> ServerContext | ForClient:
+        """Return what makes the connection of a client, by what its first bytes tell.
+
+        The profile's groups hold, and a client without a name gets the certificate of the address.
 
         The servers of this package ask for it; whoever uses `wrap_socket` or `wrap_bio` of this
         context itself has OpenSSL's groups before Python 3.15.
@@ -143,9 +155,12 @@ class ServerContext(ssl.SSLContext):
         Args:
             groups: The key-exchange groups in its ClientHello, `None` without any.
             key_shares: Those that it has sent a share for, `None` without that extension.
+            address: The IP address that it has connected to; `None`: it need not be known.
         """
         group = None if self._groups is None else self._groups.narrow(groups, key_shares)
-        return self if group is None else Narrowed(self._front_of_now, group)
+        if group is None and address is None:
+            return self
+        return ForClient(self._front_of_now, group, address)
 
     def refusal(
         self,
@@ -265,7 +280,9 @@ class ServerContext(ssl.SSLContext):
         """Choose the certificate for a name, during the handshake."""
         self.maintain()
         directory = self._directory
-        shown = directory.find(name)
+        if parse_address(name) is not None:
+            name = None  # an address is no name, and is ignored (RFC 6066, section 3)
+        shown = directory.find(name, connection.local_address)
         if shown is None and self._unknown_names is UnknownNames.REFUSE:
             connection.refused_name = name
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
@@ -361,21 +378,30 @@ class ServerContext(ssl.SSLContext):
         raise ConfigurationError("give the certificate to create_server_context()")
 
 
-class Narrowed:
-    """A context that negotiates one group.
+class ForClient:
+    """What makes the connection of one client.
 
     Args:
-        front_of_now: Returns the context of a new connection, by that group.
-        group: The name of the group.
+        front_of_now: Returns the context of a new connection, by the only group it is to have.
+        group: The name of that group; `None`: any.
+        address: The IP address that the client has connected to; `None`: it is not known.
     """
 
-    def __init__(self, front_of_now: Callable[[str], ssl.SSLContext], group: str) -> None:
+    def __init__(
+        self,
+        front_of_now: Callable[[str | None], ssl.SSLContext],
+        group: str | None,
+        address: str | None,
+    ) -> None:
         self._front_of_now = front_of_now
         self._group = group
+        self._address = address
 
     def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:
         """Do what `ssl.SSLContext.wrap_bio` does."""
-        return self._front_of_now(self._group).wrap_bio(*arguments, **named)
+        made: Any = self._front_of_now(self._group).wrap_bio(*arguments, **named)
+        made.connected_address = self._address
+        return cast("ssl.SSLObject", made)
 
 
 def _is_host_name(name: bytes) -> bool:
