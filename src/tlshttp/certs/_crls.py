@@ -11,6 +11,7 @@ from typing import Self, TypeAlias
 
 from cryptography import x509
 
+from tlshttp.certs._reading import read_file
 from tlshttp.certs._reloading import FILE_POLL_INTERVAL, ReloadingStore
 from tlshttp.certs._sources import FileSource, FixedSource
 from tlshttp.errors import ConfigurationError
@@ -127,8 +128,7 @@ def _forget(checks: dict[object, Callable[[_Lists], object]], token: object) -> 
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            content = file.read(_MAXIMUM_SIZE + 1)
+        content = read_file(path, _MAXIMUM_SIZE + 1)
     except OSError as error:
         raise ConfigurationError(f"cannot read CRL {path}: {error.strerror}") from None
     except ValueError:

@@ -14,6 +14,7 @@ import secrets
 from pathlib import Path
 from typing import BinaryIO
 
+from tlshttp.certs._reading import read_file
 from tlshttp.errors import CertificateError
 
 MAXIMUM_FILE_SIZE = 1024 * 1024
@@ -30,8 +31,7 @@ def read_bounded(path: str | os.PathLike[str]) -> bytes:
         CertificateError: It cannot be read, or is larger than 1 MiB.
     """
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(MAXIMUM_FILE_SIZE + 1)
+        content = read_file(path, MAXIMUM_FILE_SIZE + 1)
     except OSError as error:
         raise CertificateError(f"cannot read {os.fspath(path)!r}: {error.strerror}") from error
     except ValueError:

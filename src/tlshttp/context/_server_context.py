@@ -180,7 +180,7 @@ class ServerContext(ssl.SSLContext):
         """
         if server_name is not None and not _is_host_name(server_name):
             return MalformedHandshake("the peer asked for an impossible name"), _ILLEGAL_PARAMETER
-        if alpn_protocols and self._alpn and self._alpn.isdisjoint(alpn_protocols):
+        if not self._agrees(alpn_protocols):
             offered = ", ".join(ascii(name.decode("latin-1")) for name in alpn_protocols[:5])
             return (
                 NoSharedProtocol(f"no application protocol (ALPN) in common: offered {offered}"),
@@ -189,6 +189,13 @@ class ServerContext(ssl.SSLContext):
         if self._groups is not None and self._groups.are_foreign(groups):
             return NoSharedCipher("no key-exchange group in common"), _HANDSHAKE_FAILURE
         return None
+
+    def _agrees(self, offered: Sequence[bytes]) -> bool:
+        """Tell whether there is an application protocol in common, or need not be.
+
+        An empty one OpenSSL answers with its own alert (RFC 7301, section 3.1).
+        """
+        return not (offered and self._alpn and self._alpn.isdisjoint(offered)) or b"" in offered
 
     def maintain(self, now: float | None = None) -> None:
         """Look for new certificates and revocation lists; renew ticket keys when it is time.
