@@ -182,8 +182,7 @@ def test_peers_13_stalled_mount_stops_nobody(
         assert "does not answer" in str(store.last_error)
         assert mount.asked == 1  # one look, and one thread, however long it lasts
         mount.answers.set()
-        assert wait_until(lambda: store.current.leaf == newer.leaf)
-        assert store.last_error is None
+        assert wait_until(lambda: store.current.leaf == newer.leaf and not store.last_error)
         assert visit(server, client_context(newer), "localhost").status == 200
     assert sum("does not answer" in one.getMessage() for one in caplog.records) == 1
 

@@ -54,7 +54,7 @@ class CRLStore(ReloadingStore[_Lists, ConfigurationError]):
 
         def load() -> _Lists:
             lists = _parse(_read(path), path)
-            _refuse_older(lists, self._current, path)
+            _refuse_older(lists, self._current, f"the CRL {path}")
             self._check(lists, f"the CRL {path}")
             return lists
 
@@ -85,6 +85,7 @@ class CRLStore(ReloadingStore[_Lists, ConfigurationError]):
             ConfigurationError: They cannot be used; those of before still count.
         """
         _refuse_unusable(crls, "the CRL given")
+        _refuse_older(crls, self._current, "the CRL given")
         self._check(crls, "the CRL given")
         self._replace(crls)
 
@@ -189,11 +190,11 @@ def _refuse_unusable(lists: Iterable[x509.CertificateRevocationList], label: str
     )
 
 
-def _refuse_older(lists: _Lists, current: _Lists, path: Path) -> None:
+def _refuse_older(lists: _Lists, current: _Lists, label: str) -> None:
     """Refuse a list from before the one that it would replace, in which less is revoked."""
     newest = {crl.issuer: crl for crl in current}
     ConfigurationError.raise_if(
-        f"the CRL {path} of {_moment(crl.last_update_utc)} is older than the one in use, of"
+        f"{label} of {_moment(crl.last_update_utc)} is older than the one in use, of"
         f" {_moment(newest[crl.issuer].last_update_utc)}"
         for crl in lists
         if crl.issuer in newest and _order(crl) < _order(newest[crl.issuer])

@@ -20,7 +20,7 @@ from tlshttp.context._pins import Pins
 from tlshttp.errors import ConfigurationError
 from tlshttp.profiles import TLSProfile
 
-__all__ = ["Change", "Material"]
+__all__ = ["EVERYTHING", "NOTHING", "Change", "Material"]
 
 _log = logging.getLogger("tlshttp.context")
 
@@ -35,6 +35,18 @@ class Change:
     """Whether clients are verified against other lists."""
     revoked: bool = False
     """Whether something has been revoked that was not before, or a list has run out."""
+
+    def __or__(self, other: Change) -> Change:
+        """Return all that either has found."""
+        return Change(
+            certificates=self.certificates or other.certificates,
+            trust=self.trust or other.trust,
+            revoked=self.revoked or other.revoked,
+        )
+
+
+NOTHING = Change()
+EVERYTHING = Change(certificates=True, trust=True, revoked=True)
 
 
 class Material:
@@ -90,6 +102,11 @@ class Material:
         self._set_lists()
         before, self._revoked = self._revoked, self._crls.revoked()
         return Change(certificates=any(taken), trust=True, revoked=not self._revoked <= before)
+
+    def refresh(self) -> None:
+        """Take everything anew, where it is not known how far the last look has come."""
+        self._revoked = self._crls.revoked()
+        self._set_lists()
 
     def _set_lists(self) -> None:
         """Take the lists that count now, and those of roots of ours."""

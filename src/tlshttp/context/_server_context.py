@@ -42,7 +42,7 @@ from tlshttp.context._directory import (
     parse_address,
 )
 from tlshttp.context._groups import Groups
-from tlshttp.context._material import Material
+from tlshttp.context._material import EVERYTHING, NOTHING, Material
 from tlshttp.errors import (
     ConfigurationError,
     HandshakeError,
@@ -57,7 +57,7 @@ _log = logging.getLogger("tlshttp.context")
 
 _Step = Callable[[ssl.SSLContext], object]
 
-_RETRY_SECONDS = 60.0  # after something unforeseen, which is logged each time
+_RETRY_SECONDS = 5.0  # after something unforeseen, which is logged each time
 
 _HANDSHAKE_FAILURE, _ILLEGAL_PARAMETER = 40, 47  # RFC 8446, section 6
 _NO_APPLICATION_PROTOCOL = 120  # RFC 7301, section 3.2
@@ -117,6 +117,8 @@ class ServerContext(ssl.SSLContext):
         self._hsts_max_age = hsts_max_age
         self._lock = threading.Lock()
         self._next_renewal = self._next_look = 0.0
+        self._due = NOTHING
+        """What a look has found and not been done, since it failed."""
         self._narrowed: dict[str, ssl.SSLContext] = {}
         for step in self._steps:
             step(self)
@@ -213,6 +215,7 @@ class ServerContext(ssl.SSLContext):
             self._look(now)
             self._next_look = 0.0 if self._material.may_change else self._next_renewal
         except Exception:  # noqa: BLE001
+            self._due = EVERYTHING  # nothing that was to be done, such as to revoke, is forgotten
             self._next_look = now + _RETRY_SECONDS
             _log.exception("looking for new certificates failed")
         finally:
@@ -224,13 +227,16 @@ class ServerContext(ssl.SSLContext):
             self._renew_front(time.monotonic())
 
     def _look(self, now: float) -> None:
-        change = self._material.poll(now)
+        change = self._due | self._material.poll(now)
+        if self._due is EVERYTHING:
+            self._material.refresh()
         if change.trust:
             self._directory = self._build_directory({})
         elif change.certificates:
             self._directory = self._build_directory(self._directory.groups)
         if change.revoked or now >= self._next_renewal:
             self._renew_front(now)
+        self._due = NOTHING
 
     # Making contexts ----------------------------------------------------------------------------
 
