@@ -146,7 +146,7 @@ class ServerContext(ssl.SSLContext):
         groups: Sequence[int] | None,
         key_shares: Sequence[int] | None,
         address: str | None = None,
-    ) -> ServerContext | ForClient:
+    ) -> Any:
         """Return what makes the connection of a client, by what its first bytes tell.
 
         The profile's groups hold, and a client without a name gets the certificate of the address.
