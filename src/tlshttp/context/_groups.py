@@ -67,7 +67,7 @@ class Groups:
         wanted = [name for name in profile.groups if name in by_name and _is_here(name)]
         self._wanted = frozenset(by_name[name] for name in wanted)
         self._single = {by_name[name]: name for name in wanted if _HYBRID not in name}
-        self._needed = all("DHE-" in name for name in profile.ciphers)
+        self._needed = all(name.startswith("ECDHE-") for name in profile.ciphers)
         self._server_chooses = profile.server_preference
 
     def are_foreign(self, offered: Sequence[int] | None) -> bool:
