@@ -29,7 +29,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, Self, cast
+from typing import Any, NoReturn, Self
 
 from tlshttp.context._client_auth import Doorkeeper
 from tlshttp.context._connection import CheckedObject, CheckedSocket
@@ -41,6 +41,7 @@ from tlshttp.context._directory import (
     build_directory,
     parse_address,
 )
+from tlshttp.context._for_client import ForClient
 from tlshttp.context._groups import Groups
 from tlshttp.context._material import EVERYTHING, NOTHING, Material
 from tlshttp.errors import (
@@ -389,32 +390,6 @@ class ServerContext(ssl.SSLContext):
             ConfigurationError: Always.
         """
         raise ConfigurationError("give the certificate to create_server_context()")
-
-
-class ForClient:
-    """What makes the connection of one client.
-
-    Args:
-        front_of_now: Returns the context of a new connection, by the only group it is to have.
-        group: The name of that group; `None`: any.
-        address: The IP address that the client has connected to; `None`: it is not known.
-    """
-
-    def __init__(
-        self,
-        front_of_now: Callable[[str | None], ssl.SSLContext],
-        group: str | None,
-        address: str | None,
-    ) -> None:
-        self._front_of_now = front_of_now
-        self._group = group
-        self._address = address
-
-    def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:
-        """Do what `ssl.SSLContext.wrap_bio` does."""
-        made: Any = self._front_of_now(self._group).wrap_bio(*arguments, **named)
-        made.connected_address = self._address
-        return cast("ssl.SSLObject", made)
 
 
 def _is_host_name(name: bytes) -> bool:
