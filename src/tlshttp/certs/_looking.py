@@ -17,7 +17,7 @@ __all__ = ["PATIENCE", "Look"]
 _T = TypeVar("_T")
 
 PATIENCE = 0.05
-"""Seconds that a look is waited for at its beginning: a look at files takes 0.1 ms."""
+"""Seconds that a look is waited for at its beginning: a look at files takes 0.3 ms."""
 
 
 class Look(Generic[_T]):

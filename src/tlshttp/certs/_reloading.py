@@ -31,7 +31,7 @@ __all__ = ["CALLABLE_POLL_INTERVAL", "FILE_POLL_INTERVAL", "ReloadingStore"]
 _log = logging.getLogger("tlshttp.certs")
 
 FILE_POLL_INTERVAL = 5.0
-"""Seconds between two looks at files; a look costs about 0.1 ms."""
+"""Seconds between two looks at files; a look costs about 0.3 ms."""
 
 STALL_SECONDS = 2.0
 """Seconds that reading files may take before the log says that they cannot be read."""
