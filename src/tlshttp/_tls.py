@@ -56,13 +56,31 @@ class ManagedContext(Protocol):
     """
 
     def refusal(
-        self, server_name: bytes | None, alpn_protocols: Sequence[bytes]
+        self,
+        server_name: bytes | None,
+        alpn_protocols: Sequence[bytes],
+        groups: Sequence[int] | None = None,
     ) -> tuple[HandshakeError, int] | None:
         """Say why a ClientHello is to be refused, and with which TLS alert; `None` to go on.
 
         Args:
             server_name: The host name in it as it was sent, `None` without one.
             alpn_protocols: The application protocols in it, empty without any.
+            groups: The key-exchange groups in it, `None` without any.
+        """
+
+    def context_for(
+        self,
+        groups: Sequence[int] | None,
+        key_shares: Sequence[int] | None,
+        address: str | None = None,
+    ) -> TLSContext:
+        """Return what makes the connection of a client.
+
+        Args:
+            groups: The key-exchange groups in its hello, `None` without any.
+            key_shares: Those that it has sent a share for, `None` without that extension.
+            address: The IP address that it has connected to, where its hello has no name.
         """
 
     def maintain(self, now: float) -> None:

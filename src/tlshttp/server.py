@@ -78,7 +78,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         keyfile: File with the private key.
         password: The password of the private key or of PKCS#12, or a function that returns it.
         alpn_protocols: Application protocols to offer by ALPN (RFC 7301), in order of preference;
-            `None`: ``["http/1.1"]``.
+            `None`: ``["http/1.1", "http/1.0"]``.
         ssl_context: A finished context instead of all these: an `ssl.SSLContext` of your own or
             from `tlshttp.context.create_server_context`. It is not changed.
         limits: Deadlines and sizes.

@@ -35,11 +35,12 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from tlshttp._front.channel import Channel
-from tlshttp._front.greeting import Greeting, Unwelcome
+from tlshttp._front.greeting import Greeting, Unwelcome, refuse_finite_field
 from tlshttp._front.handshake import handshake_error
-from tlshttp._front.hello import ClientHello, FirstBytes
+from tlshttp._front.hello import ClientHello
 from tlshttp._front.hello import alert as alert_record
 from tlshttp._front.poller import READ, WRITE, wait_for
+from tlshttp._front.records import FirstBytes
 from tlshttp._front.registry import HANDSHAKING, Phase
 from tlshttp._front.stream import Stream
 from tlshttp._seam import HEAD_MISSING
@@ -189,7 +190,10 @@ class Connection:
         """Go on to the handshake, unless the context refuses what the peer asks for."""
         self.server_name = seen.server_name
         managed = self._front.managed
-        refusal = managed and managed.refusal(seen.raw_server_name, seen.alpn_protocols)
+        if managed is None:
+            refusal = refuse_finite_field(seen)
+        else:
+            refusal = managed.refusal(seen.raw_server_name, seen.alpn_protocols, seen.groups)
         if refusal:
             error, alert = refusal
             error.server_name = self.server_name
@@ -235,8 +239,12 @@ class Connection:
     def _begin_tls(self) -> Stream:
         front, greeting = self._front, self._greeting
         greeting.end()
-        channel = Channel(front.ssl_context, self._socket, greeting.data)
-        greeting.data = b""
+        ssl_context = front.ssl_context
+        if front.managed is not None:
+            seen = greeting.hello
+            address = None if seen.has_name else greeting.local_address()
+            ssl_context = front.managed.context_for(seen.groups, seen.key_shares, address)
+        channel = Channel(ssl_context, self._socket, greeting.take_data())
         stream = Stream(channel, front.limits, self, self.server_name)
         stream.goodbye_with_response = front.goodbye_with_response
         return stream

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tlshttp._own_files import OWN_FILES
+from tlshttp.certs._reading import read_file
 from tlshttp.errors import CertificateError
 
 MAXIMUM_FILE_SIZE = 1024 * 1024
@@ -32,8 +33,7 @@ def read_bounded(path: str | os.PathLike[str]) -> bytes:
     """
     OWN_FILES.add(path)
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(MAXIMUM_FILE_SIZE + 1)
+        content = read_file(path, MAXIMUM_FILE_SIZE + 1)
     except OSError as error:
         raise CertificateError(f"cannot read {os.fspath(path)!r}: {error.strerror}") from error
     except ValueError:

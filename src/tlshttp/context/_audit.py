@@ -62,6 +62,8 @@ def audit(
     if not isinstance(ssl_context, ssl.SSLContext):
         raise TypeError(f"audit() wants an ssl.SSLContext, not {type(ssl_context).__name__}")
     enforced = enforcement(profile)
+    if "groups" in enforced and getattr(ssl_context, "holds_groups", False):
+        enforced["groups"] = True
     lenient = [field for field, can in enforced.items() if not can]
     examination = _Examination(MemoryPeer(ssl_context, server_name), profile, lenient)
     examination.check_options(ssl_context.options)

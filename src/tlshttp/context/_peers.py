@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from tlshttp._tls import ManagedContext
-from tlshttp.context._probe import Offer, Reply, is_complete, parse_reply
+from tlshttp.context._probe import TLS13, Offer, Reply, is_complete, parse_reply
 
 __all__ = ["MemoryPeer", "NetworkPeer", "Peer"]
 
@@ -50,11 +50,14 @@ class MemoryPeer:
 
     def ask(self, offer: Offer) -> Reply:
         """Send a ClientHello and return what is answered."""
-        refused = self._refusal(offer.server_name, offer.alpn_protocols)
+        groups = offer.groups or None
+        refused = self._refusal(offer.server_name, offer.alpn_protocols, groups)
         if refused is not None:
             return Reply(alert=refused)
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        server = self._context.wrap_bio(incoming, outgoing, server_side=True)
+        shares = () if offer.version == TLS13 else None
+        made = self._managed.context_for(groups, shares) if self._managed else self._context
+        server = made.wrap_bio(incoming, outgoing, server_side=True)
         incoming.write(offer.to_bytes())
         with contextlib.suppress(OSError):
             server.do_handshake()
@@ -78,9 +81,14 @@ class MemoryPeer:
                 server.do_handshake()
         raise ssl.SSLError("the handshake does not come to an end")
 
-    def _refusal(self, name: bytes | None, alpn_protocols: Sequence[bytes]) -> int | None:
+    def _refusal(
+        self,
+        name: bytes | None,
+        alpn_protocols: Sequence[bytes],
+        groups: Sequence[int] | None = None,
+    ) -> int | None:
         """Return the alert with which this package's servers refuse such a hello."""
-        refusal = self._managed and self._managed.refusal(name, alpn_protocols)
+        refusal = self._managed and self._managed.refusal(name, alpn_protocols, groups)
         return refusal[1] if refusal else None
 
 
