@@ -155,7 +155,7 @@ def test_show_and_check_a_server(
         assert run("show", f"127.0.0.1:{port}") == 0
     assert certificate.fingerprint() in capsys.readouterr().out
     assert "Connection refused" in run_wrong(capsys, "show", f"127.0.0.1:{port}")
-    assert "cannot read '[::1]'" in run_wrong(capsys, "show", "[::1]")
+    assert f"127.0.0.1:{port}: " in run_wrong(capsys, "check", f"https://127.0.0.1:{port}/x?y")
     assert "refused" in run_wrong(capsys, "show", f"[::ffff:127.0.0.1]:{port}")
 
 
@@ -199,7 +199,7 @@ def test_failed_step_is_told(
 ) -> None:
     """When a command fails, the exit code and one line say so."""
     step = Step("fail", ("false",))
-    monkeypatch.setattr("tlshttp._certs_cli.plan_system", lambda *_, **__: [step])
+    monkeypatch.setattr("tlshttp._certs_cli._trusting.plan_system", lambda *_, **__: [step])
     assert run("trust", "--only", "system") == 1
     assert "this failed with exit code 1" in capsys.readouterr().err
 
