@@ -8,6 +8,7 @@ standard error, whatever state the terminal and the streams are in: `sys.stdout`
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -22,6 +23,10 @@ UNUSABLE = 2
 """Something has to be mended first, as `argparse` has it."""
 INTERRUPTED = 130
 """Ended by Ctrl-C: 128 and the number of SIGINT, as shells have it."""
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a disk says that takes no more."""
 
 
 def run(program: str, command: Callable[[], int]) -> int:
@@ -48,7 +53,11 @@ def run(program: str, command: Callable[[], int]) -> int:
         _discard_output()
         return FAILED
     except OSError as error:
-        complain(program, describe_os_error(error))
+        if error.errno in _FULL:  # files of ours name themselves: this is the output
+            _discard_output()
+            complain(program, f"the output cannot be written: {error.strerror}")
+        else:
+            complain(program, describe_os_error(error))
     except KeyboardInterrupt:
         _begin_new_line()
         complain(program, "stopped")
@@ -67,6 +76,15 @@ def complain(program: str, *sentences: str) -> None:
             print(f"{program}: {sentence}", file=sys.stderr, flush=True)
 
 
+def say(*lines: str) -> None:
+    """Print lines at once, and go on where nobody reads them: a server serves all the same."""
+    try:
+        for line in lines:
+            print(line, flush=True)
+    except OSError:
+        _discard_output()
+
+
 def describe_os_error(error: OSError) -> str:
     """Say what the system refused, without its number, and for which file."""
     reason = error.strerror or str(error) or type(error).__name__
@@ -81,15 +99,8 @@ def _write_anything(stream: IO[str] | None) -> None:
 
 
 def _flush() -> None:
-    if sys.stdout is None:
-        return
-    try:
+    if sys.stdout is not None:
         sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _discard_output()
-        raise ConfigurationError(f"the output cannot be written: {error.strerror}") from None
 
 
 def _discard_output() -> None:
