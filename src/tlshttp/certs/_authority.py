@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
@@ -326,9 +326,13 @@ class CertificateAuthority:
         self, names: Iterable[str], role: Role, key_type: KeyType, validity: Validity
     ) -> Certificate:
         subject_names = general_names(names)
-        CertificateError.raise_if(constraint_findings(subject_names, self._authorities))
+        CertificateError.raise_if(self._forbidden(subject_names))
         leaf, private_key = issue_leaf(self._issuer, subject_names, role, key_type, validity)
         return Certificate(leaf, self._chain_below_root(), private_key)
+
+    def _forbidden(self, names: Sequence[x509.GeneralName]) -> Iterable[str]:
+        """Say which names clients would not take from this authority."""
+        return constraint_findings(names, self._authorities)
 
     def _validity(
         self, lifetime: timedelta | None, begin: datetime | None, end: datetime | None
