@@ -210,15 +210,15 @@ def until(terminal: int, word: bytes | None) -> bytes:
     return shown
 
 
-FILES: dict[str, Callable[[Path], None]] = {
+FILES: dict[str, Callable[[Path], object]] = {
     "missing": lambda path: None,
-    "empty": lambda path: path.write_bytes(b"") and None,
+    "empty": lambda path: path.write_bytes(b""),
     "a folder": lambda path: path.mkdir(),
     "below a file": lambda path: path.parent.joinpath("bad.pem").symlink_to("ca.pem/x"),
     "a loop of links": lambda path: path.symlink_to(path.name),
-    "random bytes": lambda path: path.write_bytes(bytes(range(256)) * 8) and None,
-    "one line end": lambda path: path.write_bytes(b"\n") and None,
-    "large": lambda path: path.write_bytes(b"x" * (1 << 21)) and None,
+    "random bytes": lambda path: path.write_bytes(bytes(range(256)) * 8),
+    "one line end": lambda path: path.write_bytes(b"\n"),
+    "large": lambda path: path.write_bytes(b"x" * (1 << 21)),
 }
 
 

@@ -16,7 +16,7 @@ from typing import NoReturn
 from tlshttp import _audit_cli, _certs_cli, certs, context
 from tlshttp._binding import network_addresses
 from tlshttp._command_line import endings
-from tlshttp._command_line.own_certificate import own_certificate
+from tlshttp._command_line.own_certificate import is_wildcard, own_certificate
 from tlshttp._command_line.passwords import PasswordFile
 from tlshttp._command_line.servers import host_of
 from tlshttp._version import __version__
@@ -178,7 +178,7 @@ def _serve(server: ThreadingTLSHTTPServer, options: argparse.Namespace, lines: l
         with server:
             directory = Path(options.directory).resolve()
             endings.say(f"Serving {directory} at {server.url}/ (Ctrl-C ends)", *lines)
-            if options.bind is None:
+            if is_wildcard(options.bind):
                 endings.say(*_other_urls(server.server_port))
             server.serve_forever()
     except KeyboardInterrupt:

@@ -11,7 +11,7 @@ import pytest
 from tests.certs import judges
 from tests.certs.test_fetch import one_connection
 from tlshttp import _certs_cli, certs
-from tlshttp.certs._trust import Step
+from tlshttp.certs._trust_steps import Step
 
 COMMANDS = ("ca", "issue", "client", "show", "check", "trust", "folder")
 

@@ -54,12 +54,18 @@ def own_certificate(bind: str | None, authority_folder: str | None) -> OwnCertif
     """
     authority = certs.find_local_authority(authority_folder)
     issue = certs.self_signed if authority is None else authority.issue_server
-    names, missing = [], []
+    names: list[str] = []
+    missing: list[str] = []
     for name in dict.fromkeys(_names(bind)):
         (names if _can_be_certified(name, issue) else missing).append(name)
     if authority is None:
         return OwnCertificate(certs.CertificateStore.from_certificate(issue(*names)), ())
     return OwnCertificate(authority.store(*names), tuple(missing))
+
+
+def is_wildcard(bind: str | None) -> bool:
+    """Tell whether an address to listen on stands for all of the machine's; `None` does."""
+    return bind is None or host_of(bind) in _WILDCARDS
 
 
 def _names(bind: str | None) -> list[str]:
@@ -68,9 +74,9 @@ def _names(bind: str | None) -> list[str]:
     names = ["localhost", "127.0.0.1", "::1", host]
     if host and "." not in host:
         names.append(f"{host}.local")  # by multicast DNS: RFC 6762
-    if bind is None:
+    if bind is None or is_wildcard(bind):
         names += network_addresses()
-    elif host_of(bind) not in _WILDCARDS:
+    else:
         names.append(host_of(bind).partition("%")[0])  # a zone means nothing to others
     return [name for name in names if name]
 
