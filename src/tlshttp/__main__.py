@@ -20,6 +20,7 @@ from tlshttp._command_line.own_certificate import is_wildcard, own_certificate
 from tlshttp._command_line.passwords import PasswordFile
 from tlshttp._command_line.servers import host_of
 from tlshttp._version import __version__
+from tlshttp.certs._load import TOLERABLE
 from tlshttp.errors import ConfigurationError
 from tlshttp.handler import TLSFileRequestHandler
 from tlshttp.server import ThreadingTLSHTTPServer
@@ -84,6 +85,15 @@ def _parser() -> argparse.ArgumentParser:
         help="file with the private key's password, '-' for standard input",
     )
     add(
+        "--tolerate",
+        action="append",
+        choices=TOLERABLE,
+        default=[],
+        metavar="CODE",
+        help=f"put up with this about the certificate, with a warning: {', '.join(TOLERABLE)};"
+        " key-exposed always is",
+    )
+    add(
         "--authority-folder",
         metavar="DIR",
         help="where your local authority is kept, which certifies where there is no --tls-cert;"
@@ -111,7 +121,7 @@ def _users_store(options: argparse.Namespace) -> certs.CertificateStore:
     file: PasswordFile | None = options.tls_password_file
     password = None if file is None else file.read()
     return certs.CertificateStore(
-        options.tls_cert, options.tls_key, password, tolerate=["key-exposed"]
+        options.tls_cert, options.tls_key, password, tolerate=["key-exposed", *options.tolerate]
     )
 
 

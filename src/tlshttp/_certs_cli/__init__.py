@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 
-from tlshttp._certs_cli import _looking, _making, _trusting
+from tlshttp._certs_cli import _looking, _making, _revoking, _trusting
 from tlshttp._certs_cli._arguments import PROGRAM
 from tlshttp._command_line import endings
 
@@ -41,6 +41,6 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"example: {PROGRAM} issue localhost 127.0.0.1",
     )
     commands = parser.add_subparsers(required=True, metavar="command")
-    for group in (_making, _looking, _trusting):
+    for group in (_making, _looking, _revoking, _trusting):
         group.add_commands(commands)
     return parser

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from tlshttp import certs
 from tlshttp._command_line.passwords import PasswordFile, ask_new_password, ask_password
+from tlshttp.certs._load import TOLERABLE
 from tlshttp.errors import CertificateError
 
 PROGRAM = "python -m tlshttp certs"
@@ -46,14 +47,16 @@ def add_command(
     return parser
 
 
-def add_issuer(parser: argparse.ArgumentParser, *, or_local: bool) -> None:
+def add_issuer(parser: argparse.ArgumentParser, *, or_local: bool, otherwise: str = "") -> None:
     """Add what names the authority that signs.
 
     Args:
         parser: Whose arguments they are.
         or_local: Whether the user's own local authority signs where none is named.
+        otherwise: What else happens where none is named, for the help.
     """
-    otherwise = "; without it, your own local authority issues" if or_local else ""
+    if or_local:
+        otherwise = "; without it, your own local authority issues"
     add = parser.add_argument
     add("--ca", metavar="FILE", help=f"certificate of the issuing authority{otherwise}")
     add("--ca-key", metavar="FILE", help="its private key, if not in the same file")
@@ -64,8 +67,28 @@ def add_issuer(parser: argparse.ArgumentParser, *, or_local: bool) -> None:
         help="file with the password of that key; default: --password-file, or you are asked",
     )
     add_password_file(parser)
+    add_tolerate(parser)
     if or_local:
         add_authority_folder(parser)
+
+
+def add_addresses(parser: argparse.ArgumentParser) -> None:
+    """Add where the revocation of what is issued can be asked for."""
+    where = "to stand in the certificate; only with --ca"
+    parser.add_argument("--crl-url", metavar="URL", help=f"where the CRL is found, {where}")
+    parser.add_argument("--ocsp-url", metavar="URL", help=f"where OCSP is answered, {where}")
+
+
+def add_tolerate(parser: argparse.ArgumentParser) -> None:
+    """Add which findings about a certificate or key to put up with."""
+    parser.add_argument(
+        "--tolerate",
+        action="append",
+        choices=TOLERABLE,
+        default=[],
+        metavar="CODE",
+        help=f"put up with this, with a warning: {', '.join(TOLERABLE)}",
+    )
 
 
 def add_password_file(parser: argparse.ArgumentParser) -> None:
@@ -166,16 +189,23 @@ def issuer_of(arguments: argparse.Namespace) -> certs.CertificateAuthority:
         CertificateError: It cannot be used.
     """
     if arguments.ca is None:
-        CertificateError.raise_if(
-            f"{option} needs --ca, the certificate that it belongs to"
-            for option, value in (
-                ("--ca-key", arguments.ca_key),
-                ("--ca-password-file", arguments.ca_password_file),
-            )
-            if value is not None
-        )
+        refuse_without_ca(arguments)
         return certs.local_authority(arguments.authority_folder)
     return load_authority(arguments)
+
+
+def refuse_without_ca(arguments: argparse.Namespace) -> None:
+    """Refuse what would say something of an authority that is not named.
+
+    Raises:
+        CertificateError: There is something.
+    """
+    options = ("--ca-key", "--ca-password-file", "--crl-url", "--ocsp-url")
+    CertificateError.raise_if(
+        f"{option} needs --ca, the authority that it belongs to"
+        for option in options
+        if getattr(arguments, option[2:].replace("-", "_"), None) is not None
+    )
 
 
 def load_authority(
@@ -191,6 +221,9 @@ def load_authority(
         None if arguments.ca_key is None else Path(arguments.ca_key),
         lambda: _authority_password(arguments),
         crlfile=crlfile,
+        tolerate=arguments.tolerate,
+        crl_url=getattr(arguments, "crl_url", None),
+        ocsp_url=getattr(arguments, "ocsp_url", None),
     )
 
 
@@ -217,12 +250,21 @@ def sealing_password(arguments: argparse.Namespace) -> str | bytes | None:
         if file is not None:
             return file.read()
         return ask_new_password("New password for the private key", "give --password-file")
-    if file is not None and not file.was_needed:
-        raise CertificateError(
-            "nothing here needs the password of --password-file: give --encrypt, too, to encrypt"
-            " the new private key with it"
-        )
+    refuse_useless_password(arguments, "give --encrypt, too, to encrypt the new private key")
     return None
+
+
+def refuse_useless_password(
+    arguments: argparse.Namespace, advice: str = "leave the option out"
+) -> None:
+    """Refuse a password that nothing has needed: who gives one expects that it protects.
+
+    Raises:
+        CertificateError: There is one.
+    """
+    file: PasswordFile | None = arguments.password_file
+    if file is not None and not file.was_needed:
+        raise CertificateError(f"nothing here needs the password of --password-file: {advice}")
 
 
 def _authority_password(arguments: argparse.Namespace) -> str | bytes:

@@ -1,16 +1,19 @@
-"""Commands that look at certificates: ``show``, ``check``."""
+"""Commands that look at certificates: ``show``, ``check``, ``verify``."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from tlshttp import certs
 from tlshttp._certs_cli._arguments import Commands, add_command
+from tlshttp._certs_cli._described import describe_as_json
+from tlshttp._certs_cli._system_anchors import load_anchors, system_anchors
 from tlshttp._command_line.arguments import seconds
 from tlshttp._command_line.endings import FAILED, OK
-from tlshttp._command_line.servers import ServerAddress, asking, parse_server
-from tlshttp.errors import ConfigurationError
+from tlshttp._command_line.servers import ServerAddress, asking, host_of, parse_server
+from tlshttp.errors import CertificateError, ConfigurationError
 
 _FILE_ENDINGS = frozenset(
     {".cer", ".cert", ".chain", ".crt", ".csr", ".der", ".jks", ".key", ".p12", ".p7b", ".p7c"}
@@ -21,7 +24,9 @@ _FILE_ENDINGS = frozenset(
 
 def add_commands(commands: Commands) -> None:
     """Add the commands of this module."""
-    _add_subject(add_command(commands, "show", _show, "show a certificate", "localhost:8443"))
+    parser = add_command(commands, "show", _show, "show a certificate", "localhost:8443")
+    _add_subject(parser)
+    parser.add_argument("--json", action="store_true", help="for programs, as one JSON object")
     parser = add_command(
         commands,
         "check",
@@ -30,6 +35,32 @@ def add_commands(commands: Commands) -> None:
         "localhost:8443",
     )
     _add_subject(parser)
+    _add_purpose(parser)
+    _add_verify(commands)
+
+
+def _add_verify(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "verify",
+        _verify,
+        "verify a certificate as a client does: chain, name, purpose and time",
+        "server.pem --ca ca.pem --host www.example.org",
+    )
+    _add_subject(parser)
+    _add_purpose(parser)
+    parser.add_argument(
+        "--ca",
+        action="append",
+        metavar="FILE",
+        help="whom to trust; several times for several; default: what Python trusts here",
+    )
+    parser.add_argument(
+        "--host", metavar="NAME", help="the host the certificate has to be for (default: HOST)"
+    )
+
+
+def _add_purpose(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--purpose",
         choices=[purpose.value for purpose in certs.Purpose],
@@ -56,7 +87,11 @@ def _add_subject(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    print(_find(arguments))
+    certificate = _find(arguments)
+    if arguments.json:
+        print(json.dumps(describe_as_json(certificate), indent=2, ensure_ascii=False))
+    else:
+        print(certificate)
     return OK
 
 
@@ -67,6 +102,36 @@ def _check(arguments: argparse.Namespace) -> int:
     if not findings:
         print("nothing to complain about")
     return FAILED if any(f.severity is certs.Severity.ERROR for f in findings) else OK
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    certificate = _find(arguments)
+    anchors = [anchor for file in arguments.ca or () for anchor in load_anchors(file)]
+    if arguments.ca is None:
+        anchors = system_anchors()
+    purpose = certs.Purpose(arguments.purpose)
+    host = host_of(arguments.host) if arguments.host else _host(arguments)
+    try:
+        certificate.verify(anchors, host, purpose=purpose)
+    except CertificateError as error:
+        for finding in error.findings:
+            print(f"error: {finding}")
+        return FAILED
+    print(f"good{'' if host is None else f' for {host}'}")
+    return OK
+
+
+def _host(arguments: argparse.Namespace) -> str | None:
+    """Return the host that was asked; `None` for a file, and for a client's certificate.
+
+    Raises:
+        ConfigurationError: A server's certificate is in a file, and nobody says for which host.
+    """
+    if arguments.purpose != certs.Purpose.SERVER.value:
+        return None
+    if Path(arguments.subject).exists():
+        raise ConfigurationError("say for which host the certificate has to be: --host NAME")
+    return parse_server(arguments.subject).host.partition("%")[0]
 
 
 def _find(arguments: argparse.Namespace) -> certs.CertificateChain:

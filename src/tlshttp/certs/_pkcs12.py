@@ -1,0 +1,32 @@
+"""PKCS#12 (RFC 7292), the one file in which Windows, macOS, Java and browsers take a key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+from tlshttp.certs._keys import Password, PrivateKey, password_bytes
+from tlshttp.errors import CertificateError
+
+
+def to_pkcs12(
+    private_key: PrivateKey,
+    leaf: x509.Certificate,
+    chain: Sequence[x509.Certificate],
+    name: str,
+    password: Password,
+) -> bytes:
+    """Put a key, its certificate and the chain into one encrypted file.
+
+    Raises:
+        CertificateError: The password is empty.
+    """
+    secret = password_bytes(password)
+    if not secret:
+        raise CertificateError("a PKCS#12 file needs a password: an empty one protects nothing")
+    return pkcs12.serialize_key_and_certificates(
+        name.encode(), private_key, leaf, list(chain), serialization.BestAvailableEncryption(secret)
+    )
