@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -130,7 +131,8 @@ def test_one_certificate_for_both_sides(place: Path) -> None:
     leaf = certs.load_chain(place / "server.pem").leaf
     usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert set(usage) == {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH}
-    assert leaf.extensions.get_extension_for_class(x509.CRLDistributionPoints)
+    points = leaf.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    assert "http://ca.example.org/crl" in repr(list(points))
 
 
 def test_request_of_openssl(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,7 +160,8 @@ def test_key_that_one_has(place: Path, capsys: pytest.CaptureFixture[str]) -> No
     before = (place / "mine.pem").read_bytes()
     options = ("--key", "mine.pem", "--password-file", "password")
     run("issue", "localhost", *CA, *options)
-    assert certs.load(place / "server.pem", place / "mine.pem", "secret word")
+    issued = certs.load(place / "server.pem", place / "mine.pem", "secret word")
+    assert issued.names == ("localhost",)
     assert not (place / "server-key.pem").exists()
     assert (place / "mine.pem").read_bytes() == before
     assert "stays as it is" in refused(
@@ -270,3 +273,16 @@ def test_certificates_f28_a_key_that_browsers_refuse(
     assert "no browser accepts an Ed25519 key" in capsys.readouterr().err
     run("issue", "localhost", *CA, "--force")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock()")
+def test_revocations_at_the_same_time_are_all_kept(place: Path) -> None:
+    """Commands that run together wait for each other, so that none forgets another's work."""
+    serials = range(1, 5)
+    command = [sys.executable, "-m", "tlshttp", "certs", "revoke", *CA, "--serial"]
+    running = [
+        subprocess.Popen([*command, f"{serial:x}"], stdout=subprocess.DEVNULL) for serial in serials
+    ]
+    assert [process.wait(60) for process in running] == [0] * len(serials)
+    crl = x509.load_pem_x509_crl((place / "ca.crl").read_bytes())
+    assert {entry.serial_number for entry in crl} == set(serials)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -280,13 +281,13 @@ def test_verify_agrees_with_openssl() -> None:
     for name in ("localhost", "LOCALHOST", "www.app.test", "127.0.0.1"):
         issued.verify(anchors, name)
         assert judges.openssl(judges.Question(issued, anchors, name)) is None
-    from datetime import UTC, datetime, timedelta
-
     client = root.issue_client("me@example.org")
     client.verify(anchors, purpose=certs.Purpose.CLIENT)
     bare = certs.CertificateChain(issued.leaf, ())
     later = datetime.now(UTC) + timedelta(days=100)
-    for shown, trusted, name, at, reason in (
+    rows: tuple[
+        tuple[certs.CertificateChain, list[x509.Certificate], str | None, datetime | None, str], ...
+    ] = (
         (issued, anchors, "other.test", None, "is not for 'other.test', but for localhost"),
         (issued, anchors, "a.b.app.test", None, "is not for"),
         (issued, anchors, "::1", None, "is not for '::1'"),
@@ -297,8 +298,9 @@ def test_verify_agrees_with_openssl() -> None:
         (issued, [], "localhost", None, "no trust anchor"),
         (issued, anchors, None, None, "give one"),
         (issued, anchors, "me@example.org", None, "neither a host name"),
-    ):
+    )
+    for shown, trusted, wanted, at, reason in rows:
         with pytest.raises(CertificateError, match=reason):
-            shown.verify(trusted, name, at=at)
+            shown.verify(trusted, wanted, at=at)
     with pytest.raises(CertificateError, match="lacks clientAuth"):
         issued.verify(anchors, purpose=certs.Purpose.CLIENT)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography import x509
@@ -68,23 +71,41 @@ def _add_list(parser: argparse.ArgumentParser) -> None:
 def _revoke(arguments: argparse.Namespace) -> int:
     if (arguments.certfile is None) == (arguments.serial is None):
         raise CertificateError("give the certificate, or its serial number by --serial")
-    authority = _authority(arguments)
-    if arguments.certfile is None:
-        certificate: certs.CertificateChain | int = _serial(arguments.serial)
-    else:
-        certificate = certs.load_chain(Path(arguments.certfile))
-    authority.revoke(certificate, reason=_REASONS[arguments.reason])
-    return _write(arguments, authority)
+    with _alone(arguments):
+        authority = _authority(arguments)
+        if arguments.certfile is None:
+            certificate: certs.CertificateChain | int = _serial(arguments.serial)
+        else:
+            certificate = certs.load_chain(Path(arguments.certfile))
+        authority.revoke(certificate, reason=_REASONS[arguments.reason])
+        return _write(arguments, authority)
 
 
 def _renew(arguments: argparse.Namespace) -> int:
-    return _write(arguments, _authority(arguments))
+    with _alone(arguments):
+        return _write(arguments, _authority(arguments))
+
+
+@contextmanager
+def _alone(arguments: argparse.Namespace) -> Iterator[None]:
+    """Keep other commands from the authority's list until ours has been written.
+
+    Of two that read it at the same time, the later one would forget what the other has revoked.
+    """
+    if arguments.ca is None:
+        raise CertificateError("--ca is missing: the authority that has issued the certificate")
+    if sys.platform == "win32" or not Path(arguments.ca).is_file():
+        yield  # what is wrong with the file is found when it is read
+        return
+    import fcntl
+
+    with Path(arguments.ca).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _authority(arguments: argparse.Namespace) -> certs.CertificateAuthority:
     """Load the authority with what it has revoked so far."""
-    if arguments.ca is None:
-        raise CertificateError("--ca is missing: the authority that has issued the certificate")
     crlfile = Path(arguments.crl)
     return load_authority(arguments, crlfile if crlfile.exists() else None)
 
