@@ -218,8 +218,8 @@ def subject_name(names: Sequence[x509.GeneralName], owner: Owner = NOBODY) -> x5
     """
     text = render_name(names[0])
     if isinstance(names[0], x509.IPAddress) or text is None or len(text) > _MAXIMUM_COMMON_NAME:
-        return x509.Name(owner.attributes())
-    return _name(text, owner)
+        return _owned(x509.Name([]), owner)
+    return _owned(_name(text), owner)
 
 
 def key_usage(*, digital_signature: bool, key_encipherment: bool, authority: bool) -> x509.KeyUsage:
@@ -256,7 +256,7 @@ def _authority_name(common_name: str, path_length: int | None, owner: Owner) -> 
     if path_length is not None and path_length < 0:
         findings.append(f"a path length cannot be {path_length}: it counts authorities")
     CertificateError.raise_if(findings)
-    return _name(common_name, owner)
+    return _owned(_name(common_name), owner)
 
 
 def _add_authority_extensions(
@@ -273,8 +273,13 @@ def _add_authority_extensions(
     return builder.add_extension(name_constraints, critical=True)
 
 
-def _name(common_name: str, owner: Owner = NOBODY) -> x509.Name:
-    return x509.Name([*owner.attributes(), x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _owned(name: x509.Name, owner: Owner) -> x509.Name:
+    """Put the owner before a name, as the larger of the two."""
+    return x509.Name([*owner.attributes(), *name])
 
 
 def _add_leaf_extensions(
