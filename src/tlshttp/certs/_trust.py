@@ -14,7 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tlshttp.certs._local import LocalAuthority, local_authority
-from tlshttp.certs._trust_browsers import database_steps, plan_browsers
+from tlshttp.certs._trust_browsers import (
+    database_steps,
+    database_to_make,
+    find_databases,
+    plan_browsers,
+)
 from tlshttp.certs._trust_elsewhere import plan_java, plan_macos, plan_windows
 from tlshttp.certs._trust_linux import SYSTEM_STORES, plan_system, system_steps
 from tlshttp.certs._trust_steps import Anchor, Find, Step
@@ -143,7 +148,10 @@ def _linux_lines(anchor: Anchor) -> Iterable[str]:
         yield from (f"  {step}" for step in system_steps(anchor, store, privilege=("sudo",)))
         yield ""
     yield "Chromium and Chrome on Linux (certutil is in libnss3-tools, nss-tools or nss):"
-    folder = "~/.pki/nssdb, or ~/.local/share/pki/nssdb where there is that and not the first"
-    yield f"  in {folder}:"
-    yield from (f"  {step}" for step in database_steps(anchor, Path.home() / ".pki/nssdb"))
+    machine = Machine()
+    new = database_to_make(machine.home, machine.environment)
+    if new is not None:
+        yield from (f"  {step}" for step in database_steps(anchor, new, make=True))
+    for folder in find_databases(machine.home, machine.environment):
+        yield from (f"  {step}" for step in database_steps(anchor, folder))
     yield ""
