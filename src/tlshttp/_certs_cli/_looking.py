@@ -35,7 +35,12 @@ def add_commands(commands: Commands) -> None:
         "localhost:8443",
     )
     _add_subject(parser)
-    _add_purpose(parser)
+    parser.add_argument(
+        "--purpose",
+        choices=[purpose.value for purpose in certs.Purpose],
+        default=certs.Purpose.SERVER.value,
+        help="default: server",
+    )
     _add_verify(commands)
 
 
@@ -48,7 +53,12 @@ def _add_verify(commands: Commands) -> None:
         "server.pem --ca ca.pem --host www.example.org",
     )
     _add_subject(parser)
-    _add_purpose(parser)
+    parser.add_argument(
+        "--purpose",
+        choices=[certs.Purpose.SERVER.value, certs.Purpose.CLIENT.value],
+        default=certs.Purpose.SERVER.value,
+        help="default: server",
+    )
     parser.add_argument(
         "--ca",
         action="append",
@@ -57,15 +67,6 @@ def _add_verify(commands: Commands) -> None:
     )
     parser.add_argument(
         "--host", metavar="NAME", help="the host the certificate has to be for (default: HOST)"
-    )
-
-
-def _add_purpose(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--purpose",
-        choices=[purpose.value for purpose in certs.Purpose],
-        default=certs.Purpose.SERVER.value,
-        help="default: server",
     )
 
 
