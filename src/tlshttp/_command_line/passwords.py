@@ -31,7 +31,8 @@ class PasswordFile:
     """
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self.path = path
+        """The file as given."""
         self._password: bytes | None = None
 
     @property
@@ -46,7 +47,7 @@ class PasswordFile:
             CertificateError: It cannot be read, or there is no password in it.
         """
         if self._password is None:
-            self._password = read_password_file(self._path)
+            self._password = read_password_file(self.path)
         return self._password
 
 
