@@ -36,6 +36,7 @@ PASSWORD = "secret word"
 
 # Each command that may ask for a password, and how often it asks.
 PROMPTS: dict[str, tuple[str, ...]] = {
+    "server": ("0", "--tls-cert", "ca.pem", "--tls-key", "ca-key.pem"),
     "certs ca": ("certs", "ca", "CA", "--encrypt", "--certfile", "n.pem", "--keyfile", "nk.pem"),
     "certs issue, authority's key": (
         "certs", "issue", "localhost", "--ca", "ca.pem", "--ca-key", "ca-key.pem",

@@ -9,7 +9,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,7 +17,7 @@ from tlshttp import _audit_cli, _certs_cli, certs, context
 from tlshttp._binding import network_addresses
 from tlshttp._command_line import endings
 from tlshttp._command_line.own_certificate import is_wildcard, own_certificate
-from tlshttp._command_line.passwords import PasswordFile
+from tlshttp._command_line.passwords import PasswordFile, ask_password
 from tlshttp._command_line.servers import host_of
 from tlshttp._version import __version__
 from tlshttp.certs._load import TOLERABLE
@@ -119,9 +119,16 @@ def _directory(text: str) -> str:
 def _users_store(options: argparse.Namespace) -> certs.CertificateStore:
     """Load the certificate the user names; it is renewed while it is served."""
     file: PasswordFile | None = options.tls_password_file
-    password = None if file is None else file.read()
+    password = _asked_once() if file is None else file.read()
     return certs.CertificateStore(
         options.tls_cert, options.tls_key, password, tolerate=["key-exposed", *options.tolerate]
+    )
+
+
+def _asked_once() -> Callable[[], str]:
+    """Return what asks for the key's password when it is first needed, and never while serving."""
+    return functools.cache(
+        lambda: ask_password("Password of the private key", "give --tls-password-file")
     )
 
 
