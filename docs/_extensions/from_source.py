@@ -55,9 +55,9 @@ PROFILE_LINES = (
 
 
 class CommandLineHelp(Directive):
-    """Insert the help text of the command line, or of the command given as argument."""
+    """Insert the help text of the command line, or of the command given as arguments."""
 
-    optional_arguments = 1
+    optional_arguments = 2
 
     def run(self) -> list[nodes.Node]:
         """Return it as a literal block."""

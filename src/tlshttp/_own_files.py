@@ -111,7 +111,10 @@ class OwnFiles:
                 return True
         if not self._real_folders and not os.path.basename(path).lower().startswith(self._names):
             return False
-        real = os.path.realpath(path)
+        try:
+            real = os.path.realpath(path)
+        except OSError:  # a link on the way was replaced while it was looked at
+            return True
         return any(_lies_in(real, folder) for folder in self._real_folders) or self._is_beside(real)
 
     def _is_beside(self, real: str) -> bool:

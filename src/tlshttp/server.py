@@ -16,7 +16,13 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 
-from tlshttp._binding import address_family, remove_stale_socket, socket_options
+from tlshttp._binding import (
+    address_family,
+    host_with_zone,
+    remove_stale_socket,
+    socket_address,
+    socket_options,
+)
 from tlshttp._front.front import Front
 from tlshttp._front.registry import Phase
 from tlshttp._front.report import ThrottledLog, peer_name
@@ -67,7 +73,8 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     Args:
         server_address: Host and port to listen on, as for `socketserver.TCPServer`; a host with
-            a colon is an IPv6 address, ``"::"`` all of IPv6 and IPv4. A path (`str`) is an
+            a colon is an IPv6 address, ``"::"`` all of IPv6 and IPv4, ``"fe80::1%eth0"`` one that
+            is good on one network only. A path (`str`) is an
             ``AF_UNIX`` socket.
         RequestHandlerClass: A `~http.server.BaseHTTPRequestHandler` subclass, a
             `functools.partial` of one, or a function that makes one. `None`: that of the other
@@ -250,8 +257,10 @@ class TLSHTTPServer(http.server.HTTPServer):
             self.server_name, self.server_port = "localhost", 0
         else:
             host = str(self.server_address[0])
+            self.server_address = socket_address(self.server_address)
             socketserver.TCPServer.server_bind(self)
-            self.server_name, self.server_port = host, int(self.server_address[1])
+            self.server_name = host_with_zone(host, self.server_address)
+            self.server_port = int(self.server_address[1])
         set_up_wsgi(self)
 
     def _bind_path(self, path: str) -> None:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.certs import judges
 from tlshttp import TLSHTTPServer, certs
 from tlshttp.certs._memory import pem_path
+from tlshttp.certs._rsa_pss import is_rsa_pss
 from tlshttp.context import create_server_context
 from tlshttp.errors import CertificateError
 from tlshttp.profiles import INTERMEDIATE
@@ -212,3 +213,32 @@ def test_certificates_f07_public_bytes_are_those_of_the_file(pair: Pair) -> None
     """Nothing of a certificate is written anew, not even a curve in full."""
     der = ssl.PEM_cert_to_DER_cert(pair.certfile.read_text())
     assert load_pem(pair).leaf.public_bytes(Encoding.DER) == der
+
+
+def test_certificates_f07_pkcs12_that_would_lose_the_restriction_is_refused(pair: Pair) -> None:
+    """A plain RSA key would not fit the certificate beside it; all other kinds come back."""
+    shown = load_pem(pair)
+    if is_rsa_pss(shown.leaf):
+        with pytest.raises(CertificateError, match="openssl pkcs12 -export"):
+            shown.to_pkcs12(PASSWORD)
+    else:
+        assert certs.load(shown.to_pkcs12(PASSWORD), password=PASSWORD) == shown
+
+
+@pytest.mark.parametrize("pair", ["pss", "pss-restricted"], indirect=True)
+def test_certificates_f07_a_request_that_would_lose_the_restriction_is_refused(pair: Pair) -> None:
+    """A certificate of a plain RSA key would not fit the key of whoever asks for it."""
+    names = ("-subj", "/CN=a.test", "-addext", "subjectAltName=DNS:a.test")
+    request = pair.openssl("req", "-new", "-key", "key.pem", *names, "-out", "request.pem")
+    authority = certs.CertificateAuthority.generate("Root")
+    with pytest.raises(CertificateError, match="signs by RSA-PSS only"):
+        authority.issue_for_request(request)
+
+
+def test_certificates_f07_a_context_of_pyopenssl_shows_it(pair: Pair) -> None:
+    """Certificate and key are of one kind there, too: `check_privatekey` is content."""
+    from OpenSSL import SSL
+
+    context = SSL.Context(SSL.TLS_METHOD)
+    load_pem(pair).configure(context)
+    context.check_privatekey()

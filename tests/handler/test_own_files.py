@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import logging
 import os
@@ -16,6 +17,7 @@ from tests.handler.conftest import Serve, quiet
 from tlshttp import FollowSymlinks, TLSFileRequestHandler, TLSRequestHandler, certs, context
 from tlshttp._own_files import OWN_FILES, OwnFiles
 from tlshttp.errors import CertificateError
+from tlshttp.handler import _opening
 
 MARK = b"PRIVATE KEY"
 
@@ -224,3 +226,26 @@ def test_what_lies_beside_under_a_name_with_a_suffix(
     other = tmp_path / "elsewhere" / name
     other.write_text("y")
     assert not own.include(str(other), other.stat())
+
+
+def test_people_u1_a_link_replaced_while_it_is_looked_at_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a path leads is asked of the system in steps; what changes between them is absent.
+
+    The file that was opened by then is closed: a leak would be a warning, and so an error.
+    """
+    page = tmp_path / "page.html"
+    page.write_bytes(b"page")
+    own = OwnFiles()
+    own.add_folder(tmp_path / "authority")
+    assert not own.include(str(page), page.stat())
+
+    def replaced(path: str) -> str:
+        raise OSError(errno.EINVAL, "no link any more", path)
+
+    monkeypatch.setattr(os.path, "realpath", replaced)
+    assert own.include(str(page), page.stat())
+    monkeypatch.setattr(_opening, "OWN_FILES", own)
+    with pytest.raises(FileNotFoundError):
+        _opening.open_inside(str(tmp_path), str(page), _opening.FollowSymlinks.NEVER)

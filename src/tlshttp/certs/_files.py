@@ -85,8 +85,20 @@ def create_exclusively(path: Path, content: bytes, *, mode: int) -> bool:
         os.link(aside, path)
     except FileExistsError:
         return False
+    except OSError:
+        # FAT has no links: whoever reads meanwhile may see half of it.
+        return _create_in_place(path, content, mode)
     finally:
         aside.unlink()
+    sync_folder(path.parent)
+    return True
+
+
+def _create_in_place(path: Path, content: bytes, mode: int) -> bool:
+    try:
+        _write_named(path, content, mode)
+    except FileExistsError:
+        return False
     sync_folder(path.parent)
     return True
 
@@ -127,8 +139,9 @@ def _write_unnamed(path: Path, content: bytes, mode: int) -> bool:
 
 def _write_named(path: Path, content: bytes, mode: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags, mode)  # what exists already is not ours to remove
     try:
-        with os.fdopen(os.open(path, flags, mode), "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             _write_through(file, content)
     except OSError:
         path.unlink(missing_ok=True)

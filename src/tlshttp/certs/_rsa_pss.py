@@ -15,12 +15,21 @@ from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from tlshttp.certs import _der, _pkcs8
 
-__all__ = ["is_rsa_pss", "rsa_pss_to_pem"]
+__all__ = ["asks_for_rsa_pss", "is_rsa_pss", "rsa_pss_to_pem"]
+
+_RSASSA_PSS = _der.oid(PublicKeyAlgorithmOID.RSASSA_PSS.dotted_string)
 
 
 def is_rsa_pss(certificate: x509.Certificate) -> bool:
     """Tell whether the key of a certificate is restricted to PSS."""
     return certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
+
+
+def asks_for_rsa_pss(request: x509.CertificateSigningRequest) -> bool:
+    """Tell whether the key of a signing request is restricted to PSS."""
+    # version, subject, then the key (RFC 2986, section 4.1)
+    key = _der.children(_der.read(request.tbs_certrequest_bytes))[2]
+    return _der.children(_der.children(key)[0])[0].content == _RSASSA_PSS
 
 
 def rsa_pss_to_pem(key: PrivateKeyTypes, leaf: x509.Certificate, secret: bytes | None) -> bytes:
