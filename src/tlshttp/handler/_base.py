@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import shutil
 import time
 from collections.abc import Collection
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlshttp.errors import RequestRefused
 from tlshttp.handler._head import RequestHeaders
+from tlshttp.handler._log_failures import bear_log_failure
 from tlshttp.handler._response import (
     format_date,
     header_fields,
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from tlshttp._tls import TLSInfo
 
 __all__ = ["TLSRequestHandler", "copy_file", "writes_interim_response"]
-
-_log = logging.getLogger("tlshttp.handler")
 
 
 class TLSRequestHandler(BaseHTTPRequestHandler):
@@ -241,7 +239,10 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         ):
             super().send_response(code, message)
             return
-        self.log_request(code)
+        try:
+            self.log_request(code)
+        except Exception:  # noqa: BLE001 (whatever it is)
+            bear_log_failure(self)
         self.send_response_only(code, message)
         self._headers_buffer.append(usual_lines(self.version_string(), self.date_time_string()))
 
@@ -306,6 +307,22 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     def address_string(self) -> str:
         """Return the client's address; ``"unix:"`` on an ``AF_UNIX`` socket, where it has none."""
         return str(self.client_address[0])
+
+    # Logging ----------------------------------------------------------------------------------
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's)
+        """Write a line on standard error, if that is possible."""
+        try:
+            super().log_message(format, *args)
+        except Exception:  # noqa: BLE001 (whatever it is)
+            bear_log_failure(self)
+
+    def log_error(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's)
+        """Log an error by `log_message`, whatever that has been overridden with."""
+        try:
+            super().log_error(format, *args)
+        except Exception:  # noqa: BLE001 (whatever it is)
+            bear_log_failure(self)
 
 
 def writes_interim_response(handler: BaseHTTPRequestHandler) -> bool:
