@@ -154,8 +154,8 @@ def _translate_path(self: Any, path: str) -> str:
     """Return the path of a file; that of none for one of the server's own, or of too many names."""
     if has_too_many_names(decode(path_of(path))):
         return _ABSENT
-    composed = _composed_of(type(self), "translate_path", _translate_path)
-    found: str = super(composed or type(self), self).translate_path(path)
+    composed: Any = _composed_of(type(self), "translate_path", _translate_path)
+    found: str = super(composed, self).translate_path(path)
     pages = getattr(self, "index_pages", _INDEX_PAGES)
     return _ABSENT if _is_own(found, pages) else found
 
@@ -185,8 +185,8 @@ class _Unseen:
 
 
 def _setup_cgi(self: Any) -> None:
-    composed = _composed_of(type(self), "setup", _setup_cgi)
-    super(composed or type(self), self).setup()
+    composed: Any = _composed_of(type(self), "setup", _setup_cgi)
+    super(composed, self).setup()
     self.rfile.__dict__["_sock"] = _NothingMore(self.rfile)
 
 
