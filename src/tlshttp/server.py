@@ -24,6 +24,7 @@ from tlshttp._binding import (
     socket_options,
 )
 from tlshttp._computed import computed
+from tlshttp._front.door import WRAPPED
 from tlshttp._front.front import Front
 from tlshttp._front.registry import Phase
 from tlshttp._front.report import ThrottledLog, peer_name
@@ -351,10 +352,7 @@ class TLSHTTPServer(http.server.HTTPServer):
             ConfigurationError: It is an `ssl.SSLSocket`.
         """
         if hasattr(self.socket, "do_handshake"):
-            raise ConfigurationError(
-                "server.socket has been wrapped for TLS: remove the wrap_socket() line, this server"
-                " does it by itself, for each connection"
-            )
+            raise ConfigurationError(WRAPPED.format("server.socket"))
         if not hasattr(self, "server_name"):
             self.server_address = self.socket.getsockname()
             host, port = (

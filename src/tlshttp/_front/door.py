@@ -11,17 +11,25 @@ from typing import TYPE_CHECKING
 
 from tlshttp._front.connection import Connection
 from tlshttp._front.poller import READ, Poller, wait_for
+from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tlshttp._front.front import Front
 
-__all__ = ["RETRY_SECONDS", "Door"]
+__all__ = ["RETRY_SECONDS", "WRAPPED", "Door"]
 
 RETRY_SECONDS = 0.1
 """How long the door stays closed when there is no room, or the system had no descriptor or memory
 for a connection; less if a connection goes."""
 
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+WRAPPED = (
+    "{} has been wrapped for TLS: remove the wrap_socket() line, this server does it by itself, for"
+    " each connection"
+)
+"""What somebody is told who has come from `ssl.SSLContext.wrap_socket`."""
 
 
 class Door:
@@ -94,6 +102,9 @@ class Door:
                     self._bear_exhaustion()
                     return
                 continue  # a connection that was gone before it was accepted
+            if hasattr(request, "do_handshake"):
+                request.close()
+                raise ConfigurationError(WRAPPED.format("get_request() returns a socket that"))
             self._admit(request, address)
 
     def reopen(self, now: float) -> None:
