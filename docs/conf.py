@@ -67,6 +67,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"x509\..*"),
     ("py:.*", r"(.*\.)?_[A-Z]\w*"),  # type variables
     ("py:class", r"tlshttp\.certs\._reloading\.ReloadingStore"),  # its methods are shown
+    ("py:class", r"tlshttp\.certs\._revoking\.Revoking"),  # and of this one
 ]
 
 

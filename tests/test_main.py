@@ -10,16 +10,22 @@ import socket
 import ssl
 import subprocess
 import sys
+import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
 
+import tlshttp
 from tests.support import UNIT, wait_until
 from tlshttp import certs
 from tlshttp.__main__ import main
+from tlshttp._binding import network_addresses
+from tlshttp._command_line.own_certificate import own_certificate
 
 TEXT = "Served over TLS: äöü\n"
 
@@ -239,6 +245,39 @@ def test_wrong_password_is_said_clearly(
     assert "guessed" not in message
 
 
+def test_certificates_f15_empty_password_file_is_said_clearly(
+    tmp_path: Path, pair: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A password file that is empty, or has only line ends, is called that, and not a damage."""
+    for content in (b"", b"\n", b"\r\n", b"\xef\xbb\xbf"):
+        (tmp_path / "password").write_bytes(content)
+        options = [*with_pair(pair)[:4], "--tls-password-file", str(tmp_path / "password")]
+        assert main(["0", *options]) == 2
+        message = capsys.readouterr().err
+        assert "password" in message
+        assert "damaged" not in message
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a byte order mark"])
+def test_certificates_f19_f32_pkcs12_is_served(run: Run, tmp_path: Path, start: bytes) -> None:
+    """A PKCS#12 file is served; a byte order mark is no part of the password that opens it."""
+    certificate = certs.self_signed("localhost", "127.0.0.1")
+    certfile, password = tmp_path / "pair.p12", tmp_path / "password"
+    password.write_bytes(start + b"secret word\r\n")
+    certfile.write_bytes(
+        pkcs12.serialize_key_and_certificates(
+            None, certificate.private_key, certificate.leaf, None,
+            serialization.BestAvailableEncryption(b"secret word"),
+        )
+    )  # fmt: skip
+    certfile.chmod(0o600)
+    program = run("--tls-cert", str(certfile), "--tls-password-file", str(password))
+    context = ssl.create_default_context(cadata=certificate.to_pem().decode())
+    with urllib.request.urlopen(program.url + "hello.txt", context=context) as response:
+        assert response.read().decode() == TEXT
+    assert "tlshttp" not in program.end()[2]
+
+
 def test_key_that_does_not_fit_is_said_clearly(
     tmp_path: Path, pair: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -310,3 +349,121 @@ def test_unknown_host_is_said_clearly(capsys: pytest.CaptureFixture[str]) -> Non
     """An address that does not exist is named."""
     assert main(["0", "--bind", "no.such.host.invalid"]) == 2
     assert "--bind no.such.host.invalid" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("bind", "message"),
+    [
+        ("192.0.2.9", "port 0 of 192.0.2.9: this machine has no such address"),
+        ("[2001:db8::9]", "port 0 of [2001:db8::9]: this machine has no such address"),
+        ("fe80::1%none", "there is no network interface 'none'"),
+        ("a..b", "--bind a..b: that is not the name of a host"),
+        ("[nonsense]", "--bind [nonsense]"),
+    ],
+)
+def test_people_u7_addresses_that_cannot_be_bound(
+    bind: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The message names the address and says why, without a number of the system."""
+    assert main(["0", "--bind", bind]) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert "Errno" not in errors
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this platform has no IPv6")
+@pytest.mark.parametrize("bind", ["[::1]", "::1"])
+def test_people_u7_addresses_as_in_urls(run: Run, bind: str) -> None:
+    """An IPv6 address may have the brackets it has in URLs."""
+    assert run("--bind", bind).url.startswith("https://[::1]:")
+
+
+def test_people_u7_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """``--version`` names program and version."""
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"tlshttp {tlshttp.__version__}\n"
+
+
+def test_people_u7_console_scripts() -> None:
+    """The package has a program of the name that pipx and uvx look for: that of the package."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    assert project["scripts"]["tlshttp"] == "tlshttp.__main__:main"
+    assert project["scripts"][project["name"]] == "tlshttp.__main__:main"
+
+
+def test_people_u7_a_colleague_can_come(run: Run) -> None:
+    """On all addresses, those of the network are printed, and the certificate has them."""
+    addresses = network_addresses()
+    if not addresses:
+        pytest.skip("this machine is on no network")
+    program = run("--bind", "")
+    names, _ = program.more(), program.more()
+    lines = [program.more() for _ in addresses]
+    for address, line in zip(addresses, lines, strict=True):
+        host = f"[{address}]" if ":" in address else address
+        assert line.startswith(f"From the network: https://{host}:")
+        assert address in names
+
+
+def test_certificates_f26_what_is_not_certified_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name of this machine that the authority may not issue for is named, not dropped."""
+    certs.local_authority(tmp_path)
+    monkeypatch.setattr("socket.gethostname", lambda: "raspberrypi")
+    own = own_certificate("127.0.0.1", str(tmp_path))
+    assert "raspberrypi.local" in own.store.current.names
+    assert own.missing == ("raspberrypi",)
+    assert own.describe()[-1].endswith("may not issue for it: raspberrypi")
+
+
+def test_certificates_f27_a_folder_by_option(run: Run, tmp_path: Path) -> None:
+    """The authority of ``--authority-folder`` certifies."""
+    authority = certs.local_authority(tmp_path / "elsewhere")
+    program = run("--authority-folder", str(tmp_path / "elsewhere"))
+    assert "local authority" in program.more()
+    client = ssl.create_default_context(cafile=str(authority.certfile))
+    with urllib.request.urlopen(program.url + "hello.txt", context=client) as response:
+        assert response.status == 200
+
+
+def test_password_from_standard_input(folder: Path, pair: tuple[Path, Path]) -> None:
+    """``--tls-password-file -`` reads the password from standard input."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "tlshttp", "0", *with_pair(pair)[:4],
+         "--tls-password-file", "-", "--bind", "127.0.0.1", "--directory", str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("secret word\n")
+    process.stdin.close()
+    assert "https://" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    process.stdout.close()
+    assert process.wait(20 * UNIT) == 0
+
+
+def test_its_own_files_are_not_served_and_it_says_so(
+    run: Run, folder: Path, pair: tuple[Path, Path]
+) -> None:
+    """People U1: certificate, key and password, in the folder that is served, stay there."""
+    names = ("cert.pem", "key.pem", "password")
+    for name in names:
+        shutil.copy(pair[0].parent / name, folder / name)
+    program = run(*with_pair((folder / "cert.pem", folder / "key.pem")))
+    told = program.more()
+    assert (
+        told == "Not served, since they are the server's own: 'cert.pem', 'key.pem', 'password'\n"
+    )
+    client = ssl.create_default_context(cafile=str(pair[0]))
+    for name in names:
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(program.url + name, context=client)
+    with urllib.request.urlopen(program.url, context=client) as response:
+        page = response.read().decode()
+    assert "hello.txt" in page
+    assert not [name for name in names if name in page]

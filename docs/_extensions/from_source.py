@@ -3,6 +3,8 @@
 ``command-line-help``: what ``python -m tlshttp --help`` prints, or that of a command.
 ``profile-table``: the rows of `tlshttp.profiles`, side by side; with an argument, one of their
 lists, with each entry's place in the order of preference.
+``certificate-rules``: what `tlshttp.certs` finds wrong with certificates; with an argument, which
+kinds of keys.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from docutils.parsers.rst import Directive
 
 from tlshttp import profiles
 from tlshttp.__main__ import main
+from tlshttp.certs import _rules
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -52,9 +55,9 @@ PROFILE_LINES = (
 
 
 class CommandLineHelp(Directive):
-    """Insert the help text of the command line, or of the command given as argument."""
+    """Insert the help text of the command line, or of the command given as arguments."""
 
-    optional_arguments = 1
+    optional_arguments = 2
 
     def run(self) -> list[nodes.Node]:
         """Return it as a literal block."""
@@ -71,6 +74,18 @@ class ProfileTable(Directive):
         """Return it, a column for each profile."""
         lines = _places(*self.arguments) if self.arguments else _values()
         return [_table(("", *ROWS), lines)]
+
+
+class CertificateRules(Directive):
+    """Insert the table of what `check` finds, or of the keys that clients take."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return it, a line for each rule."""
+        if self.arguments:
+            return [_table(("key", "refused by"), _keys())]
+        return [_table(("code", "severity", "what is found", "refused by"), _rules_of_check())]
 
 
 def help_text(*command: str) -> str:
@@ -104,6 +119,35 @@ def _places(field: str) -> Iterator[Sequence[nodes.Node]]:
         yield nodes.paragraph("", "", nodes.literal(name, name)), *map(_paragraph, places)
 
 
+def _rules_of_check() -> Iterator[Sequence[nodes.Node]]:
+    for rule in _rules.RULES.values():
+        yield (
+            nodes.paragraph("", "", nodes.literal(rule.code, rule.code)),
+            _paragraph(rule.severity.value),
+            _prose(rule.meaning),
+            _paragraph(_clients(rule.refused_by)),
+        )
+
+
+def _keys() -> Iterator[Sequence[nodes.Node]]:
+    for row in (*_rules.KEY_KINDS, _rules.RSA_PSS):
+        yield _paragraph(row.name), _paragraph(_clients(row.refused_by))
+
+
+def _clients(clients: Sequence[_rules.Client]) -> str:
+    if tuple(clients) == _rules.EVERYBODY:
+        return "everybody"
+    return ", ".join(client.value for client in clients) or "nobody"
+
+
+def _prose(text: str) -> nodes.Node:
+    """Return a paragraph in which what stands between grave accents is literal."""
+    parts = text.split("`")
+    return nodes.paragraph(
+        "", "", *(nodes.literal(p, p) if i % 2 else nodes.Text(p) for i, p in enumerate(parts))
+    )
+
+
 def _paragraph(text: str) -> nodes.Node:
     return nodes.paragraph(text, text)
 
@@ -123,5 +167,6 @@ def _row(cells: Iterable[nodes.Node]) -> nodes.Node:
 def setup(app: Sphinx) -> dict[str, Any]:
     """Tell Sphinx of the directives."""
     app.add_directive("command-line-help", CommandLineHelp)
+    app.add_directive("certificate-rules", CertificateRules)
     app.add_directive("profile-table", ProfileTable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

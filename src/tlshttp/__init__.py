@@ -34,11 +34,12 @@ if TYPE_CHECKING:
     )
     from tlshttp.limits import Limits
     from tlshttp.server import ThreadingTLSHTTPServer, TLSHTTPServer
-    from tlshttp.stats import Stats
+    from tlshttp.stats import CertificateInUse, Stats
 
 __all__ = [
     "AccessLogMixIn",
     "AccessRecord",
+    "CertificateInUse",
     "FollowSymlinks",
     "Limits",
     "Stats",
@@ -62,6 +63,7 @@ if not TYPE_CHECKING:
         {
             "AccessLogMixIn": "tlshttp.handler",
             "AccessRecord": "tlshttp.handler",
+            "CertificateInUse": "tlshttp.stats",
             "FollowSymlinks": "tlshttp.handler",
             "Limits": "tlshttp.limits",
             "Stats": "tlshttp.stats",

@@ -14,12 +14,19 @@ from pathlib import Path
 from typing import NoReturn
 
 from tlshttp import _audit_cli, _certs_cli, certs, context
-from tlshttp.errors import CertificateError, ConfigurationError
+from tlshttp._binding import network_addresses
+from tlshttp._command_line import endings
+from tlshttp._command_line.own_certificate import is_wildcard, own_certificate
+from tlshttp._command_line.passwords import STANDARD_INPUT, PasswordFile, ask_password
+from tlshttp._command_line.servers import host_of
+from tlshttp._own_files import OWN_FILES
+from tlshttp._version import __version__
+from tlshttp.certs._load import TOLERABLE
+from tlshttp.errors import ConfigurationError
 from tlshttp.handler import TLSFileRequestHandler
 from tlshttp.server import ThreadingTLSHTTPServer
 
 _PROGRAM = "python -m tlshttp"
-_UNUSABLE = 2  # exit status for what the user has to mend, as argparse has it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,15 +44,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[:1] == ["audit"]:
         return _audit_cli.main(words[1:])
     options = _parser().parse_args(words)
+    return endings.run(_PROGRAM, lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING)
-    try:
-        store = _store(options)
-        server = _server(options, store)
-    except (ConfigurationError, OSError) as error:
-        print(f"{_PROGRAM}: error: {_explain(error, options)}", file=sys.stderr)
-        return _UNUSABLE
-    _serve(server, options, store.current)
-    return 0
+    if options.tls_cert is None:
+        findings = [f"{name} needs --tls-cert" for name in _given_without_certificate(options)]
+        ConfigurationError.raise_if(findings)
+        own = own_certificate(options.bind, options.authority_folder)
+        store, lines = own.store, own.describe()
+    else:
+        store, lines = _users_store(options), []
+    _serve(_server(options, store), options, lines)
+    return endings.OK
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,9 +77,30 @@ def _parser() -> argparse.ArgumentParser:
         default="HTTP/1.1",
         help="conform to this HTTP version (default: %(default)s)",
     )
-    add("--tls-cert", metavar="PATH", help="PEM file with the certificate and its chain")
-    add("--tls-key", metavar="PATH", help="PEM file with the private key, if it is not in there")
-    add("--tls-password-file", metavar="PATH", help="file with the private key's password")
+    add("--tls-cert", metavar="PATH", help="certificate and its chain, PEM or PKCS#12")
+    add("--tls-key", metavar="PATH", help="private key, if it is not in there")
+    add(
+        "--tls-password-file",
+        type=PasswordFile,
+        metavar="PATH",
+        help="file with the private key's password, '-' for standard input",
+    )
+    add(
+        "--tolerate",
+        action="append",
+        choices=TOLERABLE,
+        default=[],
+        metavar="CODE",
+        help=f"put up with this about the certificate, with a warning: {', '.join(TOLERABLE)};"
+        " key-exposed always is",
+    )
+    add(
+        "--authority-folder",
+        metavar="DIR",
+        help="where your local authority is kept, which certifies where there is no --tls-cert;"
+        " default: $TLSHTTP_AUTHORITY, or among your data",
+    )
+    add("--version", action="version", version=f"tlshttp {__version__}")
     add("port", type=_port, nargs="?", default=8000, help="port to listen on (default: 8000)")
     return parser
 
@@ -84,48 +117,27 @@ def _directory(text: str) -> str:
     return text
 
 
-def _store(options: argparse.Namespace) -> certs.CertificateStore:
-    """Load the certificate the user names, or make one; either is renewed while it is served."""
-    if options.tls_cert is None:
-        names = [f"{name} needs --tls-cert" for name in _given_without_certificate(options)]
-        ConfigurationError.raise_if(names)
-        return _own_certificate(options.bind)
-    password = None
-    if options.tls_password_file is not None:
-        password = Path(options.tls_password_file).read_bytes().rstrip(b"\r\n")
+def _users_store(options: argparse.Namespace) -> certs.CertificateStore:
+    """Load the certificate the user names; it is renewed while it is served."""
+    file: PasswordFile | None = options.tls_password_file
+    if file is not None and file.path != STANDARD_INPUT:
+        OWN_FILES.add(file.path)
+    password = _asked_once() if file is None else file.read()
     return certs.CertificateStore(
-        options.tls_cert, options.tls_key, password, tolerate=["key-exposed"]
+        options.tls_cert, options.tls_key, password, tolerate=["key-exposed", *options.tolerate]
+    )
+
+
+def _asked_once() -> Callable[[], str]:
+    """Return what asks for the key's password when it is first needed, and never while serving."""
+    return functools.cache(
+        lambda: ask_password("Password of the private key", "give --tls-password-file")
     )
 
 
 def _given_without_certificate(options: argparse.Namespace) -> list[str]:
     given = {"--tls-key": options.tls_key, "--tls-password-file": options.tls_password_file}
     return [name for name, value in given.items() if value is not None]
-
-
-def _own_certificate(bind: str | None) -> certs.CertificateStore:
-    """Make a certificate for the names this machine is reached by from itself and its network.
-
-    The developer's own authority issues it where there is one, so that whoever trusts that
-    authority is not warned; see ``python -m tlshttp certs trust``.
-    """
-    authority = certs.find_local_authority()
-    issue = certs.self_signed if authority is None else authority.issue_server
-    names = ["localhost", "127.0.0.1", "::1"]
-    for name in (socket.gethostname(), bind):
-        if name and name not in (*names, "0.0.0.0", "::") and _can_be_certified(name, issue):  # noqa: S104
-            names.append(name)
-    if authority is None:
-        return certs.CertificateStore.from_certificate(issue(*names))
-    return authority.store(*names)
-
-
-def _can_be_certified(name: str, issue: Callable[..., certs.Certificate]) -> bool:
-    try:
-        issue(name)
-    except CertificateError:  # a host may be called what no certificate can say
-        return False
-    return True
 
 
 def _server(options: argparse.Namespace, store: certs.CertificateStore) -> ThreadingTLSHTTPServer:
@@ -135,53 +147,77 @@ def _server(options: argparse.Namespace, store: certs.CertificateStore) -> Threa
         RequestHandlerClass=functools.partial(handler, directory=options.directory),
         ssl_context=context.create_server_context(store),
     )
-    if options.bind is not None:
-        return make((_resolve(options.bind, options.port), options.port))
     try:
-        return make(("::", options.port))
+        if options.bind is not None:
+            return make((_resolve(options.bind, options.port), options.port))
+        try:
+            return make(("::", options.port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                raise
+        return make(("", options.port))  # a machine without IPv6
     except OSError as error:
-        if error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise
-    return make(("", options.port))  # a machine without IPv6
+        raise ConfigurationError(_explain(error, options)) from error
 
 
-def _resolve(host: str, port: int) -> str:
+def _resolve(bind: str, port: int) -> str:
     """Return the host as given, or its address where that is of IPv6."""
-    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    host = host_of(bind)
+    if "%" in host:
+        return host
+    try:
+        infos = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except UnicodeError:
+        raise ConfigurationError(f"--bind {bind}: that is not the name of a host") from None
     families = {family: str(address[0]) for family, _, _, _, address in infos}
     return host if socket.AF_INET in families else families[socket.AF_INET6]
 
 
-def _explain(error: Exception, options: argparse.Namespace) -> str:
-    """Say what is wrong and what can be done about it."""
-    if not isinstance(error, OSError):
-        return str(error)
-    where = f"port {options.port}" + (f" of {options.bind}" if options.bind else "")
+def _explain(error: OSError, options: argparse.Namespace) -> str:
+    """Say why nothing can listen there, and what can be done about it."""
+    bind = options.bind
+    where = f"port {options.port}" + (f" of {bind}" if bind else "")
     if error.errno == errno.EADDRINUSE:
         return f"{where} is taken by another program; choose another port"
-    if error.errno == errno.EACCES and error.filename is None:
+    if error.errno == errno.EACCES:
         return f"{where} needs privileges; choose one of 1024 or more"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"cannot listen on {where}: this machine has no such address; see 'ip address'"
+    if error.errno == errno.EINVAL and (bind or "").lower().startswith("fe80"):
+        return f"cannot listen on {where}: add its network interface, as in {bind}%eth0"
     if isinstance(error, socket.gaierror):
-        return f"--bind {options.bind}: {error.strerror}"
-    return str(error)
+        return f"--bind {bind}: {error.strerror}: give a host name or address of this machine"
+    return f"cannot listen on {where}: {endings.describe_os_error(error)}"
 
 
-def _serve(
-    server: ThreadingTLSHTTPServer, options: argparse.Namespace, certificate: certs.Certificate
-) -> None:
+def _serve(server: ThreadingTLSHTTPServer, options: argparse.Namespace, lines: list[str]) -> None:
     signal.signal(signal.SIGTERM, _stop)
     try:
         with server:
             directory = Path(options.directory).resolve()
-            print(f"Serving {directory} at {server.url}/ (Ctrl-C ends)", flush=True)
-            if options.tls_cert is None:
-                own = certificate.leaf.issuer == certificate.leaf.subject
-                kind = "Self-signed certificate" if own else "Certificate of your local authority"
-                print(f"{kind} for {', '.join(certificate.names)}")
-                print(f"SHA-256 fingerprint {certificate.fingerprint()}", flush=True)
+            endings.say(f"Serving {directory} at {server.url}/ (Ctrl-C ends)", *lines)
+            if is_wildcard(options.bind):
+                endings.say(*_other_urls(server.server_port))
+            _say_what_is_not_served(directory)
             server.serve_forever()
     except KeyboardInterrupt:
-        print("\nStopped.", flush=True)
+        endings.say("\nStopped.")
+
+
+def _other_urls(port: int) -> list[str]:
+    """Say by which addresses others on the network come here."""
+    hosts = [f"[{host}]" if ":" in host else host for host in network_addresses()]
+    return [f"From the network: https://{host}:{port}/" for host in hosts]
+
+
+def _say_what_is_not_served(directory: Path) -> None:
+    """Name the server's own files that lie in what is served."""
+    own = [Path(path) for path in OWN_FILES.inside(directory)]
+    if own:
+        names = ", ".join(ascii(str(path.relative_to(directory))) for path in own)
+        endings.say(f"Not served, since they are the server's own: {names}")
 
 
 def _stop(_signal: int, _frame: object) -> NoReturn:

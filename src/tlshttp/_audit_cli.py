@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from tlshttp import context, profiles
-from tlshttp.context import Report
+from tlshttp._command_line import endings
+from tlshttp._command_line.arguments import seconds, server
+from tlshttp._command_line.servers import ServerAddress, asking
 
 __all__ = ["main"]
 
 _PROGRAM = "python -m tlshttp audit"
-_DEVIATES = 1
-_UNUSABLE = 2  # exit status for what the user has to mend, as argparse has it
 
 _PROFILES = {
     profile.name: profile
@@ -30,32 +28,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             process.
 
     Returns:
-        The exit status: 0 without deviations, 1 with some, 2 where the server cannot be asked.
+        The exit status: 0 without deviations, 1 with some, 2 where the server cannot be asked, 130
+        after Ctrl-C.
     """
-    try:
-        options = _parser().parse_args(arguments)
-    except SystemExit as exit_:
-        # argparse has said why; it is up to the caller to end the process.
-        return exit_.code if isinstance(exit_.code, int) else _UNUSABLE
-    try:
-        report = _audit(options)
-    except OSError as error:
-        host, port = options.server
-        print(f"{_PROGRAM}: error: {host}:{port}: {error.strerror or error}", file=sys.stderr)
-        return _UNUSABLE
+    return endings.run(_PROGRAM, lambda: _audit(arguments))
+
+
+def _audit(arguments: Sequence[str] | None) -> int:
+    options = _parser().parse_args(arguments)
+    address: ServerAddress = options.server
+    with asking(address, options.timeout):
+        report = context.audit_host(
+            address.host,
+            address.port,
+            profile=_PROFILES[options.profile],
+            server_name=options.name,
+            timeout=options.timeout,
+        )
     print(report)
-    return 0 if report.ok else _DEVIATES
-
-
-def _audit(options: argparse.Namespace) -> Report:
-    host, port = options.server
-    return context.audit_host(
-        host,
-        port,
-        profile=_PROFILES[options.profile],
-        server_name=options.name,
-        timeout=options.timeout,
-    )
+    return endings.OK if report.ok else endings.FAILED
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,7 +57,12 @@ def _parser() -> argparse.ArgumentParser:
         " profile.",
         epilog=f"example: {_PROGRAM} localhost:8443 --profile modern",
     )
-    parser.add_argument("server", type=_address, metavar="HOST[:PORT]", help="port: default 443")
+    parser.add_argument(
+        "server",
+        type=server,
+        metavar="HOST[:PORT]",
+        help="the server, also as URL; port: default 443",
+    )
     parser.add_argument(
         "--profile",
         choices=tuple(_PROFILES),
@@ -76,30 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", metavar="NAME", help="the host name to ask for (default: HOST)")
     parser.add_argument(
         "--timeout",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         metavar="SECONDS",
         help="how long an answer may take (default: 10)",
     )
     return parser
-
-
-def _address(text: str) -> tuple[str, int]:
-    try:
-        parts = urlsplit(f"//{text}")
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if not host or any(letter in text for letter in "/?#@"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not HOST or HOST:PORT")
-    return host, 443 if port is None else port
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
-    return seconds

@@ -10,7 +10,19 @@ from typing import Any
 
 from tlshttp.errors import ConfigurationError
 
-__all__ = ["address_family", "remove_stale_socket", "socket_options"]
+__all__ = [
+    "address_family",
+    "host_with_zone",
+    "network_addresses",
+    "remove_stale_socket",
+    "socket_address",
+    "socket_options",
+]
+
+_ELSEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+"""Addresses that nobody has: RFC 5737, section 3, and RFC 3849."""
+
+_DISCARD_PORT = 9  # RFC 863
 
 
 def address_family(server_address: Any, default: int) -> int:
@@ -22,6 +34,58 @@ def address_family(server_address: Any, default: int) -> int:
     if ":" in server_address[0] and default == socket.AF_INET:
         return socket.AF_INET6
     return default
+
+
+def socket_address(server_address: Any) -> Any:
+    """Return an address as the system wants it: with the zone of a link-local one as a number.
+
+    Raises:
+        OSError: The machine has no network interface of that name.
+    """
+    if not isinstance(server_address, tuple) or len(server_address) != 2:
+        return server_address
+    host, port = server_address
+    address, percent, zone = str(host).partition("%")
+    return (address, port, 0, _zone_number(zone)) if percent else server_address
+
+
+def host_with_zone(host: str, bound_address: Any) -> str:
+    """Return a host with the zone it is bound in, without which a link-local one means nothing.
+
+    Args:
+        host: The host as given.
+        bound_address: What ``getsockname()`` says.
+    """
+    zone = bound_address[3] if len(bound_address) > 3 else 0
+    if not zone or "%" in host:
+        return host
+    try:
+        return f"{host}%{socket.if_indextoname(zone)}"
+    except OSError:  # the interface has gone
+        return f"{host}%{zone}"
+
+
+def network_addresses() -> list[str]:
+    """List the addresses by which others on the network reach this machine.
+
+    The system is asked which address it would send from. Nothing is sent, and no DNS server asked.
+    """
+    found = []
+    for family, elsewhere in _ELSEWHERE:
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((elsewhere, _DISCARD_PORT))
+                found.append(str(probe.getsockname()[0]))
+        except OSError:  # no such network here
+            continue
+    return found
+
+
+def _zone_number(zone: str) -> int:
+    try:
+        return int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
+    except OSError:
+        raise OSError(errno.ENODEV, f"there is no network interface {zone!r}") from None
 
 
 def socket_options(

@@ -48,10 +48,13 @@ def given_context(
             )
         from tlshttp import certs, context, profiles
 
+        offered: dict[str, Any] = {}
+        if alpn_protocols:
+            offered["alpn_protocols"] = tuple(alpn_protocols)
         return context.create_server_context(
             certs.load(_path(certfile), _path(keyfile), password, tolerate=_TOLERATED),
             profile=profiles.INTERMEDIATE.replace(certificate_keys=(), security_level=None),
-            alpn_protocols=tuple(alpn_protocols) if alpn_protocols else ("http/1.1",),
+            **offered,
         )
     findings = [f"{name} cannot be combined with ssl_context" for name in given]
     if getattr(ssl_context, "protocol", None) == ssl.PROTOCOL_TLS_CLIENT:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from tlshttp.errors import HandshakeError
+    from tlshttp.stats import CertificateInUse
 
-__all__ = ["ManagedContext", "TLSContext", "TLSInfo", "TLSObject"]
+__all__ = ["ManagedContext", "ShowsCertificates", "TLSContext", "TLSInfo", "TLSObject"]
 
 
 class TLSObject(Protocol):
@@ -56,13 +57,31 @@ class ManagedContext(Protocol):
     """
 
     def refusal(
-        self, server_name: bytes | None, alpn_protocols: Sequence[bytes]
+        self,
+        server_name: bytes | None,
+        alpn_protocols: Sequence[bytes],
+        groups: Sequence[int] | None = None,
     ) -> tuple[HandshakeError, int] | None:
         """Say why a ClientHello is to be refused, and with which TLS alert; `None` to go on.
 
         Args:
             server_name: The host name in it as it was sent, `None` without one.
             alpn_protocols: The application protocols in it, empty without any.
+            groups: The key-exchange groups in it, `None` without any.
+        """
+
+    def context_for(
+        self,
+        groups: Sequence[int] | None,
+        key_shares: Sequence[int] | None,
+        address: str | None = None,
+    ) -> TLSContext:
+        """Return what makes the connection of a client.
+
+        Args:
+            groups: The key-exchange groups in its hello, `None` without any.
+            key_shares: Those that it has sent a share for, `None` without that extension.
+            address: The IP address that it has connected to, where its hello has no name.
         """
 
     def maintain(self, now: float) -> None:
@@ -71,6 +90,14 @@ class ManagedContext(Protocol):
         Args:
             now: The time in seconds, from `time.monotonic`.
         """
+
+
+@runtime_checkable
+class ShowsCertificates(Protocol):
+    """What a context may offer that can tell which certificates it shows."""
+
+    def certificates_in_use(self) -> tuple[CertificateInUse, ...]:
+        """Tell which certificates are shown now, and when each of them ends."""
 
 
 class TLSInfo:

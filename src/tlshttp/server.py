@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import http.server
 import logging
 import math
@@ -15,14 +16,22 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Self
 
-from tlshttp._binding import address_family, remove_stale_socket, socket_options
+from tlshttp._binding import (
+    address_family,
+    host_with_zone,
+    remove_stale_socket,
+    socket_address,
+    socket_options,
+)
 from tlshttp._computed import computed
 from tlshttp._front.front import Front
 from tlshttp._front.registry import Phase
 from tlshttp._front.report import ThrottledLog, peer_name
 from tlshttp._front.settings import Settings
 from tlshttp._front.stream import Stream
+from tlshttp._second_bases import adopt, default_handler, set_up_wsgi
 from tlshttp._ssl_arguments import given_context
+from tlshttp._tls import ShowsCertificates
 from tlshttp.errors import (
     ConfigurationError,
     ConnectionCut,
@@ -71,22 +80,25 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     Args:
         server_address: Host and port to listen on, as for `socketserver.TCPServer`; a host with
-            a colon is an IPv6 address, ``"::"`` all of IPv6 and IPv4. A path (`str`) is an
+            a colon is an IPv6 address, ``"::"`` all of IPv6 and IPv4, ``"fe80::1%eth0"`` one that
+            is good on one network only. A path (`str`) is an
             ``AF_UNIX`` socket.
         RequestHandlerClass: A `~http.server.BaseHTTPRequestHandler` subclass, a
-            `functools.partial` of one, or a function that makes one.
+            `functools.partial` of one, or a function that makes one. `None`: that of the other
+            server this one is derived from (`xmlrpc.server.SimpleXMLRPCServer`).
         bind_and_activate: Whether to bind and listen at once.
-        certfile: PEM file with the certificate and its chain, and the private key unless
-            ``keyfile`` is given.
-        keyfile: PEM file with the private key.
-        password: The password of the private key, or a function that returns it.
+        certfile: File with the certificate and its chain, and the private key unless ``keyfile``
+            is given; PEM, DER or PKCS#12, as for `tlshttp.certs.load`.
+        keyfile: File with the private key.
+        password: The password of the private key or of PKCS#12, or a function that returns it.
         alpn_protocols: Application protocols to offer by ALPN (RFC 7301), in order of preference;
-            `None`: ``["http/1.1"]``.
+            `None`: ``["http/1.1", "http/1.0"]``.
         ssl_context: A finished context instead of all these: an `ssl.SSLContext` of your own or
             from `tlshttp.context.create_server_context`. It is not changed.
         limits: Deadlines and sizes.
         redirect_plain_http: Whether GET and HEAD requests that come without TLS are answered with
             308 to the https URL, instead of 400.
+        more: Arguments of the other server this one is derived from, if any.
 
     Raises:
         ConfigurationError: The arguments do not fit together; all that is wrong is named.
@@ -115,10 +127,15 @@ class TLSHTTPServer(http.server.HTTPServer):
     """Whether `server_close` waits for running handlers: with `daemon_threads` for five seconds,
     otherwise for as long as it takes."""
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Get along with other servers as second base."""
+        super().__init_subclass__(**arguments)
+        adopt(cls, TLSHTTPServer)
+
     def __init__(
         self,
         server_address: Any,
-        RequestHandlerClass: Callable[..., Any],
+        RequestHandlerClass: Callable[..., Any] | None = None,
         bind_and_activate: bool = True,
         *,
         certfile: Any = None,
@@ -128,7 +145,10 @@ class TLSHTTPServer(http.server.HTTPServer):
         ssl_context: TLSContext | None = None,
         limits: Limits = Limits(),
         redirect_plain_http: bool = False,
+        **more: Any,
     ) -> None:
+        if RequestHandlerClass is None:
+            RequestHandlerClass = default_handler(super().__init__)
         self.limits = limits
         self.ssl_context: TLSContext = given_context(
             certfile, keyfile, password, alpn_protocols, ssl_context
@@ -171,14 +191,17 @@ class TLSHTTPServer(http.server.HTTPServer):
             ),
         )
         try:
-            super().__init__(server_address, RequestHandlerClass, bind_and_activate)
+            super().__init__(
+                server_address, RequestHandlerClass, bind_and_activate=bind_and_activate, **more
+            )
         except BaseException:
             self.__front.close()
             raise
 
     def __worker_phases(self) -> frozenset[Phase]:
         """Return in which phases connections are not advanced by the loop's own thread."""
-        if self.__threads or isinstance(self, (socketserver.ThreadingMixIn, _forking_mix_in())):
+        mixed = isinstance(self, (socketserver.ThreadingMixIn, _forking_mix_in()))
+        if self.__threads or (mixed and not _is_ours(self, "process_request")):
             return frozenset()  # process_request() itself hands on
         if self.__mode() is not Mode.CLASSIC and not self.__hands_on():
             return frozenset()
@@ -244,7 +267,11 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     def stats(self) -> Stats:
         """Return the counters as they stand now."""
-        return self.__front.stats()
+        stats = self.__front.stats()
+        if isinstance(self.ssl_context, ShowsCertificates):
+            in_use = self.ssl_context.certificates_in_use()
+            return dataclasses.replace(stats, certificates=in_use)
+        return stats
 
     # Binding ----------------------------------------------------------------------------------
 
@@ -255,10 +282,13 @@ class TLSHTTPServer(http.server.HTTPServer):
         if not isinstance(self.server_address, tuple):
             self.__bind_path(os.fsdecode(self.server_address))
             self.server_name, self.server_port = "localhost", 0
-            return
-        host = str(self.server_address[0])
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = host, int(self.server_address[1])
+        else:
+            host = str(self.server_address[0])
+            self.server_address = socket_address(self.server_address)
+            socketserver.TCPServer.server_bind(self)
+            self.server_name = host_with_zone(host, self.server_address)
+            self.server_port = int(self.server_address[1])
+        set_up_wsgi(self)
 
     def __bind_path(self, path: str) -> None:
         is_file = not path.startswith("\0")  # Linux's abstract names are none
@@ -453,14 +483,16 @@ class TLSHTTPServer(http.server.HTTPServer):
         """Report an exception of a handler (hook): its traceback on standard error."""
         failure = request.failure if isinstance(request, Stream) else None
         if failure is None or sys.exception() is not failure:
-            super().handle_error(request, client_address)
+            # Closed, full, gone or None: then there is nowhere to report it.
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                super().handle_error(request, client_address)
 
     def handle_handshake_error(self, exc: HandshakeError, client_address: Any) -> None:
         """Report a connection that did not become a TLS connection (hook): one line in the log.
 
         Lines go to the logger ``tlshttp.handshake``, at level INFO where the peer has just left and
-        at WARNING otherwise, twenty in ten seconds at most; then one line tells how many were left
-        out.
+        at WARNING otherwise, of each address and reason twenty in ten seconds at most, and of all
+        above fifty of these twenty together; then one line tells how many were left out.
 
         Args:
             exc: What happened; its class and ``reason`` tell the kind.
@@ -471,6 +503,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.__log.log(
             level, "%s: handshake failed: %s%s [%s]",
             peer_name(client_address), exc, asked, exc.reason,
+            address=client_address, reason=exc.reason,
         )  # fmt: skip
 
     def handle_connection_cut(self, exc: ConnectionCut, client_address: Any) -> None:
@@ -485,8 +518,10 @@ class TLSHTTPServer(http.server.HTTPServer):
         level = logging.INFO if isinstance(exc, PeerDisconnected) else logging.WARNING
         what = "request refused" if isinstance(exc, RequestRefused) else "connection cut"
         self.__cut_log.log(
-            level, "%s: %s: %s [%s]", peer_name(client_address), what, exc, exc.reason
-        )
+            level, "%s: %s: %s [%s]",
+            peer_name(client_address), what, exc, exc.reason,
+            address=client_address, reason=exc.reason,
+        )  # fmt: skip
 
     if TYPE_CHECKING:
 
@@ -513,7 +548,7 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
     def __init__(
         self,
         server_address: Any,
-        RequestHandlerClass: Callable[..., Any],
+        RequestHandlerClass: Callable[..., Any] | None = None,
         bind_and_activate: bool = True,
         *,
         certfile: Any = None,
@@ -524,6 +559,7 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
         limits: Limits = Limits(),
         redirect_plain_http: bool = False,
         max_workers: int | None = None,
+        **more: Any,
     ) -> None:
         if max_workers is not None and max_workers < 1:
             raise ConfigurationError(f"max_workers must be at least 1, not {max_workers}")
@@ -539,6 +575,7 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
             ssl_context=ssl_context,
             limits=limits,
             redirect_plain_http=redirect_plain_http,
+            **more,
         )
 
 

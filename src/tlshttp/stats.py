@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
-__all__ = ["Stats"]
+__all__ = ["CertificateInUse", "Stats"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CertificateInUse:
+    """A certificate that a server shows now."""
+
+    names: tuple[str, ...]
+    """Every name in it, as text."""
+
+    not_valid_after: datetime
+    """The last second in which it, and each certificate of its chain, is valid; aware and UTC."""
+
+    fingerprint: str
+    """The SHA-256 fingerprint of the leaf as browsers show it: ``AB:CD:...``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,3 +75,7 @@ class Stats:
 
     bytes_out: int
     """Bytes of responses sent, likewise."""
+
+    certificates: tuple[CertificateInUse, ...] = ()
+    """The certificates shown now, with their ends; empty for a context that is not of
+    `tlshttp.context`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from collections.abc import Callable
 
@@ -101,6 +102,19 @@ def _trust_anchors(intact: certs.Certificate, chance: random.Random) -> object:
     return certs.load_trust_anchors(mutate(intact.to_pem(), chance))
 
 
+def _trusted(intact: certs.Certificate, chance: random.Random) -> object:
+    settings = bytes.fromhex("3010a00a06082b060105050703040c026d65")  # not for mail, "me"
+    der = intact.leaf.public_bytes(serialization.Encoding.DER) + settings
+    body = base64.encodebytes(mutate(der, chance))
+    label = b"TRUSTED CERTIFICATE-----\n"
+    return certs.load_trust_anchors(b"-----BEGIN " + label + body + b"-----END " + label)
+
+
+def _structure(intact: certs.Certificate, chance: random.Random) -> object:
+    """Reach what is read before a password is: the list of keys in PKCS#12."""
+    return certs.load(mutate(pkcs12_of(intact, b"pw"), chance))
+
+
 def _chain(intact: certs.Certificate, chance: random.Random) -> object:
     der = intact.leaf.public_bytes(serialization.Encoding.DER)
     loaded = certs.load_chain(mutate(der, chance))
@@ -123,6 +137,8 @@ WAYS: list[Way] = [
     _pkcs12,
     _pkcs12_encrypted,
     _trust_anchors,
+    _trusted,
+    _structure,
     _chain,
     _crl,
 ]

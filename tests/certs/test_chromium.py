@@ -37,10 +37,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def url(home: Path) -> Iterator[str]:
-    """Serve a page with ``python -m tlshttp`` and a certificate from the local authority."""
+    """Serve a page with a certificate from the local authority."""
+    assert _certs_cli.main(["issue", "localhost"]) == 0
+    yield from serving(home)
+
+
+def serving(home: Path) -> Iterator[str]:
+    """Serve a page with ``python -m tlshttp`` and the certificate that is there."""
     (home / "site").mkdir()
     (home / "site" / "index.html").write_text("<p>a page that was served</p>")
-    assert _certs_cli.main(["issue", "localhost"]) == 0
     command = "-m tlshttp -b 127.0.0.1 -d site --tls-cert server.pem --tls-key server-key.pem 0"
     with subprocess.Popen(
         [sys.executable, "-u", *command.split()],
@@ -85,3 +90,29 @@ def test_chromium_opens_localhost_once_the_authority_is_trusted(home: Path, url:
     page, log = browse(url, home / "undone")
     assert "a page that was served" not in page
     assert _UNKNOWN_AUTHORITY in log
+
+
+def test_certificates_f5_chromium_opens_what_the_user_trusts(home: Path) -> None:
+    """A site that the user's own database vouches for opens before, while and after we are trusted.
+
+    That database is where NSS has it today, which Chromium looks at only where there is no
+    ``~/.pki/nssdb``.
+    """
+    ca = ("--ca", "own.pem", "--ca-key", "own-key.pem")
+    files = ("--certfile", "own.pem", "--keyfile", "own-key.pem")
+    assert _certs_cli.main(["ca", "The user's own", *files]) == 0
+    assert _certs_cli.main(["issue", "localhost", *ca]) == 0
+    folder = home / ".local/share/pki/nssdb"
+    folder.mkdir(parents=True)
+    database = ("-d", f"sql:{folder}")
+    subprocess.run(["certutil", "-N", "--empty-password", *database], check=True, timeout=60)
+    add = ("-A", "-t", "C,,", "-n", "mine", "-i", "own.pem")
+    subprocess.run(["certutil", *add, *database], check=True, timeout=60)
+    for url in serving(home):
+        page, log = browse(url, home / "before")
+        assert "a page that was served" in page, log
+        for options in ((), ("--undo",)):
+            assert _certs_cli.main(["trust", "--only", "browsers", *options]) == 0
+            page, log = browse(url, home / f"after{''.join(options)}")
+            assert "a page that was served" in page, log
+    assert not (home / ".pki").exists()

@@ -11,7 +11,9 @@ import pytest
 from tests.certs import judges
 from tests.certs.test_fetch import one_connection
 from tlshttp import _certs_cli, certs
-from tlshttp.certs._trust import Step
+from tlshttp.certs._trust_steps import Step
+
+COMMANDS = ("ca", "issue", "client", "show", "check", "trust", "folder")
 
 
 @pytest.fixture
@@ -19,7 +21,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty folder that is the current one, with a home in it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    for variable in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "TLSHTTP_AUTHORITY"):
+        monkeypatch.delenv(variable, raising=False)
     (tmp_path / "home").mkdir()
     return tmp_path
 
@@ -37,7 +40,7 @@ def run_wrong(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     return captured.err
 
 
-@pytest.mark.parametrize("command", ["ca", "issue", "client", "show", "check", "trust"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The help of every command shows how it is called."""
     assert run(command, "--help") == 0
@@ -48,7 +51,7 @@ def test_help_of_the_whole(capsys: pytest.CaptureFixture[str]) -> None:
     """The help names every command, and no command at all is wrong use."""
     assert run("--help") == 0
     text = capsys.readouterr().out
-    for command in ("ca", "issue", "client", "show", "check", "trust"):
+    for command in COMMANDS:
         assert f"\n    {command} " in text
     assert "command" in run_wrong(capsys)
     assert "invalid choice" in run_wrong(capsys, "sell")
@@ -155,7 +158,7 @@ def test_show_and_check_a_server(
         assert run("show", f"127.0.0.1:{port}") == 0
     assert certificate.fingerprint() in capsys.readouterr().out
     assert "Connection refused" in run_wrong(capsys, "show", f"127.0.0.1:{port}")
-    assert "cannot read '[::1]'" in run_wrong(capsys, "show", "[::1]")
+    assert f"127.0.0.1:{port}: " in run_wrong(capsys, "check", f"https://127.0.0.1:{port}/x?y")
     assert "refused" in run_wrong(capsys, "show", f"[::ffff:127.0.0.1]:{port}")
 
 
@@ -188,9 +191,19 @@ def test_trust_and_undo_in_the_browsers_store(
     listed = subprocess.check_output(["certutil", "-L", "-d", database], text=True)
     assert "tlshttp local authority" in listed
     assert run("trust", "--only", "browsers", "--undo") == 0
-    listed = subprocess.check_output(["certutil", "-L", "-d", database], text=True)
-    assert "tlshttp local authority" not in listed
+    assert not (place / "home/.pki").exists()
     assert run("trust", "--only", "browsers", "--undo") == 0
+    assert "could not find" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("options", [("--dry-run",), ("--undo",), ("--undo", "--dry-run")])
+def test_certificates_f25_looking_makes_nothing(
+    options: tuple[str, ...], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A dry run and an undo say that there is no authority, and make none, nor any folder."""
+    assert run("trust", *options, "--only", "browsers") in {0, 1}  # 1 without certutil
+    assert "there is no local authority" in capsys.readouterr().out
+    assert list((place / "home").iterdir()) == []
 
 
 @linux_only
@@ -199,17 +212,40 @@ def test_failed_step_is_told(
 ) -> None:
     """When a command fails, the exit code and one line say so."""
     step = Step("fail", ("false",))
-    monkeypatch.setattr("tlshttp._certs_cli.plan_system", lambda *_, **__: [step])
+    monkeypatch.setattr("tlshttp.certs._trust.plan_system", lambda *_, **__: [step])
     assert run("trust", "--only", "system") == 1
     assert "this failed with exit code 1" in capsys.readouterr().err
 
 
-def test_instructions_for_other_platforms(
-    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Where nothing can be run, and where asked, the instructions are printed."""
+def test_instructions_for_other_platforms(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where asked, the instructions for every platform are printed."""
     assert run("trust", "--instructions") == 0
     assert "macOS" in capsys.readouterr().out
+
+
+def test_trust_is_carried_out_on_macos(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On another platform its commands are planned; a dry run prints them."""
     monkeypatch.setattr("sys.platform", "darwin")
-    assert run("trust") == 0
+    assert run("trust", "--dry-run") == 0
     assert "add-trusted-cert" in capsys.readouterr().out
+
+
+def test_place_of_the_authority(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder is printed; the option is before the variable, and that before the usual one."""
+    usual = place / "home/.local/share/tlshttp"
+    assert run("folder") == 0
+    assert capsys.readouterr().out == f"{usual}\n"
+    monkeypatch.setenv("TLSHTTP_AUTHORITY", str(place / "by variable"))
+    assert run("folder") == 0
+    assert capsys.readouterr().out == f"{place / 'by variable'}\n"
+    assert run("folder", "--authority-folder", "by option") == 0
+    assert capsys.readouterr().out == f"{place / 'by option'}\n"
+    assert not usual.exists()
+    assert run("issue", "localhost") == 0
+    assert run("client", "me@example.org", "--authority-folder", "by option") == 0
+    assert {path.name for path in place.glob("by*")} == {"by variable", "by option"}
+    assert not usual.exists()

@@ -180,3 +180,24 @@ def test_mistakes_show_at_the_beginning(tmp_path: Path) -> None:
         certs.CRLStore(tmp_path / "damaged")
     with pytest.raises(ConfigurationError, match="is no interval"):
         certs.CRLStore(tmp_path / "damaged", poll_interval=0)
+
+
+def test_lists_have_to_pass_the_checks_of_their_users(issuer: certs.CertificateAuthority) -> None:
+    """A check refuses lists for as long as it is asked for; the old ones stay, and it says why."""
+    first, second = issuer.crl(), issuer.crl()
+    store = certs.CRLStore.from_crl(first)
+    seen: list[tuple[CRL, ...]] = []
+
+    def refuse(lists: tuple[CRL, ...]) -> None:
+        seen.append(lists)
+        raise ConfigurationError("too short")
+
+    end = store.require(refuse)
+    with pytest.raises(ConfigurationError, match="too short"):
+        store.replace(second)
+    assert store.current == (first,)
+    end()
+    end()
+    store.replace(second)
+    assert store.current == (second,)
+    assert seen == [(second,)]

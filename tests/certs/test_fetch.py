@@ -4,6 +4,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -110,3 +111,35 @@ def test_damaged_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.raises(CertificateError, match=r"127\.0\.0\.1:\d+ presents a damaged"),
     ):
         certs.fetch("127.0.0.1", port)
+
+
+def test_server_that_does_not_let_go() -> None:
+    """A server that answers no goodbye costs half a second, not the timeout."""
+    ssl_context = judges.server_context(certs.self_signed("localhost"))
+    fetched = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            tls_connection = ssl_context.wrap_bio(
+                incoming := ssl.MemoryBIO(), outgoing := ssl.MemoryBIO(), server_side=True
+            )
+            while True:
+                try:
+                    tls_connection.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    connection.sendall(outgoing.read())
+                    incoming.write(connection.recv(65_536))
+            connection.sendall(outgoing.read())
+            fetched.wait(30)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        begin = time.monotonic()
+        certs.fetch("127.0.0.1", listener.getsockname()[1], timeout=25)
+        spent = time.monotonic() - begin
+        fetched.set()
+        thread.join()
+    assert spent < 15

@@ -168,12 +168,12 @@ def test_certificate_of_the_key_must_come_first(certificate: certs.Certificate) 
     other = certs.self_signed("other.example")
     found = findings(other.to_pem() + certificate.to_pem(), certificate.key_to_pem())
     assert any("put that certificate first" in sentence for sentence in found)
-    assert any("its issuer is missing" in sentence for sentence in found)
+    assert not any("is missing" in sentence for sentence in found)
 
 
 @pytest.mark.parametrize("password", [None, b"secret"])
 def test_pkcs12(tmp_path: Path, certificate: certs.Certificate, password: bytes | None) -> None:
-    """A PKCS#12 file loads with its password, and as itself only with load_pkcs12."""
+    """A PKCS#12 file loads with its password, by load as by load_pkcs12."""
     path = tmp_path / "pair.p12"
     encryption = (
         serialization.BestAvailableEncryption(password)
@@ -194,7 +194,8 @@ def test_pkcs12(tmp_path: Path, certificate: certs.Certificate, password: bytes 
     assert certs.load_pkcs12(path.read_bytes(), password) == certificate
     with pytest.raises(CertificateError, match="or the password is wrong"):
         certs.load_pkcs12(path, "wrong")
-    assert "use load_pkcs12" in findings(path)[0]
+    assert certs.load(path, password=password) == certificate
+    assert certs.load(path, path, password) == certificate
 
 
 def test_pkcs12_with_its_chain_in_any_order() -> None:

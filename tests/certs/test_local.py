@@ -12,6 +12,7 @@ import pytest
 from tests.certs import judges
 from tlshttp import certs
 from tlshttp.certs import _local
+from tlshttp.certs._constraints import local_constraints
 from tlshttp.errors import CertificateError
 
 
@@ -20,6 +21,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a home folder that has nothing in it."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    monkeypatch.delenv("TLSHTTP_AUTHORITY", raising=False)
     return tmp_path
 
 
@@ -145,8 +147,109 @@ def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Path, "home", fail)
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
-    with pytest.raises(CertificateError, match="no home folder"):
+    monkeypatch.delenv("TLSHTTP_AUTHORITY", raising=False)
+    with pytest.raises(CertificateError, match=r"no home folder.*TLSHTTP_AUTHORITY.*--authority-f"):
         certs.local_authority()
+    assert certs.find_local_authority() is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["localhost", "app.test", "printer.local", "host.docker.internal", "nas.home.arpa",
+     "my-laptop", "api.my-laptop", "127.0.0.1", "192.168.1.2", "fd00::1", "100.64.0.1",
+     "100.127.255.254"],
+)  # fmt: skip
+def test_certificates_f26_local_names(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names and addresses of local networks, and the machine's own name, are accepted."""
+    monkeypatch.setattr("platform.node", lambda: "My-Laptop")
+    authority = certs.local_authority(tmp_path)
+    asked = judges.Question(authority.issue_server(name), [authority.certificate.leaf], name)
+    for judge in (judges.openssl, judges.pyca, judges.python_client):
+        assert judge(asked) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "permitted"),
+    [
+        ("my-laptop", True),
+        ("web3", True),
+        ("laptop.corp.example.org", True),
+        ("dev", False),  # a top-level domain
+        ("raspberrypi", False),  # may be one, one day
+        ("xn--p1ai", False),
+        ("", False),
+        ("*", False),
+        ("a b", False),
+        ("127.0.0.1", False),
+        ("straße", False),
+    ],
+)
+def test_certificates_f26_own_name_is_no_top_level_domain(own: str, permitted: bool) -> None:
+    """The machine's name is permitted where nobody can have it as a domain of the Internet."""
+    domains = local_constraints(own).permitted_subtrees or []
+    assert (own in [domain.value for domain in domains]) == permitted
+
+
+def test_certificates_f26_refusals_say_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal lists what may be issued, and how to get at what may not."""
+    authority = certs.local_authority(tmp_path)
+    with pytest.raises(CertificateError) as refused:
+        authority.issue_server("raspberrypi", "www.example.org", "8.8.8.8")
+    *each, advice = refused.value.findings
+    assert len(each) == 3
+    assert "it may for localhost and *.localhost" in each[0]
+    assert "127.0.0.0/8" in each[2]
+    assert "NAME.local" in advice
+    assert "certs ca" in advice
+
+
+def test_certificates_f26_an_authority_of_an_earlier_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was generated when less was local is told how to be replaced."""
+    monkeypatch.setattr("tlshttp.certs._constraints.LOCAL_DOMAINS", ("localhost", "test", "local"))
+    authority = certs.local_authority(tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(CertificateError, match=r"a new one may: .*trust --undo.*authority-key.pem"):
+        authority.issue_server("host.docker.internal")
+
+
+def test_certificates_f27_a_file_system_without_permissions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where every file has mode 0777 and chmod does nothing, the key is used, with a warning."""
+    certs.local_authority(tmp_path)
+    keyfile = tmp_path / "authority-key.pem"
+    keyfile.chmod(0o777)
+    real = os.fstat
+    with pytest.raises(CertificateError, match="chmod 600"):
+        certs.local_authority(tmp_path)  # here chmod works: somebody has opened the file
+    monkeypatch.setattr(
+        "os.fstat",
+        lambda number: os.stat_result((real(number).st_mode | 0o777, *real(number)[1:])),
+    )
+    certs.local_authority(tmp_path)
+    assert "every user of this machine can read" in caplog.text
+
+
+def test_certificates_f27_a_file_system_without_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FAT has no hard links: the authority is generated all the same, once."""
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", fail)
+    first = certs.local_authority(tmp_path)
+    before = first.certfile.with_name("authority-key.pem").read_bytes()
+    _local._generate(first.certfile.with_name("authority-key.pem"))
+    assert first.certfile.with_name("authority-key.pem").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_owner_is_named_even_without_a_user(monkeypatch: pytest.MonkeyPatch) -> None:

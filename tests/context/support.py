@@ -54,10 +54,12 @@ class Handler(BaseHTTPRequestHandler):
 class RecordingServer(ThreadingTLSHTTPServer):
     """Notes down which handshakes failed and which requests were served."""
 
-    def __init__(self, ssl_context: Any, handler: Any = Handler, **options: Any) -> None:
+    def __init__(
+        self, ssl_context: Any, handler: Any = Handler, listen: str = "127.0.0.1", **options: Any
+    ) -> None:
         self.failures: list[HandshakeError] = []
         self.served: list[str] = []
-        super().__init__(("127.0.0.1", 0), handler, ssl_context=ssl_context, **options)
+        super().__init__((listen, 0), handler, ssl_context=ssl_context, **options)
 
     def handle_handshake_error(self, exc: HandshakeError, client_address: Any) -> None:
         """Take note of it."""

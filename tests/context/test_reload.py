@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import shutil
 import ssl
 import statistics
@@ -22,6 +21,7 @@ from tests.context.support import (
 )
 from tests.support import UNIT, wait_until
 from tlshttp import certs, context, profiles
+from tlshttp.errors import CertificateError
 
 pytestmark = pytest.mark.thorough
 
@@ -180,20 +180,18 @@ def test_server_without_visitors_reloads(
 
 
 def test_new_certificate_that_breaks_the_profile_is_not_taken(
-    authority: certs.CertificateAuthority, caplog: pytest.LogCaptureFixture
+    authority: certs.CertificateAuthority,
 ) -> None:
-    """The old one stays, one line says why, and the next good one is taken."""
+    """The old one stays, the caller hears why, and the next good one is taken."""
     store = certs.CertificateStore.from_certificate(authority.issue_server("localhost"))
     server_context = context.create_server_context(store, profile=profiles.MODERN)
     client = client_context(authority)
     before = shake_hands(server_context, client).client.getpeercert(True)
-    store.replace(authority.issue_server("localhost", key_type=certs.KeyType.RSA_2048))
+    with pytest.raises(CertificateError, match="wants a certificate with a key of ECDSA"):
+        store.replace(authority.issue_server("localhost", key_type=certs.KeyType.RSA_2048))
     for later in (1e9, 1e9 + 1):
         server_context.maintain(later)
     assert shake_hands(server_context, client).client.getpeercert(True) == before
-    warnings = [one for one in caplog.records if one.levelno == logging.WARNING]
-    assert len(warnings) == 1
-    assert "wants a certificate with a key of ECDSA" in warnings[0].getMessage()
     store.replace(authority.issue_server("localhost"))
     server_context.maintain(1e9 + 2)
     assert shake_hands(server_context, client).client.getpeercert(True) != before

@@ -137,6 +137,7 @@ def _answer(server: Any) -> None:
             continue
         stats: Stats = server.stats()
         values = {f.name: getattr(stats, f.name) for f in dataclasses.fields(stats)}
+        del values["certificates"]  # which is not for JSON
         _say(values)
     server.shutdown()
 

@@ -381,7 +381,8 @@ def test_records_without_data_let_others_have_their_turn(monkeypatch: pytest.Mon
         counted, channel = chatterbox(near)
         with pytest.raises(ssl.SSLWantReadError):
             channel.recv(1)
-        assert counted.reads == 4
+        assert counted.reads <= 4
+        assert channel.has_input or counted.reads == 4  # else what is left would be forgotten
         assert near.recv(1)  # there was more
 
 

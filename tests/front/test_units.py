@@ -283,6 +283,77 @@ def test_what_is_left_out_is_told_at_the_end(caplog: pytest.LogCaptureFixture) -
     ]
 
 
+def test_one_noisy_source_hides_only_itself(caplog: pytest.LogCaptureFixture) -> None:
+    """Peers 9: other peers, and other things the same peer does, have their lines."""
+    log = throttled(2, 1000)
+    noisy, other = ("192.0.2.1", 1), ("192.0.2.2", 1)
+    for port in range(100):
+        log.log(logging.WARNING, "noise", address=("192.0.2.1", port), reason="timeout")
+    log.log(logging.WARNING, "other peer", address=other, reason="timeout")
+    log.log(logging.WARNING, "other reason", address=noisy, reason="smuggling")
+    log.flush(at_once=True)
+    assert caplog.messages == [
+        "noise", "noise", "other peer", "other reason",
+        "98 more such lines were left out in the last 1000 s",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
+def test_lines_of_a_disabled_level_count_for_nothing(
+    level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Peers 9: what is not written takes nobody's place, nor is it said to have been left out."""
+    caplog.set_level(logging.WARNING, "tlshttp.test")
+    log = throttled(2, 1000)
+    address = ("192.0.2.1", 1)
+    for _ in range(100):
+        log.log(level, "come and gone", address=address, reason="timeout")
+    log.log(logging.WARNING, "plain HTTP", address=address, reason="timeout")
+    log.flush(at_once=True)
+    assert caplog.messages == ["plain HTTP"]
+
+
+@pytest.mark.parametrize("pattern", ["10.0.{}.{}", "2001:db8:{:x}:{:x}::1"])
+def test_ever_new_addresses_are_bounded(pattern: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Peers 9: neither memory nor lines grow with the number of addresses."""
+    log = throttled(2, 1000)
+    for number in range(2000):
+        host = pattern.format(*divmod(number, 250))
+        log.log(logging.WARNING, "line", address=(host, 1), reason="timeout")
+    assert len(caplog.messages) == 52
+    assert len(log._written) == 51
+    log.flush(at_once=True)
+    assert caplog.messages[-1] == "1948 more such lines were left out in the last 1000 s"
+
+
+def test_one_peer_is_one_source_whatever_it_calls_itself(caplog: pytest.LogCaptureFixture) -> None:
+    """Peers 9: of IPv6 a peer has a whole /64; an IPv4 address has two forms."""
+    log = throttled(1, 1000)
+    for host in ("2001:db8::1", "2001:db8::2:1", "::ffff:192.0.2.1", "192.0.2.1", "fe80::1%eth0"):
+        log.log(logging.WARNING, "%s", host, address=(host, 1, 0, 0))
+    log.log(logging.WARNING, "path", address=("unix:", 0))
+    log.log(logging.WARNING, "odd", address=b"odd")
+    log.log(logging.WARNING, "no address", address=("a:b", 0))
+    assert caplog.messages == [
+        "2001:db8::1", "::ffff:192.0.2.1", "fe80::1%eth0", "path", "odd", "no address",
+    ]  # fmt: skip
+
+
+def test_a_log_that_raises_costs_nothing() -> None:
+    """Peers 14: what cannot be written is left out, and nobody else fails by it."""
+
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError("no space left on device")
+
+    logger = logging.getLogger("tlshttp.test.broken")
+    logger.addHandler(Broken())
+    log = ThrottledLog(logger, lines=1, seconds=1000)
+    log.log(logging.WARNING, "line")
+    log.log(logging.WARNING, "line")
+    log.flush(at_once=True)
+
+
 @pytest.mark.parametrize(
     ("address", "name"),
     [

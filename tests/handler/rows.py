@@ -100,7 +100,6 @@ served("get", get(), "GET /.")
 served("head", get().replace(b"GET", b"HEAD"), "HEAD /.")
 served("options-asterisk", b"OPTIONS * HTTP/1.1\r\n" + HOST + b"\r\n", "OPTIONS *.")
 served("absolute-form", get("http://a/x"), "GET http://a/x.")
-served("absolute-form-of-another-host", get("http://b/x"), "GET http://b/x.")
 served("query", get("/a?b=c&d=%00;e#f"), "GET /a?b=c&d=%00;e#f.")
 served("eight-bit-target", get("/\xe4\xff"), "GET /\xe4\xff.")
 served("two-slashes", get("//evil/x"), "GET /evil/x.")
@@ -336,6 +335,8 @@ refused(
 
 refused("no-host", b"GET / HTTP/1.1\r\n\r\n" + NEXT, rule="no Host in HTTP/1.1")
 refused("no-host-but-target", b"GET http://a/ HTTP/1.1\r\n\r\n" + NEXT)
+refused("absolute-form-of-another-host", get("http://b/x") + NEXT,
+        rule="Host that differs from the target's")  # fmt: skip
 refused("two-hosts", get("/", b"Host: b") + NEXT, rule="repeated Host")
 refused("two-hosts-same", get("/", b"host: a") + NEXT)
 refused("two-hosts-1.0", get("/", b"Host: b").replace(b"HTTP/1.1", b"HTTP/1.0", 1) + NEXT)

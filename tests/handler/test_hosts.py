@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.handler.http_support import Recorder, converse, statuses
-from tlshttp.handler._hosts import is_allowed, named_host, without_port
+from tlshttp.errors import RequestRefused
+from tlshttp.handler._hosts import agreed_host, is_allowed, without_port
 
 
 class OneNameEach(Recorder):
@@ -24,8 +25,10 @@ class Both(OneNameEach):
         (OneNameEach, "a.example", "/", "a.example", 200),
         (OneNameEach, "a.example", "/", "A.Example:8443", 200),
         (OneNameEach, "a.example", "/", "a.example.", 200),
-        (OneNameEach, "a.example", "https://a.example/", "b.example", 200),
-        (OneNameEach, "a.example", "https://b.example/", "a.example", 421),
+        (OneNameEach, "a.example", "https://a.example/", "b.example", 400),
+        (OneNameEach, "a.example", "https://b.example/", "a.example", 400),
+        (OneNameEach, "a.example", "https://b.example/", "b.example", 421),
+        (OneNameEach, "a.example", "https://a.example/", "a.example", 200),
         (OneNameEach, "a.example", "/", "b.example", 421),
         (OneNameEach, "a.example", "/", "www.a.example", 421),
         (OneNameEach, "a.example", "/", "127.0.0.1", 421),
@@ -54,23 +57,87 @@ def test_misdirected_request_gets_421(
 
 
 @pytest.mark.parametrize(
-    ("target", "host", "named"),
+    ("method", "target", "field", "agreed"),
     [
-        ("/", "a", "a"),
-        ("/", None, None),
-        ("http://a/x", "b", "a"),
-        ("HTTPS://u:p@a:1/x@y", "b", "a:1"),
-        ("http://a?@b/", "b", "a"),
-        ("http://a#@b/", "b", "a"),
-        ("ftp://a/", "b", "b"),
-        ("a:443", "b", "b"),
+        ("GET", "/", "a", "a"),
+        ("GET", "/", "", ""),
+        ("GET", "/", None, None),
+        ("GET", "/https://b/", "a", "a"),
+        ("GET", "/x?y=https://b/", "a", "a"),
+        ("OPTIONS", "*", "a", "a"),
+        ("OPTIONS", "*", None, None),
+        ("GET", "x", "a", "a"),
+        ("GET", "b:443", "a", "a"),
+        ("GET", "https:/b/", "a", "a"),
+        ("GET", "https://a/x", "a", "a"),
+        ("GET", "https://a/x", None, "a"),
+        ("GET", "https://a:8443?x", None, "a:8443"),
+        ("GET", "HTTPS://A.Example.#@b", "a.example", "a.example"),
+        ("GET", "https://a:443", "a", "a"),
+        ("GET", "https://a:0443", "a:", "a:"),
+        ("GET", "https://a", "A.:443", "A.:443"),
+        ("GET", "http://a:80/", "a", "a"),
+        ("GET", "wss://a/", "a:443", "a:443"),
+        ("GET", "https://[::1]:8443/", "[::1]:8443", "[::1]:8443"),
+        ("GET", "https://[::A]/", "[::a]:443", "[::a]:443"),
+        ("CONNECT", "a:22", "a", "a"),
+        ("CONNECT", "a:22", "a:22", "a:22"),
+        ("CONNECT", "a:22", None, "a:22"),
+        ("CONNECT", "/", "a", "a"),
+        ("GET", "https://a%2eb/", "a%2eb", "a%2eb"),
     ],
 )
-def test_target_names_the_host_before_the_field(
-    target: str, host: str | None, named: str | None
+def test_target_and_field_that_agree(
+    method: str, target: str, field: str | None, agreed: str | None
 ) -> None:
-    """An absolute target counts (RFC 9112, section 3.2.2), up to its path, query or fragment."""
-    assert named_host(target, host) == named
+    """Peers 1: host and port are the same after case, default port and the dot of the root."""
+    assert agreed_host(method, target, field) == agreed
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "field"),
+    [
+        ("GET", "https://a/", "b"),
+        ("GET", "HTTP://a/", "b"),
+        ("GET", "ftp://a/", "b"),
+        ("GET", "https://a/", ""),
+        ("GET", "https://a?@b", "b"),
+        ("GET", "https://a#@b", "b"),
+        ("GET", "https://a/", "a.."),
+        ("GET", "https://a/", "a:8443"),
+        ("GET", "https://a:8443/", "a"),
+        ("GET", "https://a:80/", "a"),
+        ("GET", "https://a:0/", "a"),
+        ("GET", "http://a:443/", "a"),
+        ("GET", "https://a,b/", "b"),
+        ("GET", "https://a%2eb/", "a.b"),
+        ("GET", "https://[::1]/", "[::2]"),
+        ("GET", "https://[::1]/", "::1"),
+        ("GET", "https:///", "a"),
+        ("GET", "https://:443/", "a"),
+        ("GET", "https://./", None),
+        ("GET", "https://", None),
+        ("GET", "https:///", None),
+        ("GET", "https://u@a/", "a"),
+        ("GET", "https://u:p@a/", None),
+        ("GET", "https://@a/", "a"),
+        ("GET", "https://a\\@b/", "b"),
+        ("GET", "https://a\\b/", None),
+        ("GET", "https://a:b/", None),
+        ("GET", "https://[::1/", None),
+        ("GET", "https://[v1.a]/", None),
+        ("CONNECT", "b:443", "a"),
+        ("CONNECT", "a:22", "a:23"),
+        ("CONNECT", "https://b/", "a"),
+        ("CONNECT", "u@a:443", "a"),
+        ("CONNECT", "*", "a"),
+    ],
+)
+def test_target_and_field_that_differ(method: str, target: str, field: str | None) -> None:
+    """Peers 1: two hosts, or one that no URL may have, are refused with 400."""
+    with pytest.raises(RequestRefused) as refused:
+        agreed_host(method, target, field)
+    assert refused.value.status == 400
 
 
 @pytest.mark.parametrize(
@@ -78,6 +145,9 @@ def test_target_names_the_host_before_the_field(
     [
         ("a.example", True),
         ("A.EXAMPLE.:443", True),
+        ("a.example..", False),
+        ("a%2eexample", False),
+        ("a.example,own.example", False),
         ("b.a.example", False),
         ("own.example", True),
         ("x.own.example", True),

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import socket
 import threading
+import time
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.handler.conftest import SECRET, Serve, Site, quiet, write
 from tests.support import UNIT
 from tlshttp import FollowSymlinks, TLSFileRequestHandler
 from tlshttp.handler import _opening, _paths
+from tlshttp.handler._listing import listing_page
 
 # Each is sent as it stands; {public} is the served folder's own path. What looks like Windows is
 # sent to the server of this platform as well, where it is an odd name that does not exist.
@@ -21,7 +29,8 @@ EVIL_PATHS = [
     # Up, plain
     "/..", "/../", "/../secret.txt", "/../../secret.txt", "/../public-other/secret.txt",
     "/sub/../../secret.txt", "/sub/../../../../../../../../etc/passwd", "/./../secret.txt",
-    "/sub/..", "/sub/../hello.txt/../../secret.txt", "/hello.txt/../../secret.txt", "/.", "/./",
+    "/sub/..", "/sub/../hello.txt/../../secret.txt", "/hello.txt/../../secret.txt",
+    "/hello.txt/.", "/hello.txt/./", "/./.env", "/.%2e/./secret.txt",
     "/sub/./../../secret.txt", "/...", "/.../secret.txt", "//../secret.txt",
     "/sub//../../secret.txt", "/../public/hello.txt",
     # Up, encoded
@@ -104,6 +113,69 @@ def test_names_that_need_quoting_are_listed_and_served(site: Site, public: Path,
     link = page.split('<li><a href="')[1].split('"')[0]
     assert site.get(f"/names/{link}").body == b"found"
     assert "<tag>" not in page
+
+
+@pytest.mark.parametrize(
+    ("target", "dropped"),
+    [
+        ("/sub/./page.html", "/sub/page.html"),
+        ("/./hello.txt", "/hello.txt"),
+        ("/././/./hello.txt", "/hello.txt"),
+        ("/%2e/hello.txt", "/hello.txt"),
+        ("/sub/%2E/page.html", "/sub/page.html"),
+        ("/sub/.", "/sub/"),
+        ("/.", "/"),
+        ("/./", "/"),
+        (".", None),
+        ("/a?./b/./c", "/a?./b/./c"),
+        ("/./a#/./b", "/a#/./b"),
+        ("/.//evil.example/", "/evil.example/"),
+        ("/./%2e//evil.example", "/evil.example"),
+        ("https://localhost/./hello.txt?x=/./y", "/hello.txt?x=/./y"),
+        ("https://localhost/.", "/"),
+        ("/../a", "/../a"),
+        ("/.a/b.", "/.a/b."),
+        ("/...", "/..."),
+        ("/a/.%2e/b", "/a/.%2e/b"),
+    ],
+)
+def test_single_dots_are_dropped(target: str, dropped: str | None) -> None:
+    """Clients D3: they lead nowhere; two dots stay, and are refused later."""
+    assert _paths.origin_form(target) == dropped
+
+
+def test_apt_reads_a_flat_repository(site: Site, public: Path) -> None:
+    """Clients D3: ``deb https://host/apt ./`` asks for ``/apt/./Packages``."""
+    write(public / "apt" / "Packages", b"Package: x")
+    assert site.get("/apt/./Packages").body == b"Package: x"
+    assert site.get("/apt/./").status == 200
+    assert site.get("/apt/.").status == 200
+    assert site.get("/./apt").headers["Location"] == "/apt/"
+    assert site.get("/.//apt").headers["Location"] == "/apt/"
+    assert site.get("/apt/./../hello.txt").status == 404
+
+
+@pytest.mark.parametrize("handler", [TLSFileRequestHandler, SimpleHTTPRequestHandler])
+@pytest.mark.parametrize("name", ["a/", "./", "%2e/", "%2f", "\\", "%5c", "a%2F", "//", "/a"])
+def test_paths_of_thousands_of_names_cost_nothing(
+    handler: Any, name: str, public: Path, serve: Serve
+) -> None:
+    """Peers 17: they are refused before anybody joins them name by name."""
+    site = serve(quiet(handler), directory=str(public))
+    path = "/x/" + name * (60_000 // len(name))
+    site.get("/hello.txt")
+    before = time.process_time()
+    assert site.get(path).status in (301, 404)
+    assert time.process_time() - before < 0.05 * UNIT
+
+
+def test_255_names_are_served(site: Site, public: Path) -> None:
+    """Peers 17: the limit is where it is said to be."""
+    names = "d/" * 254
+    write(public / names / "f", b"deep")
+    assert site.get(f"/{names}f").body == b"deep"
+    write(public / names / "d" / "f", b"deeper")
+    assert site.get(f"/{names}d/f").status == 404
 
 
 def test_absolute_form_is_served(site: Site) -> None:
@@ -373,3 +445,15 @@ def test_translate_path_must_stay_inside_unless_the_root_moves_along(
     assert site.get("/other/secret.txt").status == 200
     assert site.get("/other/../secret.txt").status == 404
     assert site.get("/hello.txt").status == 200
+
+
+@given(st.lists(st.tuples(st.text(min_size=1), st.booleans(), st.booleans()), max_size=5))
+def test_listing_quotes_as_urllib_does(entries: list[tuple[str, bool, bool]]) -> None:
+    """Peers 17: the quick way to write links writes the same links, and no markup."""
+    page = listing_page("/", entries).decode("utf-8")
+    links = re.findall('<li><a href="(.*?)">(.*?)</a></li>\n', page, re.DOTALL)
+    assert len(links) == len(entries)
+    ordered = sorted(entries, key=lambda entry: entry[0].lower())
+    for (link, shown), (name, is_folder, is_link) in zip(links, ordered, strict=True):
+        assert link == quote(name + "/" * is_folder, errors="surrogatepass")
+        assert html.unescape(shown) == name + ("@" if is_link else "/" * is_folder)

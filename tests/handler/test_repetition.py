@@ -231,18 +231,26 @@ class Counting(Quiet):
     """Tells how many attributes it has."""
 
     def do_GET(self) -> None:
-        count = len(vars(self))
+        names = " ".join(vars(self)).encode()
         self.send_response(200)
-        self.send_header("Content-Length", str(count))
+        self.send_header("Content-Length", str(len(names)))
         self.end_headers()
-        self.wfile.write(b"x" * count)
+        self.wfile.write(names)
 
 
 def test_attributes_leave_room_for_the_handlers_own(ready_fd: int) -> None:
-    """CPython is slower with an object that has more than thirty, whoever they belong to."""
+    """CPython is slower with an object that has more than thirty, whoever they belong to.
+
+    Clients D10: what http.server keeps for itself (Python 3.15: ``_log_request_info``) is none of
+    ours, and has a bound of its own.
+    """
     request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     outcome = converse(Counting, [request, request], ready_fd)
-    assert 10 < len(outcome.sent.rpartition(b"\r\n\r\n")[2]) <= 20
+    names = outcome.sent.rpartition(b"\r\n\r\n")[2].decode().split()
+    theirs = [name for name in names if name[0] == "_" and "TLSRequestHandler__" not in name]
+    assert "_headers_buffer" in theirs
+    assert len(theirs) <= 3
+    assert 8 < len(names) - len(theirs) <= 18
 
 
 # Hooks -------------------------------------------------------------------------------------------

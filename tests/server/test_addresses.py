@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import ssl
 from collections.abc import Callable
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,12 @@ from tests.server.conftest import Serve
 from tests.server.support import Client, OneRequest, Plain, ServerBase, combine, read_until, running
 from tests.support import nothing_left_behind
 from tlshttp import TLSHTTPServer, errors
-from tlshttp._binding import socket_options
+from tlshttp._binding import (
+    host_with_zone,
+    network_addresses,
+    socket_address,
+    socket_options,
+)
 
 GET = b"GET /served HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -309,3 +316,51 @@ def test_address_must_be_a_pair_where_there_is_no_af_unix(
     monkeypatch.delattr(socket, "AF_UNIX", raising=False)
     with pytest.raises(errors.ConfigurationError, match="no AF_UNIX sockets"):
         server_class("/path", Plain, ssl_context=server_context)
+
+
+def link_local() -> str:
+    """Return a link-local address of this machine with its zone, or skip the test."""
+    try:
+        lines = Path("/proc/net/if_inet6").read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        digits, _, _, scope, _, interface = line.split()
+        if scope == "20":
+            return f"{ipaddress.IPv6Address(int(digits, 16))}%{interface}"
+    pytest.skip("there is no link-local address, or no way to learn it")
+
+
+@pytest.mark.parametrize("form", ["text", "tuple"])
+def test_handlers_f20_link_local(form: str, server_context: ssl.SSLContext) -> None:
+    """A link-local address is bound with its zone, which is in the URL: without it nobody comes."""
+    host = link_local()
+    found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0][4]
+    address = (host, 0) if form == "text" else found
+    with TLSHTTPServer(address, SimpleHTTPRequestHandler, ssl_context=server_context) as server:
+        assert server.url == f"https://[{host}]:{server.server_port}"
+        with socket.create_connection((host, server.server_port), timeout=5):
+            pass
+
+
+def test_handlers_f20_zones() -> None:
+    """A zone is turned into its number and back; one that does not exist is named."""
+    name = socket.if_indextoname(1)
+    assert socket_address((f"fe80::1%{name}", 5)) == ("fe80::1", 5, 0, 1)
+    assert socket_address(("fe80::1%1", 5)) == ("fe80::1", 5, 0, 1)
+    for same in (("fe80::1", 5), ("fe80::1", 5, 0, 3), ("localhost", 5), "/a/path%x"):
+        assert socket_address(same) == same
+    with pytest.raises(OSError, match="there is no network interface 'none'"):
+        socket_address(("fe80::1%none", 5))
+    assert host_with_zone("fe80::1", ("fe80::1", 5, 0, 1)) == f"fe80::1%{name}"
+    assert host_with_zone("fe80::1", ("fe80::1", 5, 0, 4_000_000)) == "fe80::1%4000000"
+    assert host_with_zone("::1", ("::1", 5, 0, 0)) == "::1"
+    assert host_with_zone("127.0.0.1", ("127.0.0.1", 5)) == "127.0.0.1"
+
+
+def test_people_u7_addresses_of_the_network() -> None:
+    """Others reach this machine by its addresses, each of which it can listen on."""
+    for host in network_addresses():
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family) as listener:
+            listener.bind((host, 0))

@@ -177,7 +177,7 @@ def test_files_may_be_given_as_open_takes_them(
 def test_alpn_protocols_are_offered(
     make: Make, files: Path, certificate: certs.Certificate, offered: Any, agreed: str
 ) -> None:
-    """``alpn_protocols`` is what is offered; without it ``http/1.1``, as in Python 3.14."""
+    """``alpn_protocols`` is what is offered; without it HTTP/1.1 and 1.0."""
     client_context = ssl.create_default_context(cadata=certificate.to_pem().decode())
     client_context.set_alpn_protocols(["other", "http/1.1"])
     server = make(certfile=files / "both.pem", alpn_protocols=offered)

@@ -6,6 +6,7 @@ The session ``types`` checks it with mypy. A line that must be refused says so w
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import assert_type
 
 from cryptography import x509
@@ -38,6 +39,8 @@ def hooks_sort_errors_by_their_base(error: errors.HandshakeError) -> str:
 def stores_tell_what_they_keep(certificate: certs.Certificate, path: str) -> None:
     """Both kinds of stores have the same methods, each for its own kind of thing."""
     store, lists = certs.CertificateStore(path), certs.CRLStore(path, poll_interval=60)
+    store.require(lambda new: ["too short"] if new.ends_within(timedelta(days=3)) else [])
+    store.current.check(purpose=certs.Purpose.AUTHORITY)
     assert_type(store.current, certs.Certificate)
     assert_type(store.last_error, errors.CertificateError | None)
     assert_type(lists.current, tuple[x509.CertificateRevocationList, ...])

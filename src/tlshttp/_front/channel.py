@@ -72,8 +72,8 @@ class Channel:
     """
 
     __slots__ = (
-        "_ahead", "_header", "_incoming", "_next_read", "_outgoing", "_record_left", "_says_goodbye", "by_record",
-        "has_input", "socket", "tls", "unsent",
+        "_ahead", "_header", "_incoming", "_next_read", "_outgoing", "_record_left",
+        "_says_goodbye", "by_record", "has_input", "socket", "tls", "unsent",
     )  # fmt: skip
 
     def __init__(self, ssl_context: TLSContext, sock: socket.socket, first_bytes: bytes) -> None:

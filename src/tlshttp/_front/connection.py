@@ -37,11 +37,12 @@ from typing import TYPE_CHECKING
 from tlshttp._front.allowance import Allowance
 from tlshttp._front.channel import Channel
 from tlshttp._front.eviction import group_of
-from tlshttp._front.greeting import Greeting, Unwelcome
+from tlshttp._front.greeting import Greeting, Unwelcome, refuse_finite_field
 from tlshttp._front.handshake import handshake_error
-from tlshttp._front.hello import ClientHello, FirstBytes
+from tlshttp._front.hello import ClientHello
 from tlshttp._front.hello import alert as alert_record
 from tlshttp._front.poller import READ, WRITE, wait_for
+from tlshttp._front.records import FirstBytes
 from tlshttp._front.registry import HANDSHAKING, Phase
 from tlshttp._front.stream import Stream
 from tlshttp._seam import BODY_MISSING, HEAD_MISSING, OTHERS_FIRST, ROOM_MISSING
@@ -168,14 +169,18 @@ class Connection:
                     event = self._receive(stream)
                 if event != _GO_ON:
                     break
-            if event > 0:
-                self._park(event)
-            elif event == _OTHERS_FIRST:
-                front.resume_later(self)
+            self._settle(event)
         except BaseException:
             if not self._ending:  # it may belong to the loop again
                 self.abort()
             raise
+
+    def _settle(self, event: int) -> None:
+        """Park, or wait for a turn, as the last step has said."""
+        if event > 0:
+            self._park(event)
+        elif event == _OTHERS_FIRST:
+            self._front.resume_later(self)
 
     def _needs_thread(self, others: frozenset[Phase], stream: Stream | None) -> bool:
         """Return whether the handler may have to wait, and this thread must not."""
@@ -224,7 +229,10 @@ class Connection:
         """Go on to the handshake, unless the context refuses what the peer asks for."""
         self.server_name = seen.server_name
         managed = self._front.managed
-        refusal = managed and managed.refusal(seen.raw_server_name, seen.alpn_protocols)
+        if managed is None:
+            refusal = refuse_finite_field(seen)
+        else:
+            refusal = managed.refusal(seen.raw_server_name, seen.alpn_protocols, seen.groups)
         if refusal:
             error, alert = refusal
             error.server_name = self.server_name
@@ -271,8 +279,12 @@ class Connection:
     def _begin_tls(self) -> Stream:
         front, greeting = self._front, self._greeting
         greeting.end()
-        channel = Channel(front.ssl_context, self._socket, greeting.data)
-        greeting.data = b""
+        ssl_context = front.ssl_context
+        if front.managed is not None:
+            seen = greeting.hello
+            address = None if seen.has_name else greeting.local_address()
+            ssl_context = front.managed.context_for(seen.groups, seen.key_shares, address)
+        channel = Channel(ssl_context, self._socket, greeting.take_data())
         stream = Stream(channel, front.limits, self, self.server_name, front.budget)
         stream.exchange = front.create_exchange(stream)
         stream.goodbye_with_response = front.goodbye_with_response
@@ -427,6 +439,11 @@ class Connection:
         except BaseException:
             self._end(stream)
             raise
+        return self._after_handler(stream, keep)
+
+    def _after_handler(self, stream: Stream, keep: bool) -> int:
+        """Report what went wrong; see to what is left of the response, then go on or end."""
+        front = self._front
         stream.requests += 1
         if front.counts_answers:
             front.answered()

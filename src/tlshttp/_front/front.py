@@ -80,17 +80,11 @@ class Front:
         self.url = settings.url
         self.first_timeout = settings.first_timeout
         """Seconds that handlers give their peers for the first request, by their class."""
-        limits = settings.limits
-        self.budget = Budget(limits.max_total_memory, limits.max_total_disk)
-        self.budget.freed = self._room_freed
-        self._roomless: collections.deque[Connection] = collections.deque()
+        self._share(settings)
         self.counters = Counters()
         self.registry = Registry()
         self._eviction = Eviction(lambda: self.registry)
         self.drainer = Drainer("tlshttp-drainer")
-        self.places = Places(settings.max_workers, self._resume)
-        self._waiting: collections.OrderedDict[Connection, None] = collections.OrderedDict()
-        self._waiting_lock = threading.Lock()
         self._loop_thread: int | None = None
         self._late = 0.0
         self._turned_at = time.monotonic()
@@ -136,6 +130,16 @@ class Front:
         self._answers = 0  # that no handle_request() has returned for
         self._answers_lock = threading.Lock()
 
+    def _share(self, settings: Settings) -> None:
+        """Make what all connections have together, and where they wait for it."""
+        limits = settings.limits
+        self.budget = Budget(limits.max_total_memory, limits.max_total_disk)
+        self.budget.freed = self._room_freed
+        self._roomless: collections.deque[Connection] = collections.deque()
+        self.places = Places(settings.max_workers, self._resume)
+        self._waiting: collections.OrderedDict[Connection, None] = collections.OrderedDict()
+        self._waiting_lock = threading.Lock()
+
     # Called by the server ---------------------------------------------------------------------
 
     def turn(self, timeout: float) -> None:
@@ -164,19 +168,23 @@ class Front:
             self._sweep()
             self._say_if_full(now)
         if self._leaders is not None:
-            self._leaders.watch(now)
-            if self._leaders.is_vacant(now):
-                self._late += now - began  # nobody looks after anything
-                if self._leader_accepts:
-                    # No worker is free, and nobody shall be kept waiting by that.
-                    self.door.accept(_ACCEPTS_AT_ONCE)
+            self._watch(self._leaders, now, began)
         self.door.reopen(now)
+
+    def _watch(self, leaders: Leaders, now: float, began: float) -> None:
+        """See to it that somebody leads."""
+        leaders.watch(now)
+        if leaders.is_vacant(now):
+            self._late += now - began  # nobody looks after anything
+            if self._leader_accepts:
+                # No worker is free, and nobody shall be kept waiting by that.
+                self.door.accept(_ACCEPTS_AT_ONCE)
 
     def now(self) -> float:
         """Return the time by which deadlines go: it stands still while the server is late.
 
-        So a peer is not blamed for what it did in time, and we did not see in time. That the loop is
-        late at this very moment counts, too.
+        So a peer is not blamed for what it did in time, and we did not see in time. That the loop
+        is late at this very moment counts, too.
         """
         now = time.monotonic()
         running = now - self._turned_at
@@ -453,7 +461,7 @@ class Front:
             accepted = self.running and self.door.listener in fds
             if accepted:
                 self.door.accept()
-            self._ready.extend(self.parking.take(fds))
+            self._ready.extend(self.parking.take(fds, in_passing=not waits))
             accepted = accepted and not self._ready
 
     def _call_leader(self) -> None:

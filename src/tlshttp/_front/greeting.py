@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import sys
 from typing import NoReturn
 
 from tlshttp._front import hello, plain
-from tlshttp._front.hello import FirstBytes
+from tlshttp._front.hello import ClientHello
+from tlshttp._front.records import AT_ONCE, FirstBytes, NoHello, Records
 from tlshttp.errors import (
     HandshakeDisconnected,
     HandshakeError,
-    MalformedHandshake,
+    NoSharedCipher,
     NotTLSError,
     PlainHTTPError,
 )
 
-__all__ = ["Greeting", "Unwelcome"]
+__all__ = ["Greeting", "Unwelcome", "refuse_finite_field"]
 
-_DECODE_ERROR = 50  # the TLS alert for what cannot be decoded (RFC 8446, section 6)
+_HANDSHAKE_FAILURE = 40  # a TLS alert: RFC 8446, section 6
+
+_GROUPS_ARE_SET = hasattr(ssl.SSLContext, "set_groups")  # from Python 3.15 on
 
 
 class Unwelcome(Exception):
@@ -47,16 +51,20 @@ class Greeting:
         sock: The accepted socket, non-blocking.
     """
 
-    __slots__ = ("_awaited", "_mark", "_socket", "data", "hello")
+    __slots__ = ("_has_begun", "_mark", "_records", "_socket", "hello")
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._awaited = 0
         self._mark = 1
-        self.data = b""
-        """What has come."""
+        self._has_begun = False
+        self._records = Records()
         self.hello = hello.NOTHING_SAID
         """What the hello says, once it is there."""
+
+    def take_data(self) -> bytes:
+        """Return what has come, for the TLS engine, and let go of it."""
+        data, self._records = self._records.data, Records()
+        return data
 
     def look(self) -> FirstBytes:
         """Take in what has come, and tell what it is.
@@ -69,27 +77,30 @@ class Greeting:
             BlockingIOError: Nothing has come.
             Unwelcome: It is neither, or the peer has left.
         """
-        more = self._receive(hello.LARGEST_HELLO - len(self.data))
+        records = self._records
+        more = self._receive(AT_ONCE)
         if not more:
-            when = "in the middle of the handshake" if self.data else "without a word"
+            when = "in the middle of the handshake" if self._has_begun else "without a word"
             raise Unwelcome(HandshakeDisconnected(f"the peer left {when}", server_name=None))
-        data = self.data = self.data + more if self.data else more
-        if len(data) < self._awaited:
-            return FirstBytes.PARTIAL_HELLO
-        kind = hello.classify(data)
-        if kind is FirstBytes.TEXT:
-            return kind
-        if kind is FirstBytes.OTHER:
-            raise Unwelcome(NotTLSError(f"the first bytes are not TLS: {data[:8].hex(' ')}"))
-        self._awaited, content = hello.assemble(data)
-        if self._awaited > hello.LARGEST_HELLO:
-            message = "the ClientHello is larger, or in more records, than any client's"
-            raise Unwelcome(MalformedHandshake(message), hello.alert(_DECODE_ERROR))
-        if self._awaited > len(data):
-            self._set_low_water_mark(self._awaited - len(data))
-            return FirstBytes.PARTIAL_HELLO
-        self.hello = hello.parse(content)
-        return FirstBytes.CLIENT_HELLO
+        try:
+            kind = records.take(more)
+        except NoHello as end:
+            words = b"" if end.alert is None else hello.alert(end.alert)
+            raise Unwelcome(end.error, words) from None
+        if kind is FirstBytes.CLIENT_HELLO:
+            self.hello = hello.parse(bytes(records.content))
+        elif kind is FirstBytes.PARTIAL_HELLO:
+            self._has_begun = True
+            self._set_low_water_mark(records.awaited)
+        return kind
+
+    def local_address(self) -> str | None:
+        """Return the IP address that the peer has connected to; `None` where there is none."""
+        try:
+            address = self._socket.getsockname()
+        except OSError:
+            return None
+        return address[0] if isinstance(address, tuple) else None
 
     def hear(self, url: str, *, redirect: bool) -> NoReturn:
         """Take in a request that came without TLS.
@@ -102,17 +113,18 @@ class Greeting:
             BlockingIOError: It is not all there.
             Unwelcome: It is, with its answer; or it is no request, or the peer has left.
         """
+        data = self._records.data
         while True:
-            if not plain.may_be_request(self.data):
+            if not plain.may_be_request(data):
                 message = "the first bytes are neither TLS nor an HTTP request"
                 raise Unwelcome(NotTLSError(message))
             error = PlainHTTPError("an HTTP request without TLS")
-            if plain.is_complete(self.data):
-                raise Unwelcome(error, plain.answer(self.data, url=url, redirect=redirect))
-            more = self._receive(plain.MAX_REQUEST_SIZE - len(self.data))
+            if plain.is_complete(data):
+                raise Unwelcome(error, plain.answer(data, url=url, redirect=redirect))
+            more = self._receive(plain.MAX_REQUEST_SIZE - len(data))
             if not more:
                 raise Unwelcome(error)
-            self.data += more
+            self._records.data = data = data + more
 
     def _receive(self, size: int) -> bytes:
         """Read from the socket; nothing at the peer's end, however it came.
@@ -135,10 +147,22 @@ class Greeting:
     def _set_low_water_mark(self, size: int) -> None:
         """Ask the kernel to stay silent until `size` bytes are there, or the peer has ended.
 
-        A hello that comes in pieces then costs no wake-up for each of them. Where the kernel does
+        A record that comes in pieces then costs no wake-up for each of them. Where the kernel does
         not do that (Windows, ``AF_UNIX``) it does.
         """
-        if sys.platform != "win32":
+        if sys.platform != "win32" and size != self._mark:
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
                 self._mark = size
+
+
+def refuse_finite_field(seen: ClientHello) -> tuple[HandshakeError, int] | None:
+    """Say why a hello is refused whatever a context of the user's own would do; `None` to go on.
+
+    Nobody who made one could say in which groups it computes, before Python 3.15. From then on
+    whoever has it compute in a finite field has asked for that.
+    """
+    if _GROUPS_ARE_SET or not seen.wants_finite_field:
+        return None
+    message = "no key-exchange group in common: it would compute in a finite field"
+    return NoSharedCipher(message), _HANDSHAKE_FAILURE

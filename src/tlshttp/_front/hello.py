@@ -1,121 +1,63 @@
-"""What the first bytes of a connection are, before any TLS state is made for it.
+"""What a ClientHello says, before any TLS state is made for it.
 
-A ClientHello is only looked at: to read it in earnest is the TLS engine's. Record layer: RFC 8446,
-section 5.1; ClientHello: section 4.1.2; server name: RFC 6066, section 3.
+It is only looked at: to read it in earnest is the TLS engine's. ClientHello: RFC 8446, section
+4.1.2; server name: RFC 6066, section 3.
 """
 
 from __future__ import annotations
 
-import enum
 import re
 import struct
 from typing import NamedTuple
 
-__all__ = [
-    "LARGEST_HELLO",
-    "MOST_RECORDS",
-    "NOTHING_SAID",
-    "ClientHello",
-    "FirstBytes",
-    "alert",
-    "assemble",
-    "classify",
-    "parse",
-    "record_size",
-]
+__all__ = ["NOTHING_SAID", "ClientHello", "alert", "parse"]
 
-_RECORD_HEADER = 5
-_LARGEST_RECORD = 1 << 14
 _ALERT = 0x15
-_HANDSHAKE = 0x16
-_MAJOR_VERSION = 3
-_CLIENT_HELLO = 1
 _FATAL = 2
 _SERVER_NAME = 0
+_GROUPS = 10
 _ALPN = 16
+_KEY_SHARE = 51
 _HOST_NAME = 0
-_WANTED = (_SERVER_NAME, _ALPN)
+_WANTED = (_SERVER_NAME, _GROUPS, _ALPN, _KEY_SHARE)
+_FINITE_FIELDS = range(0x0100, 0x0200)  # RFC 7919, section 2
+_CURVES = frozenset((0x17, 0x18, 0x19, 0x1D, 0x1E))  # what every OpenSSL has: RFC 8446, 4.2.7
 _EXTENSION = struct.Struct(">HH")  # its type, and its length without these four bytes
 _read_extension = _EXTENSION.unpack_from
 _NAME = re.compile(rb"[A-Za-z0-9_.-]{1,255}")
 
-LARGEST_HELLO = _RECORD_HEADER + _LARGEST_RECORD
-"""Bytes of a ClientHello that are taken in: one TLS record of the largest size."""
-
-MOST_RECORDS = 16
-"""A ClientHello in so many records is refused: today's clients send it in one, or in two or three
-to get past middleboxes. With a limit, reading them again for each one that comes stays cheap."""
-
-
-class FirstBytes(enum.Enum):
-    """What a peer began with."""
-
-    CLIENT_HELLO = enum.auto()
-    """A whole record that begins a ClientHello."""
-    PARTIAL_HELLO = enum.auto()
-    """The beginning of such a record."""
-    TEXT = enum.auto()
-    """A letter, as an HTTP request without TLS begins with."""
-    OTHER = enum.auto()
-    """Neither."""
-
-
-def classify(data: bytes) -> FirstBytes:
-    """Tell what `data`, at least one byte, is the beginning of."""
-    if data[0] != _HANDSHAKE:
-        return FirstBytes.TEXT if data[:1].isalpha() else FirstBytes.OTHER
-    if len(data) > 1 and data[1] != _MAJOR_VERSION:
-        return FirstBytes.OTHER
-    if len(data) > _RECORD_HEADER and data[_RECORD_HEADER] != _CLIENT_HELLO:
-        return FirstBytes.OTHER
-    size = record_size(data)
-    if size > LARGEST_HELLO:
-        return FirstBytes.OTHER
-    return FirstBytes.PARTIAL_HELLO if len(data) < size else FirstBytes.CLIENT_HELLO
-
-
-def record_size(data: bytes) -> int:
-    """Return how long the record is that `data` begins, as far as `data` tells."""
-    if len(data) < _RECORD_HEADER:
-        return _RECORD_HEADER
-    return _RECORD_HEADER + max(1, int.from_bytes(data[3:5]))
-
-
-def assemble(data: bytes) -> tuple[int, bytes]:
-    """Put together the ClientHello that `data` begins, which may go over several records.
-
-    Whoever sends a part of it in a record of its own would otherwise not be judged by what is in
-    the rest.
-
-    Returns:
-        How many bytes it takes with its record headers, at least: what comes tells more. And of
-        its content what is there; all, if `data` has as many bytes.
-    """
-    content = b""
-    end = 0
-    for _ in range(MOST_RECORDS - 1):
-        if end == len(data):
-            missing = 4 + int.from_bytes(content[1:4]) - len(content)
-            return end + _RECORD_HEADER + missing, content
-        if data[end] != _HANDSHAKE:
-            return end, content
-        record_end = end + record_size(data[end : end + _RECORD_HEADER])
-        if record_end > len(data):
-            return record_end, content
-        content += data[end + _RECORD_HEADER : record_end]
-        end = record_end
-        if len(content) >= 4 + int.from_bytes(content[1:4]) and len(content) >= 4:
-            return end, content
-    return LARGEST_HELLO + 1, content
-
 
 class ClientHello(NamedTuple):
-    """What is wanted of a ClientHello, as far as its first records tell."""
+    """What is wanted of a ClientHello, as far as there is any."""
 
     raw_server_name: bytes | None
     """The host name it asks for, as it was sent; `None` where it asks for none."""
     alpn_protocols: tuple[bytes, ...]
     """The application protocols it offers (RFC 7301, section 3.1); empty without any."""
+    groups: tuple[int, ...] | None = None
+    """The key-exchange groups it offers (RFC 8446, section 4.2.7); `None` where it tells none."""
+    key_shares: tuple[int, ...] | None = None
+    """Those of them that it has sent a share for (section 4.2.8); `None` before TLS 1.3."""
+
+    @property
+    def wants_finite_field(self) -> bool:
+        """Whether OpenSSL, left to itself, would compute in a finite field in TLS 1.3.
+
+        Which costs up to 121 ms, and the client nothing (CVE-2002-20001).
+        """
+        if self.key_shares is None or not self.groups:
+            return False
+        likely = [one for one in self.key_shares if one in _CURVES or one in _FINITE_FIELDS]
+        if not likely:
+            likely = [one for one in self.groups if one in _CURVES] or list(self.groups)
+            return any(one in _FINITE_FIELDS for one in likely)
+        return likely[0] in _FINITE_FIELDS
+
+    @property
+    def has_name(self) -> bool:
+        """Whether it asks for a host by a name: whatever ends in a digit may be an IP address."""
+        name = self.raw_server_name
+        return name is not None and not name[-1:].isdigit() and b":" not in name
 
     @property
     def server_name(self) -> str | None:
@@ -144,7 +86,12 @@ def parse(content: bytes) -> ClientHello:
     while offered:
         protocols.append(_block(offered, 1))
         offered = offered[1 + offered[0] :]
-    return ClientHello(name, tuple(protocols))
+    groups = shares = None
+    if _GROUPS in extensions:
+        groups = _numbers(_block(extensions[_GROUPS]))
+    if _KEY_SHARE in extensions:
+        shares = _share_groups(_block(extensions[_KEY_SHARE]))
+    return ClientHello(name, tuple(protocols), groups, shares)
 
 
 def alert(description: int) -> bytes:
@@ -158,8 +105,24 @@ def _block(data: bytes, length_size: int = 2) -> bytes:
     return data[length_size:end] if end <= len(data) else b""
 
 
+def _numbers(data: bytes) -> tuple[int, ...]:
+    """Return numbers of two bytes each."""
+    return struct.unpack(f">{len(data) // 2}H", data[: len(data) // 2 * 2])
+
+
+def _share_groups(data: bytes) -> tuple[int, ...]:
+    """Return the groups of key shares, without the shares."""
+    found = []
+    at, last = 0, len(data) - _EXTENSION.size
+    while at <= last:
+        group, length = _read_extension(data, at)
+        found.append(group)
+        at += 4 + length
+    return tuple(found)
+
+
 def _extensions(hello: bytes) -> dict[int, bytes]:
-    """Return what the two extensions that matter say."""
+    """Return what the extensions that matter say."""
     start = 4 + 2 + 32  # handshake type and length, version, random
     for length_size in (1, 2, 1):  # session id, cipher suites, compression methods
         start += length_size + int.from_bytes(hello[start : start + length_size])

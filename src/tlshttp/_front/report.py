@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import logging
 import threading
 import time
@@ -9,12 +11,23 @@ import time
 __all__ = ["ThrottledLog", "peer_name"]
 
 
+_SOURCES = 50
+"""Sources that have an allowance of their own in a period; all others share one.
+
+It bounds the memory, and what can be written in a period: to this many allowances and one.
+"""
+
+
 class ThrottledLog:
     """A logger that leaves lines out when there are too many, and says how many it left out.
 
+    Each source, which is an address with a reason, has an allowance of its own: one noisy peer
+    hides only itself, and of itself only what it does all the time. A line that would not be
+    written anyway counts for nothing.
+
     Args:
         logger: Where the lines go.
-        lines: How many lines may be written within `seconds`.
+        lines: How many lines of one source may be written within `seconds`.
         seconds: Length of that period.
     """
 
@@ -24,18 +37,36 @@ class ThrottledLog:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._period_ends = 0.0
-        self._written = 0
+        self._written: dict[object, int] = {}
         self._left_out = 0
 
-    def log(self, level: int, message: str, *arguments: object) -> None:
-        """Write the line, or count it as left out."""
+    def log(
+        self, level: int, message: str, *arguments: object, address: object = None, reason: str = ""
+    ) -> None:
+        """Write the line, or count it as left out.
+
+        Args:
+            level: Of `logging`.
+            message: The line, with places for the arguments.
+            *arguments: What stands in it.
+            address: The peer it is about; `None`: about none.
+            reason: The kind of thing it says.
+        """
+        if not self._logger.isEnabledFor(level):
+            return
         self._begin_period_if_due()
         with self._lock:
-            if self._written >= self._lines:
+            source = self._source(_host(address), reason)
+            written = self._written.get(source, 0)
+            if written >= self._lines:
                 self._left_out += 1
                 return
-            self._written += 1
-        self._logger.log(level, message, *arguments)
+            self._written[source] = written + 1
+        self._write(level, message, *arguments)
+
+    def _source(self, host: object, reason: str) -> object:
+        source = (host, reason)
+        return source if source in self._written or len(self._written) < _SOURCES else None
 
     def flush(self, *, at_once: bool = False) -> None:
         """Say what has been left out, once the period is over (or at once)."""
@@ -48,11 +79,30 @@ class ThrottledLog:
             if now < self._period_ends and not at_once:
                 return
             left_out, self._left_out = self._left_out, 0
-            self._written, self._period_ends = 0, now + self._seconds
+            self._written, self._period_ends = {}, now + self._seconds
         if left_out:
-            self._logger.warning(
-                "%d more such lines were left out in the last %g s", left_out, self._seconds
-            )
+            self._write(
+                logging.WARNING,
+                "%d more such lines were left out in the last %g s",
+                left_out, self._seconds,
+            )  # fmt: skip
+
+    def _write(self, level: int, message: str, *arguments: object) -> None:
+        """Write a line; where it cannot be written, go on: it is about a peer, not about us."""
+        with contextlib.suppress(Exception):
+            self._logger.log(level, message, *arguments)
+
+
+def _host(address: object) -> object:
+    """Return what of an address one peer cannot change at will: of IPv6 the first 64 bits."""
+    host = address[0] if isinstance(address, tuple) and address else address
+    if not isinstance(host, str) or ":" not in host:
+        return host
+    try:
+        found = ipaddress.IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return host
+    return str(found.ipv4_mapped) if found.ipv4_mapped else int(found) >> 64
 
 
 def peer_name(address: object) -> str:

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
     from tlshttp.certs._issue import self_signed
     from tlshttp.certs._keys import KeyType
     from tlshttp.certs._load import load, load_chain, load_pkcs12, load_trust_anchors
-    from tlshttp.certs._local import LocalAuthority, find_local_authority, local_authority
+    from tlshttp.certs._local import (
+        LocalAuthority,
+        find_local_authority,
+        local_authority,
+        local_authority_folder,
+    )
     from tlshttp.certs._store import CertificateStore
     from tlshttp.certs._trust import trust_instructions
 
@@ -45,6 +50,7 @@ __all__ = [
     "load_pkcs12",
     "load_trust_anchors",
     "local_authority",
+    "local_authority_folder",
     "self_signed",
     "trust_instructions",
 ]
@@ -70,6 +76,7 @@ if not TYPE_CHECKING:
             "load_pkcs12": "tlshttp.certs._load",
             "load_trust_anchors": "tlshttp.certs._load",
             "local_authority": "tlshttp.certs._local",
+            "local_authority_folder": "tlshttp.certs._local",
             "self_signed": "tlshttp.certs._issue",
             "trust_instructions": "tlshttp.certs._trust",
         },

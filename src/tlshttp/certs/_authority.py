@@ -4,42 +4,47 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.x509 import ocsp
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 from tlshttp.certs._certificate import Certificate, CertificateChain
 from tlshttp.certs._constraints import constraint_findings
 from tlshttp.certs._contexts import add_trust_anchor
 from tlshttp.certs._files import PUBLIC, write_atomically
-from tlshttp.certs._inspect import (
-    describe,
-    find_extension,
-    is_authority,
-    is_self_signed,
-    was_issued_by,
+from tlshttp.certs._findings import Purpose
+from tlshttp.certs._fitness import key_identifier, unfit_findings, url_findings
+from tlshttp.certs._inspect import describe, find_extension, is_self_signed
+from tlshttp.certs._issue import (
+    Issuer,
+    LeafOrder,
+    Owner,
+    Role,
+    issue_intermediate,
+    issue_leaf,
+    issue_root,
+    new_key,
+    roles_of,
 )
-from tlshttp.certs._issue import Issuer, Role, issue_intermediate, issue_leaf, issue_root
-from tlshttp.certs._keys import KeyType, Password
+from tlshttp.certs._keys import KeyType, Password, PrivateKey
 from tlshttp.certs._load import load
-from tlshttp.certs._names import general_names, is_url
+from tlshttp.certs._names import general_names
 from tlshttp.certs._parse import Source, open_source, parse_crl
-from tlshttp.certs._revocation import Ledger, sign_crl, sign_ocsp_response
+from tlshttp.certs._requests import load_request, names_of_request
+from tlshttp.certs._revocation import Ledger
+from tlshttp.certs._revoking import Revoking
 from tlshttp.certs._validity import AUTHORITY_LIFETIME, LEAF_LIFETIME, Validity, choose_validity
 from tlshttp.errors import CertificateError
 
 if TYPE_CHECKING:
     import OpenSSL.SSL
 
-STATEMENT_LIFETIME = timedelta(days=7)
-"""How long a CRL or OCSP response holds; Baseline Requirements 4.9.7 and 4.9.10 allow ten days."""
 
-
-class CertificateAuthority:
+class CertificateAuthority(Revoking):
     """A certificate authority, a root or below another one.
 
     What is issued has its chain up to, but without, the root. Threads may share an authority.
@@ -58,13 +63,13 @@ class CertificateAuthority:
     def __init__(
         self, certificate: Certificate, *, crl_url: str | None = None, ocsp_url: str | None = None
     ) -> None:
-        CertificateError.raise_if([*_unfit(certificate), *_no_urls(crl_url, ocsp_url)])
+        CertificateError.raise_if([*unfit_findings(certificate), *url_findings(crl_url, ocsp_url)])
         self.certificate = certificate
         """The authority's own certificate; its ``leaf`` is what clients are told to trust."""
         self._issuer = Issuer(
             name=certificate.leaf.subject,
             private_key=certificate.private_key,
-            key_identifier=_key_identifier(certificate.leaf),
+            key_identifier=key_identifier(certificate.leaf),
             crl_url=crl_url,
             ocsp_url=ocsp_url,
         )
@@ -82,6 +87,8 @@ class CertificateAuthority:
         not_valid_after: datetime | None = None,
         path_length: int | None = None,
         name_constraints: x509.NameConstraints | None = None,
+        organization: str | None = None,
+        organizational_unit: str | None = None,
         crl_url: str | None = None,
         ocsp_url: str | None = None,
     ) -> CertificateAuthority:
@@ -96,6 +103,8 @@ class CertificateAuthority:
             path_length: How many authorities may stand between this one and a leaf; `None` means
                 any number.
             name_constraints: The names that may be issued; `None` means all.
+            organization: Whose it is, for the subject; `None` means that nothing is said.
+            organizational_unit: Which part of that; likewise.
             crl_url: Where `crl` will be found; `None` means nowhere.
             ocsp_url: Where OCSP is answered; `None` means nowhere.
 
@@ -103,7 +112,8 @@ class CertificateAuthority:
             CertificateError: Name or period cannot stand in a certificate.
         """
         validity = choose_validity(lifetime, not_valid_before, not_valid_after)
-        root = issue_root(common_name, key_type, validity, path_length, name_constraints)
+        owner = Owner(organization, organizational_unit)
+        root = issue_root(common_name, key_type, validity, path_length, name_constraints, owner)
         return CertificateAuthority(root, crl_url=crl_url, ocsp_url=ocsp_url)
 
     @staticmethod
@@ -173,6 +183,10 @@ class CertificateAuthority:
         lifetime: timedelta | None = None,
         not_valid_before: datetime | None = None,
         not_valid_after: datetime | None = None,
+        private_key: PrivateKey | None = None,
+        also_client: bool = False,
+        organization: str | None = None,
+        organizational_unit: str | None = None,
     ) -> Certificate:
         """Issue a certificate for a server.
 
@@ -183,12 +197,21 @@ class CertificateAuthority:
                 never beyond the authority's end; `None` means ninety days.
             not_valid_before: The beginning, aware; `None` means five minutes ago.
             not_valid_after: The end, aware; `None` means after the lifetime.
+            private_key: The key to certify; `None` means that one is generated.
+            also_client: Whether it may be shown by a client, too, as between servers that call
+                each other.
+            organization: Whose it is, for the subject; `None` means that nothing is said.
+            organizational_unit: Which part of that; likewise.
 
         Raises:
             CertificateError: A name or the period is impossible, or not for this authority.
         """
         validity = self._validity(lifetime, not_valid_before, not_valid_after)
-        return self._issue(names, Role.SERVER, key_type, validity)
+        key = new_key(key_type) if private_key is None else private_key
+        roles = roles_of(Purpose.SERVER, also_client=also_client)
+        owner = Owner(organization, organizational_unit)
+        issued = self._issue(general_names(names), roles, key.public_key(), validity, owner)
+        return Certificate(issued.leaf, issued.chain, key)
 
     def issue_client(
         self,
@@ -197,6 +220,9 @@ class CertificateAuthority:
         lifetime: timedelta | None = None,
         not_valid_before: datetime | None = None,
         not_valid_after: datetime | None = None,
+        private_key: PrivateKey | None = None,
+        organization: str | None = None,
+        organizational_unit: str | None = None,
     ) -> Certificate:
         """Issue a certificate for a client; the arguments are those of `issue_server`.
 
@@ -206,12 +232,54 @@ class CertificateAuthority:
             lifetime: How long the certificate is valid; `None` means ninety days.
             not_valid_before: The beginning, aware; `None` means five minutes ago.
             not_valid_after: The end, aware; `None` means after the lifetime.
+            private_key: The key to certify; `None` means that one is generated.
+            organization: Whose it is, for the subject; `None` means that nothing is said.
+            organizational_unit: Which part of that; likewise.
 
         Raises:
             CertificateError: A name or the period is impossible, or not for this authority.
         """
         validity = self._validity(lifetime, not_valid_before, not_valid_after)
-        return self._issue(names, Role.CLIENT, key_type, validity)
+        key = new_key(key_type) if private_key is None else private_key
+        owner = Owner(organization, organizational_unit)
+        issued = self._issue(
+            general_names(names), (Role.CLIENT,), key.public_key(), validity, owner
+        )
+        return Certificate(issued.leaf, issued.chain, key)
+
+    def issue_for_request(
+        self,
+        request: Source | x509.CertificateSigningRequest,
+        *names: str,
+        purpose: Purpose = Purpose.SERVER,
+        also_client: bool = False,
+        lifetime: timedelta | None = None,
+        not_valid_before: datetime | None = None,
+        not_valid_after: datetime | None = None,
+    ) -> CertificateChain:
+        """Issue a certificate for a key that somebody else has, by a signing request (PKCS#10).
+
+        Key and names are taken from the request. Whatever else it asks for, to become an authority
+        for example, is not.
+
+        Args:
+            request: The request: a path, PEM text or bytes, DER bytes, or an object.
+            *names: What to certify instead of the request's names; none means those.
+            purpose: What the certificate is for.
+            also_client: Whether one for a server may be shown by a client, too.
+            lifetime: How long the certificate is valid; `None` means ninety days.
+            not_valid_before: The beginning, aware; `None` means five minutes ago.
+            not_valid_after: The end, aware; `None` means after the lifetime.
+
+        Raises:
+            CertificateError: The request cannot be read, its sender does not have the key, the key
+                is weak, or a name or the period is impossible or not for this authority.
+        """
+        wanted = load_request(request)
+        subject_names = general_names(names or names_of_request(wanted))
+        roles = roles_of(purpose, also_client=also_client)
+        validity = self._validity(lifetime, not_valid_before, not_valid_after)
+        return self._issue(subject_names, roles, wanted.public_key(), validity, Owner())
 
     def issue_authority(
         self,
@@ -222,6 +290,9 @@ class CertificateAuthority:
         lifetime: timedelta = AUTHORITY_LIFETIME,
         not_valid_before: datetime | None = None,
         not_valid_after: datetime | None = None,
+        name_constraints: x509.NameConstraints | None = None,
+        organization: str | None = None,
+        organizational_unit: str | None = None,
         crl_url: str | None = None,
         ocsp_url: str | None = None,
     ) -> CertificateAuthority:
@@ -234,6 +305,9 @@ class CertificateAuthority:
             lifetime: How long the certificate is valid, but never beyond this authority.
             not_valid_before: The beginning, aware; `None` means five minutes ago.
             not_valid_after: The end, aware; `None` means after the lifetime.
+            name_constraints: The names that may be issued; `None` means those of this authority.
+            organization: Whose it is, for the subject; `None` means that nothing is said.
+            organizational_unit: Which part of that; likewise.
             crl_url: Where the new authority's `crl` will be found; `None` means nowhere.
             ocsp_url: Where OCSP is answered for the new authority; `None` means nowhere.
 
@@ -253,6 +327,8 @@ class CertificateAuthority:
             key_type,
             self._validity(lifetime, not_valid_before, not_valid_after),
             path_length,
+            name_constraints,
+            Owner(organization, organizational_unit),
         )
         authority = CertificateAuthority(
             Certificate(certificate, self._chain_below_root(), private_key),
@@ -261,53 +337,6 @@ class CertificateAuthority:
         )
         authority._authorities = (certificate, *self._authorities)
         return authority
-
-    def revoke(
-        self,
-        certificate: CertificateChain | x509.Certificate,
-        *,
-        reason: x509.ReasonFlags = x509.ReasonFlags.unspecified,
-    ) -> None:
-        """Take a certificate back; `crl` and `ocsp_response` say so from now on.
-
-        Args:
-            certificate: A certificate that this authority has issued.
-            reason: Why, for whoever reads the CRL (RFC 5280, section 5.3.1).
-
-        Raises:
-            CertificateError: The certificate is not from this authority.
-        """
-        if reason is x509.ReasonFlags.remove_from_crl:
-            raise CertificateError("remove_from_crl is no reason to revoke a certificate")
-        self._ledger.add(self._own(certificate).serial_number, reason)
-
-    def crl(self, *, lifetime: timedelta = STATEMENT_LIFETIME) -> x509.CertificateRevocationList:
-        """Return a signed list of what is revoked, with a number that always rises.
-
-        Args:
-            lifetime: When the next list is due; afterwards clients refuse this one.
-        """
-        number, revocations = self._ledger.next_crl()
-        return sign_crl(self._issuer, number, revocations, lifetime)
-
-    def ocsp_response(
-        self,
-        certificate: CertificateChain | x509.Certificate,
-        *,
-        lifetime: timedelta = STATEMENT_LIFETIME,
-    ) -> ocsp.OCSPResponse:
-        """Return a signed statement whether a certificate is revoked, for stapling.
-
-        Args:
-            certificate: A certificate that this authority has issued.
-            lifetime: When the next statement is due; afterwards clients refuse this one.
-
-        Raises:
-            CertificateError: The certificate is not from this authority.
-        """
-        leaf = self._own(certificate)
-        revocation = self._ledger.find(leaf.serial_number)
-        return sign_ocsp_response(self._issuer, self.certificate.leaf, leaf, revocation, lifetime)
 
     def configure_trust(self, ssl_context: ssl.SSLContext | OpenSSL.SSL.Context) -> None:
         """Make a client context, or a server's for client certificates, trust this authority.
@@ -323,12 +352,22 @@ class CertificateAuthority:
         return f"<{type(self).__name__} {describe(self.certificate.leaf)}>"
 
     def _issue(
-        self, names: Iterable[str], role: Role, key_type: KeyType, validity: Validity
-    ) -> Certificate:
-        subject_names = general_names(names)
-        CertificateError.raise_if(constraint_findings(subject_names, self._authorities))
-        leaf, private_key = issue_leaf(self._issuer, subject_names, role, key_type, validity)
-        return Certificate(leaf, self._chain_below_root(), private_key)
+        self,
+        names: Sequence[x509.GeneralName],
+        roles: tuple[Role, ...],
+        public_key: CertificatePublicKeyTypes,
+        validity: Validity,
+        owner: Owner,
+    ) -> CertificateChain:
+        CertificateError.raise_if(self._forbidden(names))
+        order = LeafOrder(
+            names=names, roles=roles, public_key=public_key, validity=validity, owner=owner
+        )
+        return CertificateChain(issue_leaf(self._issuer, order), self._chain_below_root())
+
+    def _forbidden(self, names: Sequence[x509.GeneralName]) -> Iterable[str]:
+        """Say which names clients would not take from this authority."""
+        return constraint_findings(names, self._authorities)
 
     def _validity(
         self, lifetime: timedelta | None, begin: datetime | None, end: datetime | None
@@ -343,39 +382,3 @@ class CertificateAuthority:
     def _chain_below_root(self) -> tuple[x509.Certificate, ...]:
         own = self.certificate
         return () if is_self_signed(own.leaf) else (own.leaf, *own.chain)
-
-    def _own(self, certificate: CertificateChain | x509.Certificate) -> x509.Certificate:
-        leaf = certificate.leaf if isinstance(certificate, CertificateChain) else certificate
-        if not was_issued_by(leaf, self.certificate.leaf):
-            raise CertificateError(
-                f"{describe(leaf)} was not issued by {describe(self.certificate.leaf)}"
-            )
-        return leaf
-
-
-def _unfit(certificate: Certificate) -> Iterator[str]:
-    """Say why a certificate is not fit to issue others."""
-    name = describe(certificate.leaf)
-    usage = find_extension(certificate.leaf, x509.KeyUsage)
-    if not is_authority(certificate.leaf):
-        yield f"{name} is not the certificate of an authority (basicConstraints)"
-    elif usage is not None and not usage.value.key_cert_sign:
-        yield f"{name} may not sign certificates (keyUsage)"
-    if not certificate.leaf.subject.rdns:
-        yield "an authority needs a subject (RFC 5280, section 4.1.2.6)"
-
-
-def _no_urls(*urls: str | None) -> Iterator[str]:
-    for url in urls:
-        if url is not None and not is_url(url):
-            yield f"{url!r} is not a URL such as 'http://ca.example.org/crl'"
-
-
-def _key_identifier(certificate: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    """Name the authority's key as its certificate does."""
-    own = find_extension(certificate, x509.SubjectKeyIdentifier)
-    if own is not None:
-        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own.value)
-    return x509.AuthorityKeyIdentifier.from_issuer_public_key(
-        certificate.public_key()  # type: ignore[arg-type]
-    )

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from tlshttp.certs._check import check_chain
+from tlshttp.certs._expiry import first_end
 from tlshttp.certs._files import PRIVATE, PUBLIC, write_atomically
 from tlshttp.certs._findings import Finding, Purpose
 from tlshttp.certs._inspect import describe, names_of, printable, public_key_bytes
 from tlshttp.certs._keys import Password, PrivateKey, describe_public_key, key_to_pem
+from tlshttp.certs._pkcs12 import to_pkcs12
+from tlshttp.certs._serials import serial_of
 from tlshttp.certs._validity import require_aware
 from tlshttp.errors import CertificateError
+
+if TYPE_CHECKING:
+    import ssl
+
+    import OpenSSL.SSL
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,6 +58,10 @@ class CertificateChain:
         """The time that is left, negative once the leaf has expired."""
         return self.not_valid_after - datetime.now(UTC)
 
+    def ends_within(self, period: timedelta) -> bool:
+        """Tell whether the leaf, or a certificate of its chain, expires within a time from now."""
+        return first_end((self.leaf, *self.chain)) - datetime.now(UTC) < period
+
     def fingerprint(self) -> str:
         """Return the SHA-256 fingerprint of the leaf as browsers show it: ``AB:CD:...``."""
         return self.leaf.fingerprint(hashes.SHA256()).hex(":").upper()
@@ -64,6 +77,31 @@ class CertificateChain:
         """
         require_aware(at)
         return check_chain(self.leaf, self.chain, purpose, at or datetime.now(UTC))
+
+    def verify(
+        self,
+        anchors: Iterable[x509.Certificate],
+        name: str | None = None,
+        *,
+        purpose: Purpose = Purpose.SERVER,
+        at: datetime | None = None,
+    ) -> None:
+        """Verify the certificate as a client does, or a server that asks for one.
+
+        Args:
+            anchors: Whom to trust, as from `load_trust_anchors`.
+            name: The host name or IP address that the client wants; `None` where the purpose is
+                `Purpose.CLIENT`.
+            purpose: What the certificate is shown for.
+            at: The moment to verify for, aware; `None` means now.
+
+        Raises:
+            CertificateError: It would be refused; the findings say why.
+        """
+        from tlshttp.certs._verify import verify_chain
+
+        require_aware(at)
+        verify_chain(self.leaf, self.chain, anchors, name, purpose, at or datetime.now(UTC))
 
     def to_pem(self) -> bytes:
         """Return leaf and chain as PEM, without the private key."""
@@ -109,7 +147,30 @@ class Certificate(CertificateChain):
         .. warning::
             Whoever reads the open key can impersonate its owner until the certificate expires.
         """
-        return key_to_pem(self.private_key, password)
+        return key_to_pem(self.private_key, password, leaf=self.leaf)
+
+    def to_pkcs12(self, password: Password, *, name: str | None = None) -> bytes:
+        """Return key, certificate and chain as PKCS#12, for browsers, Windows, macOS and Java.
+
+        Args:
+            password: What to encrypt it with.
+            name: What people see where it is imported; `None` means the first name.
+
+        Raises:
+            CertificateError: The password is empty, or the key signs by RSA-PSS only.
+        """
+        shown = name or next(iter(self.names), "certificate")
+        return to_pkcs12(self.private_key, self.leaf, self.chain, shown, password)
+
+    def configure(self, ssl_context: ssl.SSLContext | OpenSSL.SSL.Context) -> None:
+        """Make a context of a server or client show this certificate.
+
+        Args:
+            ssl_context: A context of the standard library or of pyOpenSSL, not yet in use.
+        """
+        from tlshttp.certs._contexts import show_certificate
+
+        show_certificate(ssl_context, self)
 
     def write(
         self,
@@ -149,7 +210,7 @@ def _describe_lines(certificate: CertificateChain) -> Iterator[str]:
     left = _remaining(certificate)
     yield f"valid until:  {certificate.not_valid_after:%Y-%m-%d %H:%M:%S} UTC ({left})"
     yield f"key:          {describe_public_key(leaf.public_key())}"
-    yield f"serial:       {leaf.serial_number:x}"
+    yield f"serial:       {serial_of(leaf):x}"
     yield f"fingerprint:  {certificate.fingerprint()}"
     for intermediate in certificate.chain:
         yield f"intermediate: {intermediate.subject.rfc4514_string() or '(empty)'}"

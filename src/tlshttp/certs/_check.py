@@ -1,42 +1,29 @@
 """What today's clients refuse about a certificate.
 
-Each rule is one function that yields findings; `check_chain` asks them all.
+`tlshttp.certs._rules` says which kinds of findings there are and who refuses; here, and in the
+modules beside, is how each is found. Where the rules have nothing against a certificate,
+`tlshttp.certs._verifiers` has two judges look that are not ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from tlshttp.certs._chain import check_each, check_order, way_up
+from tlshttp.certs._check_chain import judge_chain, judge_size
+from tlshttp.certs._check_extensions import judge_authority, judge_extensions, judge_leaf
+from tlshttp.certs._check_keys import judge_key, judge_signature
+from tlshttp.certs._check_names import judge_names
+from tlshttp.certs._expiry import describe_left, is_near_end
 from tlshttp.certs._findings import Finding, Purpose, Severity
-from tlshttp.certs._inspect import (
-    common_name,
-    describe,
-    find_extension,
-    is_authority,
-    is_self_signed,
-    names_of,
-    was_issued_by,
-)
+from tlshttp.certs._inspect import describe, find_extension, is_self_signed
 from tlshttp.certs._keys import weak_key_finding
-
-PUBLIC_LIMITS = (
-    (datetime(2029, 3, 15, tzinfo=UTC), timedelta(days=47)),
-    (datetime(2027, 3, 15, tzinfo=UTC), timedelta(days=100)),
-    (datetime(2026, 3, 15, tzinfo=UTC), timedelta(days=200)),
-    (datetime(2020, 9, 1, tzinfo=UTC), timedelta(days=398)),
-)
-"""Longest lifetime of a public certificate by its first day (CA/Browser Forum ballot SC-081v3)."""
-
-APPLE_LIMIT = timedelta(days=825)
-"""Longest lifetime that Apple's systems accept under any root (support.apple.com/103769)."""
-
-WEAK_HASHES: tuple[type[hashes.HashAlgorithm], ...] = (hashes.SHA1, hashes.MD5)
-"""Refused by every current client; SHA-1 since 2017."""
+from tlshttp.certs._rules import APPLE_LIMIT, PUBLIC_LIMITS, RULES, WEAK_HASHES, Client
+from tlshttp.certs._verifiers import last_word
 
 _ONE_SECOND = timedelta(seconds=1)
 
@@ -47,29 +34,104 @@ def check_chain(
     purpose: Purpose,
     at: datetime,
 ) -> tuple[Finding, ...]:
-    """Ask every rule about a leaf and its intermediates."""
+    """Ask every rule about a leaf and its intermediates, then the verifiers that are not ours."""
+    at = at.replace(microsecond=0)  # certificates count whole seconds, ends included
+    unreadable = [_find(*said) for one in (leaf, *chain) for said in _judge_readable(one)]
+    if unreadable:
+        return tuple(unreadable)
+    needed = way_up(leaf, chain, at)
     findings = [
-        *_check_names(leaf, purpose),
         *_check_lifetime(leaf, purpose),
         *_check_usage(leaf, purpose),
         *check_order(leaf, chain),
+        *(_find(*said) for said in judge_chain(leaf, needed, purpose)),
+        *(_find(*said) for said in judge_size(leaf, chain)),
+        *(_find(*said) for said in _judge_leaf(leaf, purpose)),
+        *check_each(leaf, chain, at, period=_check_time, others=_check_each),
     ]
-    for certificate in (leaf, *chain):
-        findings += check_period(certificate, at)
-        findings += check_strength(certificate)
-        findings += _check_strict(certificate)
-    return tuple(findings)
+    if purpose is not Purpose.AUTHORITY:
+        findings += _ask_others(leaf, needed, purpose, at, findings)
+    return tuple(dict.fromkeys(findings))
+
+
+def _ask_others(
+    leaf: x509.Certificate,
+    needed: Sequence[x509.Certificate],
+    purpose: Purpose,
+    at: datetime,
+    findings: Iterable[Finding],
+) -> Iterator[Finding]:
+    """Have verifiers that are not ours judge, each where no rule has spoken for it."""
+    spoken = {client for finding in findings for client in _refusing(finding)}
+    # The time of a root is judged by the copy that clients have.
+    shown = [one for one in needed if not (is_self_signed(one) and any(check_period(one, at)))]
+    for said in last_word(leaf, shown, purpose, at.astimezone(UTC)):
+        if spoken.isdisjoint(RULES[said[0]].refused_by):
+            yield _find(*said)
+
+
+def _refusing(finding: Finding) -> tuple[Client, ...]:
+    """Tell who refuses a certificate for a finding; nobody does for one that was softened."""
+    rule = RULES[finding.code]
+    return rule.refused_by if finding.severity is rule.severity else ()
+
+
+def _judge_readable(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
+    """Find a certificate of which nothing else can be asked."""
+    try:
+        certificate.public_key()
+    except Exception as error:  # noqa: BLE001
+        yield (
+            "key-kind",
+            (
+                f"the key of {certificate.subject.rfc4514_string()!r} is of a kind that nobody"
+                f" takes ({type(error).__name__}): use ECDSA P-256 or RSA 2048"
+            ),
+        )
+    try:
+        for extension in certificate.extensions:
+            repr(extension)
+    except Exception as error:  # noqa: BLE001
+        # A parser in another language raises what it likes for what a stranger has written.
+        yield (
+            "damaged-extension",
+            (
+                f"an extension of {certificate.subject.rfc4514_string()!r} stands"
+                f" twice or cannot be read ({type(error).__name__}): issue it again"
+            ),
+        )
+
+
+def _judge_leaf(leaf: x509.Certificate, purpose: Purpose) -> Iterator[tuple[str, str]]:
+    if purpose is Purpose.SERVER:
+        yield from judge_names(leaf)
+        yield from judge_key(leaf)
+    if purpose is Purpose.AUTHORITY:
+        yield from judge_authority(leaf)
+    else:
+        yield from judge_leaf(leaf)
+
+
+def _check_each(certificate: x509.Certificate) -> Iterator[Finding]:
+    yield from check_strength(certificate)
+    for said in (*judge_signature(certificate), *judge_extensions(certificate)):
+        yield _find(*said)
+
+
+def _check_time(certificate: x509.Certificate, at: datetime) -> Iterator[Finding]:
+    yield from check_period(certificate, at)
+    yield from _check_near_end(certificate, at)
 
 
 def check_period(certificate: x509.Certificate, at: datetime) -> Iterator[Finding]:
     """Find certificates that are not valid at the given moment."""
     name = describe(certificate)
     if at > certificate.not_valid_after_utc:
-        yield _error(
+        yield _find(
             "expired", f"{name} expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
         )
     if at < certificate.not_valid_before_utc:
-        yield _error(
+        yield _find(
             "not-yet-valid",
             f"{name} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC",
         )
@@ -79,69 +141,13 @@ def check_strength(certificate: x509.Certificate) -> Iterator[Finding]:
     """Find keys and signatures that are too weak."""
     weak_key = weak_key_finding(certificate.public_key())
     if weak_key is not None:
-        yield _error("weak-key", f"{describe(certificate)}: {weak_key}")
+        yield _find("weak-key", f"{describe(certificate)}: {weak_key}")
     algorithm = certificate.signature_hash_algorithm
     # The signature of a root protects nothing: clients trust it for being in their store.
     if isinstance(algorithm, WEAK_HASHES) and certificate.subject != certificate.issuer:
-        yield _error(
+        yield _find(
             "weak-signature", f"{describe(certificate)} is signed with {algorithm.name.upper()}"
         )
-
-
-def check_order(leaf: x509.Certificate, chain: Sequence[x509.Certificate]) -> Iterator[Finding]:
-    """Find chains in which a certificate is not followed by its issuer."""
-    certificates = (leaf, *chain)
-    for certificate, following in zip(certificates, chain, strict=False):
-        if was_issued_by(certificate, following):
-            continue
-        if any(was_issued_by(certificate, other) for other in certificates if other != certificate):
-            advice = "put the leaf first and each one's issuer after it"
-        else:
-            advice = "its issuer is missing"
-        yield _error(
-            "chain-order",
-            f"{describe(certificate)} is followed by {describe(following)}, which did not"
-            f" issue it: {advice}",
-        )
-    if not chain and _names_its_issuers_address(leaf) and not is_self_signed(leaf):
-        yield Finding(
-            "chain-incomplete",
-            Severity.WARNING,
-            f"no intermediate certificate follows {describe(leaf)}, and few clients"
-            " fetch one by themselves",
-        )
-
-
-def _names_its_issuers_address(certificate: x509.Certificate) -> bool:
-    """Tell whether a certificate says where its issuer can be fetched, as public ones do."""
-    access = find_extension(certificate, x509.AuthorityInformationAccess)
-    wanted = AuthorityInformationAccessOID.CA_ISSUERS
-    return access is not None and any(item.access_method == wanted for item in access.value)
-
-
-def _check_names(leaf: x509.Certificate, purpose: Purpose) -> Iterator[Finding]:
-    if purpose is not Purpose.SERVER:
-        return
-    names = names_of(leaf)
-    if not names and common_name(leaf):
-        yield _error(
-            "common-name-only",
-            f"the name {common_name(leaf)!r} stands in the common name only, where no client looks:"
-            " it belongs into the subject alternative name",
-        )
-    elif not names:
-        yield _error(
-            "no-names", "the certificate has no subject alternative name, so it fits no host"
-        )
-    for name in names:
-        if name == "*":
-            yield _error("bare-wildcard", "the name '*' matches no host in any client")
-        elif name.startswith("*.") and name.count(".") == 1:
-            yield Finding(
-                "wide-wildcard",
-                Severity.WARNING,
-                f"the name {name!r} matches no host in clients built on OpenSSL",
-            )
 
 
 def _check_lifetime(leaf: x509.Certificate, purpose: Purpose) -> Iterator[Finding]:
@@ -149,22 +155,23 @@ def _check_lifetime(leaf: x509.Certificate, purpose: Purpose) -> Iterator[Findin
         return
     lifetime = leaf.not_valid_after_utc - leaf.not_valid_before_utc + _ONE_SECOND
     if lifetime > APPLE_LIMIT:
-        yield _error(
+        yield _find(
             "lifetime-apple",
             f"the certificate lives {lifetime.days} days: Apple's systems refuse more than"
             f" {APPLE_LIMIT.days}",
         )
     limit = next((days for day, days in PUBLIC_LIMITS if leaf.not_valid_before_utc >= day), None)
     if limit is not None and lifetime > limit and not is_self_signed(leaf):
-        yield Finding(
+        yield _find(
             "lifetime-public",
-            Severity.WARNING,
             f"the certificate lives {lifetime.days} days: under a public authority"
             f" clients refuse more than {limit.days}",
         )
 
 
 def _check_usage(leaf: x509.Certificate, purpose: Purpose) -> Iterator[Finding]:
+    if purpose is Purpose.AUTHORITY:
+        return
     wanted, code, word = (
         (ExtendedKeyUsageOID.SERVER_AUTH, "no-server-auth", "serverAuth")
         if purpose is Purpose.SERVER
@@ -173,32 +180,20 @@ def _check_usage(leaf: x509.Certificate, purpose: Purpose) -> Iterator[Finding]:
     usage = find_extension(leaf, x509.ExtendedKeyUsage)
     if usage is None:
         yield Finding(code, Severity.WARNING, f"the certificate does not say that it is for {word}")
-    elif (
-        wanted not in usage.value and ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE not in usage.value
-    ):
-        yield _error(code, f"the extended key usage of the certificate lacks {word}")
+    elif wanted not in usage.value:
+        # anyExtendedKeyUsage is not enough for OpenSSL, and so for every Python server and client.
+        yield _find(code, f"the extended key usage of the certificate lacks {word}")
 
 
-def _check_strict(certificate: x509.Certificate) -> Iterator[Finding]:
-    """Find what VERIFY_X509_STRICT refuses, the default of Python clients since 3.13."""
-    name = describe(certificate)
-    if (
-        find_extension(certificate, x509.AuthorityKeyIdentifier) is None
-        and certificate.subject != certificate.issuer
-    ):
-        yield _error("no-authority-key-identifier", f"{name} has no authority key identifier")
-    if not is_authority(certificate):
-        return
-    constraints = find_extension(certificate, x509.BasicConstraints)
-    if constraints is not None and not constraints.critical:
-        yield _error(
-            "basic-constraints-not-critical", f"the basicConstraints of {name} are not critical"
+def _check_near_end(certificate: x509.Certificate, at: datetime) -> Iterator[Finding]:
+    end = certificate.not_valid_after_utc
+    if is_near_end(certificate, at) and at <= end:
+        yield _find(
+            "expires-soon",
+            f"{describe(certificate)} expires in {describe_left(end - at)}, on"
+            f" {end:%Y-%m-%d %H:%M} UTC: renew it",
         )
-    if find_extension(certificate, x509.KeyUsage) is None:
-        yield _error("no-key-usage", f"the authority {name} has no keyUsage")
-    if find_extension(certificate, x509.SubjectKeyIdentifier) is None:
-        yield _error("no-subject-key-identifier", f"{name} has no subject key identifier")
 
 
-def _error(code: str, sentence: str) -> Finding:
-    return Finding(code, Severity.ERROR, sentence)
+def _find(code: str, sentence: str) -> Finding:
+    return Finding(code, RULES[code].severity, sentence)

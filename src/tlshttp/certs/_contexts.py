@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import ssl
+import warnings
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tlshttp.certs._inspect import is_self_signed
+from tlshttp.certs._memory import pem_path
+from tlshttp.certs._rsa_pss import is_rsa_pss
 
 if TYPE_CHECKING:
     import OpenSSL.SSL
+
+    from tlshttp.certs._certificate import Certificate
 
 
 def add_trust_anchor(
@@ -27,10 +32,51 @@ def add_trust_anchor(
     elif type(ssl_context).__module__.startswith("OpenSSL."):
         _add_to_pyopenssl(ssl_context, anchor, partial=partial)
     else:
-        raise TypeError(
-            "ssl_context must be an ssl.SSLContext or OpenSSL.SSL.Context, not"
-            f" {type(ssl_context).__name__}"
-        )
+        raise _wrong_type(ssl_context)
+
+
+def show_certificate(
+    ssl_context: ssl.SSLContext | OpenSSL.SSL.Context, certificate: Certificate
+) -> None:
+    """Make a context show a certificate, its chain included."""
+    if isinstance(ssl_context, ssl.SSLContext):
+        with pem_path(certificate.key_to_pem() + certificate.to_pem()) as path:
+            ssl_context.load_cert_chain(path)
+    elif type(ssl_context).__module__.startswith("OpenSSL."):
+        _show_in_pyopenssl(ssl_context, certificate)
+    else:
+        raise _wrong_type(ssl_context)
+
+
+def _show_in_pyopenssl(ssl_context: OpenSSL.SSL.Context, certificate: Certificate) -> None:
+    ssl_context.use_certificate(certificate.leaf)
+    for intermediate in certificate.chain:
+        ssl_context.add_extra_chain_cert(intermediate)
+    if is_rsa_pss(certificate.leaf):
+        _use_rsa_pss(ssl_context, certificate)
+    else:
+        ssl_context.use_privatekey(certificate.private_key)
+    ssl_context.check_privatekey()
+
+
+def _use_rsa_pss(ssl_context: OpenSSL.SSL.Context, certificate: Certificate) -> None:
+    """Use a key by way of PEM, since cryptography's object does not know that it is for PSS only.
+
+    pyOpenSSL would rather not have its own objects used, but there are no others for this.
+    """
+    from OpenSSL import crypto
+
+    key = crypto.load_privatekey(crypto.FILETYPE_PEM, certificate.key_to_pem())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        ssl_context.use_privatekey(key)
+
+
+def _wrong_type(ssl_context: object) -> TypeError:
+    return TypeError(
+        "ssl_context must be an ssl.SSLContext or OpenSSL.SSL.Context, not"
+        f" {type(ssl_context).__name__}"
+    )
 
 
 def _add_to_pyopenssl(

@@ -14,6 +14,8 @@ from tlshttp.certs._names import parse_name
 from tlshttp.certs._parse import open_source, parse_certificates
 from tlshttp.errors import CertificateError
 
+_GOODBYE_SECONDS = 0.5
+
 
 def fetch(
     host: str, port: int = 443, *, server_name: str | None = None, timeout: float = 10.0
@@ -40,11 +42,13 @@ def fetch(
     with (
         socket.create_connection((host, port), timeout=timeout) as connection,
         ssl_context.wrap_socket(
-            connection, server_hostname=_ascii_name(server_name or host)
+            connection, server_hostname=_ascii_name(server_name or host.partition("%")[0])
         ) as tls_connection,
     ):
         ders = _presented(tls_connection)
-        # The server is told that we leave; how it takes that does not matter any more.
+        # The server is told that we leave; how it takes that does not matter any more, nor does
+        # one that does not answer.
+        tls_connection.settimeout(min(timeout, _GOODBYE_SECONDS))
         with contextlib.suppress(OSError):
             tls_connection.unwrap()
     leaf, *chain = [certificate for der in ders for certificate in _parse(der, host, port)]

@@ -14,6 +14,8 @@ import secrets
 from pathlib import Path
 from typing import BinaryIO
 
+from tlshttp._own_files import OWN_FILES
+from tlshttp.certs._reading import read_file
 from tlshttp.errors import CertificateError
 
 MAXIMUM_FILE_SIZE = 1024 * 1024
@@ -29,9 +31,9 @@ def read_bounded(path: str | os.PathLike[str]) -> bytes:
     Raises:
         CertificateError: It cannot be read, or is larger than 1 MiB.
     """
+    OWN_FILES.add(path)
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(MAXIMUM_FILE_SIZE + 1)
+        content = read_file(path, MAXIMUM_FILE_SIZE + 1)
     except OSError as error:
         raise CertificateError(f"cannot read {os.fspath(path)!r}: {error.strerror}") from error
     except ValueError:
@@ -83,8 +85,20 @@ def create_exclusively(path: Path, content: bytes, *, mode: int) -> bool:
         os.link(aside, path)
     except FileExistsError:
         return False
+    except OSError:
+        # FAT has no links: whoever reads meanwhile may see half of it.
+        return _create_in_place(path, content, mode)
     finally:
         aside.unlink()
+    sync_folder(path.parent)
+    return True
+
+
+def _create_in_place(path: Path, content: bytes, mode: int) -> bool:
+    try:
+        _write_named(path, content, mode)
+    except FileExistsError:
+        return False
     sync_folder(path.parent)
     return True
 
@@ -125,8 +139,9 @@ def _write_unnamed(path: Path, content: bytes, mode: int) -> bool:
 
 def _write_named(path: Path, content: bytes, mode: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags, mode)  # what exists already is not ours to remove
     try:
-        with os.fdopen(os.open(path, flags, mode), "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             _write_through(file, content)
     except OSError:
         path.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ class Purpose(enum.Enum):
 
     SERVER = "server"
     CLIENT = "client"
+    AUTHORITY = "authority"
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,19 @@ import enum
 from collections.abc import Callable
 from typing import TypeAlias
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
+from tlshttp.certs._rsa_pss import is_rsa_pss, rsa_pss_to_pem
 from tlshttp.errors import CertificateError
 
-PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
+PrivateKey: TypeAlias = (
+    ec.EllipticCurvePrivateKey
+    | ed25519.Ed25519PrivateKey
+    | ed448.Ed448PrivateKey
+    | rsa.RSAPrivateKey
+)
 """The private keys that a TLS server or client can show a certificate for."""
 
 Password: TypeAlias = str | bytes | bytearray | Callable[[], str | bytes | bytearray]
@@ -63,7 +70,7 @@ def generate_key(key_type: KeyType) -> PrivateKey:
 
 def signature_hash(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | None:
     """Tell the hash to sign with: as strong as the key, `None` where the algorithm has its own."""
-    if isinstance(key, ed25519.Ed25519PrivateKey):
+    if isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey):
         return None
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.key_size > MINIMUM_CURVE_BITS:
         return hashes.SHA384()
@@ -101,11 +108,24 @@ def password_bytes(password: Password | None) -> bytes | None:
     raise TypeError(f"password must be str, bytes or a function, not {type(password).__name__}")
 
 
-def key_to_pem(key: PrivateKey, password: Password | None = None) -> bytes:
-    """Serialise a private key as PKCS#8 PEM, encrypted if a password is given."""
+def key_to_pem(
+    key: PrivateKey, password: Password | None = None, *, leaf: x509.Certificate | None = None
+) -> bytes:
+    """Serialise a private key as PKCS#8 PEM, encrypted if a password is given.
+
+    Args:
+        key: The private key.
+        password: What to encrypt it with; `None` leaves it open.
+        leaf: The certificate of the key, which tells whether RSA is restricted to PSS.
+
+    Raises:
+        CertificateError: The password is empty.
+    """
     secret = password_bytes(password)
     if secret == b"":
         raise CertificateError("an empty password encrypts nothing: give one, or None")
+    if leaf is not None and is_rsa_pss(leaf):
+        return rsa_pss_to_pem(key, leaf, secret)
     encryption = (
         serialization.NoEncryption()
         if secret is None

@@ -13,15 +13,20 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import stat
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
 
+from cryptography import x509
+
+from tlshttp._own_files import OWN_FILES
 from tlshttp.certs._authority import CertificateAuthority
 from tlshttp.certs._certificate import Certificate
-from tlshttp.certs._constraints import local_constraints
+from tlshttp.certs._constraints import are_allowed, local_constraints
 from tlshttp.certs._files import PRIVATE, PUBLIC, create_exclusively, write_atomically
 from tlshttp.certs._load import load
 from tlshttp.certs._store import CertificateStore
@@ -33,10 +38,19 @@ _LEAF_LIFETIME = timedelta(days=7)
 _RENEWAL_SHARE = 3
 """Renewed when a third of the lifetime is left, as ACME clients do."""
 
+FOLDER_VARIABLE = "TLSHTTP_AUTHORITY"
+"""The environment variable that says where the authority is kept."""
+
 _FOLDER_MODE = 0o700
 _KEY_NAME = "authority-key.pem"
 _CERTIFICATE_NAME = "authority.pem"
 _MAXIMUM_COMMON_NAME = 64
+
+_OTHER_NAMES = (
+    "your local authority certifies local names only: call a machine of your network NAME.local or"
+    " NAME.internal, or make an authority without that limit: 'python -m tlshttp certs ca', then"
+    " 'python -m tlshttp certs issue ... --ca ca.pem --ca-key ca-key.pem'"
+)
 
 
 class LocalAuthority(CertificateAuthority):
@@ -75,23 +89,39 @@ class LocalAuthority(CertificateAuthority):
 
         return CertificateStore.from_callable(renew)
 
+    def _forbidden(self, names: Sequence[x509.GeneralName]) -> Iterable[str]:
+        findings = list(super()._forbidden(names))
+        if not findings:
+            return []
+        if are_allowed(names, local_constraints(platform.node())):
+            return [*findings, f"a new one may: {self._renewal}"]
+        return [*findings, _OTHER_NAMES]
+
+    @property
+    def _renewal(self) -> str:
+        return (
+            "run 'python -m tlshttp certs trust --undo', delete"
+            f" {str(self.certfile.with_name(_KEY_NAME))!r} and {str(self.certfile)!r}, and run"
+            " 'python -m tlshttp certs trust'"
+        )
+
 
 def local_authority(folder: str | os.PathLike[str] | None = None) -> LocalAuthority:
     """Return the developer's own authority, generated on first use.
 
-    It may issue for ``localhost``, ``test``, ``local`` and all names below them, and for loopback,
-    private and link-local addresses; clients refuse anything else from it.
+    It may issue for ``localhost``, ``test``, ``local``, ``internal``, ``home.arpa``, the name that
+    this machine had when it was generated, and all names below them, and for loopback, private,
+    shared (100.64.0.0/10) and link-local addresses; clients refuse anything else from it.
 
     Args:
-        folder: Where it is kept; `None` means the folder ``tlshttp`` among the user's data:
-            ``$XDG_DATA_HOME`` or ``~/.local/share``, ``~/Library/Application Support`` on macOS,
-            ``%LOCALAPPDATA%`` on Windows.
+        folder: Where it is kept; `None` means `local_authority_folder`.
 
     Raises:
         CertificateError: It cannot be kept there, or what is there cannot be used.
     """
-    place = _default_folder() if folder is None else Path(folder)
+    place = local_authority_folder() if folder is None else Path(folder)
     keyfile, certfile = place / _KEY_NAME, place / _CERTIFICATE_NAME
+    OWN_FILES.add_folder(place)
     try:
         if not keyfile.exists():
             _generate(keyfile)
@@ -100,7 +130,7 @@ def local_authority(folder: str | os.PathLike[str] | None = None) -> LocalAuthor
             f"cannot keep the local authority in {str(place)!r}: {error.strerror}"
         ) from error
     try:
-        certificate = load(keyfile)
+        certificate = load(keyfile, tolerate=_tolerable(place))
     except CertificateError as error:
         advice = f"to begin anew, delete {str(keyfile)!r} and trust the new authority"
         raise CertificateError(*error.findings, advice) from error
@@ -121,12 +151,36 @@ def find_local_authority(
         CertificateError: What is there cannot be used.
     """
     try:
-        place = user_data_folder() if folder is None else Path(folder)
+        place = local_authority_folder() if folder is None else Path(folder)
         if not (place / _KEY_NAME).exists():
             return None
-    except (OSError, RuntimeError):  # a folder that may not be looked into, no home at all
+    except (OSError, CertificateError):  # a folder that may not be looked into, no home at all
         return None
     return local_authority(place)
+
+
+def local_authority_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return where the developer's own authority is kept, whether there is one or not.
+
+    That is ``$TLSHTTP_AUTHORITY`` where that is set, otherwise the folder ``tlshttp`` among the
+    user's data: ``$XDG_DATA_HOME`` or ``~/.local/share``, ``~/Library/Application Support`` on
+    macOS, ``%LOCALAPPDATA%`` on Windows.
+
+    Args:
+        environment: The environment variables to look at.
+
+    Raises:
+        CertificateError: The user has no home folder.
+    """
+    try:
+        if environment.get(FOLDER_VARIABLE):
+            return Path(environment[FOLDER_VARIABLE]).expanduser().absolute()
+        return user_data_folder(environment=environment)
+    except RuntimeError:
+        raise CertificateError(
+            f"the user has no home folder: set the environment variable {FOLDER_VARIABLE} to a"
+            " folder for the local authority, or give local_authority() one (--authority-folder)"
+        ) from None
 
 
 def user_data_folder(
@@ -143,18 +197,25 @@ def user_data_folder(
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".local/share") / "tlshttp"
 
 
-def _default_folder() -> Path:
+def _tolerable(folder: Path) -> tuple[str, ...]:
+    """Tolerate a key that others may read where the file system cannot keep it from them.
+
+    WSL's mounts of Windows drives and NTFS and FAT show fixed modes for every file. Elsewhere
+    somebody has opened the file, and the owner has to know.
+    """
     try:
-        return user_data_folder()
-    except RuntimeError:
-        raise CertificateError("the user has no home folder: give local_authority() one") from None
+        with tempfile.TemporaryFile(dir=folder) as probe:  # made with mode 0600
+            kept = not stat.S_IMODE(os.fstat(probe.fileno()).st_mode) & 0o077
+    except OSError:  # a folder to read from only
+        return ()
+    return () if kept else ("key-exposed",)
 
 
 def _generate(keyfile: Path) -> None:
     """Generate the authority, unless another process is first."""
     keyfile.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
     authority = CertificateAuthority.generate(
-        _describe_owner(), path_length=0, name_constraints=local_constraints()
+        _describe_owner(), path_length=0, name_constraints=local_constraints(platform.node())
     )
     own = authority.certificate
     create_exclusively(keyfile, own.key_to_pem() + own.to_pem(), mode=PRIVATE)

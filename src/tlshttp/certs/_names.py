@@ -140,6 +140,9 @@ def _dns_name(text: str, name: str) -> str:
         )
     ascii_name = wildcard + _to_ascii(rest, name)
     labels = ascii_name.removeprefix("*.").split(".")
+    if len(labels) > 1 and "" in (labels[0], labels[-1]):
+        advice = "final dot" if not labels[-1] else "first dot, or write '*.' for all names below"
+        raise CertificateError(f"{name!r} is no name in a certificate: leave out the {advice}")
     if not all(_LABEL.fullmatch(label) for label in labels) or len(ascii_name) > _MAXIMUM_NAME:
         raise CertificateError(f"{name!r} is not a DNS name, IP address, URI or e-mail address")
     if labels[-1].isdigit():

@@ -6,91 +6,76 @@ that is ever asked of a certificate is asked once here, and later code need not 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import ParamSpec, TypeAlias, TypeVar
+from typing import ParamSpec, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
-from tlshttp.certs._files import MAXIMUM_FILE_SIZE, read_bounded
+from tlshttp.certs import _der, _kinds
+from tlshttp.certs._documents import BEGIN, Document, Source, open_source
 from tlshttp.certs._inspect import describe
 from tlshttp.certs._keys import Password, PrivateKey, password_bytes
+from tlshttp.certs._pkcs12_reader import open_pkcs12
+from tlshttp.certs._serials import read_der, read_pem
+from tlshttp.certs._trusted import Trusted, read_trusted
+from tlshttp.certs._unsupported import is_unsupported, unsupported_key, unsupported_sentence
 from tlshttp.errors import CertificateError
 
-Source: TypeAlias = str | os.PathLike[str] | bytes
-"""A path, PEM text, or the bytes of a file in PEM or DER form."""
+__all__ = [
+    "Document",
+    "Source",
+    "count_keys",
+    "open_source",
+    "parse_certificates",
+    "parse_crl",
+    "parse_key",
+    "parse_pkcs12",
+    "parse_trusted",
+]
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
-_BEGIN = b"-----BEGIN "
 _DASHES = b"-----"
-_CERTIFICATE_LABELS = (b"CERTIFICATE", b"X509 CERTIFICATE")
-_KEY_LABEL_END = b"PRIVATE KEY"
-
-_PKCS12_START = b"\x02\x01\x03\x30"
-"""Version 3 and the begin of the next SEQUENCE: RFC 7292, section 4."""
+_BLANK_LINES = re.compile(rb"(?:[ \t]*\r?\n){2,}")
 
 
-@dataclass(frozen=True, repr=False)
-class Document:
-    """The content of a file and what error messages call it. It has no repr: it may hold a key."""
+def parse_certificates(
+    document: Document, password: Password | None = None
+) -> list[x509.Certificate]:
+    """Read all certificates of a document, in their order; of PKCS#12 in the order of a chain.
 
-    label: str
-    content: bytes
-    path: str | None = None
-
-    @property
-    def is_pem(self) -> bool:
-        """Whether there is a PEM block; otherwise it can only be DER."""
-        return _BEGIN in self.content
-
-
-def open_source(source: Source) -> Document:
-    """Read a source, wherever it is.
-
-    Raises:
-        CertificateError: It cannot be read, or is larger than 1 MiB.
-    """
-    if isinstance(source, str) and "-----BEGIN" in source:
-        source = source.encode("utf-8", "replace")
-    if isinstance(source, bytes):
-        if len(source) > MAXIMUM_FILE_SIZE:
-            raise CertificateError("more than 1 MiB of bytes: that is no certificate or key")
-        return Document("the given PEM or DER", source)
-    path = os.fspath(source)
-    if not isinstance(path, str):
-        raise TypeError("a path must be str or os.PathLike[str]")
-    return Document(repr(path), read_bounded(path), path)
-
-
-def parse_certificates(document: Document) -> list[x509.Certificate]:
-    """Read all certificates of a document, in their order.
+    Args:
+        document: What was read.
+        password: What opens PKCS#12; PEM and DER need none.
 
     Raises:
         CertificateError: There is none, or one of them cannot be read.
     """
-    if not document.is_pem:
-        return [_parse_der_certificate(document)]
-    certificates: list[x509.Certificate] = []
-    for label, block in _pem_blocks(document):
-        if label in _CERTIFICATE_LABELS:
-            number = len(certificates) + 1
-            certificates.append(
-                _attempt(
-                    f"certificate {number} in {document.label} is damaged",
-                    _read_pem_certificate,
-                    block,
-                )
-            )
-    if not certificates:
-        raise CertificateError(f"there is no certificate in {document.label}")
-    return certificates
+    return [found.certificate for found in parse_trusted(document, password)]
+
+
+def parse_trusted(document: Document, password: Password | None = None) -> list[Trusted]:
+    """Read all certificates of a document, with what OpenSSL may have written beside them.
+
+    Raises:
+        CertificateError: There is none, or one of them cannot be read.
+    """
+    if document.is_pkcs12:
+        found = [Trusted(one) for one in parse_pkcs12(document, password)[1]]
+    elif document.is_pem:
+        found = _parse_pem_certificates(document)
+    else:
+        found = [Trusted(one) for one in _parse_der_certificate(document)]
+    if not found:
+        raise CertificateError(
+            f"there is no certificate in {document.label}{_kinds.instead(document)}"
+        )
+    return found
 
 
 def parse_key(document: Document, password: Password | None) -> PrivateKey | None:
@@ -99,19 +84,23 @@ def parse_key(document: Document, password: Password | None) -> PrivateKey | Non
     Raises:
         CertificateError: The key cannot be read, mostly for want of the right password.
     """
+    if document.is_pkcs12:
+        return parse_pkcs12(document, password)[0]
     if not document.is_pem:
         return _parse_der_key(document, password)
     for label, block in _pem_blocks(document):
-        if label == b"OPENSSH " + _KEY_LABEL_END:
-            raise CertificateError(
-                f"the key in {document.label} is an OpenSSH key: convert it with"
-                " 'ssh-keygen -p -m PKCS8'"
-            )
-        if label.endswith(_KEY_LABEL_END):
+        if _kinds.is_private_key(label):
             encrypted = label.startswith(b"ENCRYPTED") or b"ENCRYPTED" in block[:200]
             read = partial(serialization.load_pem_private_key, block)
-            return _decrypt(read, document, password, encrypted=encrypted)
+            return _decrypt(read, document, password, block, encrypted=encrypted)
     return None
+
+
+def count_keys(document: Document) -> int:
+    """Count the different private keys in PEM; in DER there is one at most."""
+    if not document.is_pem or document.is_pkcs12:
+        return 1
+    return len({block for label, block in _pem_blocks(document) if _kinds.is_private_key(label)})
 
 
 def parse_pkcs12(
@@ -122,17 +111,12 @@ def parse_pkcs12(
     Raises:
         CertificateError: The file cannot be read, or the password is wrong.
     """
-    secret = password_bytes(password)
-    key, leaf, others = _attempt(
-        f"{document.label} is no PKCS#12 file, or the password is wrong",
-        pkcs12.load_key_and_certificates,
-        document.content,
-        secret,
-    )
-    certificates = [
-        _attempt(f"certificate {number} in {document.label} is damaged", _examined, certificate)
-        for number, certificate in enumerate([leaf, *others] if leaf else others, start=1)
-    ]
+    if not document.is_pkcs12:
+        hint = ": use load" if document.is_pem else _kinds.instead(document)
+        raise CertificateError(f"there is no PKCS#12 in {document.label}{hint}")
+    key, certificates = open_pkcs12(document, password)
+    for number, certificate in enumerate(certificates, start=1):
+        _attempt(f"certificate {number} in {document.label}", _examined, certificate)
     return (None if key is None else _supported(key, document)), certificates
 
 
@@ -143,16 +127,22 @@ def parse_crl(document: Document) -> x509.CertificateRevocationList:
         CertificateError: It cannot be read, or has no number.
     """
     read = x509.load_pem_x509_crl if document.is_pem else x509.load_der_x509_crl
-    sentence = f"there is no readable CRL in {document.label}"
-    return _attempt(sentence, _examined_crl, _attempt(sentence, read, document.content))
+    try:
+        return _examined_crl(read(document.content))
+    except Exception as error:  # noqa: BLE001
+        kind = type(error).__name__
+        raise CertificateError(f"there is no readable CRL in {document.label} ({kind})") from None
 
 
 def _pem_blocks(document: Document) -> Iterator[tuple[bytes, bytes]]:
     """Find PEM blocks (RFC 7468) in one pass, so that hostile input costs its length only."""
+    escaped = _kinds.escaped_lines(document)
+    if escaped:
+        raise CertificateError(escaped)
     content, position = document.content, 0
-    while (begin := content.find(_BEGIN, position)) >= 0:
-        label_end = content.find(_DASHES, begin + len(_BEGIN))
-        label = content[begin + len(_BEGIN) : label_end]
+    while (begin := content.find(BEGIN, position)) >= 0:
+        label_end = content.find(_DASHES, begin + len(BEGIN))
+        label = content[begin + len(BEGIN) : label_end]
         last_line = b"-----END " + label + _DASHES
         end = content.find(last_line, label_end)
         if label_end < 0 or b"\n" in label or end < 0:
@@ -163,67 +153,129 @@ def _pem_blocks(document: Document) -> Iterator[tuple[bytes, bytes]]:
         yield label, content[begin:position] + b"\n"
 
 
-def _parse_der_certificate(document: Document) -> x509.Certificate:
-    if not document.content.startswith(b"\x30"):
-        raise CertificateError(f"there is no certificate in {document.label}")
-    hint = "; it looks like PKCS#12: use load_pkcs12" if _is_pkcs12(document) else ""
-    return _attempt(
-        f"there is no readable certificate in {document.label}{hint}",
-        _read_der_certificate,
-        document.content,
-    )
+def _parse_pem_certificates(document: Document) -> list[Trusted]:
+    found: list[Trusted] = []
+    for label, block in _pem_blocks(document):
+        if label in _kinds.CERTIFICATE_LABELS:
+            what = f"certificate {len(found) + 1} in {document.label}"
+            read = read_trusted if label == b"TRUSTED CERTIFICATE" else _read_pem_certificate
+            try:
+                found.append(read(block))
+            except ValueError:
+                _refuse_mislabelled(document, what, block)
+                raise CertificateError(f"{what} is damaged") from None
+            _attempt(what, _examined, found[-1].certificate)
+    return found
+
+
+def _read_pem_certificate(block: bytes) -> Trusted:
+    # Mail programs put blank lines between the lines, and cryptography reads no such block.
+    return Trusted(read_pem(_BLANK_LINES.sub(b"\n", block)))
+
+
+def _refuse_mislabelled(document: Document, what: str, block: bytes) -> None:
+    try:
+        kind = _kinds.otherwise(document, _der.from_pem(block))
+    except ValueError:
+        return
+    if kind:
+        raise CertificateError(f"{what} {kind}")
+
+
+def _parse_der_certificate(document: Document) -> list[x509.Certificate]:
+    """Read the one certificate that DER can have; none where it is something else."""
+    try:
+        certificate = read_der(document.content)
+    except Exception:  # noqa: BLE001
+        return []
+    return [_attempt(f"the certificate in {document.label}", _examined, certificate)]
 
 
 def _parse_der_key(document: Document, password: Password | None) -> PrivateKey | None:
-    if not document.content.startswith(b"\x30") or _is_der_certificate(document):
+    # Every private key begins with its version (RFC 5208, 3447, 5915), unless it is encrypted.
+    if not _kinds.is_der_key(document.content):
         return None
     read = partial(serialization.load_der_private_key, document.content)
-    return _decrypt(read, document, password, encrypted=password is not None)
+    encrypted = _kinds.is_encrypted_der_key(document.content)
+    return _decrypt(read, document, password, document.content, encrypted=encrypted)
 
 
 def _decrypt(
     read: Callable[[bytes | None], object],
     document: Document,
     password: Password | None,
+    encoded: bytes,
     *,
     encrypted: bool,
 ) -> PrivateKey:
     """Read a key; like ``ssl``, ignore a password that is not needed."""
-    secret = password_bytes(password) if encrypted else None
-    try:
-        key = read(secret)
-    except TypeError:
-        # What cryptography says where a password is missing, or there for nothing.
-        if password is None:
-            raise CertificateError(
-                f"the private key in {document.label} is encrypted: give its password"
-            ) from None
-        key = _attempt(f"the private key in {document.label} is damaged", read, None)
-    except Exception:  # noqa: BLE001
-        sentence = (
-            f"the password does not open the private key in {document.label}, or it is damaged"
-            if encrypted
-            else f"the private key in {document.label} is damaged"
+    what = f"the private key in {document.label}"
+    if not encrypted:
+        try:
+            key = read(None)
+        except Exception as error:  # noqa: BLE001
+            if is_unsupported(error):
+                raise CertificateError(unsupported_sentence(what, error)) from None
+            raise CertificateError(unsupported_key(what, encoded)) from None
+        return _supported(key, document)
+    secret = _secret(document, password)
+    errors = []
+    for attempt in (partial(read, secret), partial(_read_by_openssl, encoded, secret)):
+        try:
+            key = attempt()
+        except Exception as error:  # noqa: BLE001
+            errors.append(error)
+        else:
+            return _supported(key, document)
+    raise CertificateError(_why_not_opened(what, secret, errors))
+
+
+def _why_not_opened(what: str, secret: bytes, errors: Iterable[Exception]) -> str:
+    for error in errors:
+        if is_unsupported(error):
+            return unsupported_sentence(what, error)
+    if not secret:
+        return f"the password for {what} is empty, and that does not open it: give the right one"
+    return f"the password does not open {what}, or it is damaged"
+
+
+def _secret(document: Document, password: Password | None) -> bytes:
+    secret = password_bytes(password)
+    if secret is not None:
+        return secret
+    if callable(password):
+        raise CertificateError(
+            f"the private key in {document.label} is encrypted, and the function for its password"
+            " returned None"
         )
-        raise CertificateError(sentence) from None
-    return _supported(key, document)
+    raise CertificateError(f"the private key in {document.label} is encrypted: give its password")
+
+
+def _read_by_openssl(encoded: bytes, secret: bytes) -> object:
+    """Read an encrypted key as ``ssl`` does.
+
+    `cryptography` knows fewer algorithms (no Camellia, no ARIA), and refuses an empty password.
+    """
+    from OpenSSL import crypto
+
+    if b"-----" not in encoded:
+        encoded = _der.to_pem(encoded, "ENCRYPTED PRIVATE KEY")
+    return crypto.load_privatekey(crypto.FILETYPE_PEM, encoded, secret).to_cryptography_key()
 
 
 def _supported(key: object, document: Document) -> PrivateKey:
-    if isinstance(key, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey):
+    if isinstance(
+        key,
+        ec.EllipticCurvePrivateKey
+        | ed25519.Ed25519PrivateKey
+        | ed448.Ed448PrivateKey
+        | rsa.RSAPrivateKey,
+    ):
         return key
     kind = type(key).__name__.removesuffix("PrivateKey").lstrip("_")
     raise CertificateError(
         f"the private key in {document.label} is of type {kind}: use ECDSA, Ed25519 or RSA"
     )
-
-
-def _read_pem_certificate(pem: bytes) -> x509.Certificate:
-    return _examined(x509.load_pem_x509_certificate(pem))
-
-
-def _read_der_certificate(der: bytes) -> x509.Certificate:
-    return _examined(x509.load_der_x509_certificate(der))
 
 
 def _examined(certificate: x509.Certificate) -> x509.Certificate:
@@ -247,26 +299,16 @@ def _examined_crl(crl: x509.CertificateRevocationList) -> x509.CertificateRevoca
 
 
 def _attempt(
-    sentence: str,
+    what: str,
     read: Callable[_Arguments, _Result],
     *arguments: _Arguments.args,
     **options: _Arguments.kwargs,
 ) -> _Result:
-    """Read something; whatever goes wrong is said with that sentence."""
+    """Read something; whatever goes wrong is said of it."""
     try:
         return read(*arguments, **options)
     except Exception as error:  # noqa: BLE001
+        if is_unsupported(error):
+            raise CertificateError(unsupported_sentence(what, error)) from None
         # The type only: the text of a parser's error may quote what it was parsing.
-        raise CertificateError(f"{sentence} ({type(error).__name__})") from None
-
-
-def _is_der_certificate(document: Document) -> bool:
-    try:
-        x509.load_der_x509_certificate(document.content)
-    except Exception:  # noqa: BLE001
-        return False
-    return True
-
-
-def _is_pkcs12(document: Document) -> bool:
-    return _PKCS12_START in document.content[:16]
+        raise CertificateError(f"{what} is damaged ({type(error).__name__})") from None

@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
-from tlshttp.certs._sources import FixedSource, Source
+from tlshttp.certs._looking import Look
+from tlshttp.certs._sources import FileSource, FixedSource, Source
 from tlshttp.errors import ConfigurationError
 
 __all__ = ["CALLABLE_POLL_INTERVAL", "FILE_POLL_INTERVAL", "ReloadingStore"]
@@ -30,7 +31,10 @@ __all__ = ["CALLABLE_POLL_INTERVAL", "FILE_POLL_INTERVAL", "ReloadingStore"]
 _log = logging.getLogger("tlshttp.certs")
 
 FILE_POLL_INTERVAL = 5.0
-"""Seconds between two looks at files; a look costs about 0.1 ms."""
+"""Seconds between two looks at files; a look costs about 0.3 ms."""
+
+STALL_SECONDS = 2.0
+"""Seconds that reading files may take before the log says that they cannot be read."""
 
 CALLABLE_POLL_INTERVAL = 60.0
 """Seconds between two calls of a user's function, which may ask over the network."""
@@ -61,6 +65,8 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
     _asked: bool
     _suspicion: str | None
     _last_error: _E | None
+    _pending: Look[tuple[_T] | None] | None
+    """A look that has not come to its end."""
 
     @property
     @abc.abstractmethod
@@ -84,7 +90,8 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
     def poll(self, now: float | None = None) -> bool:
         """Look whether there is something new, if the interval is over.
 
-        Never raises, and never waits for another thread that is just looking.
+        Never raises, and never waits for another thread that is just looking. Files are looked at
+        in a thread of their own, and what takes longer than 50 ms is taken at a later poll.
 
         Args:
             now: The time in seconds, from `time.monotonic`; `None` means to ask for it.
@@ -118,13 +125,17 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
                 for certificate or password raises comes out, too.
         """
         with self._lock:
-            event = self._take(self._source.load())
+            value = self._source.load()
+            self._examine(value)
+            event = self._take(value)
         self._announce(event)
         return event is not None
 
     def _replace(self, value: _T) -> None:
         with self._lock:
+            self._examine(value)
             self._source = FixedSource(value)
+            self._pending = None
             self._next_poll = float("inf")
             event = self._take(value)
         self._announce(event)
@@ -194,16 +205,15 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
         self._next_poll = time.monotonic() + poll_interval
         self._subscriptions = ()
         self._asked = False
+        self._pending = None
         self._suspicion = None
         self._last_error = None
         self._current = source.load()
 
     def _look(self, *, asked: bool) -> _T | _E | None:
         """Load what may be new; return what is to be announced."""
-        if not asked and not self._source.has_changed():
-            return None
         try:
-            value = self._source.load()
+            found = self._find(asked=asked)
         except self._unusable as error:
             return self._doubt(error, asked=asked)
         except Exception as error:  # noqa: BLE001
@@ -212,7 +222,41 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
             kind = type(error).__name__
             failure = self._unusable(f"the source of the {self._noun} failed ({kind})")
             return self._doubt(failure, asked=asked)
-        return self._take(value)
+        if found is None:
+            return None
+        try:
+            self._examine(found[0])
+        except self._unusable as error:
+            # It is whole, so it will not get better by itself: there is no second look.
+            return self._doubt(error, asked=True)
+        return self._take(found[0])
+
+    def _find(self, *, asked: bool) -> tuple[_T] | None:
+        """Return what there is now, if it may be new; raises what the source does.
+
+        Raises:
+            ConfigurationError: It cannot be used, or the file system does not answer.
+        """
+        find = functools.partial(_load_if_new, self._source, asked=asked)
+        if not isinstance(self._source, FileSource):
+            return find()
+        look = self._pending or Look(find)
+        if look.is_over:
+            if self._pending is not None and look.seconds > STALL_SECONDS:
+                self._suspicion = self._last_error = None  # that it did not answer
+            self._pending = None
+            return look.result()
+        self._pending = look
+        self._next_poll = 0.0  # for whoever polls: it costs nothing now
+        if look.seconds > STALL_SECONDS:
+            raise self._unusable(
+                f"the file system of {self._source.describe()} does not answer: it has been read"
+                f" for more than {STALL_SECONDS:g} s"
+            )
+        return None
+
+    def _examine(self, value: _T) -> None:
+        """Raise where those who use the store cannot use something new."""
 
     def _take(self, value: _T) -> _T | None:
         self._suspicion = self._last_error = None
@@ -247,6 +291,10 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
                     subscription.on_error(event)
             except Exception:  # noqa: BLE001
                 _log.exception("a subscriber of %r failed", self)
+
+
+def _load_if_new(source: Source[_T], *, asked: bool) -> tuple[_T] | None:
+    return (source.load(),) if asked or source.has_changed() else None
 
 
 def _restore_sighup(previous: Any) -> None:

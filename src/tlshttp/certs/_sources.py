@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from tlshttp.certs._certificate import Certificate
+from tlshttp.certs._reading import is_given_once, read_once
 
 _COARSEST_TIME_STEP = 2_000_000_000
 """Nanoseconds: the modification time of FAT, the coarsest in use."""
@@ -49,6 +50,9 @@ class Source(Protocol[_T_co]):
 class FileSource(Generic[_T]):
     """What is in files that others replace, a certificate and its key for example.
 
+    Where one of them is a descriptor of this process, such as a shell's ``<(command)``, nobody
+    replaces them: they are read once.
+
     Args:
         paths: The files.
         read: Returns the content of one.
@@ -62,20 +66,30 @@ class FileSource(Generic[_T]):
         self._seen: _State | None = None
         self._digest = b""
         self._loaded: _T | None = None
+        self._is_final = any(map(is_given_once, paths))
+
+    def describe(self) -> str:
+        """Name the files in a sentence."""
+        return " and ".join(repr(str(path)) for path in self._paths)
 
     def has_changed(self) -> bool:
         """Look at the files and their folders."""
+        if self._is_final:
+            return self._loaded is None
         return self._seen is None or self._seen != self._look()
 
     def load(self) -> _T:
         """Read the files, and parse them if their content is another one."""
+        if self._is_final and self._loaded is not None:
+            return self._loaded
         self._seen = None
         # Looked at before it is read: what changes meanwhile shows the next time.
         looked = self._look()
-        digest = self._read_digest()
-        if self._loaded is None or digest != self._digest:
-            self._loaded = self._load()
-            self._digest = digest
+        with read_once():
+            digest = self._read_digest()
+            if self._loaded is None or digest != self._digest:
+                self._loaded = self._load()
+                self._digest = digest
         if _newest(looked) < time.time_ns() - _COARSEST_TIME_STEP:
             self._seen = looked
         return self._loaded

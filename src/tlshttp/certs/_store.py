@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import weakref
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
+from types import MethodType
 from typing import Self
 
 from tlshttp.certs._certificate import Certificate
-from tlshttp.certs._files import read_bounded
+from tlshttp.certs._documents import read_source
+from tlshttp.certs._expiry import is_near_end
 from tlshttp.certs._keys import Password
 from tlshttp.certs._load import load
 from tlshttp.certs._reloading import CALLABLE_POLL_INTERVAL, FILE_POLL_INTERVAL, ReloadingStore
@@ -17,6 +22,9 @@ from tlshttp.errors import CertificateError
 
 __all__ = ["CertificateStore"]
 
+_MENDED_LATER = ("key-exposed",)
+"""Findings that weigh less than an outage, and are in the log all the same."""
+
 
 class CertificateStore(ReloadingStore[Certificate, CertificateError]):
     """A source of certificates that reloads; accepted wherever a `Certificate` is.
@@ -24,10 +32,10 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
     The certificate is loaded at once, so that mistakes show at start-up. Threads may share a store.
 
     Args:
-        certfile: The file of the leaf, then each one's issuer.
+        certfile: The file of the leaf, then each one's issuer, in PEM, DER or PKCS#12.
         keyfile: The file of the private key; `None` means it is in ``certfile``.
-        password: What opens an encrypted key, or a function that returns it; `None` means the key
-            is not encrypted.
+        password: What opens an encrypted key or PKCS#12, or a function that returns it; `None`
+            means that nothing is encrypted.
         poll_interval: Seconds between two looks at the files.
         tolerate: Codes of findings to log as warnings instead, as for `tlshttp.certs.load`.
 
@@ -37,6 +45,7 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
 
     _noun = "certificate"
     _unusable = CertificateError
+    _judges: tuple[Callable[[], Callable[[Certificate], Iterable[str]] | None], ...] = ()
 
     def __init__(
         self,
@@ -49,9 +58,8 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
     ) -> None:
         codes = tuple(tolerate)
         paths = [Path(path) for path in (certfile, keyfile) if path is not None]
-        source = FileSource(
-            paths, read_bounded, lambda: load(certfile, keyfile, password, tolerate=codes)
-        )
+        read = functools.partial(load, certfile, keyfile, password)
+        source = FileSource(paths, read_source, lambda: self._load(read, codes))
         self._begin(source, poll_interval)
 
     @classmethod
@@ -82,14 +90,51 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
         store._begin(FixedSource(certificate), float("inf"))  # noqa: SLF001
         return store
 
+    def require(self, judge: Callable[[Certificate], Iterable[str]]) -> None:
+        """Have a function look at each new certificate before it is taken.
+
+        A context does so with what its profile and OpenSSL say, so that the store never has a
+        certificate that the context does not show.
+
+        Args:
+            judge: Returns what is wrong with a certificate, in sentences; then the old one stays
+                and `last_error` has them. A method is held weakly: it counts no more when its
+                object is gone.
+        """
+        held = weakref.WeakMethod(judge) if isinstance(judge, MethodType) else lambda: judge
+        with self._lock:
+            self._judges = (*(one for one in self._judges if one() is not None), held)
+
     @property
     def current(self) -> Certificate:
         """The certificate to show now. No input or output."""
         return self._current
 
     def replace(self, certificate: Certificate) -> None:
-        """Use another certificate from now on; where the first one came from counts no more."""
+        """Use another certificate from now on; where the first one came from counts no more.
+
+        Raises:
+            CertificateError: A context that shows the store's certificates cannot use it; the old
+                one stays.
+        """
         self._replace(certificate)
+
+    def _load(self, read: Callable[..., Certificate], tolerate: tuple[str, ...]) -> Certificate:
+        """Load the pair; where time presses, permissions are no reason to stay with the old one."""
+        try:
+            return read(tolerate=tolerate)
+        except CertificateError:
+            current = getattr(self, "_current", None)
+            if current is None or not is_near_end(current.leaf, datetime.now(UTC)):
+                raise
+            return read(tolerate=(*tolerate, *_MENDED_LATER))
+
+    def _examine(self, value: Certificate) -> None:
+        if value != self._current:
+            judges = [judge for held in self._judges if (judge := held()) is not None]
+            CertificateError.raise_if(
+                dict.fromkeys(sentence for judge in judges for sentence in judge(value))
+            )
 
     def _describe(self, value: Certificate) -> str:
         return repr(value)

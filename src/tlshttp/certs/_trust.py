@@ -1,4 +1,4 @@
-"""How to make a machine trust the local authority, and how to undo it.
+"""How to make a machine trust an authority, and how to undo it.
 
 Steps are data: the command line runs them, `trust_instructions` prints them.
 """
@@ -8,70 +8,32 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import sys
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tlshttp.certs._inspect import common_name
 from tlshttp.certs._local import LocalAuthority, local_authority
+from tlshttp.certs._trust_browsers import (
+    database_steps,
+    database_to_make,
+    find_databases,
+    plan_browsers,
+)
+from tlshttp.certs._trust_elsewhere import plan_java, plan_macos, plan_windows
+from tlshttp.certs._trust_linux import SYSTEM_STORES, plan_system, system_steps
+from tlshttp.certs._trust_steps import Anchor, Find, Step
 from tlshttp.errors import CertificateError
 
-_Find = Callable[[str], str | None]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One command that changes what is trusted."""
-
-    purpose: str
-    command: tuple[str, ...]
-    may_fail: bool = False
-    """Whether a failure means only that there was nothing to undo."""
-
-    def __str__(self) -> str:
-        return shlex.join(self.command)
-
-
-@dataclass(frozen=True)
-class _SystemStore:
-    """Where a family of Linux distributions keeps the authorities that its users add."""
-
-    tool: str
-    folder: str
-    update: tuple[str, ...]
-
-
-_SYSTEM_STORES = (
-    # Debian, Ubuntu, Alpine: update-ca-certificates(8). SUSE has the tool and another folder.
-    _SystemStore(
-        "update-ca-certificates", "/usr/local/share/ca-certificates", ("update-ca-certificates",)
-    ),
-    # Fedora, Red Hat: update-ca-trust(8).
-    _SystemStore(
-        "update-ca-trust", "/etc/pki/ca-trust/source/anchors", ("update-ca-trust", "extract")
-    ),
-    # Arch: trust(1) of p11-kit.
-    _SystemStore("trust", "/etc/ca-certificates/trust-source/anchors", ("trust", "extract-compat")),
-)
-
-_NSS_FOLDERS = (
-    ".pki/nssdb",  # Chromium, Chrome
-    "snap/chromium/current/.pki/nssdb",
-)
-_FIREFOX_PROFILES = (
-    ".mozilla/firefox/*/cert9.db",
-    "snap/firefox/common/.mozilla/firefox/*/cert9.db",
-    ".var/app/org.mozilla.firefox/.mozilla/firefox/*/cert9.db",
-)
-
-_WITHOUT_LINUX = """\
+_ELSEWHERE = """\
 macOS (Safari, Chrome, curl):
-  security add-trusted-cert -r trustRoot -k ~/Library/Keychains/login.keychain-db {certfile}
+  security add-trusted-cert -r trustRoot -p ssl -p basic -k ~/Library/Keychains/login.keychain-db {certfile}
   undo: security remove-trusted-cert {certfile}
+        security delete-certificate -Z {sha1} ~/Library/Keychains/login.keychain-db
 
 Windows (Edge, Chrome, PowerShell):
   certutil -user -addstore Root {certfile_windows}
-  undo: certutil -user -delstore Root "{name}"
+  undo: certutil -user -delstore Root {sha1}
 
 Firefox on macOS and Windows uses the store of the system. Elsewhere: Settings, Privacy & Security,
 View Certificates, Authorities, Import: {certfile}
@@ -84,9 +46,53 @@ Node.js:
   export NODE_EXTRA_CA_CERTS={certfile}
 
 Java:
-  keytool -importcert -cacerts -noprompt -alias tlshttp -file {certfile}
-  undo: keytool -delete -cacerts -alias tlshttp
-"""
+  keytool -importcert -cacerts -noprompt -alias tlshttp-{short} -file {certfile}
+  undo: keytool -delete -cacerts -alias tlshttp-{short}
+"""  # noqa: E501
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise CertificateError("the user has no home folder: set HOME") from None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run, and what cannot be told of the authority."""
+
+    steps: tuple[Step, ...]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What is to trust an authority."""
+
+    platform: str = field(default_factory=lambda: sys.platform)
+    home: Path = field(default_factory=_home)
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    find: Find = shutil.which
+
+
+def plan(anchor: Anchor, machine: Machine, stores: Collection[str], *, undo: bool = False) -> Plan:
+    """Plan the commands for the trust stores of a machine.
+
+    Args:
+        anchor: Whom to trust.
+        machine: Where.
+        stores: Which kinds of store: ``"system"``, ``"browsers"``, ``"java"``.
+        undo: Whether to take the trust back.
+    """
+    steps: list[Step] = []
+    problems: list[str] = []
+    for store in stores:
+        try:
+            steps += _plan_one(store, anchor, machine, undo=undo)
+        except CertificateError as error:
+            problems += error.findings
+    return Plan(tuple(steps), tuple(problems))
 
 
 def trust_instructions(authority: LocalAuthority | None = None) -> str:
@@ -98,129 +104,54 @@ def trust_instructions(authority: LocalAuthority | None = None) -> str:
     Raises:
         CertificateError: The local authority cannot be used.
     """
-    authority = local_authority() if authority is None else authority
-    certfile = str(authority.certfile)
-    rest = _WITHOUT_LINUX.format(
+    return instructions(Anchor.of(local_authority() if authority is None else authority))
+
+
+def instructions(anchor: Anchor) -> str:
+    """Say how to make each platform and browser trust an authority, and how to undo it."""
+    certfile = str(anchor.certfile)
+    rest = _ELSEWHERE.format(
         certfile=shlex.quote(certfile),
         certfile_windows=f'"{certfile}"',
-        name=common_name(authority.certificate.leaf),
+        sha1=anchor.sha1,
+        short=anchor.fingerprint[:16],
     )
-    return "\n".join(_linux_lines(authority)) + "\n" + rest
+    return "\n".join(_linux_lines(anchor)) + "\n" + rest
 
 
-def _linux_lines(authority: LocalAuthority) -> Iterable[str]:
-    yield "Linux, all of the following at once:"
-    yield "  python -m tlshttp certs trust"
-    yield "  undo: python -m tlshttp certs trust --undo"
+def _plan_one(store: str, anchor: Anchor, machine: Machine, *, undo: bool) -> list[Step]:
+    if store == "java":
+        return plan_java(anchor, machine.environment, undo=undo, find=machine.find)
+    if machine.platform in ("darwin", "win32"):
+        if store == "browsers":
+            return []  # they look at the system's
+        if machine.platform == "darwin":
+            return plan_macos(anchor, machine.home, undo=undo)
+        return plan_windows(anchor, machine.environment, undo=undo)
+    if store == "browsers":
+        return plan_browsers(
+            anchor, machine.home, machine.environment, undo=undo, find=machine.find
+        )
+    return plan_system(anchor, undo=undo, find=machine.find)
+
+
+def _linux_lines(anchor: Anchor) -> Iterable[str]:
+    command = "python -m tlshttp certs trust"
+    if not anchor.is_local:
+        command += f" {shlex.quote(str(anchor.certfile))}"
+    yield "Linux, macOS and Windows, all of the following at once:"
+    yield f"  {command}"
+    yield f"  undo: {command} --undo"
     yield ""
-    for title, store in zip(
-        ("Debian, Ubuntu, Alpine", "Fedora, Red Hat", "Arch"), _SYSTEM_STORES, strict=True
-    ):
-        yield f"{title} (curl, wget, git, OpenSSL):"
-        yield from (f"  {step}" for step in _system_steps(authority, store, privilege=("sudo",)))
+    for store in SYSTEM_STORES:
+        yield f"{store.title} (curl, wget, git, OpenSSL):"
+        yield from (f"  {step}" for step in system_steps(anchor, store, privilege=("sudo",)))
         yield ""
     yield "Chromium and Chrome on Linux (certutil is in libnss3-tools, nss-tools or nss):"
-    folder = Path.home() / _NSS_FOLDERS[0]
-    yield from (f"  {step}" for step in _nss_steps(authority, folder, create=True))
+    machine = Machine()
+    new = database_to_make(machine.home, machine.environment)
+    if new is not None:
+        yield from (f"  {step}" for step in database_steps(anchor, new, make=True))
+    for folder in find_databases(machine.home, machine.environment):
+        yield from (f"  {step}" for step in database_steps(anchor, folder))
     yield ""
-
-
-def plan_system(
-    authority: LocalAuthority, *, undo: bool = False, find: _Find | None = None
-) -> list[Step]:
-    """Plan the commands for the store of a Linux system.
-
-    Raises:
-        CertificateError: The system's store is of no known kind.
-    """
-    find = find or shutil.which
-    for store in _SYSTEM_STORES:
-        if find(store.tool):
-            make = _system_undo_steps if undo else _system_steps
-            return make(authority, store, privilege=_privilege(find))
-    tools = ", ".join(store.tool for store in _SYSTEM_STORES)
-    raise CertificateError(
-        f"the system's trust store is of no known kind: there is none of {tools}"
-    )
-
-
-def plan_browsers(
-    authority: LocalAuthority, home: Path, *, undo: bool = False, find: _Find | None = None
-) -> list[Step]:
-    """Plan the commands for the NSS databases of Chromium, Chrome and Firefox on Linux.
-
-    Raises:
-        CertificateError: NSS's certutil is missing.
-    """
-    find = find or shutil.which
-    if not find("certutil"):
-        raise CertificateError(
-            "certutil is missing: install libnss3-tools (Debian), nss-tools (Fedora) or nss (Arch)"
-        )
-    standard = home / _NSS_FOLDERS[0]
-    folders = [home / folder for folder in _NSS_FOLDERS if (home / folder / "cert9.db").exists()]
-    for pattern in _FIREFOX_PROFILES:
-        folders += sorted(database.parent for database in home.glob(pattern))
-    if undo:
-        return [step for folder in folders for step in _nss_undo_steps(authority, folder)]
-    # Chromium reads a database that was not there when it started for the first time, too.
-    steps = [] if standard in folders else _nss_steps(authority, standard, create=True)
-    return steps + [step for folder in folders for step in _nss_steps(authority, folder)]
-
-
-def _privilege(find: _Find) -> tuple[str, ...]:
-    root = hasattr(os, "geteuid") and os.geteuid() == 0
-    return () if root or not find("sudo") else ("sudo",)
-
-
-def _system_steps(
-    authority: LocalAuthority, store: _SystemStore, *, privilege: tuple[str, ...]
-) -> list[Step]:
-    target = _system_file(authority, store)
-    copy = (*privilege, "install", "-D", "-m", "644", str(authority.certfile), target)
-    return [
-        Step("add the authority to the system's store", copy),
-        Step("rebuild the system's store", (*privilege, *store.update)),
-    ]
-
-
-def _system_undo_steps(
-    authority: LocalAuthority, store: _SystemStore, *, privilege: tuple[str, ...]
-) -> list[Step]:
-    target = _system_file(authority, store)
-    return [
-        Step("remove the authority from the system's store", (*privilege, "rm", "-f", target)),
-        Step("rebuild the system's store", (*privilege, *store.update)),
-    ]
-
-
-def _system_file(authority: LocalAuthority, store: _SystemStore) -> str:
-    # One name for each authority, since several users of a machine may have one.
-    short = authority.certificate.fingerprint().replace(":", "")[:16].lower()
-    return f"{store.folder}/tlshttp-{short}.crt"
-
-
-def _nss_steps(authority: LocalAuthority, folder: Path, *, create: bool = False) -> list[Step]:
-    database = f"sql:{folder}"
-    steps = []
-    if create:
-        steps = [
-            Step(
-                "make a folder for the browser's store", ("mkdir", "-p", "-m", "700", str(folder))
-            ),
-            Step(
-                "create the browser's store", ("certutil", "-N", "--empty-password", "-d", database)
-            ),
-        ]
-    # "C": trusted to issue for TLS servers; nothing for e-mail and code.
-    add = ("certutil", "-A", "-d", database, "-t", "C,,", "-n", _nickname(authority), "-i")
-    return [*steps, Step(f"add the authority to {folder}", (*add, str(authority.certfile)))]
-
-
-def _nss_undo_steps(authority: LocalAuthority, folder: Path) -> list[Step]:
-    command = ("certutil", "-D", "-d", f"sql:{folder}", "-n", _nickname(authority))
-    return [Step(f"remove the authority from {folder}", command, may_fail=True)]
-
-
-def _nickname(authority: LocalAuthority) -> str:
-    return common_name(authority.certificate.leaf) or "tlshttp local authority"

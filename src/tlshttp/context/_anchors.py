@@ -1,31 +1,41 @@
 """The authorities that clients are trusted by, and how far below them.
 
-The `ssl` module has no limit on the depth of a chain. OpenSSL has one that every certificate of an
-authority may carry, the path length constraint (RFC 5280, section 4.2.1.9), and heeds it in trust
-anchors, too. So a depth is enforced by trusting a copy of each anchor that carries it, which is
-what RFC 5937 calls a trust anchor constraint. A chain that is too long then fails inside the
-handshake, with an alert, and there is no session that could be resumed.
+What OpenSSL is given differs from what the user has given in two cases. In both it is a copy, which
+differs from its original in what is said here and in the signature:
 
-A copy differs from its original in that constraint and in the signature. The signature of an
-anchor counts for nothing and is not verified (RFC 5280, section 6.1; OpenSSL's
-``X509_V_FLAG_CHECK_SS_SIGNATURE`` is off), so a key that is thrown away makes it. Copies are seen
-by OpenSSL alone: where it tells of a verified chain, the original is put back.
+*   With a depth. The `ssl` module has no limit on the depth of a chain. OpenSSL has one that every
+    certificate of an authority may carry, the path length constraint (RFC 5280, section 4.2.1.9),
+    and heeds it in trust anchors, too. So a copy carries it, which is what RFC 5937 calls a trust
+    anchor constraint. A chain that is too long then fails inside the handshake, with an alert, and
+    there is no session that could be resumed.
+*   An authority that is no root. It gets a root of ours above it (`StandInRoot`), unless the one
+    that has issued it is an anchor, too, and OpenSSL can go on to that.
+
+The signature of a root counts for nothing and is not verified (RFC 5280, section 6.1; OpenSSL's
+``X509_V_FLAG_CHECK_SS_SIGNATURE`` is off), so a key that is thrown away makes that of its copy.
+Copies are seen by OpenSSL alone: where it tells of a verified chain, the original is put back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tlshttp.certs._inspect import describe, is_authority, is_self_signed
+from tlshttp.certs._inspect import describe, find_extension, is_authority, was_issued_by
+from tlshttp.context._stand_in import StandInRoot, copy_authority
+from tlshttp.context._standing import describe_list, is_signed_by, standing
 from tlshttp.errors import ConfigurationError
 
-__all__ = ["TrustAnchors"]
+__all__ = ["NOBODY", "TrustAnchors"]
+
+_log = logging.getLogger("tlshttp.context")
+
+_List = x509.CertificateRevocationList
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,9 @@ class TrustAnchors:
     depth: int | None = None
     """The largest number of intermediate certificates; `None`: as many as OpenSSL follows."""
     _originals: dict[bytes, x509.Certificate] = field(default_factory=dict, init=False, repr=False)
+    _stand_ins: dict[x509.Certificate, StandInRoot] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         """Make the copies.
@@ -45,22 +58,15 @@ class TrustAnchors:
             ConfigurationError: There cannot be copies of some authorities; each is named.
         """
         findings = self._findings()
+        ConfigurationError.raise_if(findings)
         for anchor in self.certificates:
-            trusted = anchor
-            if self.depth is not None and not findings:
-                try:
-                    trusted = _limited(anchor, self.depth)
-                except ValueError as error:
-                    label = describe(anchor)
-                    raise ConfigurationError(
-                        f"client_cas: verify_depth cannot be applied to {label}: {error}"
-                    ) from None
-            self._originals[trusted.public_bytes(Encoding.DER)] = anchor
+            self._originals[self._seen(anchor, findings).public_bytes(Encoding.DER)] = anchor
         ConfigurationError.raise_if(findings)
 
     def _findings(self) -> list[str]:
         found = [
-            f"client_cas: {describe(anchor)} is not the certificate of an authority"
+            f"client_cas: {describe(anchor)} is not the certificate of an authority; a single"
+            " client's own, self-signed, goes to client_certificates"
             for anchor in self.certificates
             if not is_authority(anchor)
         ]
@@ -68,44 +74,131 @@ class TrustAnchors:
             found.append(f"verify_depth must be 0 or more, not {self.depth}")
         return found
 
+    def _seen(self, anchor: x509.Certificate, findings: list[str]) -> x509.Certificate:
+        """Return what OpenSSL is to see of an authority."""
+        is_root = _is_root(anchor)
+        if self.depth is None and (is_root or self._leads_to_root(anchor)):
+            return anchor
+        try:
+            if is_root and self.depth is not None:
+                return _limited(anchor, self.depth)
+            self._stand_ins[anchor] = StandInRoot(anchor, self.depth)
+            return self._stand_ins[anchor].copy
+        except ValueError as error:
+            what = (
+                "it cannot be trusted without its root" if self.depth is None
+                else "verify_depth cannot be applied"
+            )  # fmt: skip
+            findings.append(f"client_cas: {what} to {describe(anchor)}: {error}")
+            return anchor
+
     def to_der(self) -> bytes:
         """Return what OpenSSL is to trust."""
-        return b"".join(self._originals)
-
-    @property
-    def are_roots(self) -> bool:
-        """Whether none has an issuer above it."""
-        return all(is_self_signed(anchor) for anchor in self.certificates)
+        roots = (root.certificate.public_bytes(Encoding.DER) for root in self._stand_ins.values())
+        return b"".join((*self._originals, *roots))
 
     def originals(self, chain: Iterable[bytes]) -> list[bytes]:
         """Put the authorities as they were given into a chain that OpenSSL has verified."""
+        ours = {one.certificate.public_bytes(Encoding.DER) for one in self._stand_ins.values()}
         return [
             self._originals[der].public_bytes(Encoding.DER) if der in self._originals else der
             for der in chain
+            if der not in ours
         ]
+
+    def lists(self, crls: Sequence[_List]) -> list[_List]:
+        """Return what roots of ours publish, where the others publish `crls`."""
+        published = []
+        for anchor, root in self._stand_ins.items():
+            found = standing(anchor, self._issuer_of, crls)
+            if found.known:
+                published.append(root.publish(revoked=found.revoked, until=found.until))
+        return published
+
+    def refuse_foreign_lists(self, crls: Sequence[_List]) -> None:
+        """Refuse revocation lists that no client of these authorities could be verified by.
+
+        A list of an authority that is not among them may be of one below: whose it is shows
+        when a client comes, and OpenSSL verifies it then.
+
+        Raises:
+            ConfigurationError: Somebody else signed a list in the name of one of them, or one is
+                in another name though none of them has authorities below.
+        """
+        ConfigurationError.raise_if(finding for crl in crls for finding in self._list_findings(crl))
+
+    def _list_findings(self, crl: _List) -> Iterator[str]:
+        label = describe_list(crl)
+        issuers = [one for one in self.certificates if one.subject == crl.issuer]
+        if any(is_signed_by(crl, issuer) for issuer in issuers):
+            return
+        if issuers:
+            yield f"{label} is not signed by that authority, whose certificate is in client_cas"
+        elif self.certificates and not self._has_room_below():
+            above = {one.issuer for one in self.certificates}
+            if crl.issuer not in above:
+                yield f"{label} is of none of client_cas, which have no authorities below them"
+
+    def _has_room_below(self) -> bool:
+        """Tell whether any of the authorities may have another one below it."""
+        limits = [
+            one.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+            for one in self.certificates
+        ]
+        return self.depth != 0 and any(limit != 0 for limit in limits)
+
+    def lists_findings(self, crls: Sequence[_List]) -> list[str]:
+        """Say that no client could be verified by revocation lists; log whose could not."""
+        missing = [
+            anchor
+            for anchor in self.certificates
+            if not any(crl.issuer == anchor.subject and is_signed_by(crl, anchor) for crl in crls)
+        ]
+        if missing and len(missing) == len(self.certificates):
+            names = ", ".join(describe(anchor) for anchor in missing)
+            return [
+                f"{describe_list(crl)} is of none of client_cas, and there is none of {names}:"
+                " every client would be refused"
+                for crl in crls
+            ]
+        for anchor in missing:
+            _log.warning("crls: there is none of %s: its clients will be refused", describe(anchor))
+        return []
+
+    def _issuer_of(self, anchor: x509.Certificate) -> x509.Certificate | None:
+        """Return who of the authorities has issued another one, itself included."""
+        issuers = (other for other in self.certificates if was_issued_by(anchor, other))
+        return next(issuers, None)
+
+    def _leads_to_root(self, anchor: x509.Certificate) -> bool:
+        """Tell whether OpenSSL gets from an authority to a root by the other ones."""
+        seen = []
+        issuer: x509.Certificate | None = anchor
+        while issuer is not None and issuer not in seen:
+            if _is_root(issuer):
+                return True
+            seen.append(issuer)
+            issuer = self._issuer_of(issuer)
+        return False
+
+
+NOBODY = TrustAnchors()
+
+
+def _is_root(anchor: x509.Certificate) -> bool:
+    """Tell whether OpenSSL looks for no issuer above a certificate: by its names, not its key."""
+    if anchor.subject != anchor.issuer:
+        return False
+    issuer = find_extension(anchor, x509.AuthorityKeyIdentifier)
+    own = find_extension(anchor, x509.SubjectKeyIdentifier)
+    named = None if issuer is None else issuer.value.key_identifier
+    return named is None or own is None or named == own.value.digest
 
 
 def _limited(anchor: x509.Certificate, depth: int) -> x509.Certificate:
-    """Return a copy of an authority's certificate below which no chain is longer.
+    """Return a copy of a root below which no chain is longer.
 
     Raises:
         ValueError: It is not as RFC 5280 says; the number zero, for example.
     """
-    copy = (
-        x509.CertificateBuilder()
-        .subject_name(anchor.subject)
-        .issuer_name(anchor.issuer)
-        .public_key(anchor.public_key())
-        .serial_number(anchor.serial_number)
-        .not_valid_before(anchor.not_valid_before_utc)
-        .not_valid_after(anchor.not_valid_after_utc)
-    )
-    for extension in anchor.extensions:
-        value = extension.value
-        if isinstance(value, x509.BasicConstraints):
-            own = value.path_length
-            value = x509.BasicConstraints(
-                ca=True, path_length=depth if own is None else min(own, depth)
-            )
-        copy = copy.add_extension(value, extension.critical)
-    return copy.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    return copy_authority(anchor, depth, ec.generate_private_key(ec.SECP256R1()))

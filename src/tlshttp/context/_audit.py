@@ -23,6 +23,7 @@ from tlshttp.context._registry import (
     openssl_ciphers,
 )
 from tlshttp.context._report import Deviation, Report
+from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tlshttp.server import TLSHTTPServer
@@ -57,11 +58,20 @@ def audit(
         subject: The context or the server. It counts as having served afterwards.
         profile: What to compare it with.
         server_name: The host name to ask for; `None`: none, which is answered by the default.
+
+    Raises:
+        ConfigurationError: The context is one for clients.
     """
     ssl_context = getattr(subject, "ssl_context", subject)
     if not isinstance(ssl_context, ssl.SSLContext):
         raise TypeError(f"audit() wants an ssl.SSLContext, not {type(ssl_context).__name__}")
+    if ssl_context.protocol == ssl.PROTOCOL_TLS_CLIENT:
+        raise ConfigurationError(
+            "this is a client's context (PROTOCOL_TLS_CLIENT): it serves nobody"
+        )
     enforced = enforcement(profile)
+    if "groups" in enforced and getattr(ssl_context, "holds_groups", False):
+        enforced["groups"] = True
     lenient = [field for field, can in enforced.items() if not can]
     examination = _Examination(MemoryPeer(ssl_context, server_name), profile, lenient)
     examination.check_options(ssl_context.options)
@@ -87,13 +97,16 @@ def audit_host(
         timeout: Seconds that each answer may take.
 
     Raises:
-        OSError: The server cannot be reached, or does not answer in time.
+        OSError: The server cannot be reached, does not answer in time, or speaks no TLS.
     """
     name = server_name or (None if _is_address(host) else host)
     peer = NetworkPeer(host, port, name, timeout)
     # Which Python and OpenSSL the other side has is not known: what is strong is only noted.
     fields = ("groups", "signature_algorithms", "ciphersuites")
-    return _Examination(peer, profile, fields).report(f"{host}:{port}", {})
+    report = _Examination(peer, profile, fields).report(f"{host}:{port}", {})
+    if not peer.speaks_tls:
+        raise OSError("it closes each connection without an answer: perhaps it speaks no TLS")
+    return report
 
 
 def _is_address(host: str) -> bool:
@@ -143,6 +156,9 @@ class _Examination:
         groups = self._all(ciphers, "groups", "group")
         signatures = self._all(ciphers, "signatures", "signature")
         certificate = self._check_certificate()
+        if not self._chains:
+            sentence = "there is no certificate, or none that could be shown"
+            self._deviations = {sentence: Deviation("certificate-missing", sentence)}
         self._check_versions(ciphers)
         self._check_ciphers(ciphers)
         self._check_beyond("groups", groups, GROUPS)

@@ -19,6 +19,7 @@ from cryptography import x509
 
 from tlshttp.context._anchors import TrustAnchors
 from tlshttp.context._names import Names, normalise
+from tlshttp.context._pins import Pins
 from tlshttp.errors import ClientCertificateError
 
 __all__ = ["ClientAuth", "Doorkeeper"]
@@ -42,6 +43,7 @@ class Doorkeeper:
     default: ClientAuth
     by_name: Mapping[str, ClientAuth]
     anchors: TrustAnchors
+    pins: Pins
     asks: bool = field(init=False, repr=False)
     """Whether anybody is asked for a certificate."""
     _names: Names[ClientAuth] = field(init=False, repr=False)
@@ -85,6 +87,10 @@ class Doorkeeper:
                     "the client showed no certificate, and one is required", server_name=name
                 )
             return
+        if self.pins and not self.pins.admit(certificate):
+            raise ClientCertificateError(
+                "the client's certificate is none of client_certificates", server_name=name
+            )
         if resumed and _has_expired(certificate):
             raise ClientCertificateError(
                 "the client's certificate has expired since its session began", server_name=name

@@ -24,6 +24,8 @@ class _Checked:
     """The name that was refused while the handshake went on."""
     hsts_max_age: int | None = None
     """Seconds for Strict-Transport-Security; `None` where the certificate is self-signed."""
+    connected_address: str | None = None
+    """The IP address that the client has connected to; `None` where it is not known."""
     may_serve: Callable[[str], bool] | None = None
     """Tells whether a request for a host may be served here; `None`: for any host. A client that
     asked for a name without client authentication could otherwise name one that has it."""
@@ -31,6 +33,10 @@ class _Checked:
     _doorkeeper: Doorkeeper | None = None
     _name: str | None = None
     _accepted = False
+
+    def local_address(self) -> str | None:
+        """Return the IP address that the client has connected to; `None` where it is not known."""
+        return self.connected_address
 
     def admit(self, doorkeeper: Doorkeeper, name: str | None, hsts_max_age: int | None) -> None:
         """Take note of the name the client asks for, during the handshake."""
@@ -78,6 +84,11 @@ class _Checked:
 
 class CheckedSocket(_Checked, ssl.SSLSocket):
     """What ``wrap_socket`` returns."""
+
+    def local_address(self) -> str | None:
+        """Return the IP address that the client has connected to; `None` where it is none."""
+        address = self.getsockname()
+        return address[0] if isinstance(address, tuple) else None
 
     if sys.version_info >= (3, 13):
 

@@ -11,14 +11,17 @@ from typing import TypeVar
 from cryptography import x509
 
 from tlshttp import profiles
+from tlshttp._own_files import OWN_FILES
 from tlshttp.certs import Certificate, CertificateStore
 from tlshttp.certs._names import parse_name
 from tlshttp.context._anchors import TrustAnchors
 from tlshttp.context._client_auth import ClientAuth, Doorkeeper
 from tlshttp.context._crls import CRLSource, RevocationLists
 from tlshttp.context._directory import UnknownNames
-from tlshttp.context._engine import apply_profile, profile_findings
+from tlshttp.context._engine import apply_profile, enforcement, profile_findings
+from tlshttp.context._groups import Groups
 from tlshttp.context._material import Material
+from tlshttp.context._pins import Pins
 from tlshttp.context._server_context import ServerContext
 from tlshttp.context._tickets import Tickets
 from tlshttp.errors import CertificateError, ConfigurationError
@@ -37,9 +40,10 @@ def create_server_context(
     client_auth: ClientAuth = ClientAuth.NONE,
     client_auth_by_name: Mapping[str, ClientAuth] | None = None,
     client_cas: Iterable[x509.Certificate] = (),
+    client_certificates: Iterable[x509.Certificate] = (),
     verify_depth: int | None = None,
     crls: Iterable[CRLSource] = (),
-    alpn_protocols: Sequence[str] = ("http/1.1",),
+    alpn_protocols: Sequence[str] = ("http/1.1", "http/1.0"),
     unknown_names: UnknownNames = UnknownNames.SERVE_DEFAULT,
     tickets: Tickets = Tickets(),
     keylog_file: str | os.PathLike[str] | None = None,
@@ -52,14 +56,17 @@ def create_server_context(
             exactly or by wildcard, and of those with different kinds of keys the one that it
             can use. A store is polled, and sessions survive its changes.
         profile: What is negotiated. The `ssl` module before Python 3.15 can set neither groups nor
-            TLS 1.3 suites nor signature algorithms: there OpenSSL's own hold, and
-            `tlshttp.context.audit` names them.
+            TLS 1.3 suites nor signature algorithms: there OpenSSL's own suites and signatures hold,
+            which `tlshttp.context.audit` names, and the servers of this package see to the groups.
         client_auth: Whether clients have to show a certificate.
         client_auth_by_name: The same for single names, ``"*.example.org"`` for all names one label
             below; `None`: no exceptions. Clients of the other names are asked, too, since TLS asks
             before the name is known, but need not comply.
         client_cas: Certificates of the authorities whose client certificates are accepted, such as
             those from `tlshttp.certs.load_trust_anchors`.
+        client_certificates: Self-signed certificates of single clients, which are accepted as they
+            are, and nothing that they have issued. With ``crls`` it is the authority's word that
+            counts, so the two cannot be had together: to revoke one leave it out.
         verify_depth: The largest number of intermediate certificates between a client's and that
             of its authority in ``client_cas``; 0: only clients of these authorities themselves.
             Certificates that an authority issued to itself do not count (RFC 5280, section
@@ -70,7 +77,8 @@ def create_server_context(
             client is refused.
         alpn_protocols: Application protocols to offer by ALPN (RFC 7301), in order of preference;
             empty: none. A client that offers ALPN, but none of these, is refused by the servers of
-            this package.
+            this package. HTTP/1.0 is among them for clients that offer nothing else, such as
+            ``curl --http1.0`` and the health checks of proxies.
         unknown_names: What happens to clients that ask for a name no certificate has.
         tickets: How sessions are resumed.
         keylog_file: Where to write the keys of all connections, for Wireshark; `None`: nowhere.
@@ -82,24 +90,29 @@ def create_server_context(
         ConfigurationError: It cannot be done as asked; all that is wrong is named.
     """
     authorities = tuple(client_cas)
+    pinned = tuple(client_certificates)
+    pins = Pins(pinned, beside_authorities=bool(authorities))
     sources = (certificate, *more)
     findings = _Findings(profile_findings(profile), tickets.findings())
     findings += _client_findings(
-        {client_auth, *(client_auth_by_name or {}).values()}, authorities, verify_depth
+        {client_auth, *(client_auth_by_name or {}).values()}, authorities, pinned, verify_depth
     )
+    findings += pins.findings()
     findings += _alpn_findings(alpn_protocols)
     by_name: dict[str, ClientAuth] = findings.attempt(
         lambda: _ascii_names(client_auth_by_name or {}), dict
     )
     anchors = findings.attempt(lambda: TrustAnchors(authorities, verify_depth), TrustAnchors)
-    lists = findings.attempt(lambda: RevocationLists(crls), RevocationLists)
+    lists = findings.attempt(lambda: RevocationLists(crls, anchors), RevocationLists)
     if lists.current and not authorities:
         findings.append("crls revoke nothing without client_cas")
-    material = Material(sources, profile, anchors, lists)
+    if lists.current and pinned:
+        findings.append("client_certificates have no authority whose crls could count: not both")
+    material = Material(sources, profile, anchors, lists, pins)
     findings += material.findings()
     ConfigurationError.raise_if(findings)
 
-    doorkeeper = Doorkeeper(client_auth, by_name, anchors)
+    doorkeeper = Doorkeeper(client_auth, by_name, anchors, pins)
     steps = _steps(profile, doorkeeper, alpn_protocols, tickets)
     if keylog_file is not None:
         steps.append(_key_log(keylog_file))
@@ -109,6 +122,7 @@ def create_server_context(
         steps,
         unknown_names=unknown_names,
         alpn_protocols=alpn_protocols,
+        groups=None if enforcement(profile).get("groups", True) else Groups(profile),
         resumes=tickets.number > 0,
         renewal_seconds=tickets.renewal_seconds,
         hsts_max_age=profile.hsts_max_age,
@@ -131,12 +145,17 @@ class _Findings(list[str]):
 
 
 def _client_findings(
-    wanted: set[ClientAuth], authorities: Sequence[x509.Certificate], depth: int | None
+    wanted: set[ClientAuth],
+    authorities: Sequence[x509.Certificate],
+    pinned: Sequence[x509.Certificate],
+    depth: int | None,
 ) -> list[str]:
     asks = wanted != {ClientAuth.NONE}
     found = []
-    if asks and not authorities:
+    if asks and not authorities and not pinned:
         found.append("client_auth needs client_cas, or no client certificate is acceptable")
+    if pinned and not asks:
+        found.append("client_certificates is given, but client_auth asks nobody for a certificate")
     if authorities and not asks:
         found.append("client_cas is given, but client_auth asks nobody for a certificate")
     if depth is not None and not authorities:
@@ -194,6 +213,7 @@ def _steps(
 
 def _key_log(path: str | os.PathLike[str]) -> Callable[[ssl.SSLContext], None]:
     """Create the file, readable by its owner only, and say that it is there."""
+    OWN_FILES.add(path)
     try:
         # Not through a link: somebody else's would have our keys written to a place of theirs.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)

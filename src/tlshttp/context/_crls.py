@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterable
 from typing import TypeAlias
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from tlshttp.certs import CRLStore
+from tlshttp.context._anchors import NOBODY, TrustAnchors
 from tlshttp.errors import ConfigurationError
 
 __all__ = ["CRLSource", "RevocationLists"]
@@ -25,23 +26,34 @@ class RevocationLists:
 
     Args:
         sources: Where they come from.
+        anchors: Whose clients are verified against them.
 
     Raises:
-        ConfigurationError: A file cannot be read, is no list or has expired; all are named.
+        ConfigurationError: A file cannot be read, is no list, counts at another time or is not
+            signed by its issuer, or none is of these authorities; all are named.
     """
 
-    def __init__(self, sources: Iterable[CRLSource] = ()) -> None:
+    def __init__(self, sources: Iterable[CRLSource] = (), anchors: TrustAnchors = NOBODY) -> None:
         self._stores: list[CRLStore] = []
         findings: list[str] = []
         for source in sources:
             try:
-                self._stores.append(_store_of(source))
+                store = _store_of(source)
+                anchors.refuse_foreign_lists(store.current)
+                self._stores.append(store)
             except ConfigurationError as error:
                 findings += error.findings
         ConfigurationError.raise_if(findings)
         self._seen = self._collect()
-        self.may_change: bool = bool(self._stores)
-        """Whether it is of any use to `poll`."""
+        ConfigurationError.raise_if(anchors.lists_findings(self.current) if self._stores else ())
+        for store in self._stores:
+            # Not a method of ours, which would keep this alive for as long as the store.
+            weakref.finalize(self, store.require(anchors.refuse_foreign_lists)).atexit = False
+
+    @property
+    def may_change(self) -> bool:
+        """Whether there is any source of lists, and it is of use to `poll`."""
+        return bool(self._stores)
 
     @property
     def current(self) -> _Lists:
@@ -60,10 +72,6 @@ class RevocationLists:
             return False
         self._seen = found
         return True
-
-    def to_pem(self) -> bytes:
-        """Return all lists as PEM."""
-        return b"".join(crl.public_bytes(Encoding.PEM) for crl in self.current)
 
     def revoked(self) -> frozenset[tuple[bytes, int]]:
         """Return issuer and serial number of every certificate that is revoked."""

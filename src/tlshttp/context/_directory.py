@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import ipaddress
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from tlshttp.certs import Certificate
 from tlshttp.certs._inspect import find_extension, is_self_signed
 from tlshttp.context._names import Names, normalise
 
-__all__ = ["Directory", "Group", "Shown", "UnknownNames", "build_directory"]
+__all__ = ["Directory", "Group", "Shown", "UnknownNames", "build_directory", "parse_address"]
 
 Group: TypeAlias = tuple[Certificate, ...]
 """Certificates of one name, with different kinds of keys: the client's abilities choose."""
@@ -27,7 +28,8 @@ class UnknownNames(enum.Enum):
     """The first certificate, which it may or may not accept."""
     REFUSE = "refuse"
     """The alert ``unrecognized_name`` (RFC 6066, section 3). Clients that ask for no name, such as
-    those that connect to an IP address, still get the first certificate."""
+    those that connect to an IP address, still get a certificate: the first that has the address
+    they connected to, else the first of all."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,33 @@ class Directory:
     groups: Mapping[Group, Shown]
     default: Shown
     _by_name: Names[Shown]
+    _by_address: Mapping[str, Shown]
 
-    def find(self, name: str | None) -> Shown | None:
+    def find(self, name: str | None, address: Callable[[], str | None]) -> Shown | None:
         """Return what is shown for a name; `None` for an unknown name.
 
         Args:
             name: What the client asks for, `None` where it asks for no name.
+            address: Returns the IP address that it connected to, `None` where there is none.
         """
-        return self.default if name is None else self._by_name.find(normalise(name))
+        if name is not None:
+            return self._by_name.find(normalise(name))
+        if not self._by_address:
+            return self.default
+        return self._by_address.get(parse_address(address()) or "", self.default)
+
+
+def parse_address(text: str | None) -> str | None:
+    """Return an IP address in the one form of all; `None` for anything else.
+
+    An IPv4 address that a socket for both versions tells in IPv6 is one of IPv4 (RFC 4291, section
+    2.5.5.2).
+    """
+    try:
+        address = ipaddress.ip_address((text or "").partition("%")[0].strip("[]"))
+    except ValueError:
+        return None
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def build_directory(
@@ -69,15 +90,21 @@ def build_directory(
         previous: What was made earlier and can still be used.
     """
     by_name = {name: _group(certificates, name) for name in _all_names(certificates)}
+    addresses = dict.fromkeys(address for one in certificates for address in _addresses(one))
+    by_address = {
+        address: _one_of_each_kind([one for one in certificates if address in _addresses(one)])
+        for address in addresses
+    }
     default = _default(certificates)
     groups: dict[Group, Shown] = {}
-    for group in (default, *by_name.values()):
+    for group in (default, *by_name.values(), *by_address.values()):
         if group not in groups:
             groups[group] = previous.get(group) or Shown(
                 create_context(group), any(is_self_signed(one.leaf) for one in group)
             )
     names = Names({name: groups[group] for name, group in by_name.items()})
-    return Directory(groups, groups[default], names)
+    found = {address: groups[group] for address, group in by_address.items()}
+    return Directory(groups, groups[default], names, found)
 
 
 def _all_names(certificates: Sequence[Certificate]) -> list[str]:
@@ -107,3 +134,11 @@ def _dns_names(certificate: Certificate) -> list[str]:
     if names is None:
         return []
     return [normalise(name) for name in names.value.get_values_for_type(x509.DNSName)]
+
+
+def _addresses(certificate: Certificate) -> list[str]:
+    """Return the IP addresses that a client can connect to."""
+    names = find_extension(certificate.leaf, x509.SubjectAlternativeName)
+    if names is None:
+        return []
+    return [str(address) for address in names.value.get_values_for_type(x509.IPAddress)]

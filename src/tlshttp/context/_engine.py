@@ -12,6 +12,7 @@ from tlshttp.certs._inspect import describe
 from tlshttp.certs._keys import describe_public_key
 from tlshttp.certs._memory import pem_path
 from tlshttp.context._anchors import TrustAnchors
+from tlshttp.context._pins import Pins
 from tlshttp.errors import ConfigurationError
 from tlshttp.profiles import TLSProfile
 
@@ -178,24 +179,20 @@ def load_certificate(context: ssl.SSLContext, certificate: Certificate) -> None:
             ) from None
 
 
-def trust(context: ssl.SSLContext, anchors: TrustAnchors, crls: bytes) -> None:
+def trust(context: ssl.SSLContext, anchors: TrustAnchors, crls: bytes | None, pins: Pins) -> None:
     """Have a context accept client certificates of authorities, less what is revoked.
 
     Args:
         context: A context that has not served.
         anchors: The authorities.
-        crls: Revocation lists in PEM; empty: nothing is revoked.
+        crls: Revocation lists in PEM; `None`: nothing is ever revoked.
+        pins: Certificates of single clients.
     """
-    if anchors.certificates:
-        context.load_verify_locations(cadata=anchors.to_der())
-    only_roots = anchors.are_roots
-    if not only_roots:
-        # OpenSSL looks for a root above an anchor unless told that the anchor is enough.
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    if crls:
-        with pem_path(crls) as path:
-            context.load_verify_locations(cafile=path)
-        # Above an anchor that is no root there is nobody whose list could be asked for.
-        context.verify_flags |= (
-            ssl.VERIFY_CRL_CHECK_CHAIN if only_roots else ssl.VERIFY_CRL_CHECK_LEAF
-        )
+    if anchors.certificates or pins:
+        context.load_verify_locations(cadata=anchors.to_der() + pins.to_der())
+    if crls is not None:
+        if crls:
+            with pem_path(crls) as path:
+                context.load_verify_locations(cafile=path)
+        # Of every certificate in the chain, whatever the anchors are: see `_stand_in`.
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN

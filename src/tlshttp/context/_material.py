@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import ssl
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tlshttp.certs import Certificate, CertificateStore
 from tlshttp.context._anchors import TrustAnchors
 from tlshttp.context._crls import RevocationLists
 from tlshttp.context._directory import Group
 from tlshttp.context._engine import apply_profile, certificate_findings, load_certificate, trust
+from tlshttp.context._pins import Pins
 from tlshttp.errors import ConfigurationError
 from tlshttp.profiles import TLSProfile
 
-__all__ = ["Change", "Material"]
-
-_log = logging.getLogger("tlshttp.context")
+__all__ = ["EVERYTHING", "NOTHING", "Change", "Material"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,19 @@ class Change:
     trust: bool = False
     """Whether clients are verified against other lists."""
     revoked: bool = False
-    """Whether something has been revoked that was not before."""
+    """Whether something has been revoked that was not before, or a list has run out."""
+
+    def __or__(self, other: Change) -> Change:
+        """Return all that either has found."""
+        return Change(
+            certificates=self.certificates or other.certificates,
+            trust=self.trust or other.trust,
+            revoked=self.revoked or other.revoked,
+        )
+
+
+NOTHING = Change()
+EVERYTHING = Change(certificates=True, trust=True, revoked=True)
 
 
 class Material:
@@ -48,23 +61,29 @@ class Material:
         profile: TLSProfile,
         anchors: TrustAnchors,
         crls: RevocationLists,
+        pins: Pins,
     ) -> None:
         self._sources = sources
         self._profile = profile
         self._anchors = anchors
         self._crls = crls
-        self._crl_pem = crls.to_pem()
+        self._pins = pins
         self._revoked = crls.revoked()
+        self._lists: bytes | None = None
+        self._ends: list[float] = []
+        self._set_lists()
         self._stores = [source for source in sources if isinstance(source, CertificateStore)]
+        # First the say, then the look: so a store has nothing that this did not judge.
+        for store in self._stores:
+            store.require(self._judge)
         self.certificates: list[Certificate] = [_current(source) for source in sources]
         """One of each source, in their order."""
-        self._refused: dict[int, Certificate] = {}
         self.may_change: bool = bool(self._stores) or crls.may_change
         """Whether it is of any use to `poll`."""
 
     def load_into(self, context: ssl.SSLContext, group: Group) -> None:
         """Give a context what it verifies clients against, and certificates to show."""
-        trust(context, self._anchors, self._crl_pem)
+        trust(context, self._anchors, self._lists, self._pins)
         for certificate in group:
             load_certificate(context, certificate)
 
@@ -78,23 +97,42 @@ class Material:
             store.poll(now)
         taken = [self._take(index) for index in range(len(self._sources))]
         if not self._crls.poll(now):
-            return Change(certificates=any(taken))
-        self._crl_pem = self._crls.to_pem()
+            return Change(certificates=any(taken), revoked=self._has_run_out())
+        self._set_lists()
         before, self._revoked = self._revoked, self._crls.revoked()
         return Change(certificates=any(taken), trust=True, revoked=not self._revoked <= before)
 
-    def _take(self, index: int) -> bool:
-        """Take the certificate that a source has now, if it is another one and can be used."""
-        certificate = _current(self._sources[index])
-        if certificate is self.certificates[index] or certificate is self._refused.get(index):
+    def refresh(self) -> None:
+        """Take everything anew, where it is not known how far the last look has come."""
+        self._revoked = self._crls.revoked()
+        self._set_lists()
+
+    def _set_lists(self) -> None:
+        """Take the lists that count now, and those of roots of ours."""
+        if not self._crls.may_change:
+            return
+        crls = self._crls.current
+        self._lists = b"".join(
+            crl.public_bytes(Encoding.PEM) for crl in (*self._anchors.lists(crls), *crls)
+        )
+        self._ends = sorted(
+            crl.next_update_utc.timestamp() for crl in crls if crl.next_update_utc is not None
+        )
+
+    def _has_run_out(self) -> bool:
+        """Tell whether a list has run out since the last look.
+
+        A client that it stands for is refused then, but not one that resumes a session.
+        """
+        if not self._ends or time.time() < self._ends[0]:
             return False
-        findings = self._judge(certificate)
-        if findings:
-            self._refused[index] = certificate
-            _log.warning(
-                "keeping %r, since the new one cannot be used: %s",
-                self.certificates[index], "; ".join(findings),
-            )  # fmt: skip
+        self._ends.pop(0)
+        return True
+
+    def _take(self, index: int) -> bool:
+        """Take the certificate that a source has now, if it is another one; it has been judged."""
+        certificate = _current(self._sources[index])
+        if certificate is self.certificates[index]:
             return False
         self.certificates[index] = certificate
         return True

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from tlshttp._tls import ManagedContext
-from tlshttp.context._probe import Offer, Reply, is_complete, parse_reply
+from tlshttp.context._probe import TLS13, Offer, Reply, is_complete, parse_reply
 
 __all__ = ["MemoryPeer", "NetworkPeer", "Peer"]
 
 _LARGEST_ANSWER = 1 << 18
 _FLIGHTS = 8  # more than any handshake has
+_RECORD_TYPES = range(20, 25)  # of TLS: RFC 8446, section B.1; RFC 6520, section 6
 
 
 class Peer(Protocol):
@@ -50,11 +51,14 @@ class MemoryPeer:
 
     def ask(self, offer: Offer) -> Reply:
         """Send a ClientHello and return what is answered."""
-        refused = self._refusal(offer.server_name, offer.alpn_protocols)
+        groups = offer.groups or None
+        refused = self._refusal(offer.server_name, offer.alpn_protocols, groups)
         if refused is not None:
             return Reply(alert=refused)
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        server = self._context.wrap_bio(incoming, outgoing, server_side=True)
+        shares = () if offer.version == TLS13 else None
+        made = self._managed.context_for(groups, shares) if self._managed else self._context
+        server = made.wrap_bio(incoming, outgoing, server_side=True)
         incoming.write(offer.to_bytes())
         with contextlib.suppress(OSError):
             server.do_handshake()
@@ -78,9 +82,14 @@ class MemoryPeer:
                 server.do_handshake()
         raise ssl.SSLError("the handshake does not come to an end")
 
-    def _refusal(self, name: bytes | None, alpn_protocols: Sequence[bytes]) -> int | None:
+    def _refusal(
+        self,
+        name: bytes | None,
+        alpn_protocols: Sequence[bytes],
+        groups: Sequence[int] | None = None,
+    ) -> int | None:
         """Return the alert with which this package's servers refuse such a hello."""
-        refusal = self._managed and self._managed.refusal(name, alpn_protocols)
+        refusal = self._managed and self._managed.refusal(name, alpn_protocols, groups)
         return refusal[1] if refusal else None
 
 
@@ -96,23 +105,41 @@ class NetworkPeer:
 
     def __init__(self, host: str, port: int, server_name: str | None, timeout: float) -> None:
         self.server_name = server_name
+        self.speaks_tls = False
+        """Whether it has answered anything yet; what is no TLS at all is an error at once."""
         self._address = host, port
         self._timeout = timeout
 
     def ask(self, offer: Offer) -> Reply:
-        """Send a ClientHello and return what is answered."""
+        """Send a ClientHello and return what is answered.
+
+        Raises:
+            OSError: The server cannot be reached, answers too late, or something else than TLS.
+        """
+        data = self._answer(offer)
+        if data and data[0] not in _RECORD_TYPES:
+            raise OSError("it does not speak TLS on this port")
+        self.speaks_tls = self.speaks_tls or bool(data)
+        return parse_reply(data)
+
+    def _answer(self, offer: Offer) -> bytes:
         data = b""
         end = time.monotonic() + self._timeout
         with socket.create_connection(self._address, timeout=self._timeout) as connection:
             connection.sendall(offer.to_bytes())
             with contextlib.suppress(ConnectionError):
                 while not is_complete(data) and len(data) < _LARGEST_ANSWER:
-                    connection.settimeout(max(0.01, end - time.monotonic()))
+                    left = end - time.monotonic()
+                    if left <= 0:  # it drips
+                        raise TimeoutError("timed out")
+                    connection.settimeout(left)
                     piece = connection.recv(65_536)
                     if not piece:
                         break
                     data += piece
-        return parse_reply(data)
+                    if data[0] not in _RECORD_TYPES:
+                        break
+        return data
 
     def shake_hands(self, alpn_protocols: Sequence[str] = ()) -> tuple[bytes | None, str | None]:
         """Make a handshake; return the certificate and the application protocol."""

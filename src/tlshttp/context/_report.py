@@ -43,8 +43,8 @@ class Report:
     certificate: str
     """The certificate it shows, in a few words."""
     enforced: Mapping[str, bool]
-    """Whether the running `ssl` module can set each of those fields of the profile that not every
-    one can; empty where the server runs elsewhere."""
+    """Whether each of those fields of the profile is kept to that not every `ssl` module can set:
+    it can, or the servers of this package see to it; empty where the server runs elsewhere."""
     deviations: tuple[Deviation, ...]
     """What is not as the profile says, and matters."""
     notes: tuple[str, ...]

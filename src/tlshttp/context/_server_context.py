@@ -31,16 +31,29 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, Self
 
+from tlshttp.certs._expiry import first_end
 from tlshttp.context._client_auth import Doorkeeper
 from tlshttp.context._connection import CheckedObject, CheckedSocket
-from tlshttp.context._directory import Directory, Group, Shown, UnknownNames, build_directory
-from tlshttp.context._material import Material
+from tlshttp.context._directory import (
+    Directory,
+    Group,
+    Shown,
+    UnknownNames,
+    build_directory,
+    parse_address,
+)
+from tlshttp.context._expiry import ExpiryWatch
+from tlshttp.context._for_client import ForClient
+from tlshttp.context._groups import Groups
+from tlshttp.context._material import EVERYTHING, NOTHING, Material
 from tlshttp.errors import (
     ConfigurationError,
     HandshakeError,
     MalformedHandshake,
+    NoSharedCipher,
     NoSharedProtocol,
 )
+from tlshttp.stats import CertificateInUse
 
 __all__ = ["ServerContext"]
 
@@ -48,9 +61,9 @@ _log = logging.getLogger("tlshttp.context")
 
 _Step = Callable[[ssl.SSLContext], object]
 
-_RETRY_SECONDS = 60.0  # after something unforeseen, which is logged each time
+_RETRY_SECONDS = 5.0  # after something unforeseen, which is logged each time
 
-_ILLEGAL_PARAMETER = 47  # RFC 8446, section 6
+_HANDSHAKE_FAILURE, _ILLEGAL_PARAMETER = 40, 47  # RFC 8446, section 6
 _NO_APPLICATION_PROTOCOL = 120  # RFC 7301, section 3.2
 
 _TUNABLE = frozenset(
@@ -92,6 +105,7 @@ class ServerContext(ssl.SSLContext):
         *,
         unknown_names: UnknownNames,
         alpn_protocols: Sequence[str],
+        groups: Groups | None,
         resumes: bool,
         renewal_seconds: float,
         hsts_max_age: int,
@@ -101,11 +115,16 @@ class ServerContext(ssl.SSLContext):
         self._steps = list(steps)
         self._unknown_names = unknown_names
         self._alpn = frozenset(name.encode("ascii") for name in alpn_protocols)
+        self._groups = groups
         self._resumes = resumes
         self._renewal_seconds = renewal_seconds
         self._hsts_max_age = hsts_max_age
+        self._expiry = ExpiryWatch()
         self._lock = threading.Lock()
         self._next_renewal = self._next_look = 0.0
+        self._due = NOTHING
+        """What a look has found and not been done, since it failed."""
+        self._narrowed: dict[str, ssl.SSLContext] = {}
         for step in self._steps:
             step(self)
         self._directory = self._build_directory({})
@@ -116,40 +135,79 @@ class ServerContext(ssl.SSLContext):
 
     def wrap_socket(self, *arguments: Any, **named: Any) -> ssl.SSLSocket:
         """Do what `ssl.SSLContext.wrap_socket` does, with the certificate of now."""
-        if not self._served:
-            self._served = True
         return self._front_of_now().wrap_socket(*arguments, **named)
 
     def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:
         """Do what `ssl.SSLContext.wrap_bio` does, with the certificate of now."""
-        if not self._served:
-            self._served = True
         return self._front_of_now().wrap_bio(*arguments, **named)
 
+    @property
+    def holds_groups(self) -> bool:
+        """Whether it is the servers of this package that keep to the profile's groups."""
+        return self._groups is not None
+
+    def context_for(
+        self,
+        groups: Sequence[int] | None,
+        key_shares: Sequence[int] | None,
+        address: str | None = None,
+    ) -> Any:
+        """Return what makes the connection of a client, by what its first bytes tell.
+
+        The profile's groups hold, and a client without a name gets the certificate of the address.
+
+        The servers of this package ask for it; whoever uses `wrap_socket` or `wrap_bio` of this
+        context itself has OpenSSL's groups before Python 3.15.
+
+        Args:
+            groups: The key-exchange groups in its ClientHello, `None` without any.
+            key_shares: Those that it has sent a share for, `None` without that extension.
+            address: The IP address that it has connected to; `None`: it need not be known.
+        """
+        group = None if self._groups is None else self._groups.narrow(groups, key_shares)
+        if group is None and address is None:
+            return self
+        return ForClient(self._front_of_now, group, address)
+
     def refusal(
-        self, server_name: bytes | None, alpn_protocols: Sequence[bytes]
+        self,
+        server_name: bytes | None,
+        alpn_protocols: Sequence[bytes],
+        groups: Sequence[int] | None = None,
     ) -> tuple[HandshakeError, int] | None:
         """Say why a ClientHello is to be refused, before any TLS state is made for it.
 
         Args:
             server_name: The host name in it, `None` without one.
             alpn_protocols: The application protocols in it, empty without any.
+            groups: The key-exchange groups in it, `None` without any.
 
         Returns:
             The error and the number of the TLS alert (RFC 8446, section 6); `None` to go on.
         """
         if server_name is not None and not _is_host_name(server_name):
             return MalformedHandshake("the peer asked for an impossible name"), _ILLEGAL_PARAMETER
-        if alpn_protocols and self._alpn and self._alpn.isdisjoint(alpn_protocols):
+        if not self._agrees(alpn_protocols):
             offered = ", ".join(ascii(name.decode("latin-1")) for name in alpn_protocols[:5])
             return (
                 NoSharedProtocol(f"no application protocol (ALPN) in common: offered {offered}"),
                 _NO_APPLICATION_PROTOCOL,
             )
+        if self._groups is not None and self._groups.are_foreign(groups):
+            return NoSharedCipher("no key-exchange group in common"), _HANDSHAKE_FAILURE
         return None
+
+    def _agrees(self, offered: Sequence[bytes]) -> bool:
+        """Tell whether there is an application protocol in common, or need not be.
+
+        An empty one OpenSSL answers with its own alert (RFC 7301, section 3.1).
+        """
+        return not (offered and self._alpn and self._alpn.isdisjoint(offered)) or b"" in offered
 
     def maintain(self, now: float | None = None) -> None:
         """Look for new certificates and revocation lists; renew ticket keys when it is time.
+
+        Say once a day which certificates are about to run out, or have.
 
         It costs less than a microsecond for each store until there is something to do, never
         raises, and never waits for another thread.
@@ -162,12 +220,25 @@ class ServerContext(ssl.SSLContext):
             return
         try:
             self._look(now)
-            self._next_look = 0.0 if self._material.may_change else self._next_renewal
+            next_look = min(self._next_renewal, self._expiry.due)
+            self._next_look = 0.0 if self._material.may_change else next_look
         except Exception:  # noqa: BLE001
+            self._due = EVERYTHING  # nothing that was to be done, such as to revoke, is forgotten
             self._next_look = now + _RETRY_SECONDS
             _log.exception("looking for new certificates failed")
         finally:
             self._lock.release()
+
+    def certificates_in_use(self) -> tuple[CertificateInUse, ...]:
+        """Tell which certificates are shown now, and when each of them ends."""
+        return tuple(
+            CertificateInUse(
+                names=certificate.names,
+                not_valid_after=first_end((certificate.leaf, *certificate.chain)),
+                fingerprint=certificate.fingerprint(),
+            )
+            for certificate in self._material.certificates
+        )
 
     def renew_tickets(self) -> None:
         """End all sessions, by new keys for session tickets. Open connections stay."""
@@ -175,13 +246,18 @@ class ServerContext(ssl.SSLContext):
             self._renew_front(time.monotonic())
 
     def _look(self, now: float) -> None:
-        change = self._material.poll(now)
+        change = self._due | self._material.poll(now)
+        if self._due is EVERYTHING:
+            self._material.refresh()
         if change.trust:
             self._directory = self._build_directory({})
         elif change.certificates:
             self._directory = self._build_directory(self._directory.groups)
         if change.revoked or now >= self._next_renewal:
             self._renew_front(now)
+        self._due = NOTHING
+        if change.certificates or now >= self._expiry.due:
+            self._expiry.look(self._material.certificates, now)
 
     # Making contexts ----------------------------------------------------------------------------
 
@@ -195,21 +271,35 @@ class ServerContext(ssl.SSLContext):
         self._material.load_into(context, group)
         return context
 
-    def _front_of_now(self) -> ssl.SSLContext:
-        """Return the context of a new connection, in which it finds all sessions it may resume."""
+    def _front_of_now(self, group: str | None = None) -> ssl.SSLContext:
+        """Return the context of a new connection, in which it finds all sessions it may resume.
+
+        Args:
+            group: The only group that it may negotiate; `None`: as OpenSSL likes.
+        """
+        if not self._served:
+            self._served = True
         self.maintain()  # what has been revoked must not be resumed
-        if self._resumes or self.minimum_version >= ssl.TLSVersion.TLSv1_3:
+        if not self._resumes and self.minimum_version < ssl.TLSVersion.TLSv1_3:
+            return self._make_front(group)
+        if group is None:
             return self._front
-        return self._make_front()
+        narrowed = self._narrowed  # of now: what is made meanwhile must not outlive a renewal
+        if group not in narrowed:
+            narrowed[group] = self._make_front(group)
+        return narrowed[group]
 
     def _build_front(self) -> ssl.SSLContext:
         self._next_renewal = time.monotonic() + self._renewal_seconds
+        self._narrowed = {}
         return self._make_front()
 
-    def _make_front(self) -> ssl.SSLContext:
+    def _make_front(self, group: str | None = None) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         for step in self._steps:
             step(context)
+        if group is not None:
+            context.set_ecdh_curve(group)
         self._material.load_into(context, ())
         context.sslsocket_class = CheckedSocket
         context.sslobject_class = CheckedObject
@@ -224,7 +314,9 @@ class ServerContext(ssl.SSLContext):
         """Choose the certificate for a name, during the handshake."""
         self.maintain()
         directory = self._directory
-        shown = directory.find(name)
+        if parse_address(name) is not None:
+            name = None  # an address is no name, and is ignored (RFC 6066, section 3)
+        shown = directory.find(name, connection.local_address)
         if shown is None and self._unknown_names is UnknownNames.REFUSE:
             connection.refused_name = name
             return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
@@ -268,6 +360,8 @@ class ServerContext(ssl.SSLContext):
     def set_ecdh_curve(self, *arguments: Any, **named: Any) -> None:
         """Do what `ssl.SSLContext.set_ecdh_curve` does, before the first connection."""
         self._call("set_ecdh_curve", arguments, named)
+        if self._ready:
+            self._groups = None  # they are not the profile's any more
 
     def load_verify_locations(self, *arguments: Any, **named: Any) -> None:
         """Do what `ssl.SSLContext.load_verify_locations` does, before the first connection.

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tlshttp.errors import ConfigurationError
 from tlshttp.handler._access_record import FORMATS, AccessRecord, without_query
+from tlshttp.handler._log_failures import bear_log_failure
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -133,7 +134,10 @@ class AccessLogMixIn(BaseHTTPRequestHandler):
         """Write the line, if there has been a response."""
         status, self.__status = self.__status, None
         if status is not None and _LOG.isEnabledFor(logging.INFO):
-            self.log_access(self.__record(status))
+            try:
+                self.log_access(self.__record(status))
+            except Exception:  # noqa: BLE001 (whatever it is)
+                bear_log_failure(self)
 
     def __record(self, status: int) -> AccessRecord:
         tls = getattr(self, "tls", None)

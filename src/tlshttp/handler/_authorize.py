@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tlshttp.errors import ConfigurationError
+from tlshttp.handler._log_failures import bear_log_failure
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -60,7 +61,11 @@ def authorize(
             reason = rule.refusal(self.tls)
             if reason is None:
                 return True
-            _log.warning("%s: %r is forbidden: %s", self.address_string(), self.requestline, reason)
+            try:
+                who = self.address_string()
+                _log.warning("%s: %r is forbidden: %s", who, self.requestline, reason)
+            except Exception:  # noqa: BLE001 (whatever it is)
+                bear_log_failure(self)
             self.send_error(HTTPStatus.FORBIDDEN)
             return False
 

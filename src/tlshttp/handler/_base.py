@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import io
-import logging
 import shutil
 import time
 from collections.abc import Collection
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlshttp.errors import RequestRefused
 from tlshttp.handler._head import RequestHeaders
+from tlshttp.handler._log_failures import bear_log_failure
 from tlshttp.handler._response import (
     format_date,
     header_fields,
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from tlshttp._tls import TLSInfo
 
 __all__ = ["TLSRequestHandler", "copy_file", "writes_interim_response"]
-
-_log = logging.getLogger("tlshttp.handler")
 
 
 class TLSRequestHandler(BaseHTTPRequestHandler):
@@ -234,11 +231,18 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def send_response(self, code: int, message: str | None = None) -> None:
         """Begin a response head, with the fields Server and Date; and log the request."""
-        own: Any = type(self)
-        if self.request_version == "HTTP/0.9" or _overrides_send_header(own):
+        own = type(self)
+        if (
+            own.send_header is not TLSRequestHandler.send_header  # who has its own sees all fields
+            or own.send_response_only is not TLSRequestHandler.send_response_only
+            or self.request_version == "HTTP/0.9"
+        ):
             super().send_response(code, message)
             return
-        self.log_request(code)
+        try:
+            self.log_request(code)
+        except Exception:  # noqa: BLE001 (whatever it is)
+            bear_log_failure(self)
         self.send_response_only(code, message)
         self._headers_buffer.append(usual_lines(self.version_string(), self.date_time_string()))
 
@@ -304,6 +308,22 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         """Return the client's address; ``"unix:"`` on an ``AF_UNIX`` socket, where it has none."""
         return str(self.client_address[0])
 
+    # Logging ----------------------------------------------------------------------------------
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's)
+        """Write a line on standard error, if that is possible."""
+        try:
+            super().log_message(format, *args)
+        except Exception:  # noqa: BLE001 (whatever it is)
+            bear_log_failure(self)
+
+    def log_error(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's)
+        """Log an error by `log_message`, whatever that has been overridden with."""
+        try:
+            super().log_error(format, *args)
+        except Exception:  # noqa: BLE001 (whatever it is)
+            bear_log_failure(self)
+
 
 def writes_interim_response(handler: BaseHTTPRequestHandler) -> bool:
     """Return whether the response head that a handler is writing is that of an interim response."""
@@ -324,17 +344,6 @@ def copy_file(self: Any, source: Any, outputfile: Any) -> None:
     if exchange is not None and outputfile is exchange.wfile:
         exchange.send_file(source, None)  # and what is left of it, as bytes
     shutil.copyfileobj(source, outputfile)
-
-
-_HEADER_METHODS = ("send_header", "send_response_only")
-
-
-@functools.lru_cache(maxsize=64)
-def _overrides_send_header(handler: Any) -> bool:
-    """Return whether a handler wants to see the fields of each response."""
-    return any(
-        getattr(handler, name) is not getattr(TLSRequestHandler, name) for name in _HEADER_METHODS
-    )
 
 
 _NO_PHRASES = ("", "")  # of a status code that nobody knows

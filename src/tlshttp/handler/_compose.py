@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import enum
 import functools
+import os
+import stat
 import types
-from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler
+from collections.abc import Callable, Iterable
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
 from socketserver import BaseRequestHandler
 from typing import Any, NamedTuple
 
+from tlshttp._own_files import OWN_FILES
 from tlshttp.handler._base import STANDARD_COPY, TLSRequestHandler, copy_file
+from tlshttp.handler._paths import decode, has_too_many_names, path_of
 
 __all__ = ["Composition", "Mode", "compose"]
 
@@ -114,11 +118,16 @@ def _sets_version(handler: type) -> bool:
 
 
 def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHandler]:
+    if issubclass(TLSRequestHandler, handler):  # http.server's own, which answers 501
+        return TLSRequestHandler
     names: dict[str, Any] = {}
     if hasattr(handler, "run_cgi"):
         names.update(_CGI_NAMES)
     if getattr(handler, "copyfile", None) is STANDARD_COPY:
         names["copyfile"] = copy_file
+    # TLSFileRequestHandler looks at what it has opened, which is better.
+    if issubclass(handler, SimpleHTTPRequestHandler) and not hasattr(handler, "root_for"):
+        names["translate_path"] = _translate_path
     if issubclass(handler, TLSRequestHandler) and not names:
         return handler
     if _has_own(handler, "handle") and not _sets_version(handler):
@@ -138,6 +147,27 @@ def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHand
     return types.new_class(handler.__name__, bases, {}, lambda body: body.update(names))
 
 
+def _translate_path(self: Any, path: str) -> str:
+    """Return the path of a file; that of none for one of the server's own, or of too many names."""
+    if has_too_many_names(decode(path_of(path))):
+        return _ABSENT
+    found: str = super(type(self), self).translate_path(path)
+    pages = getattr(self, "index_pages", _INDEX_PAGES)
+    return _ABSENT if _is_own(found, pages) else found
+
+
+def _is_own(path: str, pages: Iterable[str]) -> bool:
+    """Return whether a path, or what is sent for the folder there, is the server's own."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return False
+    if OWN_FILES.include(path, status):
+        return True
+    within = (os.path.join(path, page) for page in pages) if stat.S_ISDIR(status.st_mode) else ()
+    return any(_is_own(page, ()) for page in within)
+
+
 class _Unseen:
     """Keeps composition from the user's own ``__init_subclass__()``."""
 
@@ -148,6 +178,10 @@ class _Unseen:
 def _setup_cgi(self: Any) -> None:
     super(type(self), self).setup()
     self.rfile.__dict__["_sock"] = _NothingMore(self.rfile)
+
+
+_ABSENT = os.path.join(os.devnull, "absent")  # below what is no folder there is nothing
+_INDEX_PAGES = ("index.html", "index.htm")
 
 
 class _NothingMore:

@@ -43,7 +43,8 @@ from tlshttp._spool import NoRoom, Spool
 from tlshttp.errors import PeerDisconnected, RequestRefused, ResponseAborted
 from tlshttp.handler._framing import Body, ChunkedBody, SizedBody
 from tlshttp.handler._head import CHUNKED, RequestHeaders
-from tlshttp.handler._hosts import is_allowed, named_host, without_port
+from tlshttp.handler._hosts import agreed_host, refuse_foreign_host
+from tlshttp.handler._log_failures import bear_log_failure
 from tlshttp.handler._reader import RequestReader
 from tlshttp.handler._requests import HeadFinder, Requests
 from tlshttp.handler._response import ResponseHead
@@ -78,9 +79,29 @@ class HTTPExchange:
     """
 
     __slots__ = (
-        "_body", "_continued", "_find_head", "fresh", "_kept_back", "_limits", "_most", "_plain", "_spool", "_state",
-        "_stream", "asks_handler_for_100", "blocking", "composition", "fields", "handler",
-        "one_shot", "refused", "request", "rfile", "says_keep_alive", "streams", "wfile",
+        "_body",
+        "_continued",
+        "_find_head",
+        "_kept_back",
+        "_limits",
+        "_most",
+        "_plain",
+        "_spool",
+        "_state",
+        "_stream",
+        "asks_handler_for_100",
+        "blocking",
+        "composition",
+        "fields",
+        "fresh",
+        "handler",
+        "one_shot",
+        "refused",
+        "request",
+        "rfile",
+        "says_keep_alive",
+        "streams",
+        "wfile",
     )  # fmt: skip
 
     def __init__(
@@ -169,30 +190,41 @@ class HTTPExchange:
         self.refused = None
         self._continued = self.streams = self.asks_handler_for_100 = False
         self._body = None
+        if not size:
+            self.refused = self.request.refuse_size(stream.peek())
+            return self._ready()
+        raw: bytes = stream.take(size)
+        if raw == self._plain and not (stream.restricted or self._has_policy()):
+            self._state = _READY  # the same once more, and nothing was wrong with it
+            return READY
+        self._plain = b""
+        try:
+            return self._read_head(raw)
+        except RequestRefused as refused:
+            if self._speaks_otherwise(self.request.line):
+                return self._hand_over(raw)
+            self.refused = refused
+            return self._ready()
+
+    def _read_head(self, raw: bytes) -> int:
+        """Parse a head, judge it, and go on with the body.
+
+        Raises:
+            RequestRefused: It must be refused.
+        """
         request = self.request
-        if size:
-            raw: bytes = stream.take(size)
-            if raw == self._plain and not (stream.restricted or self._has_policy()):
-                self._state = _READY  # the same once more, and nothing was wrong with it
-                return READY
-            self._plain = b""
-            try:
-                request.read(raw)
-                self.fields = request.head.fields
-                if request.head.body_size or stream.restricted or self._has_policy():
-                    return self._judge()
-            except RequestRefused as refused:
-                if self._speaks_otherwise(request.line):
-                    return self._hand_over(raw)
-                self.refused = refused
-            if self.refused is None and not self._has_method():
-                return self._ready()
-            if self.refused is None and request.minor_version and request.head.host is None:
-                self.refused = RequestRefused("Missing Host")
-            if self.refused is None and size <= _LONGEST_PLAIN:
-                self._plain = raw
-        else:
-            self.refused = request.refuse_size(stream.peek())
+        request.read(raw)
+        head = request.head
+        self.fields = head.fields
+        is_plain = request.path[:1] == "/" and not head.body_size
+        if not is_plain or self._stream.restricted or self._has_policy():
+            return self._judge()
+        if not self._has_method():
+            return self._ready()
+        if request.minor_version and head.host is None:
+            raise RequestRefused("Missing Host")
+        if len(raw) <= _LONGEST_PLAIN:
+            self._plain = raw
         return self._ready()
 
     def _speaks_otherwise(self, line: str) -> bool:
@@ -239,12 +271,13 @@ class HTTPExchange:
             RequestRefused: It must be refused.
         """
         head, policy = self.request.head, self._policy()
+        host = self._agree_on_host()
         if not self._has_method():
             self._body = self._framing(head.body_size) if head.body_size else None
             return self._ready()  # for its 501, which may lack a Host, as in http.server
         if head.host is None and self.request.minor_version:
             raise RequestRefused("Missing Host")
-        self._refuse_foreign_host()
+        self._refuse_foreign_host(host)
         size, limit = head.body_size, self._limits.max_body_bytes
         if limit is not None and size > limit:
             raise RequestRefused("Body too large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -264,21 +297,31 @@ class HTTPExchange:
         self._state = _COLLECTING
         return self._collect()
 
-    def _refuse_foreign_host(self) -> None:
+    def _agree_on_host(self) -> str | None:
+        """Return the one host of target and Host field, and have the handler see it, too."""
+        request = self.request
+        field = request.head.host
+        if request.path[:1] == "/":
+            return field
+        host = agreed_host(request.command, request.path, field)
+        if field is None and host is not None:
+            self.fields = [*request.head.fields, ("Host", host)]
+        return host
+
+    def _refuse_foreign_host(self, host: str | None) -> None:
         """Refuse what is for a host this server does not answer for, where it was told of hosts."""
         policy, stream = self._policy(), self._stream
         allowed = getattr(policy, "allowed_hosts", None)
         misdirected = getattr(policy, "refuse_misdirected", False)
         if allowed is None and not misdirected and not stream.restricted:
             return
-        host = without_port(named_host(self.request.path, self.request.head.host) or "")
-        name = stream.tls.server_name
-        if (
-            (allowed is not None and not is_allowed(host, allowed))
-            or (misdirected and name is not None and name.rstrip(".") != host)
-            or not stream.tls.may_serve(host)
-        ):
-            raise RequestRefused("Misdirected request", status=HTTPStatus.MISDIRECTED_REQUEST)
+        refuse_foreign_host(
+            host,
+            stream.tls.server_name,
+            allowed=allowed,
+            refuse_misdirected=misdirected,
+            may_serve=stream.tls.may_serve if stream.restricted else None,
+        )
 
     def _framing(self, size: int) -> Body:
         if size == CHUNKED:
@@ -311,7 +354,7 @@ class HTTPExchange:
             self._kept_back = data
             return ROOM_MISSING
         except OSError as error:
-            _log.error("a request body cannot be kept: %s", error)
+            self.warn("a request body cannot be kept: %s", error)
             self.refused = RequestRefused("No room for this body", status=_INSUFFICIENT_STORAGE)
             return self._ready()
         if body.done:
@@ -331,9 +374,7 @@ class HTTPExchange:
         """Have the handler see a body without framing, and its size where that is known."""
         if self.request.head.body_size != CHUNKED:
             return
-        self.fields = [
-            field for field in self.request.head.fields if field[0].lower() != "transfer-encoding"
-        ]
+        self.fields = [field for field in self.fields if field[0].lower() != "transfer-encoding"]
         if size is not None:
             self.fields.append(("Content-Length", str(size)))
 
@@ -561,7 +602,7 @@ class HTTPExchange:
                 handler.wfile.flush()
         wrong = None if wfile.is_over else wfile.end()
         if wrong is not None:
-            _log.warning("the response to %r has %s", self.request_line, wrong)
+            self.warn("the response to %r has %s", self.request_line, wrong)
         keep = not (
             wrong
             or wfile.closes
@@ -653,6 +694,14 @@ class HTTPExchange:
         """Cut the connection because the rest of a response is not to be had."""
         with contextlib.suppress(ResponseAborted):
             self._stream.fail(ResponseAborted(why))
+
+    def warn(self, message: str, *arguments: object) -> None:
+        """Write a line in the log, if that is possible."""
+        try:
+            _log.warning(message, *arguments)
+        except Exception:  # noqa: BLE001 (whatever it is)
+            if self.handler is not None:
+                bear_log_failure(self.handler)
 
     def let_go(self) -> None:
         """Give back what is collected: the connection is over."""

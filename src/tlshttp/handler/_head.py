@@ -27,6 +27,7 @@ __all__ = [
     "LastRequest",
     "RequestHeaders",
     "asks_for_other_version",
+    "is_host",
     "parse_fields",
     "parse_head",
     "parse_request_line",
@@ -88,7 +89,7 @@ def _share(names: dict[str, object]) -> None:
 
 
 _share(vars(HTTPMessage()) | {"_payload": ""})
-# What http.server makes has an empty body, and not none: ``bytes(self.headers)`` ends with the head.
+# What http.server makes has an empty body, and not none: ``bytes(self.headers)`` is the head.
 
 
 @dataclass(slots=True)  # not frozen, which takes four times as long to make
@@ -278,11 +279,12 @@ def _host(host: str | None, *, needs_host: bool) -> str | None:
     if host is None:
         if needs_host:
             raise RequestRefused("Missing Host")
-    elif not _is_host(host):
+    elif not is_host(host):
         raise RequestRefused("Malformed Host")
     return host
 
 
 @functools.lru_cache(maxsize=16)  # clients name few hosts, again and again
-def _is_host(host: str) -> bool:
+def is_host(host: str) -> bool:
+    """Return whether this may stand in a Host field (section 3.2): host and port."""
     return _HOST.fullmatch(host) is not None

@@ -11,6 +11,8 @@ the folder can put a symbolic link in its place. So nothing is checked by path:
     resolution is not followed: the file is not found.
 3.  A FIFO or device is never opened: the type is looked at first. One put there after that look is
     opened without waiting (``O_NONBLOCK``), looked at again and closed.
+4.  What is the server's own (`tlshttp._own_files`) is absent, whatever it is called: that is asked
+    of the descriptor, when the file is open.
 
 Platforms without ``dir_fd`` (Windows) open the resolved path, and resolve again afterwards.
 """
@@ -24,6 +26,8 @@ import os
 import stat
 from collections.abc import Callable
 from typing import TypeVar
+
+from tlshttp._own_files import OWN_FILES
 
 __all__ = ["FollowSymlinks", "leads_inside", "list_inside", "open_inside"]
 
@@ -76,12 +80,19 @@ def open_inside(root: str, path: str, follow: FollowSymlinks) -> io.FileIO:
         OSError: It cannot be opened.
         ValueError: The file system cannot have such a name.
     """
-    return _inside(root, path, follow, _open_regular)
+    file = _inside(root, path, follow, _open_regular)
+    if OWN_FILES.include(path, os.fstat(file.fileno())):
+        file.close()
+        raise _absent(path)
+    return file
 
 
 def list_inside(root: str, path: str, follow: FollowSymlinks) -> list[os.DirEntry[str]]:
     """Return what is in a folder below a root; see `open_inside`."""
-    return _inside(root, path, follow, _list)
+    found = _inside(root, path, follow, _list)
+    if OWN_FILES.include(path, os.stat(path)):
+        raise _absent(path)
+    return [entry for entry in found if not _is_own(path, entry)]
 
 
 def leads_inside(root: str, path: str, follow: FollowSymlinks) -> os.stat_result | None:
@@ -91,9 +102,21 @@ def leads_inside(root: str, path: str, follow: FollowSymlinks) -> os.stat_result
     try:
         if follow is FollowSymlinks.INSIDE:
             _names_below(os.path.realpath(root), os.path.realpath(path, strict=True))
-        return os.stat(path)
+        status = os.stat(path)
     except OSError:
         return None
+    return None if OWN_FILES.include(path, status) else status
+
+
+def _is_own(folder: str, entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry, if it is no link, is the server's own."""
+    if not OWN_FILES.may_include(entry.name, entry.inode()) or entry.is_symlink():
+        return False
+    path = os.path.join(folder, entry.name)
+    try:
+        return OWN_FILES.include(path, os.lstat(path))
+    except OSError:
+        return True
 
 
 def _inside(

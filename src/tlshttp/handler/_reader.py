@@ -49,8 +49,8 @@ class RequestReader(io.BufferedIOBase):
 
     # What derives from `io` has a dictionary as well, in which looking up takes longer.
     __slots__ = (
-        "_at", "_body", "_data", "_exchange", "_head_end", "_line_taken", "_owes_100", "_spool", "_state",
-        "_stream",
+        "_at", "_body", "_data", "_exchange", "_head_end", "_line_taken", "_owes_100", "_spool",
+        "_state", "_stream",
     )  # fmt: skip
 
     def __init__(self, exchange: HTTPExchange, stream: Transport) -> None:

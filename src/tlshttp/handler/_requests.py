@@ -79,8 +79,19 @@ class Requests:
     """
 
     __slots__ = (
-        "raw_line", "_last_line", "_last_raw", "_last_section", "_last_words", "_limits", "command", "head",
-        "line", "minor_version", "path", "raw", "version",
+        "_last_line",
+        "_last_raw",
+        "_last_section",
+        "_last_words",
+        "_limits",
+        "command",
+        "head",
+        "line",
+        "minor_version",
+        "path",
+        "raw",
+        "raw_line",
+        "version",
     )  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:

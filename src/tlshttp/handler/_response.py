@@ -53,8 +53,8 @@ class ResponseHead:
     """
 
     __slots__ = (
-        "connection", "data", "has_odd_length", "is_plain", "length", "minor_version", "repeats_length",
-        "status", "streams", "transfer_encoding",
+        "connection", "data", "has_odd_length", "is_plain", "length", "minor_version",
+        "repeats_length", "status", "streams", "transfer_encoding",
     )  # fmt: skip
 
     def __init__(self, data: bytes) -> None:

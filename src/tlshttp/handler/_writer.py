@@ -3,8 +3,8 @@
 Rules:
 
 1.  The head is what is written up to the empty line, whoever wrote it: methods of
-    `http.server`, ours, or the handler by hand. What it says decides how the body ends (`Framing`); a handler that knows
-    nothing of framing gets the best its client understands.
+    `http.server`, ours, or the handler by hand. What it says decides how the body ends
+    (`Framing`); a handler that knows nothing of framing gets the best its client understands.
 2.  The head is held back and leaves with the first bytes of the body: one TLS record, one system
     call. Only an event stream's leaves at once, because its first event may be long in coming;
     ``flush()`` sends any other, and so does a read of the request that may have to wait.
@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import enum
 import io
-import logging
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
     from tlshttp.handler._exchange import HTTPExchange
 
 __all__ = ["ResponseWriter", "buffered"]
-
-_log = logging.getLogger("tlshttp.handler")
 
 _WITHOUT_BODY = ("HEAD", "CONNECT")
 """Methods to which a response has no body, or is the beginning of another protocol."""
@@ -314,7 +311,7 @@ class ResponseWriter(io.BufferedIOBase):
             return False
         if b"/http" in self._held.lower():
             return False
-        _log.warning(
+        self._exchange.warn(
             "%r: a second response head replaces the first, which had not been sent",
             self._exchange.request_line,
         )
@@ -334,7 +331,7 @@ class ResponseWriter(io.BufferedIOBase):
             self._replaces_head(bytes(view))
             return
         elif self.started and bytes(view[:7]) == b"HTTP/1." and _head_end(bytes(view)) == len(view):
-            _log.warning(
+            self._exchange.warn(
                 "%r: a second response head is sent as body, since the first had been sent",
                 self._exchange.request_line,
             )

@@ -1,0 +1,132 @@
+"""Commands that take certificates back: ``revoke``, ``crl``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tlshttp import certs
+from tlshttp._certs_cli._arguments import (
+    Commands,
+    add_command,
+    add_issuer,
+    add_lifetime,
+    lifetime_of,
+    load_authority,
+    opening_password,
+    refuse_useless_password,
+)
+from tlshttp._command_line.endings import OK
+from tlshttp.certs._files import PUBLIC, write_atomically
+from tlshttp.certs._revoking import STATEMENT_LIFETIME
+from tlshttp.errors import CertificateError
+
+_REASONS = {
+    reason.name.replace("_", "-"): reason
+    for reason in x509.ReasonFlags
+    if reason is not x509.ReasonFlags.remove_from_crl
+}
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the commands of this module."""
+    parser = add_command(
+        commands,
+        "revoke",
+        _revoke,
+        "take a certificate back: write it into the authority's revocation list (CRL)",
+        "client.pem --ca ca.pem --ca-key ca-key.pem --crl ca.crl",
+    )
+    add = parser.add_argument
+    add("certfile", nargs="?", metavar="FILE", help="the certificate")
+    add("--serial", metavar="HEX", help="its serial number, where the certificate is lost")
+    add("--reason", choices=sorted(_REASONS), default="unspecified", help="default: unspecified")
+    _add_list(parser)
+    parser = add_command(
+        commands,
+        "crl",
+        _renew,
+        "write an authority's revocation list (CRL) anew, before the last one ends",
+        "--ca ca.pem --ca-key ca-key.pem --crl ca.crl --lifetime 30d",
+    )
+    _add_list(parser)
+
+
+def _add_list(parser: argparse.ArgumentParser) -> None:
+    add_issuer(parser, or_local=False)
+    parser.add_argument(
+        "--crl",
+        default="ca.crl",
+        metavar="FILE",
+        help="the list, which is also the memory of what was revoked; default: ca.crl",
+    )
+    add_lifetime(parser, "7d")
+
+
+def _revoke(arguments: argparse.Namespace) -> int:
+    if (arguments.certfile is None) == (arguments.serial is None):
+        raise CertificateError("give the certificate, or its serial number by --serial")
+    with _alone(arguments):
+        authority = _authority(arguments)
+        if arguments.certfile is None:
+            certificate: certs.CertificateChain | int = _serial(arguments.serial)
+        else:
+            certificate = certs.load_chain(
+                Path(arguments.certfile), lambda: opening_password(arguments)
+            )
+        authority.revoke(certificate, reason=_REASONS[arguments.reason])
+        return _write(arguments, authority)
+
+
+def _renew(arguments: argparse.Namespace) -> int:
+    with _alone(arguments):
+        return _write(arguments, _authority(arguments))
+
+
+@contextmanager
+def _alone(arguments: argparse.Namespace) -> Iterator[None]:
+    """Keep other commands from the authority's list until ours has been written.
+
+    Of two that read it at the same time, the later one would forget what the other has revoked.
+    """
+    if arguments.ca is None:
+        raise CertificateError("--ca is missing: the authority that has issued the certificate")
+    if sys.platform == "win32" or not Path(arguments.ca).is_file():
+        yield  # what is wrong with the file is found when it is read
+        return
+    import fcntl
+
+    with Path(arguments.ca).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _authority(arguments: argparse.Namespace) -> certs.CertificateAuthority:
+    """Load the authority with what it has revoked so far."""
+    crlfile = Path(arguments.crl)
+    return load_authority(arguments, crlfile if crlfile.exists() else None)
+
+
+def _serial(text: str) -> int:
+    try:
+        return int(text.replace(":", ""), 16)
+    except ValueError:
+        raise CertificateError(f"{text!r} is not a serial number such as 2a:01:ff") from None
+
+
+def _write(arguments: argparse.Namespace, authority: certs.CertificateAuthority) -> int:
+    refuse_useless_password(arguments)
+    crl = authority.crl(lifetime=lifetime_of(arguments) or STATEMENT_LIFETIME)
+    write_atomically(arguments.crl, crl.public_bytes(Encoding.PEM), mode=PUBLIC)
+    count = len(list(crl))
+    print(
+        f"written to {arguments.crl}: {count} certificate{'' if count == 1 else 's'} revoked, good"
+        f" until {crl.next_update_utc:%Y-%m-%d %H:%M} UTC"
+    )
+    return OK

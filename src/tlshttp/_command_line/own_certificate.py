@@ -1,0 +1,89 @@
+"""The certificate of a server whose user has named none."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tlshttp import certs
+from tlshttp._binding import network_addresses
+from tlshttp._command_line.servers import host_of
+from tlshttp.errors import CertificateError
+
+_WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
+
+
+@dataclass(frozen=True)
+class OwnCertificate:
+    """A certificate that was made for one run, and what it lacks."""
+
+    store: certs.CertificateStore
+    missing: tuple[str, ...]
+    """Names of this machine that its authority may not certify."""
+
+    def describe(self) -> list[str]:
+        """Say what is shown to clients, one line each."""
+        certificate = self.store.current
+        own = certificate.leaf.issuer == certificate.leaf.subject
+        kind = "Self-signed certificate" if own else "Certificate of your local authority"
+        lines = [
+            f"{kind} for {', '.join(certificate.names)}",
+            f"SHA-256 fingerprint {certificate.fingerprint()}",
+        ]
+        if self.missing:
+            lines.append(
+                f"Not in the certificate, since the authority may not issue for it:"
+                f" {', '.join(self.missing)}"
+            )
+        return lines
+
+
+def own_certificate(bind: str | None, authority_folder: str | None) -> OwnCertificate:
+    """Make a certificate for the names this machine is reached by from itself and its network.
+
+    The developer's own authority issues it where there is one, so that whoever trusts that
+    authority is not warned; see ``python -m tlshttp certs trust``.
+
+    Args:
+        bind: The address to listen on; `None` means all.
+        authority_folder: Where the authority is; `None` means its usual place.
+
+    Raises:
+        CertificateError: The authority cannot be used.
+    """
+    authority = certs.find_local_authority(authority_folder)
+    issue = certs.self_signed if authority is None else authority.issue_server
+    names: list[str] = []
+    missing: list[str] = []
+    for name in dict.fromkeys(_names(bind)):
+        (names if _can_be_certified(name, issue) else missing).append(name)
+    if authority is None:
+        return OwnCertificate(certs.CertificateStore.from_certificate(issue(*names)), ())
+    return OwnCertificate(authority.store(*names), tuple(missing))
+
+
+def is_wildcard(bind: str | None) -> bool:
+    """Tell whether an address to listen on stands for all of the machine's; `None` does."""
+    return bind is None or host_of(bind) in _WILDCARDS
+
+
+def _names(bind: str | None) -> list[str]:
+    """List what this machine may be called, by itself and by others."""
+    host = socket.gethostname()
+    names = ["localhost", "127.0.0.1", "::1", host]
+    if host and "." not in host:
+        names.append(f"{host}.local")  # by multicast DNS: RFC 6762
+    if bind is None or is_wildcard(bind):
+        names += network_addresses()
+    else:
+        names.append(host_of(bind).partition("%")[0])  # a zone means nothing to others
+    return [name for name in names if name]
+
+
+def _can_be_certified(name: str, issue: Callable[..., certs.Certificate]) -> bool:
+    try:
+        issue(name)
+    except CertificateError:  # a host may be called what no certificate can say
+        return False
+    return True

@@ -1,0 +1,41 @@
+"""Serial numbers that RFC 5280 forbids, and that certificates of old roots have all the same."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+
+from cryptography import x509
+from cryptography.utils import CryptographyDeprecationWarning
+
+
+@contextlib.contextmanager
+def accept_any_serial() -> Iterator[None]:
+    """Parse a serial number of zero, or below, without a warning to people who cannot mend it.
+
+    `cryptography` warns as if the caller's code were wrong. `check` has a finding for it instead.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Parsed a serial number", category=CryptographyDeprecationWarning
+        )
+        yield
+
+
+def read_pem(pem: bytes) -> x509.Certificate:
+    """Parse a certificate in PEM, whatever its serial number."""
+    with accept_any_serial():
+        return x509.load_pem_x509_certificate(pem)
+
+
+def read_der(der: bytes) -> x509.Certificate:
+    """Parse a certificate in DER, whatever its serial number."""
+    with accept_any_serial():
+        return x509.load_der_x509_certificate(der)
+
+
+def serial_of(certificate: x509.Certificate) -> int:
+    """Return the serial number of a certificate, whatever it is; asking it warns, too."""
+    with accept_any_serial():
+        return certificate.serial_number

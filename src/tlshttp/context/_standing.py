@@ -1,0 +1,101 @@
+"""Whether an authority is revoked, by the lists of those above it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+
+__all__ = ["Standing", "describe_list", "is_signed_by", "standing"]
+
+_List = x509.CertificateRevocationList
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the lists above an authority say of it."""
+
+    known: bool
+    """Whether there is a list for it, and one for everybody above it."""
+    revoked: bool
+    """Whether it, or somebody above it, is revoked."""
+    until: datetime | None
+    """When the first of those lists runs out; `None`: never."""
+
+
+def standing(
+    anchor: x509.Certificate,
+    issuer_of: Callable[[x509.Certificate], x509.Certificate | None],
+    crls: Iterable[_List],
+) -> Standing:
+    """Return what lists say of an authority that is trusted.
+
+    Nobody can be asked for a list above an authority whose issuer is not trusted. Where there
+    is one in that name, it counts, although nothing can verify it: it comes from the user.
+
+    Args:
+        anchor: The authority.
+        issuer_of: Returns who of those trusted has issued a certificate; `None`: none of them.
+        crls: All lists there are.
+    """
+    lists = list(crls)
+    known, revoked, ends = True, False, []
+    seen: list[x509.Certificate] = []
+    current: x509.Certificate | None = anchor
+    while current is not None and current not in seen:
+        seen.append(current)
+        issuer = issuer_of(current)
+        own = [
+            crl
+            for crl in lists
+            if crl.issuer == current.issuer and (issuer is None or is_signed_by(crl, issuer))
+        ]
+        revoked = revoked or any(_names(crl, current) for crl in own)
+        whole = [crl for crl in own if _is_about_authorities(crl)]
+        if whole:
+            ends.append(max((crl.next_update_utc for crl in whole), key=_none_last))
+        known = known and (bool(whole) or issuer is None)
+        current = issuer
+    return Standing(known, revoked, min(ends, key=_none_last, default=None))
+
+
+def describe_list(crl: _List) -> str:
+    """Name a list in a sentence."""
+    name = crl.issuer.rfc4514_string()
+    return f"the CRL of {name!r} of {crl.last_update_utc:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def is_signed_by(crl: _List, issuer: x509.Certificate) -> bool:
+    """Tell whether the key of an authority has signed a list."""
+    try:
+        return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
+    except Exception:  # noqa: BLE001
+        # TypeError for a key that cannot sign, UnsupportedAlgorithm or ValueError: whatever it is,
+        # nobody here can verify it.
+        return False
+
+
+def _names(crl: _List, certificate: x509.Certificate) -> bool:
+    return crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None
+
+
+def _is_about_authorities(crl: _List) -> bool:
+    """Tell whether a list is one of everything that its issuer has revoked of authorities."""
+    for extension in crl.extensions:
+        value = extension.value
+        if isinstance(value, x509.DeltaCRLIndicator):
+            return False
+        if isinstance(value, x509.IssuingDistributionPoint) and (
+            value.only_contains_user_certs
+            or value.only_contains_attribute_certs
+            or value.indirect_crl
+            or value.only_some_reasons
+        ):
+            return False
+    return True
+
+
+def _none_last(moment: datetime | None) -> tuple[bool, float]:
+    return moment is None, 0.0 if moment is None else moment.timestamp()

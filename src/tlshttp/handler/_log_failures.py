@@ -1,0 +1,26 @@
+"""A log that cannot be written costs no response.
+
+The disk may be full, the reader of a pipe gone, standard error closed, or `None` (a service on
+Windows); and what a program has put in the place of ``log_message()``, or among the handlers of
+`logging`, may raise whatever it likes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import Any
+
+__all__ = ["bear_log_failure"]
+
+
+def bear_log_failure(handler: Any) -> None:
+    """Bear the exception that is being handled, which came out of a handler's logging.
+
+    What the system says of the place a log is written to has nowhere to be told. All else is a
+    mistake in the program: it is reported as any other of a handler's.
+    """
+    if isinstance(sys.exception(), OSError):
+        return
+    with contextlib.suppress(Exception):  # it may have nowhere to be told, either
+        handler.server.handle_error(handler.request, handler.client_address)
