@@ -121,12 +121,15 @@ def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHand
     if issubclass(TLSRequestHandler, handler):  # http.server's own, which answers 501
         return TLSRequestHandler
     names: dict[str, Any] = {}
-    if hasattr(handler, "run_cgi"):
+    if hasattr(handler, "run_cgi") and _composed_of(handler, "setup", _setup_cgi) is None:
         names.update(_CGI_NAMES)
     if getattr(handler, "copyfile", None) is STANDARD_COPY:
         names["copyfile"] = copy_file
     # TLSFileRequestHandler looks at what it has opened, which is better.
-    if issubclass(handler, SimpleHTTPRequestHandler) and not hasattr(handler, "root_for"):
+    serves_files = issubclass(handler, SimpleHTTPRequestHandler) and not hasattr(
+        handler, "root_for"
+    )
+    if serves_files and _composed_of(handler, "translate_path", _translate_path) is None:
         names["translate_path"] = _translate_path
     if issubclass(handler, TLSRequestHandler) and not names:
         return handler
@@ -151,9 +154,15 @@ def _translate_path(self: Any, path: str) -> str:
     """Return the path of a file; that of none for one of the server's own, or of too many names."""
     if has_too_many_names(decode(path_of(path))):
         return _ABSENT
-    found: str = super(type(self), self).translate_path(path)
+    composed: Any = _composed_of(type(self), "translate_path", _translate_path)
+    found: str = super(composed, self).translate_path(path)
     pages = getattr(self, "index_pages", _INDEX_PAGES)
     return _ABSENT if _is_own(found, pages) else found
+
+
+def _composed_of(handler: type, name: str, method: object) -> type | None:
+    """Return the class that composition has given a method; `None` if none has it."""
+    return next((base for base in handler.__mro__ if vars(base).get(name) is method), None)
 
 
 def _is_own(path: str, pages: Iterable[str]) -> bool:
@@ -176,7 +185,8 @@ class _Unseen:
 
 
 def _setup_cgi(self: Any) -> None:
-    super(type(self), self).setup()
+    composed: Any = _composed_of(type(self), "setup", _setup_cgi)
+    super(composed, self).setup()
     self.rfile.__dict__["_sock"] = _NothingMore(self.rfile)
 
 
