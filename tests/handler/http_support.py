@@ -53,7 +53,8 @@ def serving(
     **options: Any,
 ) -> Iterator[Any]:
     """Serve with a handler on a free port of the loopback interface, in another thread."""
-    server: Any = server_class(("127.0.0.1", 0), handler, ssl_context=server_context(), **options)
+    options.setdefault("ssl_context", server_context())
+    server: Any = server_class(("127.0.0.1", 0), handler, **options)
     server.handled = []
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="server")
     thread.start()

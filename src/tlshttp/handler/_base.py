@@ -167,6 +167,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         exchange.rfile.skip_line()
         if not self.parse_request():
             return
+        if type(self).parse_request is not TLSRequestHandler.parse_request:
+            self.__judge_host(exchange)
         method = getattr(self, "do_" + self.command, None)
         if method is None:
             message = f"Unsupported method ({self.command!r})"
@@ -205,6 +207,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             return super().parse_request()
         exchange.handler = self
         request = exchange.request
+        self.__judge_host(exchange)
         exchange.rfile.skip_head()
         self.requestline, self.command, self.path = request.line, request.command, request.path
         self.request_version = request.version if request.minor_version else exchange.version
@@ -220,6 +223,11 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         if exchange.asks_handler_for_100 and self.protocol_version >= "HTTP/1.1":
             return self.handle_expect_100()
         return True
+
+    def __judge_host(self, exchange: Any) -> None:
+        """Refuse foreign hosts by what this very handler says of them, not just its class."""
+        if self.allowed_hosts is not None or self.refuse_misdirected:
+            exchange.judge_host(self)
 
     def __own_message(self, fields: list[tuple[str, str]]) -> HTTPMessage:
         message = self.MessageClass()

@@ -228,8 +228,14 @@ class HTTPExchange:
         return self._ready()
 
     def _speaks_otherwise(self, line: str) -> bool:
-        """Return whether this may be a protocol of the handler's own, of which nothing is known."""
-        return self._policy() is None and "HTTP/" not in line and not self.request.command
+        """Return whether this may be a protocol of the handler's own, of which nothing is known.
+
+        Not what `http.server` would serve as HTTP/0.9, whatever blanks are in it; nor where a host
+        must be named, since then nobody has seen which.
+        """
+        if self._policy() is not None or self._stream.restricted or self.request.command:
+            return False
+        return "HTTP/" not in line and line.split()[:1] != ["GET"]
 
     def _hand_over(self, raw: bytes) -> int:
         """Give the handler the connection as it is."""
@@ -271,13 +277,13 @@ class HTTPExchange:
             RequestRefused: It must be refused.
         """
         head, policy = self.request.head, self._policy()
-        host = self._agree_on_host()
-        if not self._has_method():
+        host, has_method = self._agree_on_host(), self._has_method()
+        if has_method and head.host is None and self.request.minor_version:
+            raise RequestRefused("Missing Host")
+        self._refuse_foreign_host(host, policy)
+        if not (has_method or (head.body_size and isinstance(policy, type))):
             self._body = self._framing(head.body_size) if head.body_size else None
             return self._ready()  # for its 501, which may lack a Host, as in http.server
-        if head.host is None and self.request.minor_version:
-            raise RequestRefused("Missing Host")
-        self._refuse_foreign_host(host)
         size, limit = head.body_size, self._limits.max_body_bytes
         if limit is not None and size > limit:
             raise RequestRefused("Body too large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -285,7 +291,9 @@ class HTTPExchange:
             return self._ready()
         self._body = self._framing(size)
         own_100 = head.expects_continue and _decides_on_100(policy)
-        if own_100 or getattr(policy, "stream_request", False):
+        # A handler that is still to be made may make itself the method that its class lacks. If it
+        # does not, its 501 must not wait for the body; if it does, it waits for that by itself.
+        if own_100 or not has_method or getattr(policy, "stream_request", False):
             self.streams = True
             self.asks_handler_for_100 = own_100
             self._forget_coding(None)
@@ -308,11 +316,28 @@ class HTTPExchange:
             self.fields = [*request.head.fields, ("Host", host)]
         return host
 
-    def _refuse_foreign_host(self, host: str | None) -> None:
+    def judge_host(self, handler: Any) -> None:
+        """Judge the host of the request once more, by what the handler itself says of hosts.
+
+        It may have said so in its constructor or ``setup()``, or be made by a function.
+
+        Raises:
+            RequestRefused: It is for another.
+        """
+        try:
+            self._refuse_foreign_host(self._agree_on_host(), handler)
+        except RequestRefused as refused:
+            self.refused = refused
+            raise
+
+    def _refuse_foreign_host(self, host: str | None, policy: Any) -> None:
         """Refuse what is for a host this server does not answer for, where it was told of hosts."""
-        policy, stream = self._policy(), self._stream
+        stream = self._stream
         allowed = getattr(policy, "allowed_hosts", None)
         misdirected = getattr(policy, "refuse_misdirected", False)
+        if isinstance(policy, type):  # what only the handler itself can tell, it is asked later
+            allowed = None if hasattr(allowed, "__get__") else allowed
+            misdirected = False if hasattr(misdirected, "__get__") else misdirected
         if allowed is None and not misdirected and not stream.restricted:
             return
         refuse_foreign_host(
@@ -572,9 +597,12 @@ class HTTPExchange:
         sent.
         """
         self.handler = handler
+        was_unknown = self._state == _AT_WORK
         if self._state == _READY and self.refused is None:
             self.fresh = self.begin()
         try:
+            if was_unknown:
+                self.judge_host(handler)
             handler.handle_one_request()
         except RequestRefused as refused:
             if refused is not self.refused:
