@@ -1,0 +1,138 @@
+"""The authority of a test run: made once per process, trusted by file or by context.
+
+Its key stays in memory. Files exist only for clients that take nothing else: the authority's
+certificate, and the certificates and keys of clients, in a folder of mode 0700 that goes with the
+process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import secrets
+import shutil
+import ssl
+import tempfile
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import ClassVar
+
+from tlshttp.certs import Certificate, CertificateAuthority
+from tlshttp.certs._memory import pem_path
+
+__all__ = ["Authority", "ClientCertificate", "authority"]
+
+_LIFETIME = timedelta(days=7)
+"""Longer than a test run, and shorter than the memory of who trusted it by mistake."""
+
+_making = threading.Lock()
+
+
+def authority() -> Authority:
+    """Return the authority of this process, generated on first use."""
+    with _making:
+        return _authority()
+
+
+class ClientCertificate(Certificate):
+    """A client's certificate and key, in memory and, when they are asked for, as files."""
+
+    @functools.cached_property
+    def certfile(self) -> Path:
+        """A PEM file with the certificate and its chain, there until the process ends."""
+        return self._files[0]
+
+    @functools.cached_property
+    def keyfile(self) -> Path:
+        """A PEM file with the private key, mode 0600, there until the process ends."""
+        return self._files[1]
+
+    @functools.cached_property
+    def _files(self) -> tuple[Path, Path]:
+        folder = Path(tempfile.mkdtemp(dir=_folder(), prefix="client-"))
+        certfile, keyfile = folder / "certificate.pem", folder / "key.pem"
+        self.write(certfile, keyfile)
+        return certfile, keyfile
+
+
+class Authority(CertificateAuthority):
+    """An authority for tests: what it issues is trusted by whoever is given its file or context.
+
+    What it issues lives a week unless told otherwise.
+
+    Args:
+        certificate: The authority's own certificate, with its private key.
+    """
+
+    _leaf_lifetime: ClassVar[timedelta] = _LIFETIME
+
+    @property
+    def ca_pem(self) -> str:
+        """What clients have to trust, as PEM text."""
+        return self._pem
+
+    @property
+    def ca_path(self) -> Path:
+        """The same as a file, there until the process ends."""
+        return self._file
+
+    def client_context(self, certificate: Certificate | None = None) -> ssl.SSLContext:
+        """Return a new context for a client that trusts this authority and nobody else.
+
+        Args:
+            certificate: What the client shows where a server asks for a certificate; `None`:
+                nothing.
+        """
+        context = ssl.create_default_context(cadata=self._pem)
+        if certificate is not None:
+            with pem_path(certificate.key_to_pem() + certificate.to_pem()) as path:
+                context.load_cert_chain(path)
+        return context
+
+    def client_certificate(self, *names: str) -> ClientCertificate:
+        """Issue a certificate for a client.
+
+        Args:
+            *names: Whom it is for: a name such as ``"alice"``, an e-mail address or a URI; at
+                least one.
+
+        Raises:
+            CertificateError: A name is impossible.
+        """
+        made = self.issue_client(*names)
+        return ClientCertificate(made.leaf, made.chain, made.private_key)
+
+    @functools.cached_property
+    def _pem(self) -> str:
+        own = self.certificate
+        return Certificate(own.leaf, (), own.private_key).to_pem().decode("ascii")
+
+    @functools.cached_property
+    def _file(self) -> Path:
+        descriptor, path = tempfile.mkstemp(dir=_folder(), prefix="authority-", suffix=".pem")
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(self._pem)
+        return Path(path)
+
+
+@functools.cache
+def _authority() -> Authority:
+    # A name of its own: where the roots of two processes (pytest-xdist) come together, clients
+    # find an issuer by its name.
+    name = f"tlshttp testing {secrets.token_hex(4)}"
+    return Authority(CertificateAuthority.generate(name, lifetime=_LIFETIME).certificate)
+
+
+@functools.cache
+def _folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="tlshttp-testing-"))
+    atexit.register(_remove, folder, os.getpid())
+    return folder
+
+
+def _remove(folder: Path, owner: int) -> None:
+    """Remove the folder, but not in a forked child that ends before its parent."""
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)

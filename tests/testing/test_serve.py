@@ -1,0 +1,178 @@
+"""What can be served in one line, and what the server then is."""
+
+from __future__ import annotations
+
+import functools
+import socket
+import ssl
+import urllib.request
+from http.server import (
+    BaseHTTPRequestHandler,
+    HTTPServer,
+    SimpleHTTPRequestHandler,
+    ThreadingHTTPServer,
+)
+from pathlib import Path
+from socketserver import StreamRequestHandler, ThreadingMixIn
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from tlshttp import TLSHTTPServer, certs, context, errors, profiles, testing
+
+
+class Hello(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+
+class OwnServer(HTTPServer):
+    """A server that knows its handler, and nothing of TLS."""
+
+    def __init__(self, address: Any, **options: Any) -> None:
+        super().__init__(address, Hello, **options)
+
+
+def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """Greet in pieces, one of them empty."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hel", b"", b"lo"]
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize(
+    "served",
+    [
+        pytest.param(Hello, id="handler"),
+        pytest.param(functools.partial(Hello), id="partial"),
+        pytest.param(OwnServer, id="server"),
+        pytest.param(application, id="wsgi"),
+        pytest.param({"/": "hello"}, id="dict"),
+        pytest.param({"GET /": testing.Response(b"hello")}, id="response"),
+        pytest.param({"/": lambda request: b"hello"}, id="function"),
+    ],
+)
+def test_one_line_serves(served: Any) -> None:
+    """Whatever is served answers, at a URL with a name, to a client that trusts the authority."""
+    with testing.serve(served) as server:
+        assert server.url == f"https://localhost:{server.port}"
+        with urllib.request.urlopen(server.url, context=server.client_context()) as response:
+            assert response.read() == b"hello"
+        assert [(one.method, one.path) for one in server.requests] == [("GET", "/")]
+
+
+def test_a_partial_passes_its_arguments(tmp_path: Path) -> None:
+    """``functools.partial(SimpleHTTPRequestHandler, directory=...)`` is the folder's server."""
+    (tmp_path / "file.txt").write_text("content")
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with testing.serve(handler) as server:
+        assert server.get("/file.txt").text == "content"
+
+
+@pytest.mark.parametrize(
+    "base", [TLSHTTPServer, HTTPServer, ThreadingHTTPServer], ids=lambda base: base.__name__
+)
+def test_hooks_of_a_server_class_are_called(base: type[HTTPServer]) -> None:
+    """A server class for a handler keeps its hooks, whether it knows TLS or not."""
+    seen = []
+
+    class Mine(base):  # type: ignore[misc, valid-type]
+        def verify_request(self, request: Any, client_address: Any) -> bool:
+            seen.append(client_address)
+            return True
+
+    with testing.serve(Hello, server_class=Mine) as server:
+        assert server.get().text == "hello"
+        assert isinstance(server.server, Mine)
+    assert len(seen) == 1
+
+
+def test_a_threading_mix_in_keeps_its_threads() -> None:
+    """``ThreadingMixIn`` in front of a server works as it does without us."""
+
+    class Mine(ThreadingMixIn, HTTPServer):
+        daemon_threads = True
+
+    with testing.serve(Hello, server_class=Mine) as server:
+        assert server.get().text == "hello"
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("served", "message"),
+    [
+        (3, "3 is no handler class, server class, WSGI application or dict"),
+        (StreamRequestHandler, "neither an HTTPServer nor a BaseHTTPRequestHandler"),
+        (HTTPServer, r"serve\(Handler, server_class=HTTPServer\)"),
+    ],
+)
+def test_what_cannot_be_served_is_refused(served: Any, message: str) -> None:
+    """Whoever gives the wrong thing is told what to give."""
+    with pytest.raises(errors.ConfigurationError, match=message):
+        testing.serve(served)
+
+
+def test_asynchronous_applications_are_refused() -> None:
+    """An ASGI application, function or object, is told apart from a WSGI one."""
+
+    async def function(scope: object, receive: object, send: object) -> None: ...
+
+    class Object:
+        async def __call__(self, scope: object, receive: object, send: object) -> None: ...
+
+    for served in (function, Object()):
+        with pytest.raises(errors.ConfigurationError, match="asynchronous"):
+            testing.serve(served)  # type: ignore[arg-type]
+
+
+def test_arguments_that_exclude_each_other_are_all_named() -> None:
+    """A finished context takes no certificate, no profile, no client authentication, no names."""
+    certificate = certs.self_signed("localhost")
+    with pytest.raises(errors.ConfigurationError) as caught:
+        testing.serve(
+            ssl_context=context.create_server_context(certificate),
+            certificate=certificate,
+            profile=profiles.MODERN,
+            client_auth=context.ClientAuth.REQUIRED,
+            names=["other.test"],
+        )
+    assert len(caught.value.findings) == 4
+
+
+def test_further_names_are_in_the_certificate() -> None:
+    """A client that asks for one of the ``names`` verifies the server."""
+    with testing.serve({"/": ""}, names=["api.example.test"]) as server:
+        client = server.client_context()
+        with (
+            socket.create_connection((server.host, server.port), timeout=5) as sock,
+            client.wrap_socket(sock, server_hostname="api.example.test") as tls,
+        ):
+            shown = x509.load_der_x509_certificate(tls.getpeercert(True) or b"")
+    names = certs.CertificateChain(shown, ()).names
+    assert {"api.example.test", "localhost", "127.0.0.1"} <= set(names)
+
+
+def test_clients_that_trust_somebody_else_are_refused() -> None:
+    """The twin of all others: without our authority there is no connection."""
+    with testing.serve({"/": ""}) as server:
+        with pytest.raises(OSError, match="certificate verify failed"):
+            urllib.request.urlopen(server.url, context=ssl.create_default_context())
+        assert server.wait_for_peer_error(errors.PeerRejected).server_name == "localhost"
+
+
+def test_client_certificates() -> None:
+    """Who shows one of the authority's gets in, by name; who shows none is refused."""
+    with testing.serve({"/": "in"}, client_auth=context.ClientAuth.REQUIRED) as server:
+        alice = server.client_certificate("alice")
+        assert server.get("/", certificate=alice).text == "in"
+        assert server.requests[0].tls.peer_names == ("alice",)
+        by_file = server.client_context()
+        by_file.load_cert_chain(alice.certfile, alice.keyfile)
+        assert urllib.request.urlopen(server.url, context=by_file).read() == b"in"
+        assert alice.keyfile.stat().st_mode & 0o077 == 0
+        with pytest.raises(OSError, match=r"(?i)certificate.required"):
+            server.get("/")
+        server.wait_for_peer_error(errors.ClientCertificateError)
