@@ -39,11 +39,6 @@ def observe(
         ssl_context: The context it has where its constructor is given none.
         happenings: Where everything is recorded.
     """
-    bases: tuple[type, ...] = (_InFront, server_class)
-    if server_class is HTTPServer:
-        bases = (_InFront, ThreadingTLSHTTPServer)
-    elif not issubclass(server_class, TLSHTTPServer):
-        bases = (*bases, ThreadingTLSHTTPServer)
     forks = getattr(socketserver, "ForkingMixIn", None)
     if forks is not None and issubclass(server_class, forks):
         happenings.not_recorded = (
@@ -54,7 +49,18 @@ def observe(
         "_Below__happenings": happenings,
         "_Below__ssl_context": ssl_context,
     }
-    return derive(server_class, (*bases, _Below), names)
+    return derive(server_class, (_InFront, *_bases(server_class), _Below), names)
+
+
+def _bases(server_class: type[HTTPServer]) -> tuple[type, ...]:
+    """Return what stands above `_Below`, which is a `TLSHTTPServer` itself."""
+    if server_class is TLSHTTPServer:
+        return ()
+    if server_class is HTTPServer:
+        return (ThreadingTLSHTTPServer,)
+    if issubclass(server_class, TLSHTTPServer):
+        return (server_class,)
+    return (server_class, ThreadingTLSHTTPServer)
 
 
 class _InFront(_Base):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unittest
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from tlshttp.testing._authority import Authority, authority
 from tlshttp.testing._running import RunningServer
@@ -25,10 +26,10 @@ class TLSServerMixIn(_Base):
     error of the test.
     """
 
-    tls_served: ClassVar[Any] = None
+    tls_served: Any = None
     """What `tls_server` serves, as for `serve`; `None`: an empty mapping, to be filled by
-    ``self.tls_server.responses``. Put a function that is a WSGI application into `staticmethod`."""
-    tls_options: ClassVar[Mapping[str, Any]] = {}
+    ``self.tls_server.responses``."""
+    tls_options: Mapping[str, Any] = MappingProxyType({})
     """Further arguments of `serve`."""
 
     tls_server: RunningServer
@@ -42,7 +43,9 @@ class TLSServerMixIn(_Base):
     def setUp(self) -> None:
         """Start the test's own server."""
         super().setUp()
-        self.tls_server = self.serve_tls(self.tls_served, **self.tls_options)
+        # Asked of the class, a function that is a WSGI application does not become a method.
+        served = vars(self).get("tls_served", type(self).tls_served)
+        self.tls_server = self.serve_tls(served, **self.tls_options)
 
     def serve_tls(self, served: Served | None = None, **options: Any) -> RunningServer:
         """Start a further server, closed after the test; the arguments are those of `serve`."""
