@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import UNIT, nothing_left_behind
+from tests.support import UNIT, nothing_left_behind, wait_until
 from tests.testing.raw import connected, exchange
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, testing
 
@@ -228,6 +228,7 @@ def test_closing_waits_for_no_idle_peer() -> None:
     ):
         tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         server.wait_for(1)
+        assert wait_until(lambda: server.stats().parked["hello"] == 1)  # it has been accepted
         server.close()
         assert silent.recv(1) == b""
     assert repr(server).endswith(" closed>")

@@ -22,7 +22,10 @@ from typing import ClassVar
 from tlshttp.certs import Certificate, CertificateAuthority
 from tlshttp.certs._memory import pem_path
 
-__all__ = ["Authority", "ClientCertificate", "authority"]
+__all__ = ["LOCAL_NAMES", "Authority", "ClientCertificate", "authority"]
+
+LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+"""What every test's server is called."""
 
 _LIFETIME = timedelta(days=7)
 """Longer than a test run, and shorter than the memory of who trusted it by mistake."""
@@ -87,8 +90,21 @@ class Authority(CertificateAuthority):
         """
         context = ssl.create_default_context(cadata=self._pem)
         if certificate is not None:
-            with pem_path(certificate.key_to_pem() + certificate.to_pem()) as path:
-                context.load_cert_chain(path)
+            _show(context, certificate)
+        return context
+
+    def server_context(self, *names: str) -> ssl.SSLContext:
+        """Return a new context for a server of another library, with a certificate of its own.
+
+        Args:
+            *names: The DNS names and addresses of the certificate; none: ``localhost``,
+                ``127.0.0.1`` and ``::1``.
+
+        Raises:
+            CertificateError: A name is impossible.
+        """
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        _show(context, self.issue_server(*(names or LOCAL_NAMES)))
         return context
 
     def client_certificate(self, *names: str) -> ClientCertificate:
@@ -115,6 +131,11 @@ class Authority(CertificateAuthority):
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(self._pem)
         return Path(path)
+
+
+def _show(context: ssl.SSLContext, certificate: Certificate) -> None:
+    with pem_path(certificate.key_to_pem() + certificate.to_pem()) as path:
+        context.load_cert_chain(path)
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from tlshttp.certs import Certificate, CertificateAuthority, CertificateStore
 from tlshttp.context import ClientAuth, create_server_context
 from tlshttp.errors import ConfigurationError
 from tlshttp.server import ThreadingTLSHTTPServer
-from tlshttp.testing._authority import Authority, authority
+from tlshttp.testing._authority import LOCAL_NAMES, Authority, authority
 from tlshttp.testing._observer import observe
 from tlshttp.testing._recorded import Happenings
 from tlshttp.testing._responses import Respond, Responses, responder
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from tlshttp._tls import TLSContext
 
 __all__ = ["serve"]
-
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 Served: TypeAlias = (
     "type[BaseHTTPRequestHandler | HTTPServer] | functools.partial[Any] | WSGIApplication"
@@ -86,7 +84,7 @@ def serve(
     trusted = issuer if isinstance(issuer, Authority) else Authority(issuer.certificate)
     if ssl_context is None:
         ssl_context = create_server_context(
-            certificate or issuer.issue_server(*dict.fromkeys((*_LOCAL, host, *names))),
+            certificate or issuer.issue_server(*dict.fromkeys((*LOCAL_NAMES, host, *names))),
             profile=profile,
             client_auth=client_auth,
             client_cas=() if client_auth is ClientAuth.NONE else [issuer.certificate.leaf],
