@@ -176,3 +176,34 @@ def test_client_certificates() -> None:
         with pytest.raises(OSError, match=r"(?i)certificate.required"):
             server.get("/")
         server.wait_for_peer_error(errors.ClientCertificateError)
+
+
+def test_the_certificate_can_be_pinned() -> None:
+    """It is the one that clients are shown, also after a renewal."""
+    ca = testing.authority()
+    now = ca.issue_server("localhost")
+    store = certs.CertificateStore.from_callable(lambda: now)
+    for options in ({}, {"certificate": now}, {"certificate": store}):
+        with testing.serve({"/": ""}, **options) as server:
+            pem = ssl.get_server_certificate((server.host, server.port), timeout=5)
+        shown = x509.load_pem_x509_certificate(pem.encode())
+        assert shown == server.certificate.leaf
+    with (
+        testing.serve(ssl_context=context.create_server_context(now)) as server,
+        pytest.raises(RuntimeError, match="in the ssl_context"),
+    ):
+        server.certificate  # noqa: B018
+
+
+def test_an_authority_of_the_tests_own() -> None:
+    """Its certificates, and nobody else's, are what the server's clients trust and show."""
+    ca = certs.CertificateAuthority.generate("mine")
+    with testing.serve({"/": "in"}, ca=ca, client_auth=context.ClientAuth.REQUIRED) as server:
+        assert server.ca_pem == ca.certificate.to_pem().decode()
+        alice = server.client_certificate("alice")
+        assert server.get("/", certificate=alice).text == "in"
+        stranger = testing.authority().client_certificate("stranger")
+        with pytest.raises(OSError, match=r"(?i)unknown.ca|reset"):
+            server.get("/", certificate=stranger)
+        with pytest.raises(OSError, match="certificate verify failed"):
+            urllib.request.urlopen(server.url, context=testing.authority().client_context())

@@ -104,8 +104,21 @@ class Authority(CertificateAuthority):
             CertificateError: A name is impossible.
         """
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        _show(context, self.issue_server(*(names or LOCAL_NAMES)))
+        _show(context, self.server_certificate(*(names or LOCAL_NAMES)))
         return context
+
+    def server_certificate(self, *names: str) -> Certificate:
+        """Return a server's certificate, issued when these names are first asked for.
+
+        Args:
+            *names: DNS names and addresses; at least one.
+
+        Raises:
+            CertificateError: A name is impossible.
+        """
+        if names not in self._leaves:
+            self._leaves[names] = self.issue_server(*names)
+        return self._leaves[names]
 
     def client_certificate(self, *names: str) -> ClientCertificate:
         """Issue a certificate for a client.
@@ -119,6 +132,10 @@ class Authority(CertificateAuthority):
         """
         made = self.issue_client(*names)
         return ClientCertificate(made.leaf, made.chain, made.private_key)
+
+    @functools.cached_property
+    def _leaves(self) -> dict[tuple[str, ...], Certificate]:
+        return {}
 
     @functools.cached_property
     def _pem(self) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self, TypeVar
 
+from tlshttp.certs import Certificate, CertificateStore
 from tlshttp.errors import PeerError
 from tlshttp.server import TLSHTTPServer
 from tlshttp.stats import Stats
@@ -36,12 +37,14 @@ class RunningServer(Endpoint):
         self,
         server: TLSHTTPServer,
         ca: Authority,
+        certificate: Certificate | CertificateStore | None,
         happenings: Happenings,
         responses: Responses | None,
     ) -> None:
         super().__init__(server.url, ca, timeout=happenings.timeout)
         self.server: TLSHTTPServer = server
         """The server itself, for whatever else you want to ask it."""
+        self._certificate = certificate
         self._happenings = happenings
         self._responses = responses
         self._closed = False
@@ -50,6 +53,19 @@ class RunningServer(Endpoint):
         )
         self._loop.start()
         _servers.add(self)
+
+    @property
+    def certificate(self) -> Certificate:
+        """What the server shows now: to be pinned, or compared with what a client saw.
+
+        Raises:
+            RuntimeError: It is in a finished ``ssl_context``.
+        """
+        if self._certificate is None:
+            raise RuntimeError("the certificate is in the ssl_context that serve() was given")
+        if isinstance(self._certificate, CertificateStore):
+            return self._certificate.current
+        return self._certificate
 
     # What has happened ------------------------------------------------------------------------
 

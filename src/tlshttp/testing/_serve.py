@@ -80,11 +80,13 @@ def serve(
     ConfigurationError.raise_if(
         _findings(served, names, certificate, client_auth, profile, ssl_context)
     )
-    issuer = authority() if ca is None else ca
-    trusted = issuer if isinstance(issuer, Authority) else Authority(issuer.certificate)
+    issuer = _authority(ca)
     if ssl_context is None:
+        certificate = certificate or issuer.server_certificate(
+            *dict.fromkeys((*LOCAL_NAMES, host, *names))
+        )
         ssl_context = create_server_context(
-            certificate or issuer.issue_server(*dict.fromkeys((*LOCAL_NAMES, host, *names))),
+            certificate,
             profile=profile,
             client_auth=client_auth,
             client_cas=() if client_auth is ClientAuth.NONE else [issuer.certificate.leaf],
@@ -97,7 +99,14 @@ def serve(
     else:
         made = observe(server_class, ssl_context, happenings)
         server = made((host, 0), _handler(served, responses), **options)
-    return RunningServer(server, trusted, happenings, responses)
+    return RunningServer(server, issuer, certificate, happenings, responses)
+
+
+def _authority(ca: CertificateAuthority | None) -> Authority:
+    """Return who issues and is trusted."""
+    if ca is None:
+        return authority()
+    return ca if isinstance(ca, Authority) else Authority(ca.certificate)
 
 
 def _responses(served: Served | None) -> Responses | None:
