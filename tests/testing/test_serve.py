@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import socket
 import ssl
+import subprocess
+import sys
+import threading
 import urllib.request
 from http.server import (
     BaseHTTPRequestHandler,
@@ -207,3 +210,73 @@ def test_an_authority_of_the_tests_own() -> None:
             server.get("/", certificate=stranger)
         with pytest.raises(OSError, match="certificate verify failed"):
             urllib.request.urlopen(server.url, context=testing.authority().client_context())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_addresses_are_verified_as_such(host: str) -> None:
+    """A server may be reached by address; then the client names nobody."""
+    if host == "::1" and not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    with testing.serve({"/": "hello"}, host=host) as server:
+        assert server.host == host
+        assert (
+            urllib.request.urlopen(server.url, context=server.client_context()).read() == b"hello"
+        )
+        assert server.get("/").text == "hello"
+        assert server.requests[0].tls.server_name is None
+
+
+def test_a_context_for_servers_of_others() -> None:
+    """The authority vouches for a server that is none of ours."""
+    ca = testing.authority()
+    outcomes = []
+
+    def serve(listener: socket.socket) -> None:
+        with (
+            listener.accept()[0] as sock,
+            ca.server_context("localhost").wrap_socket(sock, server_side=True) as tls,
+        ):
+            outcomes.append(tls.recv(10))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        with (
+            socket.create_connection(listener.getsockname()[:2], timeout=5) as sock,
+            ca.client_context().wrap_socket(sock, server_hostname="localhost") as tls,
+        ):
+            tls.sendall(b"hello")
+        thread.join()
+    assert outcomes == [b"hello"]
+
+
+def test_there_is_one_authority_however_many_ask_at_once() -> None:
+    """Threads that begin together have the same one, and its files go with the process."""
+    program = (
+        "import threading\n"
+        "from tlshttp import testing\n"
+        "found = []\n"
+        "ask = lambda: found.append(testing.authority())\n"
+        "threads = [threading.Thread(target=ask) for _ in range(8)]\n"
+        "for thread in threads: thread.start()\n"
+        "for thread in threads: thread.join()\n"
+        "assert len(set(map(id, found))) == 1, found\n"
+        "client = found[0].client_certificate('alice')\n"
+        "print(found[0].ca_path, client.certfile, client.keyfile)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
+    )
+    paths = done.stdout.split()
+    assert len(paths) == 3
+    assert not any(Path(path).exists() or Path(path).parent.exists() for path in paths)
+    assert done.stderr == ""
+
+
+def test_nothing_tells_the_key(capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither representations nor files of the authority have its private key."""
+    ca = testing.authority()
+    with testing.serve({"/": ""}) as server:
+        shown = f"{ca!r} {server!r} {server.certificate!r} {server.client_certificate('alice')!r}"
+    assert "PRIVATE" not in shown + ca.ca_pem + ca.ca_path.read_text()
+    assert ca.ca_path.parent.stat().st_mode & 0o077 == 0

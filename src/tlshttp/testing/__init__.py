@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from tlshttp.testing._authority import Authority, ClientCertificate, authority
     from tlshttp.testing._endpoint import Answer, Endpoint
     from tlshttp.testing._recorded import RecordedRequest
-    from tlshttp.testing._responses import Response
+    from tlshttp.testing._responses import Respond, Response, Responses
     from tlshttp.testing._running import RunningServer
-    from tlshttp.testing._serve import serve
+    from tlshttp.testing._serve import Served, serve
     from tlshttp.testing._unittest import TLSServerMixIn
 
 __all__ = [
@@ -36,8 +36,11 @@ __all__ = [
     "ClientCertificate",
     "Endpoint",
     "RecordedRequest",
+    "Respond",
     "Response",
+    "Responses",
     "RunningServer",
+    "Served",
     "TLSServerMixIn",
     "authority",
     "serve",
@@ -52,8 +55,11 @@ if not TYPE_CHECKING:
             "ClientCertificate": "tlshttp.testing._authority",
             "Endpoint": "tlshttp.testing._endpoint",
             "RecordedRequest": "tlshttp.testing._recorded",
+            "Respond": "tlshttp.testing._responses",
             "Response": "tlshttp.testing._responses",
+            "Responses": "tlshttp.testing._responses",
             "RunningServer": "tlshttp.testing._running",
+            "Served": "tlshttp.testing._serve",
             "TLSServerMixIn": "tlshttp.testing._unittest",
             "authority": "tlshttp.testing._authority",
             "serve": "tlshttp.testing._serve",

@@ -8,12 +8,10 @@ import time
 import traceback
 from collections.abc import Callable
 from email.message import Message
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from tlshttp._tls import TLSInfo
 from tlshttp.errors import PeerError
-
-if TYPE_CHECKING:
-    from tlshttp._tls import TLSInfo
 
 __all__ = ["Happenings", "RecordedRequest", "is_peers_fault"]
 
@@ -29,6 +27,17 @@ class RecordedRequest:
     It is recorded when its head has been read, before the handler sees it.
     """
 
+    method: str
+    """The method, such as ``"GET"``."""
+    path: str
+    """The target, with its query, as handlers see it."""
+    headers: Message
+    """The header fields; names in any case."""
+    tls: TLSInfo
+    """What the TLS handshake of its connection agreed on."""
+    client_address: tuple[Any, ...]
+    """Where it came from: host and port."""
+
     def __init__(
         self,
         method: str,
@@ -39,16 +48,11 @@ class RecordedRequest:
         *,
         timeout: float,
     ) -> None:
-        self.method: str = method
-        """The method, such as ``"GET"``."""
-        self.path: str = path
-        """The target as the client sent it, with its query."""
-        self.headers: Message = headers
-        """The header fields; names in any case."""
-        self.tls: TLSInfo = tls
-        """What the TLS handshake of its connection agreed on."""
-        self.client_address: tuple[Any, ...] = client_address
-        """Where it came from: host and port."""
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.tls = tls
+        self.client_address = client_address
         self._timeout = timeout
         self._pieces: list[bytes] = []
         self._ended = threading.Event()
@@ -79,13 +83,13 @@ class RecordedRequest:
         """Return what the body says in JSON."""
         return json.loads(self.body)
 
-    def take(self, data: bytes) -> None:
-        """Take note of a piece of the body (for whoever records)."""
+    def add_piece(self, data: bytes) -> None:
+        """Take note of a piece of the body."""
         if not self._ended.is_set():
             self._pieces.append(data)
 
-    def end(self) -> None:
-        """Take note that there will be no more of the body (for whoever records)."""
+    def end_body(self) -> None:
+        """Take note that there will be no more of the body."""
         self._ended.set()
 
     def __str__(self) -> str:

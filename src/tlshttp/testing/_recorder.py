@@ -110,7 +110,7 @@ class Recorder(_Base):
         )
         size = _body_size(self.headers)
         if size == 0:
-            request.end()
+            request.end_body()
         else:
             self.__request = request
             self.rfile = _Tee(self.rfile, request, size)
@@ -129,7 +129,7 @@ class Recorder(_Base):
                     tee.read()
                 except OSError:
                     _log.debug("the rest of the body of %s has not come", request)
-        request.end()
+        request.end_body()
 
 
 class _Tee(io.BufferedIOBase):
@@ -187,11 +187,11 @@ class _Tee(io.BufferedIOBase):
         return len(data)
 
     def _took(self, data: bytes, asked: int | None) -> bytes:
-        self._request.take(data)
+        self._request.add_piece(data)
         if self._left is not None:
             self._left -= len(data)
         if self._left == 0 or (not data and asked != 0):
-            self._request.end()
+            self._request.end_body()
         return data
 
 

@@ -33,6 +33,9 @@ _GRACE_SECONDS = 1.5
 class RunningServer(Endpoint):
     """A server in a thread of its own; get it from `serve`, and close it, mostly by ``with``."""
 
+    server: TLSHTTPServer
+    """The server itself, for whatever else you want to ask it."""
+
     def __init__(
         self,
         server: TLSHTTPServer,
@@ -42,8 +45,7 @@ class RunningServer(Endpoint):
         responses: Responses | None,
     ) -> None:
         super().__init__(server.url, ca, timeout=happenings.timeout)
-        self.server: TLSHTTPServer = server
-        """The server itself, for whatever else you want to ask it."""
+        self.server = server
         self._certificate = certificate
         self._happenings = happenings
         self._responses = responses

@@ -24,12 +24,16 @@ from tlshttp.testing._wsgi import WSGIApplication, wsgi_handler
 if TYPE_CHECKING:
     from tlshttp._tls import TLSContext
 
-__all__ = ["serve"]
+__all__ = ["Served", "serve"]
 
 Served: TypeAlias = (
-    "type[BaseHTTPRequestHandler | HTTPServer] | functools.partial[Any] | WSGIApplication"
-    " | Mapping[str, Respond]"
+    type[BaseHTTPRequestHandler | HTTPServer]
+    | functools.partial[Any]
+    | WSGIApplication
+    | Mapping[str, Respond]
 )
+"""What can be served: a handler class or a `functools.partial` of one, a server class that knows
+its handler, a WSGI application, or a mapping of `Respond` by path."""
 
 
 def serve(
@@ -54,7 +58,7 @@ def serve(
     Args:
         served: What answers: a `~http.server.BaseHTTPRequestHandler` class or a
             `functools.partial` of one; an `~http.server.HTTPServer` class that knows its handler; a
-            WSGI application; or a mapping of paths to answers (see `Response`). `None`: an empty
+            WSGI application; or a mapping of paths to answers (see `Responses`). `None`: an empty
             mapping, to be filled by `RunningServer.responses`.
         server_class: The server for a handler, an application or a mapping. One that is not of this
             package is served by `~tlshttp.ThreadingTLSHTTPServer`, with all its hooks.
