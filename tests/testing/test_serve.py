@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from datetime import UTC, datetime, timedelta, tzinfo
 from http.server import (
     BaseHTTPRequestHandler,
     HTTPServer,
@@ -280,3 +281,22 @@ def test_nothing_tells_the_key(capfd: pytest.CaptureFixture[str]) -> None:
         shown = f"{ca!r} {server!r} {server.certificate!r} {server.client_certificate('alice')!r}"
     assert "PRIVATE" not in shown + ca.ca_pem + ca.ca_path.read_text()
     assert ca.ca_path.parent.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("year", [2001, 2099])
+def test_certificates_follow_the_clock_of_the_machine(
+    year: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test that has moved Python's clock has servers and clients that are trusted."""
+
+    class Elsewhere(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Elsewhere:
+            return cls(year, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr("tlshttp.certs._validity.datetime", Elsewhere)
+    moment = datetime.now(UTC)
+    ca = testing.authority()
+    for certificate in (ca.issue_server("localhost"), ca.client_certificate("alice")):
+        assert certificate.not_valid_before < moment < certificate.not_valid_after
+    assert ca.issue_server("localhost", lifetime=timedelta(hours=1)).expires_in < timedelta(hours=1)

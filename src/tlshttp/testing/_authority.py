@@ -15,12 +15,13 @@ import shutil
 import ssl
 import tempfile
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
 from tlshttp.certs import Certificate, CertificateAuthority
 from tlshttp.certs._memory import pem_path
+from tlshttp.certs._validity import BACKDATING, Validity
 
 __all__ = ["LOCAL_NAMES", "Authority", "ClientCertificate", "authority"]
 
@@ -133,6 +134,14 @@ class Authority(CertificateAuthority):
         made = self.issue_client(*names)
         return ClientCertificate(made.leaf, made.chain, made.private_key)
 
+    def _validity(
+        self, lifetime: timedelta | None, begin: datetime | None, end: datetime | None
+    ) -> Validity:
+        if begin is None and end is None:
+            begin = _now() - BACKDATING
+            end = min(begin + (lifetime or _LIFETIME), self.certificate.not_valid_after)
+        return super()._validity(lifetime, begin, end)
+
     @functools.cached_property
     def _leaves(self) -> dict[tuple[str, ...], Certificate]:
         return {}
@@ -160,7 +169,20 @@ def _authority() -> Authority:
     # A name of its own: where the roots of two processes (pytest-xdist) come together, clients
     # find an issuer by its name.
     name = f"tlshttp testing {secrets.token_hex(4)}"
-    return Authority(CertificateAuthority.generate(name, lifetime=_LIFETIME).certificate)
+    begin = _now() - BACKDATING
+    root = CertificateAuthority.generate(
+        name, not_valid_before=begin, not_valid_after=begin + _LIFETIME
+    )
+    return Authority(root.certificate)
+
+
+def _now() -> datetime:
+    """Return the time of the machine, by which OpenSSL judges, whatever a test makes of Python's.
+
+    Tests that stop the clock do not stop that of the file system.
+    """
+    with tempfile.TemporaryFile() as file:
+        return datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
 
 
 @functools.cache

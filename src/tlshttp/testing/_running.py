@@ -23,6 +23,7 @@ __all__ = ["RunningServer", "report_handler_errors"]
 
 _E = TypeVar("_E", bound=PeerError)
 
+_registering = threading.Lock()
 _servers: weakref.WeakSet[RunningServer] = weakref.WeakSet()
 """Those that run, for whoever wants to know what their handlers have raised."""
 
@@ -54,7 +55,8 @@ class RunningServer(Endpoint):
             target=server.serve_forever, name="tlshttp-testing", daemon=True
         )
         self._loop.start()
-        _servers.add(self)
+        with _registering:
+            _servers.add(self)
 
     @property
     def certificate(self) -> Certificate:
@@ -166,7 +168,8 @@ class RunningServer(Endpoint):
             return []
         self._closed = True
         late = self._shut_down()
-        _servers.discard(self)
+        with _registering:
+            _servers.discard(self)
         return [*self.take_handler_errors(), *late]
 
     def _shut_down(self) -> list[BaseException]:
@@ -218,7 +221,9 @@ def report_handler_errors(failure: BaseException | None) -> None:
         failure: How the test has failed by itself, to which notes are added; `None`: it has not.
     """
     __tracebackhide__ = True  # in pytest
-    problems = [error for server in list(_servers) for error in server.take_handler_errors()]
+    with _registering:
+        servers = list(_servers)
+    problems = [error for server in servers for error in server.take_handler_errors()]
     if failure is None:
         _raise(problems)
     else:
