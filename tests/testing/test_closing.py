@@ -74,6 +74,19 @@ def test_exceptions_are_there_before_the_client_has_its_500() -> None:
         server.take_handler_errors()
 
 
+def test_a_handler_may_fail_its_test() -> None:
+    """``pytest.fail()`` in a handler is the test's failure, and the client gets its 500."""
+
+    class Fails(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            pytest.fail("not this path")
+
+    server = testing.serve(Fails)
+    assert server.get("/").status == 500
+    with pytest.raises(pytest.fail.Exception, match="not this path"):
+        server.close()
+
+
 class InItsOwnLoop(Boom):
     def handle(self) -> None:
         self.handle_one_request()

@@ -227,6 +227,31 @@ def test_addresses_are_verified_as_such(host: str) -> None:
         assert server.requests[0].tls.server_name is None
 
 
+def test_an_authority_below_a_root() -> None:
+    """Clients trust the root where it is known; else the authority alone."""
+    root = certs.CertificateAuthority.generate("root")
+    below = root.issue_authority("below")
+    own = below.certificate
+    alone = certs.CertificateAuthority.load(own.key_to_pem() + own.to_pem())
+    for ca, trusted in ((below, root), (alone, below)):
+        with testing.serve({"/": "in"}, ca=ca, client_auth=context.ClientAuth.REQUIRED) as server:
+            assert server.ca_pem.encode() == trusted.certificate.to_pem()
+            alice = server.client_certificate("alice")
+            assert server.get("/", certificate=alice).text == "in"
+    ca = testing.Authority.of(below)
+    alice = ca.client_certificate("alice")
+    ca.revoke(alice)
+    assert below.crl().get_revoked_certificate_by_serial_number(alice.leaf.serial_number)
+
+
+def test_names_may_come_from_any_iterable_but_one_text() -> None:
+    """A generator is read once; a text would be taken for its letters."""
+    with testing.serve(names=(f"{name}.test" for name in "ab")) as server:
+        assert {"a.test", "b.test"} <= set(server.certificate.names)
+    with pytest.raises(TypeError, match="not one str"):
+        testing.serve(names="a.test")
+
+
 def test_a_context_for_servers_of_others() -> None:
     """The authority vouches for a server that is none of ours."""
     ca = testing.authority()

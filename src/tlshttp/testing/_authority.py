@@ -17,7 +17,9 @@ import tempfile
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
+
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tlshttp.certs import Certificate, CertificateAuthority
 from tlshttp.certs._memory import pem_path
@@ -72,9 +74,20 @@ class Authority(CertificateAuthority):
 
     _leaf_lifetime: ClassVar[timedelta] = _LIFETIME
 
+    @classmethod
+    def of(cls, ca: CertificateAuthority) -> Self:
+        """Return any authority as one for tests; what is revoked by one is by the other.
+
+        Args:
+            ca: A root, or an authority below one.
+        """
+        made = cls(ca.certificate)
+        vars(made).update(vars(ca))
+        return made
+
     @property
     def ca_pem(self) -> str:
-        """What clients have to trust, as PEM text."""
+        """What clients have to trust, as PEM text: the root, as far up as it is known."""
         return self._pem
 
     @property
@@ -90,6 +103,7 @@ class Authority(CertificateAuthority):
                 nothing.
         """
         context = ssl.create_default_context(cadata=self._pem)
+        self.configure_trust(context)  # also where it is known to be below a root, and no more
         if certificate is not None:
             _show(context, certificate)
         return context
@@ -139,8 +153,11 @@ class Authority(CertificateAuthority):
     ) -> Validity:
         if begin is None and end is None:
             begin = _now() - BACKDATING
-            end = min(begin + (lifetime or _LIFETIME), self.certificate.not_valid_after)
+            end = min(begin + (lifetime or _LIFETIME), *self._ends())
         return super()._validity(lifetime, begin, end)
+
+    def _ends(self) -> list[datetime]:
+        return [authority.not_valid_after_utc for authority in self._authorities]
 
     @functools.cached_property
     def _leaves(self) -> dict[tuple[str, ...], Certificate]:
@@ -148,8 +165,7 @@ class Authority(CertificateAuthority):
 
     @functools.cached_property
     def _pem(self) -> str:
-        own = self.certificate
-        return Certificate(own.leaf, (), own.private_key).to_pem().decode("ascii")
+        return self._authorities[-1].public_bytes(Encoding.PEM).decode("ascii")
 
     @functools.cached_property
     def _file(self) -> Path:

@@ -137,7 +137,7 @@ class Happenings:
             return
         with self._changed:
             # The note also tells of what has been recorded and, meanwhile, forgiven.
-            if not any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ())):
+            if not (_is_noted(error) or _is_noted(error.__cause__)):
                 error.add_note(f"{_NOTE} {during}")
                 self.handler_errors.append(error)
 
@@ -188,6 +188,10 @@ class Happenings:
             last = traceback.format_exception_only(self.handler_errors[-1])[0].strip()
             lines.append(f"a handler raised {last}")
         return "; ".join(lines)
+
+
+def _is_noted(error: BaseException | None) -> bool:
+    return any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ()))
 
 
 def is_peers_fault(error: BaseException) -> bool:

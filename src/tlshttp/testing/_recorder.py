@@ -87,10 +87,15 @@ class Recorder(_Base):
         """Serve a request, and take note of its end and of what the handler raises."""
         try:
             super().handle_one_request()
-        except Exception as error:
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
             # Before the client hears of it: when a test has its 500, we have the traceback.
             self.__happenings.add_handler_error(error, self.__request or "a request")
-            raise
+            if isinstance(error, Exception):
+                raise
+            # What pytest.fail() raises would end the server's thread.
+            raise RuntimeError("the handler has failed its test") from error
         finally:
             self.__end()
 
@@ -112,7 +117,6 @@ class Recorder(_Base):
         if size == 0:
             request.end_body()
         else:
-            self.__request = request
             self.rfile = _Tee(self.rfile, request, size)
         self.__request = request
         self.__happenings.add_request(request)
