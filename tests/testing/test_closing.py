@@ -143,7 +143,7 @@ def test_a_peer_that_leaves_is_no_exception_of_the_handler() -> None:
 
     for handler in (Reads, Wraps):
         with testing.serve(handler) as server, connected(server) as tls:
-            tls.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000\r\n\r\n")
+            tls.sendall(UPLOAD)
             server.wait_for(1)
         assert server.handler_errors == []
 
