@@ -19,11 +19,13 @@ from http.server import (
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingMixIn
 from typing import Any
+from xmlrpc.client import ServerProxy
+from xmlrpc.server import SimpleXMLRPCServer
 
 import pytest
 from cryptography import x509
 
-from tlshttp import TLSHTTPServer, certs, context, errors, profiles, testing
+from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context, errors, profiles, testing
 
 
 class Hello(BaseHTTPRequestHandler):
@@ -105,12 +107,28 @@ def test_a_threading_mix_in_keeps_its_threads() -> None:
         assert len(server.requests) == 1
 
 
+def test_a_server_that_knows_its_handler_needs_no_other() -> None:
+    """A second base of the standard library brings its handler, and that is recorded, too."""
+
+    class Calls(ThreadingTLSHTTPServer, SimpleXMLRPCServer):
+        pass
+
+    with testing.serve(Calls) as server:
+        assert isinstance(server.server, Calls)
+        server.server.register_function(lambda: "hello", "greet")
+        with ServerProxy(server.url + "/RPC2", context=server.client_context()) as proxy:
+            assert proxy.greet() == "hello"
+        assert [request.path for request in server.requests] == ["/RPC2"]
+
+
 @pytest.mark.parametrize(
     ("served", "message"),
     [
         (3, "3 is no handler class, server class, WSGI application or dict"),
         (StreamRequestHandler, "neither an HTTPServer nor a BaseHTTPRequestHandler"),
         (HTTPServer, r"serve\(Handler, server_class=HTTPServer\)"),
+        (TLSHTTPServer, r"serve\(Handler, server_class=TLSHTTPServer\)"),
+        (ThreadingTLSHTTPServer, r"server_class=ThreadingTLSHTTPServer\)"),
     ],
 )
 def test_what_cannot_be_served_is_refused(served: Any, message: str) -> None:

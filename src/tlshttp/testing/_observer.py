@@ -13,7 +13,8 @@ from collections.abc import Callable
 from http.server import HTTPServer
 from typing import TYPE_CHECKING, Any
 
-from tlshttp.errors import ConnectionCut, HandshakeError
+from tlshttp._second_bases import default_handler
+from tlshttp.errors import ConfigurationError, ConnectionCut, HandshakeError
 from tlshttp.server import ThreadingTLSHTTPServer, TLSHTTPServer
 from tlshttp.testing._recorded import Happenings
 from tlshttp.testing._recorder import derive, record
@@ -21,7 +22,7 @@ from tlshttp.testing._recorder import derive, record
 if TYPE_CHECKING:
     from tlshttp._tls import TLSContext
 
-__all__ = ["observe"]
+__all__ = ["observe", "without_handler"]
 
 if TYPE_CHECKING:
     _Base = TLSHTTPServer
@@ -50,6 +51,14 @@ def observe(
         "_Below__ssl_context": ssl_context,
     }
     return derive(server_class, (_InFront, *_bases(server_class), _Below), names)
+
+
+def without_handler(made: type, error: TypeError) -> ConfigurationError:
+    """Return what is raised where a server class has no handler of its own."""
+    return ConfigurationError(
+        f"{made.__name__} cannot be made from an address alone ({error}): where it is to be"
+        f" given a handler, call serve(Handler, server_class={made.__name__})"
+    )
 
 
 def _bases(server_class: type[HTTPServer]) -> tuple[type, ...]:
@@ -96,10 +105,15 @@ class _Below(TLSHTTPServer):
     def __init__(
         self,
         server_address: Any,
-        RequestHandlerClass: Callable[..., Any],
+        RequestHandlerClass: Callable[..., Any] | None = None,
         bind_and_activate: bool = True,
         **options: Any,
     ) -> None:
+        if RequestHandlerClass is None:
+            try:
+                RequestHandlerClass = default_handler(super(TLSHTTPServer, self).__init__)
+            except TypeError as error:
+                raise without_handler(type(self), error) from None
         if options.get("ssl_context") is None and options.get("certfile") is None:
             options["ssl_context"] = self.__ssl_context
         handler = record(RequestHandlerClass, self.__happenings)

@@ -15,7 +15,7 @@ from tlshttp.context import ClientAuth, create_server_context
 from tlshttp.errors import ConfigurationError
 from tlshttp.server import ThreadingTLSHTTPServer, TLSHTTPServer
 from tlshttp.testing._authority import LOCAL_NAMES, Authority, authority
-from tlshttp.testing._observer import observe
+from tlshttp.testing._observer import observe, without_handler
 from tlshttp.testing._recorded import Happenings
 from tlshttp.testing._responses import Respond, Responses, responder
 from tlshttp.testing._running import RunningServer
@@ -156,10 +156,7 @@ def _construct(
     try:
         inspect.signature(made).bind(address, **options)
     except TypeError as error:
-        raise ConfigurationError(
-            f"{made.__name__} cannot be made from an address alone ({error}): where it is to be"
-            f" given a handler, call serve(Handler, server_class={made.__name__})"
-        ) from None
+        raise without_handler(made, error) from None
     make: Callable[..., TLSHTTPServer] = made
     return make(address, **options)
 
