@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import textwrap
@@ -80,7 +81,10 @@ def _list() -> None:
             for fault in FAULTS.values()
             if fault.kind is kind
         ]
-    print("\n".join(lines))
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:  # head, or a pager, has read enough; so may Python's own last flush
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _serve(options: argparse.Namespace) -> int:

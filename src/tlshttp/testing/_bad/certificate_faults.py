@@ -8,7 +8,7 @@ from tlshttp.testing._bad.vocabulary import Show, Terms, Trait
 __all__ = ["CERTIFICATE_FAULTS"]
 
 
-def _fault(name: str, does: str, report: str, *more: Trait, host: str = "localhost") -> Fault:
+def _fault(name: str, does: str, report: str, *more: Trait, host: str | None = None) -> Fault:
     return Fault(name, FaultKind.CERTIFICATE, does, report, (Show(name), *more), host)
 
 

@@ -86,7 +86,9 @@ class Conversation:
 
     def run(self) -> None:
         """Talk; whatever the client does ends the connection at most."""
+        # What is sent leaves at once, whatever is not yet acknowledged (RFC 9293, section 3.7.4).
         try:
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._talk()
         except (_Over, Ended, OSError):
             return

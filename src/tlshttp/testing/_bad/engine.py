@@ -87,7 +87,10 @@ def prepare(
 
 def _ssl_context(terms: Terms, shown: Shown, client_ca: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_ciphers((terms.ciphers or "DEFAULT") + _WEAK)
+    try:
+        context.set_ciphers((terms.ciphers or "DEFAULT") + _WEAK)
+    except ssl.SSLError:
+        raise _no_cipher(terms) from None
     with warnings.catch_warnings():  # old versions are what was asked for
         warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version = terms.minimum_version
@@ -101,6 +104,10 @@ def _ssl_context(terms: Terms, shown: Shown, client_ca: str) -> ssl.SSLContext:
     with pem_path(shown.to_pem()) as path:
         context.load_cert_chain(path)
     return context
+
+
+def _no_cipher(terms: Terms) -> ConfigurationError:
+    return ConfigurationError(f"this OpenSSL knows none of the ciphers {terms.ciphers!r}")
 
 
 class _SSLEngine:
@@ -152,7 +159,10 @@ def _pyopenssl_context(terms: Terms, shown: Shown, staple: bytes | None) -> Open
     from OpenSSL import SSL
 
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
-    context.set_cipher_list(((terms.ciphers or "DEFAULT") + _WEAK).encode())
+    try:
+        context.set_cipher_list(((terms.ciphers or "DEFAULT") + _WEAK).encode())
+    except SSL.Error:
+        raise _no_cipher(terms) from None
     context.set_min_proto_version(terms.minimum_version)
     context.set_max_proto_version(terms.maximum_version)
     if terms.group is not None:

@@ -32,8 +32,8 @@ class Fault:
     """What a good client reports, or does."""
     traits: tuple[Trait, ...]
     """What it is made of."""
-    host: str = "localhost"
-    """The host in its URL."""
+    host: str | None = None
+    """The host that its URL has to have; `None`: any, so ``localhost``."""
 
     def __str__(self) -> str:
         return self.name

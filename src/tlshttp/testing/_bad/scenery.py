@@ -11,7 +11,7 @@ from tlshttp.errors import ConfigurationError
 from tlshttp.testing._authority import authority
 from tlshttp.testing._bad.catalogue import find_fault
 from tlshttp.testing._bad.engine import Engine, prepare
-from tlshttp.testing._bad.recipes import RECIPES, Bench, Shown
+from tlshttp.testing._bad.recipes import RECIPES, Bench, Shown, honest
 from tlshttp.testing._bad.revocation import Registry
 from tlshttp.testing._bad.vocabulary import Show, Terms, Trait
 from tlshttp.testing._bad.workshop import root
@@ -39,8 +39,8 @@ class Scenery:
         )
         if not shows or shows[0].connection > 1:
             shows.insert(0, Show("honest"))
-        ConfigurationError.raise_if(_unknown(shows))
         terms = [one for one in traits if isinstance(one, Terms)]
+        ConfigurationError.raise_if([*_unknown(shows), *_impossible(terms)])
         self._shows = shows
         self._terms = terms[0] if terms else Terms()
         self._honest = honest
@@ -110,4 +110,15 @@ def _unknown(shows: Sequence[Show]) -> list[str]:
                 found.extend(error.findings)
             else:
                 found.append(f"the fault {fault.name!r} has no certificate of its own")
+    return found
+
+
+def _impossible(all_terms: Sequence[Terms]) -> list[str]:
+    """Say what this machine's OpenSSL cannot negotiate, before a client finds out."""
+    found: list[str] = []
+    for terms in all_terms:
+        try:
+            prepare(terms, honest(), authority().ca_pem, None)
+        except ConfigurationError as error:
+            found.extend(error.findings)
     return found

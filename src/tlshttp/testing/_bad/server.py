@@ -13,7 +13,6 @@ from typing import Self
 
 from tlshttp.certs import Certificate
 from tlshttp.certs._memory import pem_path
-from tlshttp.errors import ConfigurationError
 from tlshttp.testing._authority import authority
 from tlshttp.testing._bad.catalogue import find_fault
 from tlshttp.testing._bad.conversation import Conversation
@@ -57,10 +56,8 @@ def bad_server(
     traits: list[Trait] = []
     for one in named:
         traits.extend(one.traits if isinstance(one, Fault) else (one,))
-    check(tuple(traits))
-    hosts = list(dict.fromkeys(one.host for one in named if isinstance(one, Fault)))
-    if len(hosts) > 1:
-        raise ConfigurationError(f"faults with different hosts do not go together: {hosts}")
+    hosts = [one.host for one in named if isinstance(one, Fault) and one.host is not None]
+    check(tuple(traits), hosts)
     return BadServer(traits, hosts[0] if hosts else "localhost", honest, port, timeout)
 
 

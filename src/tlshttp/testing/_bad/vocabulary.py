@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -281,8 +281,12 @@ Trait: TypeAlias = Deed | Show | Terms
 """Everything that a bad server can be made of."""
 
 
-def check(traits: tuple[Trait, ...]) -> None:
+def check(traits: tuple[Trait, ...], hosts: Sequence[str]) -> None:
     """Refuse what can never come true.
+
+    Args:
+        traits: What a server is to be made of.
+        hosts: The hosts that faults need in the URL.
 
     Raises:
         ConfigurationError: It lists all of that.
@@ -291,6 +295,8 @@ def check(traits: tuple[Trait, ...]) -> None:
     terms = [trait for trait in traits if isinstance(trait, Terms)]
     if len(terms) > 1:
         found.append("a server has one set of Terms, and here are several: join them")
+    if len(set(hosts)) > 1:
+        found.append(f"a URL has one host, and here are several: {', '.join(sorted(set(hosts)))}")
     shows = [trait.connection for trait in traits if isinstance(trait, Show)]
     found += [
         f"connection {number} cannot show two certificates"
