@@ -162,6 +162,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=BENCH_PYTHON)
+def first_byte(session: nox.Session) -> None:
+    """Measure how soon a test's server answers, beside pytest-httpserver with trustme."""
+    session.install("-e", ".", *group("bench"))
+    session.run("python", "-m", "tests.benchmarks.first_byte", *session.posargs)
+
+
+@nox.session(python=BENCH_PYTHON)
 def pieces(session: nox.Session) -> None:
     """Measure the pieces inside one process."""
     session.install("-e", ".", *group("bench"))

@@ -209,6 +209,21 @@ def serve_pieces(pieces: Pieces, before: Callable[[Any], None] = lambda _: None)
     return testing.serve(application)
 
 
+def test_a_class_may_be_an_application() -> None:
+    """PEP 3333's own example: an instance is made for each request, and iterated."""
+
+    class Application:
+        def __init__(self, environ: dict[str, Any], start_response: Any) -> None:
+            self._start = start_response
+
+        def __iter__(self) -> Iterator[bytes]:
+            self._start("200 OK", [])
+            yield b"hello"
+
+    with testing.serve(Application) as server:
+        assert server.get("/").text == "hello"
+
+
 def test_pieces_are_closed() -> None:
     """Once, whether all went well or not."""
 

@@ -14,8 +14,7 @@ from tests.testing.bad_outcomes import GOOD, LONG, by_http_client
 from tests.testing.bad_peers import answer_to_hello, connection_to, end_of_connection, get, tls_of
 from tlshttp import testing
 from tlshttp.errors import ConfigurationError
-from tlshttp.testing import At, Close, Drip, Refuse, Reply, Reset, Send, Show, Stall, Terms
-from tlshttp.testing._bad.vocabulary import Trait
+from tlshttp.testing import At, Close, Drip, Refuse, Reply, Reset, Send, Show, Stall, Terms, Trait
 
 NO_HELLO = b"\x16\x03\x01\x00\x05hello"
 ELSEWHERE = testing.Fault("elsewhere", testing.FaultKind.TLS, "", "", (), host="::1")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer, SimpleHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,6 +72,19 @@ def test_exceptions_are_there_before_the_client_has_its_500() -> None:
             server.get("/")
             assert len(server.handler_errors) == number + 1
         server.take_handler_errors()
+
+
+def test_a_handler_may_fail_its_test() -> None:
+    """``pytest.fail()`` in a handler is the test's failure, and the client gets its 500."""
+
+    class Fails(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            pytest.fail("not this path")
+
+    server = testing.serve(Fails)
+    assert server.get("/").status == 500
+    with pytest.raises(pytest.fail.Exception, match="not this path"):
+        server.close()
 
 
 class InItsOwnLoop(Boom):
@@ -191,6 +206,49 @@ def test_closing_says_whom_it_waits_for(server_class: type[HTTPServer]) -> None:
     assert "wait_for_it()" in message
     assert "goes_on.wait()  # this very line" in message
     assert __file__ in message
+
+
+@pytest.mark.parametrize("kind", ["function", "application", "reading", "library"])
+def test_whatever_is_stuck_is_named(kind: str, tmp_path: Path) -> None:
+    """A function, a WSGI application, a handler that reads, and one of the standard library."""
+    goes_on = threading.Event()
+
+    def stuck(*arguments: Any) -> Any:
+        goes_on.wait()  # the function's line
+        return ""
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        goes_on.wait()  # the application's line
+        start_response("204 No Content", [])
+        return []
+
+    class Reads(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read()  # the reader's line
+
+    (tmp_path / "large").write_bytes(bytes(50_000_000))
+    served: Any = {
+        "function": {"/large": stuck},
+        "application": application,
+        "reading": Reads,
+        "library": functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path)),
+    }[kind]
+    method = b"POST" if kind == "reading" else b"GET"
+    expected = {
+        "function": "goes_on.wait()  # the function's line",
+        "application": "goes_on.wait()  # the application's line",
+        "reading": "self.rfile.read()  # the reader's line",
+        "library": "SimpleHTTPRequestHandler.do_GET()",
+    }[kind]
+    server = testing.serve(served, timeout=0.2 * UNIT)
+    with connected(server) as tls:
+        length = b"Content-Length: 20000\r\n" if kind == "reading" else b""
+        tls.sendall(method + b" /large HTTP/1.1\r\nHost: localhost\r\n" + length + b"\r\n")
+        server.wait_for(1, timeout=5 * UNIT)
+        with pytest.raises(TimeoutError) as caught:
+            server.close()
+        goes_on.set()
+    assert expected in str(caught.value)
 
 
 def test_a_handler_that_ends_in_time_is_waited_for() -> None:

@@ -66,7 +66,8 @@ def test_trust(tls_server, tls_trust):
     assert urllib.request.urlopen(tls_server.url).read() == b"trusted"
     assert os.environ["REQUESTS_CA_BUNDLE"] == str(tls_trust.ca_path)
 
-def test_without(tls_server):
+@pytest.mark.parametrize("number", range(2))
+def test_without(tls_server, number):
     assert os.environ.get("REQUESTS_CA_BUNDLE") != str(tls_server.ca_path)
     with pytest.raises(OSError, match="certificate verify failed"):
         urllib.request.urlopen(tls_server.url)

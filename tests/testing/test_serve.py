@@ -5,7 +5,11 @@ from __future__ import annotations
 import functools
 import socket
 import ssl
+import subprocess
+import sys
+import threading
 import urllib.request
+from datetime import UTC, datetime, timedelta, tzinfo
 from http.server import (
     BaseHTTPRequestHandler,
     HTTPServer,
@@ -176,3 +180,148 @@ def test_client_certificates() -> None:
         with pytest.raises(OSError, match=r"(?i)certificate.required"):
             server.get("/")
         server.wait_for_peer_error(errors.ClientCertificateError)
+
+
+def test_the_certificate_can_be_pinned() -> None:
+    """It is the one that clients are shown, also after a renewal."""
+    ca = testing.authority()
+    now = ca.issue_server("localhost")
+    store = certs.CertificateStore.from_callable(lambda: now)
+    for options in ({}, {"certificate": now}, {"certificate": store}):
+        with testing.serve({"/": ""}, **options) as server:
+            pem = ssl.get_server_certificate((server.host, server.port), timeout=5)
+        shown = x509.load_pem_x509_certificate(pem.encode())
+        assert shown == server.certificate.leaf
+    with (
+        testing.serve(ssl_context=context.create_server_context(now)) as server,
+        pytest.raises(RuntimeError, match="in the ssl_context"),
+    ):
+        server.certificate  # noqa: B018
+
+
+def test_an_authority_of_the_tests_own() -> None:
+    """Its certificates, and nobody else's, are what the server's clients trust and show."""
+    ca = certs.CertificateAuthority.generate("mine")
+    with testing.serve({"/": "in"}, ca=ca, client_auth=context.ClientAuth.REQUIRED) as server:
+        assert server.ca_pem == ca.certificate.to_pem().decode()
+        alice = server.client_certificate("alice")
+        assert server.get("/", certificate=alice).text == "in"
+        stranger = testing.authority().client_certificate("stranger")
+        with pytest.raises(OSError, match=r"(?i)unknown.ca|reset"):
+            server.get("/", certificate=stranger)
+        with pytest.raises(OSError, match="certificate verify failed"):
+            urllib.request.urlopen(server.url, context=testing.authority().client_context())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_addresses_are_verified_as_such(host: str) -> None:
+    """A server may be reached by address; then the client names nobody."""
+    if host == "::1" and not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    with testing.serve({"/": "hello"}, host=host) as server:
+        assert server.host == host
+        assert (
+            urllib.request.urlopen(server.url, context=server.client_context()).read() == b"hello"
+        )
+        assert server.get("/").text == "hello"
+        assert server.requests[0].tls.server_name is None
+
+
+def test_an_authority_below_a_root() -> None:
+    """Clients trust the root where it is known; else the authority alone."""
+    root = certs.CertificateAuthority.generate("root")
+    below = root.issue_authority("below")
+    own = below.certificate
+    alone = certs.CertificateAuthority.load(own.key_to_pem() + own.to_pem())
+    for ca, trusted in ((below, root), (alone, below)):
+        with testing.serve({"/": "in"}, ca=ca, client_auth=context.ClientAuth.REQUIRED) as server:
+            assert server.ca_pem.encode() == trusted.certificate.to_pem()
+            alice = server.client_certificate("alice")
+            assert server.get("/", certificate=alice).text == "in"
+    ca = testing.Authority.of(below)
+    alice = ca.client_certificate("alice")
+    ca.revoke(alice)
+    assert below.crl().get_revoked_certificate_by_serial_number(alice.leaf.serial_number)
+
+
+def test_names_may_come_from_any_iterable_but_one_text() -> None:
+    """A generator is read once; a text would be taken for its letters."""
+    with testing.serve(names=(f"{name}.test" for name in "ab")) as server:
+        assert {"a.test", "b.test"} <= set(server.certificate.names)
+    with pytest.raises(TypeError, match="not one str"):
+        testing.serve(names="a.test")
+
+
+def test_a_context_for_servers_of_others() -> None:
+    """The authority vouches for a server that is none of ours."""
+    ca = testing.authority()
+    outcomes = []
+
+    def serve(listener: socket.socket) -> None:
+        with (
+            listener.accept()[0] as sock,
+            ca.server_context("localhost").wrap_socket(sock, server_side=True) as tls,
+        ):
+            outcomes.append(tls.recv(10))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        with (
+            socket.create_connection(listener.getsockname()[:2], timeout=5) as sock,
+            ca.client_context().wrap_socket(sock, server_hostname="localhost") as tls,
+        ):
+            tls.sendall(b"hello")
+        thread.join()
+    assert outcomes == [b"hello"]
+
+
+def test_there_is_one_authority_however_many_ask_at_once() -> None:
+    """Threads that begin together have the same one, and its files go with the process."""
+    program = (
+        "import threading\n"
+        "from tlshttp import testing\n"
+        "found = []\n"
+        "ask = lambda: found.append(testing.authority())\n"
+        "threads = [threading.Thread(target=ask) for _ in range(8)]\n"
+        "for thread in threads: thread.start()\n"
+        "for thread in threads: thread.join()\n"
+        "assert len(set(map(id, found))) == 1, found\n"
+        "client = found[0].client_certificate('alice')\n"
+        "print(found[0].ca_path, client.certfile, client.keyfile)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
+    )
+    paths = done.stdout.split()
+    assert len(paths) == 3
+    assert not any(Path(path).exists() or Path(path).parent.exists() for path in paths)
+    assert done.stderr == ""
+
+
+def test_nothing_tells_the_key(capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither representations nor files of the authority have its private key."""
+    ca = testing.authority()
+    with testing.serve({"/": ""}) as server:
+        shown = f"{ca!r} {server!r} {server.certificate!r} {server.client_certificate('alice')!r}"
+    assert "PRIVATE" not in shown + ca.ca_pem + ca.ca_path.read_text()
+    assert ca.ca_path.parent.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("year", [2001, 2099])
+def test_certificates_follow_the_clock_of_the_machine(
+    year: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test that has moved Python's clock has servers and clients that are trusted."""
+
+    class Elsewhere(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Elsewhere:
+            return cls(year, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr("tlshttp.certs._validity.datetime", Elsewhere)
+    moment = datetime.now(UTC)
+    ca = testing.authority()
+    for certificate in (ca.issue_server("localhost"), ca.client_certificate("alice")):
+        assert certificate.not_valid_before < moment < certificate.not_valid_after
+    assert ca.issue_server("localhost", lifetime=timedelta(hours=1)).expires_in < timedelta(hours=1)

@@ -46,12 +46,13 @@ if TYPE_CHECKING:
         Show,
         Stall,
         Terms,
+        Trait,
     )
     from tlshttp.testing._endpoint import Answer, Endpoint
     from tlshttp.testing._recorded import RecordedRequest
-    from tlshttp.testing._responses import Response
+    from tlshttp.testing._responses import Respond, Response, Responses
     from tlshttp.testing._running import RunningServer
-    from tlshttp.testing._serve import serve
+    from tlshttp.testing._serve import Served, serve
     from tlshttp.testing._unittest import TLSServerMixIn
 
 __all__ = [
@@ -70,14 +71,18 @@ __all__ = [
     "Refuse",
     "Reply",
     "Reset",
+    "Respond",
     "Response",
+    "Responses",
     "RunningServer",
     "SeenRequest",
     "Send",
+    "Served",
     "Show",
     "Stall",
     "TLSServerMixIn",
     "Terms",
+    "Trait",
     "authority",
     "bad_server",
     "serve",
@@ -102,14 +107,18 @@ if not TYPE_CHECKING:
             "Refuse": "tlshttp.testing._bad.vocabulary",
             "Reply": "tlshttp.testing._bad.vocabulary",
             "Reset": "tlshttp.testing._bad.vocabulary",
+            "Respond": "tlshttp.testing._responses",
             "Response": "tlshttp.testing._responses",
+            "Responses": "tlshttp.testing._responses",
             "RunningServer": "tlshttp.testing._running",
             "SeenRequest": "tlshttp.testing._bad.requests",
             "Send": "tlshttp.testing._bad.vocabulary",
+            "Served": "tlshttp.testing._serve",
             "Show": "tlshttp.testing._bad.vocabulary",
             "Stall": "tlshttp.testing._bad.vocabulary",
             "TLSServerMixIn": "tlshttp.testing._unittest",
             "Terms": "tlshttp.testing._bad.vocabulary",
+            "Trait": "tlshttp.testing._bad.vocabulary",
             "authority": "tlshttp.testing._authority",
             "bad_server": "tlshttp.testing._bad.server",
             "serve": "tlshttp.testing._serve",

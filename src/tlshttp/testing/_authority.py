@@ -15,12 +15,15 @@ import shutil
 import ssl
 import tempfile
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
+
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tlshttp.certs import Certificate, CertificateAuthority
 from tlshttp.certs._memory import pem_path
+from tlshttp.certs._validity import BACKDATING, Validity
 
 __all__ = ["LOCAL_NAMES", "Authority", "ClientCertificate", "authority"]
 
@@ -71,9 +74,20 @@ class Authority(CertificateAuthority):
 
     _leaf_lifetime: ClassVar[timedelta] = _LIFETIME
 
+    @classmethod
+    def of(cls, ca: CertificateAuthority) -> Self:
+        """Return any authority as one for tests; what is revoked by one is by the other.
+
+        Args:
+            ca: A root, or an authority below one.
+        """
+        made = cls(ca.certificate)
+        vars(made).update(vars(ca))
+        return made
+
     @property
     def ca_pem(self) -> str:
-        """What clients have to trust, as PEM text."""
+        """What clients have to trust, as PEM text: the root, as far up as it is known."""
         return self._pem
 
     @property
@@ -89,6 +103,7 @@ class Authority(CertificateAuthority):
                 nothing.
         """
         context = ssl.create_default_context(cadata=self._pem)
+        self.configure_trust(context)  # also where it is known to be below a root, and no more
         if certificate is not None:
             _show(context, certificate)
         return context
@@ -104,8 +119,21 @@ class Authority(CertificateAuthority):
             CertificateError: A name is impossible.
         """
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        _show(context, self.issue_server(*(names or LOCAL_NAMES)))
+        _show(context, self.server_certificate(*(names or LOCAL_NAMES)))
         return context
+
+    def server_certificate(self, *names: str) -> Certificate:
+        """Return a server's certificate, issued when these names are first asked for.
+
+        Args:
+            *names: DNS names and addresses; at least one.
+
+        Raises:
+            CertificateError: A name is impossible.
+        """
+        if names not in self._leaves:
+            self._leaves[names] = self.issue_server(*names)
+        return self._leaves[names]
 
     def client_certificate(self, *names: str) -> ClientCertificate:
         """Issue a certificate for a client.
@@ -120,10 +148,24 @@ class Authority(CertificateAuthority):
         made = self.issue_client(*names)
         return ClientCertificate(made.leaf, made.chain, made.private_key)
 
+    def _validity(
+        self, lifetime: timedelta | None, begin: datetime | None, end: datetime | None
+    ) -> Validity:
+        if begin is None and end is None:
+            begin = _now() - BACKDATING
+            end = min(begin + (lifetime or _LIFETIME), *self._ends())
+        return super()._validity(lifetime, begin, end)
+
+    def _ends(self) -> list[datetime]:
+        return [authority.not_valid_after_utc for authority in self._authorities]
+
+    @functools.cached_property
+    def _leaves(self) -> dict[tuple[str, ...], Certificate]:
+        return {}
+
     @functools.cached_property
     def _pem(self) -> str:
-        own = self.certificate
-        return Certificate(own.leaf, (), own.private_key).to_pem().decode("ascii")
+        return self._authorities[-1].public_bytes(Encoding.PEM).decode("ascii")
 
     @functools.cached_property
     def _file(self) -> Path:
@@ -143,7 +185,20 @@ def _authority() -> Authority:
     # A name of its own: where the roots of two processes (pytest-xdist) come together, clients
     # find an issuer by its name.
     name = f"tlshttp testing {secrets.token_hex(4)}"
-    return Authority(CertificateAuthority.generate(name, lifetime=_LIFETIME).certificate)
+    begin = _now() - BACKDATING
+    root = CertificateAuthority.generate(
+        name, not_valid_before=begin, not_valid_after=begin + _LIFETIME
+    )
+    return Authority(root.certificate)
+
+
+def _now() -> datetime:
+    """Return the time of the machine, by which OpenSSL judges, whatever a test makes of Python's.
+
+    Tests that stop the clock do not stop that of the file system.
+    """
+    with tempfile.TemporaryFile() as file:
+        return datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
 
 
 @functools.cache

@@ -27,11 +27,11 @@ def handlers_at_work(server: object) -> list[str]:
 def _describe(innermost: FrameType, server: object) -> str | None:
     """Say what a thread is doing if it is in a handler of the server."""
     stack = list(_outwards(innermost))
-    for index, frame in enumerate(stack):
-        handler = _handler(frame, server)
-        if handler is not None:
-            return _line(handler, _line_to_blame(stack[: index + 1]))
-    return None
+    within = [index for index, frame in enumerate(stack) if _handler(frame, server) is not None]
+    if not within:
+        return None
+    outermost = within[-1]
+    return _line(_handler(stack[outermost], server), _line_to_blame(stack[: outermost + 1]))
 
 
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
@@ -48,12 +48,16 @@ def _handler(frame: FrameType, server: object) -> Any:
 
 
 def _line_to_blame(stack: list[FrameType]) -> FrameType:
-    """Return the frame of the innermost line that is neither ours nor of the standard library."""
-    for frame in stack:
-        module = str(frame.f_globals.get("__name__", ""))
-        if not module.startswith(OURS) and module.partition(".")[0] not in sys.stdlib_module_names:
+    """Return the frame of the innermost line of the user's; else, one that says most."""
+    not_ours = [frame for frame in stack if not _module(frame).startswith(OURS)]
+    for frame in not_ours:
+        if _module(frame).partition(".")[0] not in sys.stdlib_module_names:
             return frame
-    return stack[-1]
+    return not_ours[-1] if not_ours else stack[-1]
+
+
+def _module(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
 
 
 def _line(handler: Any, frame: FrameType) -> str:

@@ -46,12 +46,14 @@ class Endpoint:
     Args:
         url: Where it is reached.
         ca: The authority that an honest client would trust for it.
-        timeout: Seconds that `get` and `request` wait for any one thing.
+        timeout: Seconds that a request waits for any one thing.
     """
 
+    url: str
+    """Where the server is reached, without a slash at its end: ``"https://localhost:51234"``."""
+
     def __init__(self, url: str, ca: Authority, *, timeout: float) -> None:
-        self.url: str = url
-        """Where the server is reached, without a slash at its end: ``"https://localhost:51234"``."""
+        self.url = url
         self._ca = ca
         self._timeout = timeout
 

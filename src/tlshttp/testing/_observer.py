@@ -64,7 +64,7 @@ def _bases(server_class: type[HTTPServer]) -> tuple[type, ...]:
 
 
 class _InFront(_Base):
-    """Hooks that record, and then do what they did."""
+    """Hooks that do what they did, and record: so who waits for an event finds the hook done."""
 
     __happenings: Happenings
 
@@ -75,12 +75,16 @@ class _InFront(_Base):
         super().handle_error(request, client_address)
 
     def handle_handshake_error(self, exc: HandshakeError, client_address: Any) -> None:
-        self.__happenings.add_peer_error(exc)
-        super().handle_handshake_error(exc, client_address)
+        try:
+            super().handle_handshake_error(exc, client_address)
+        finally:
+            self.__happenings.add_peer_error(exc)
 
     def handle_connection_cut(self, exc: ConnectionCut, client_address: Any) -> None:
-        self.__happenings.add_peer_error(exc)
-        super().handle_connection_cut(exc, client_address)
+        try:
+            super().handle_connection_cut(exc, client_address)
+        finally:
+            self.__happenings.add_peer_error(exc)
 
 
 class _Below(TLSHTTPServer):

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from email.message import Message
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from tlshttp._tls import TLSInfo
 from tlshttp.errors import PeerError
-
-if TYPE_CHECKING:
-    from tlshttp._tls import TLSInfo
 
 __all__ = ["Happenings", "RecordedRequest", "is_peers_fault"]
 
@@ -29,6 +26,17 @@ class RecordedRequest:
     It is recorded when its head has been read, before the handler sees it.
     """
 
+    method: str
+    """The method, such as ``"GET"``."""
+    path: str
+    """The target, with its query, as handlers see it."""
+    headers: Message
+    """The header fields; names in any case."""
+    tls: TLSInfo
+    """What the TLS handshake of its connection agreed on."""
+    client_address: tuple[Any, ...]
+    """Where it came from: host and port."""
+
     def __init__(
         self,
         method: str,
@@ -39,16 +47,11 @@ class RecordedRequest:
         *,
         timeout: float,
     ) -> None:
-        self.method: str = method
-        """The method, such as ``"GET"``."""
-        self.path: str = path
-        """The target as the client sent it, with its query."""
-        self.headers: Message = headers
-        """The header fields; names in any case."""
-        self.tls: TLSInfo = tls
-        """What the TLS handshake of its connection agreed on."""
-        self.client_address: tuple[Any, ...] = client_address
-        """Where it came from: host and port."""
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.tls = tls
+        self.client_address = client_address
         self._timeout = timeout
         self._pieces: list[bytes] = []
         self._ended = threading.Event()
@@ -79,13 +82,13 @@ class RecordedRequest:
         """Return what the body says in JSON."""
         return json.loads(self.body)
 
-    def take(self, data: bytes) -> None:
-        """Take note of a piece of the body (for whoever records)."""
+    def add_piece(self, data: bytes) -> None:
+        """Take note of a piece of the body."""
         if not self._ended.is_set():
             self._pieces.append(data)
 
-    def end(self) -> None:
-        """Take note that there will be no more of the body (for whoever records)."""
+    def end_body(self) -> None:
+        """Take note that there will be no more of the body."""
         self._ended.set()
 
     def __str__(self) -> str:
@@ -134,7 +137,7 @@ class Happenings:
             return
         with self._changed:
             # The note also tells of what has been recorded and, meanwhile, forgiven.
-            if not any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ())):
+            if not (_is_noted(error) or _is_noted(error.__cause__)):
                 error.add_note(f"{_NOTE} {during}")
                 self.handler_errors.append(error)
 
@@ -166,13 +169,13 @@ class Happenings:
         self, find: Callable[[], _T | None], timeout: float | None, tell: Callable[[], str]
     ) -> _T:
         seconds = self.timeout if timeout is None else timeout
-        end = time.monotonic() + seconds
         with self._changed:
-            while (found := find()) is None:
-                left = end - time.monotonic()
-                if left <= 0:
-                    raise TimeoutError(f"waited {seconds:g} s for {tell()}")
-                self._changed.wait(left)
+            # (The module threading looks at the clock itself, also where a test has stopped it.)
+            if not self._changed.wait_for(lambda: find() is not None, seconds):
+                raise TimeoutError(f"waited {seconds:g} s for {tell()}")
+            found = find()
+        if found is None:
+            raise RuntimeError("what there was has been cleared meanwhile")
         return found
 
     def _tell(self) -> str:
@@ -185,6 +188,10 @@ class Happenings:
             last = traceback.format_exception_only(self.handler_errors[-1])[0].strip()
             lines.append(f"a handler raised {last}")
         return "; ".join(lines)
+
+
+def _is_noted(error: BaseException | None) -> bool:
+    return any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ()))
 
 
 def is_peers_fault(error: BaseException) -> bool:

@@ -87,10 +87,15 @@ class Recorder(_Base):
         """Serve a request, and take note of its end and of what the handler raises."""
         try:
             super().handle_one_request()
-        except Exception as error:
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
             # Before the client hears of it: when a test has its 500, we have the traceback.
             self.__happenings.add_handler_error(error, self.__request or "a request")
-            raise
+            if isinstance(error, Exception):
+                raise
+            # What pytest.fail() raises would end the server's thread.
+            raise RuntimeError("the handler has failed its test") from error
         finally:
             self.__end()
 
@@ -110,9 +115,8 @@ class Recorder(_Base):
         )
         size = _body_size(self.headers)
         if size == 0:
-            request.end()
+            request.end_body()
         else:
-            self.__request = request
             self.rfile = _Tee(self.rfile, request, size)
         self.__request = request
         self.__happenings.add_request(request)
@@ -129,7 +133,7 @@ class Recorder(_Base):
                     tee.read()
                 except OSError:
                     _log.debug("the rest of the body of %s has not come", request)
-        request.end()
+        request.end_body()
 
 
 class _Tee(io.BufferedIOBase):
@@ -187,11 +191,11 @@ class _Tee(io.BufferedIOBase):
         return len(data)
 
     def _took(self, data: bytes, asked: int | None) -> bytes:
-        self._request.take(data)
+        self._request.add_piece(data)
         if self._left is not None:
             self._left -= len(data)
         if self._left == 0 or (not data and asked != 0):
-            self._request.end()
+            self._request.end_body()
         return data
 
 

@@ -40,7 +40,7 @@ class Response:
         return cls(json.dumps(value).encode(), status, fields)
 
 
-Respond: TypeAlias = "Response | str | bytes | Callable[[RecordedRequest], Response | str | bytes]"
+Respond: TypeAlias = Response | str | bytes | Callable[[RecordedRequest], Response | str | bytes]
 """A whole answer, its body alone, or a function that returns one or the other."""
 
 Responses: TypeAlias = MutableMapping[str, Respond]

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self, TypeVar
 
+from tlshttp.certs import Certificate, CertificateStore
 from tlshttp.errors import PeerError
 from tlshttp.server import TLSHTTPServer
 from tlshttp.stats import Stats
@@ -22,6 +23,7 @@ __all__ = ["RunningServer", "report_handler_errors"]
 
 _E = TypeVar("_E", bound=PeerError)
 
+_registering = threading.Lock()
 _servers: weakref.WeakSet[RunningServer] = weakref.WeakSet()
 """Those that run, for whoever wants to know what their handlers have raised."""
 
@@ -32,16 +34,20 @@ _GRACE_SECONDS = 1.5
 class RunningServer(Endpoint):
     """A server in a thread of its own; get it from `serve`, and close it, mostly by ``with``."""
 
+    server: TLSHTTPServer
+    """The server itself, for whatever else you want to ask it."""
+
     def __init__(
         self,
         server: TLSHTTPServer,
         ca: Authority,
+        certificate: Certificate | CertificateStore | None,
         happenings: Happenings,
         responses: Responses | None,
     ) -> None:
         super().__init__(server.url, ca, timeout=happenings.timeout)
-        self.server: TLSHTTPServer = server
-        """The server itself, for whatever else you want to ask it."""
+        self.server = server
+        self._certificate = certificate
         self._happenings = happenings
         self._responses = responses
         self._closed = False
@@ -49,7 +55,21 @@ class RunningServer(Endpoint):
             target=server.serve_forever, name="tlshttp-testing", daemon=True
         )
         self._loop.start()
-        _servers.add(self)
+        with _registering:
+            _servers.add(self)
+
+    @property
+    def certificate(self) -> Certificate:
+        """What the server shows now: to be pinned, or compared with what a client saw.
+
+        Raises:
+            RuntimeError: It is in a finished ``ssl_context``.
+        """
+        if self._certificate is None:
+            raise RuntimeError("the certificate is in the ssl_context that serve() was given")
+        if isinstance(self._certificate, CertificateStore):
+            return self._certificate.current
+        return self._certificate
 
     # What has happened ------------------------------------------------------------------------
 
@@ -148,7 +168,8 @@ class RunningServer(Endpoint):
             return []
         self._closed = True
         late = self._shut_down()
-        _servers.discard(self)
+        with _registering:
+            _servers.discard(self)
         return [*self.take_handler_errors(), *late]
 
     def _shut_down(self) -> list[BaseException]:
@@ -200,7 +221,9 @@ def report_handler_errors(failure: BaseException | None) -> None:
         failure: How the test has failed by itself, to which notes are added; `None`: it has not.
     """
     __tracebackhide__ = True  # in pytest
-    problems = [error for server in list(_servers) for error in server.take_handler_errors()]
+    with _registering:
+        servers = list(_servers)
+    problems = [error for server in servers for error in server.take_handler_errors()]
     if failure is None:
         _raise(problems)
     else:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import BaseRequestHandler, BaseServer
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from tlshttp import profiles
 from tlshttp.certs import Certificate, CertificateAuthority, CertificateStore
 from tlshttp.context import ClientAuth, create_server_context
 from tlshttp.errors import ConfigurationError
-from tlshttp.server import ThreadingTLSHTTPServer
+from tlshttp.server import ThreadingTLSHTTPServer, TLSHTTPServer
 from tlshttp.testing._authority import LOCAL_NAMES, Authority, authority
 from tlshttp.testing._observer import observe
 from tlshttp.testing._recorded import Happenings
@@ -24,12 +24,16 @@ from tlshttp.testing._wsgi import WSGIApplication, wsgi_handler
 if TYPE_CHECKING:
     from tlshttp._tls import TLSContext
 
-__all__ = ["serve"]
+__all__ = ["Served", "serve"]
 
 Served: TypeAlias = (
-    "type[BaseHTTPRequestHandler | HTTPServer] | functools.partial[Any] | WSGIApplication"
-    " | Mapping[str, Respond]"
+    type[BaseHTTPRequestHandler | HTTPServer]
+    | functools.partial[Any]
+    | WSGIApplication
+    | Mapping[str, Respond]
 )
+"""What can be served: a handler class or a `functools.partial` of one, a server class that knows
+its handler, a WSGI application, or a mapping of `Respond` by path."""
 
 
 def serve(
@@ -54,7 +58,7 @@ def serve(
     Args:
         served: What answers: a `~http.server.BaseHTTPRequestHandler` class or a
             `functools.partial` of one; an `~http.server.HTTPServer` class that knows its handler; a
-            WSGI application; or a mapping of paths to answers (see `Response`). `None`: an empty
+            WSGI application; or a mapping of paths to answers (see `Responses`). `None`: an empty
             mapping, to be filled by `RunningServer.responses`.
         server_class: The server for a handler, an application or a mapping. One that is not of this
             package is served by `~tlshttp.ThreadingTLSHTTPServer`, with all its hooks.
@@ -77,27 +81,47 @@ def serve(
         ConfigurationError: It cannot be served as asked; all that is wrong is named.
         OSError: The address cannot be bound.
     """
+    names = _texts(names)
     ConfigurationError.raise_if(
         _findings(served, names, certificate, client_auth, profile, ssl_context)
     )
-    issuer = authority() if ca is None else ca
-    trusted = issuer if isinstance(issuer, Authority) else Authority(issuer.certificate)
+    issuer = _authority(ca)
     if ssl_context is None:
+        certificate = certificate or issuer.server_certificate(
+            *dict.fromkeys((*LOCAL_NAMES, host, *names))
+        )
         ssl_context = create_server_context(
-            certificate or issuer.issue_server(*dict.fromkeys((*LOCAL_NAMES, host, *names))),
+            certificate,
             profile=profile,
             client_auth=client_auth,
             client_cas=() if client_auth is ClientAuth.NONE else [issuer.certificate.leaf],
         )
     happenings = Happenings(timeout)
     responses = _responses(served)
-    if isinstance(served, type) and issubclass(served, HTTPServer):
+    if _is_server(served):
         made = observe(served, ssl_context, happenings)
-        server: Any = _construct(made, (host, 0), options)
+        server = _construct(made, (host, 0), options)
     else:
         made = observe(server_class, ssl_context, happenings)
         server = made((host, 0), _handler(served, responses), **options)
-    return RunningServer(server, trusted, happenings, responses)
+    return RunningServer(server, issuer, certificate, happenings, responses)
+
+
+def _texts(names: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(names, str):
+        raise TypeError("names must be an iterable of str, not one str")
+    return tuple(names)
+
+
+def _is_server(served: object) -> TypeGuard[type[HTTPServer]]:
+    return isinstance(served, type) and issubclass(served, HTTPServer)
+
+
+def _authority(ca: CertificateAuthority | None) -> Authority:
+    """Return who issues and is trusted."""
+    if ca is None:
+        return authority()
+    return ca if isinstance(ca, Authority) else Authority.of(ca)
 
 
 def _responses(served: Served | None) -> Responses | None:
@@ -125,7 +149,9 @@ def _makes_handlers(served: object) -> bool:
     return isinstance(served, type) and issubclass(served, BaseHTTPRequestHandler)
 
 
-def _construct(made: type[HTTPServer], address: tuple[str, int], options: dict[str, Any]) -> Any:
+def _construct(
+    made: type[TLSHTTPServer], address: tuple[str, int], options: dict[str, Any]
+) -> TLSHTTPServer:
     """Make a server that knows its handler."""
     try:
         inspect.signature(made).bind(address, **options)
@@ -134,20 +160,19 @@ def _construct(made: type[HTTPServer], address: tuple[str, int], options: dict[s
             f"{made.__name__} cannot be made from an address alone ({error}): where it is to be"
             f" given a handler, call serve(Handler, server_class={made.__name__})"
         ) from None
-    return made(address, **options)
+    make: Callable[..., TLSHTTPServer] = made
+    return make(address, **options)
 
 
 def _findings(
     served: object,
-    names: Iterable[str],
+    names: Sequence[str],
     certificate: Certificate | CertificateStore | None,
     client_auth: ClientAuth,
     profile: profiles.TLSProfile,
     ssl_context: TLSContext | None,
 ) -> list[str]:
     """Say what does not fit together."""
-    if isinstance(names, str):
-        raise TypeError("names must be an iterable of str, not one str")
     found = _unfit(served)
     others = {
         "certificate": certificate is not None,

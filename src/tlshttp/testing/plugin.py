@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from tlshttp.testing import Authority, BadServer, Fault, RunningServer
-    from tlshttp.testing._bad.vocabulary import Trait
+    from tlshttp.testing import Authority, BadServer, Fault, RunningServer, Trait
     from tlshttp.testing._serve import Served
 
 __all__ = [
@@ -101,8 +100,12 @@ def tls_ca() -> Authority:
 @pytest.fixture
 def tls_trust(tls_ca: Authority, monkeypatch: pytest.MonkeyPatch) -> Authority:
     """The same, and clients that look into the environment trust it for the length of the test."""
+    import urllib.request
+
     from tlshttp.testing._trust import trust_variables
 
+    # urlopen() makes its opener once, and from Python 3.12 on that keeps whom it trusted then.
+    monkeypatch.setattr(urllib.request, "_opener", None)
     for name, value in trust_variables(tls_ca).items():
         monkeypatch.setenv(name, value)
     return tls_ca

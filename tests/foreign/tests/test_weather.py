@@ -5,6 +5,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 import requests
+import time_machine
 from weather import Weather
 
 from tlshttp import errors
@@ -92,6 +93,13 @@ def test_members_only(tls_server):
     with client(tls_server) as weather, pytest.raises(requests.exceptions.ConnectionError):
         weather.temperature("oslo")
     tls_server.wait_for_peer_error(errors.ClientCertificateError)
+
+
+@pytest.mark.parametrize("when", ["2001-01-01", "2099-12-31"])
+def test_at_another_time(tls_server_factory, when):
+    with time_machine.travel(when, tick=False):
+        server = tls_server_factory({"/": "trusted"})
+        assert server.get("/").text == "trusted"
 
 
 @pytest.mark.xfail(raises=ZeroDivisionError, strict=True, reason="what a handler raises is ours")
