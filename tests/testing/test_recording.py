@@ -19,6 +19,11 @@ from tlshttp import TLSRequestHandler, errors, testing
 
 BODY = bytes(range(256)) * 32  # 8 KiB
 
+SIZE = 3 << 20
+"""Bytes of a body that no server waits for before it calls the handler."""
+
+UPLOAD = b"POST /up HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % SIZE
+
 
 class Post(BaseHTTPRequestHandler):
     """Reads a request's body by `read`, and answers with its size."""
@@ -178,45 +183,47 @@ def test_a_chunked_body_is_recorded_without_its_chunks() -> None:
 def test_a_large_body_is_recorded_as_far_as_it_was_read() -> None:
     """Nobody waits for the rest of a body that its handler does not want."""
     with testing.serve(ReadsHalf) as server:
-        server.request("POST", "/", body=bytes(50_000))
-        assert server.requests[0].body == bytes(25_000)
+        server.request("POST", "/", body=bytes(SIZE))
+        assert server.requests[0].body == bytes(SIZE // 2)
 
 
-def test_an_expected_body_is_asked_for_by_the_handler_alone() -> None:
-    """Recording sends no 100 (Continue) that the handler would not have sent."""
+def test_an_expected_body_is_recorded() -> None:
+    """A client that waits for 100 (Continue) gets it, and its body is recorded when it comes."""
     head = (
         b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n"
     )
-    with testing.serve(ReadsNothing) as server:
-        answer = exchange(server, head)
-        assert b"100 Continue" not in answer
-        assert b"200 OK" in answer
-        assert server.requests[0].body == b""
+    with testing.serve(ReadsAll) as server, connected(server) as tls:
+        tls.sendall(head)
+        with tls.makefile("rb") as answer:
+            assert answer.readline() == b"HTTP/1.1 100 Continue\r\n"
+            tls.sendall(b"12345")
+            assert b"200 OK" in answer.read()
+        assert server.requests[0].body == b"12345"
 
 
 def test_a_body_is_waited_for_while_the_handler_reads() -> None:
     """Who asks for a body in the middle of an upload gets the whole of it."""
     with testing.serve(ReadsAll) as server, connected(server) as tls:
-        tls.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000\r\n\r\n")
-        tls.sendall(bytes(10_000))
+        tls.sendall(UPLOAD)
+        tls.sendall(bytes(SIZE - 10_000))
         (request,) = server.wait_for(1)
         bodies: list[bytes] = []
         asking = threading.Thread(target=lambda: bodies.append(request.body))
         asking.start()
         tls.sendall(bytes(10_000))
         asking.join()
-        assert bodies == [bytes(20_000)]
+        assert bodies == [bytes(SIZE)]
 
 
 def test_a_body_that_does_not_come_is_an_error() -> None:
     """The message says whose and how much of it there is."""
     with testing.serve(ReadsAll, timeout=0.2 * UNIT) as server, connected(server) as tls:
-        tls.sendall(b"POST /up HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000\r\n\r\n")
+        tls.sendall(UPLOAD)
         (request,) = server.wait_for(1, timeout=5 * UNIT)
-        with pytest.raises(TimeoutError, match=r"POST /up .* has read 0 bytes"):
+        with pytest.raises(TimeoutError, match=r"POST /up .* has read \d+ bytes"):
             request.body  # noqa: B018
-        tls.sendall(bytes(20_000))  # so that closing waits for nobody
+        tls.sendall(bytes(SIZE))  # so that closing waits for nobody
 
 
 def test_headers_are_the_records_own() -> None:

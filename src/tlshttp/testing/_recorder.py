@@ -1,8 +1,9 @@
 """The class on top of a handler class that records its requests.
 
-It stands on three methods that every handler of `http.server` has and calls: ``parse_request()``
-tells when a request is there, ``handle_one_request()`` when it is over, and ``rfile`` is what its
-body is read from. Whatever the class below does with them, it does as before.
+It stands on what every handler of `http.server` has: ``parse_request()`` tells when a request is
+there, a ``do_*`` method answers it, and its body is read from ``rfile``. Whatever the class below
+does with them, it does as before; of its other methods none is touched, since a server may serve a
+class by which of them are its own.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
+from tlshttp.handler import TLSRequestHandler
 from tlshttp.testing._recorded import Happenings, RecordedRequest
 
 if TYPE_CHECKING:
@@ -53,7 +55,12 @@ def record(handler: Callable[..., Any], happenings: Happenings) -> Callable[...,
     names: dict[str, Any] = {"_Recorder__happenings": happenings}
     if handler.log_message is BaseHTTPRequestHandler.log_message:
         names["log_message"] = _log_message
-    return derive(handler, (Recorder, handler), names)
+    own = handler.handle_one_request
+    dispatches = own not in (
+        BaseHTTPRequestHandler.handle_one_request,
+        TLSRequestHandler.handle_one_request,
+    )
+    return derive(handler, (_Dispatching if dispatches else Recorder, handler), names)
 
 
 def derive(base: type, bases: tuple[type, ...], names: dict[str, Any]) -> type[Any]:
@@ -83,29 +90,8 @@ class Recorder(_Base):
             self.__begin()
         return parsed
 
-    def handle_one_request(self) -> None:
-        """Serve a request, and take note of its end and of what the handler raises."""
-        try:
-            super().handle_one_request()
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:
-            # Before the client hears of it: when a test has its 500, we have the traceback.
-            self.__happenings.add_handler_error(error, self.__request or "a request")
-            if isinstance(error, Exception):
-                raise
-            # What pytest.fail() raises would end the server's thread.
-            raise RuntimeError("the handler has failed its test") from error
-        finally:
-            self.__end()
-
-    def finish(self) -> None:
-        """Let go of the files."""
-        self.__end()
-        super().finish()
-
     def __begin(self) -> None:
-        request = RecordedRequest(
+        self.__request = request = RecordedRequest(
             self.command,
             self.path,
             _copy(self.headers),
@@ -118,13 +104,38 @@ class Recorder(_Base):
             request.end_body()
         else:
             self.rfile = _Tee(self.rfile, request, size)
-        self.__request = request
+        name = f"do_{self.command}"
+        method = getattr(self, name, None)
+        if method is not None:
+            # Around the very method, since what calls it answers an exception with a 500: the
+            # traceback is to be there before the client has that.
+            vars(self)[name] = functools.partial(self.__call, name, method)
         self.__happenings.add_request(request)
+
+    def __call(self, name: str, method: Callable[[], None]) -> None:
+        vars(self).pop(name, None)
+        self.__watch(method)
+
+    def __watch(self, method: Callable[[], None]) -> None:
+        """Call a method that serves the request, and take note of what it raises and of its end."""
+        try:
+            method()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self.__happenings.add_handler_error(error, self.__request or "a request")
+            if isinstance(error, Exception):
+                raise
+            # What pytest.fail() raises would end the server's thread.
+            raise RuntimeError("the handler has failed its test") from error
+        finally:
+            self.__end()
 
     def __end(self) -> None:
         request, self.__request = self.__request, None
         if request is None:
             return
+        vars(self).pop(f"do_{request.method}", None)
         tee = self.rfile
         if isinstance(tee, _Tee):
             self.rfile = tee.file
@@ -134,6 +145,14 @@ class Recorder(_Base):
                 except OSError:
                     _log.debug("the rest of the body of %s has not come", request)
         request.end_body()
+
+
+class _Dispatching(Recorder):
+    """The same, for a class whose ``handle_one_request()`` is its own and may call no ``do_*``."""
+
+    def handle_one_request(self) -> None:
+        """Serve a request, and take note of what is raised and of its end."""
+        self._Recorder__watch(super().handle_one_request)  # type: ignore[attr-defined]
 
 
 class _Tee(io.BufferedIOBase):

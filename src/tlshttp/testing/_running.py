@@ -179,14 +179,10 @@ class RunningServer(Endpoint):
         closer.join(self._timeout)
         if not closer.is_alive():
             return []
-        culprits = handlers_at_work(self.server) or ["(no handler: something else of the server)"]
+        culprits = handlers_at_work(self.server) or [_no_handler(self.server)]
         closer.join(min(self._timeout, _GRACE_SECONDS))
         return [
-            TimeoutError(
-                "\n  ".join(
-                    [f"close() has waited {self._timeout:g} s for these handlers:", *culprits]
-                )
-            )
+            TimeoutError("\n  ".join([f"close() has waited {self._timeout:g} s for:", *culprits]))
         ]
 
     def _close_server(self) -> None:
@@ -212,6 +208,13 @@ class RunningServer(Endpoint):
 
     def __repr__(self) -> str:
         return f"<RunningServer {self.url}{' closed' if self._closed else ''}>"
+
+
+def _no_handler(server: TLSHTTPServer) -> str:
+    """Say what a server waits for, where no handler is at work that we know of."""
+    stats = server.stats()
+    parked = ", ".join(f"{number} in {phase!r}" for phase, number in stats.parked.items() if number)
+    return f"no handler that was recorded; connections: {stats.active} at work, {parked or 'none'}"
 
 
 def report_handler_errors(failure: BaseException | None) -> None:
