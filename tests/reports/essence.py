@@ -9,12 +9,14 @@ _LIMIT = 90  # characters of a cell
 _NOISE = (
     (r"(OpenSSL SSL_\w+: )?OpenSSL/[\d.]+: error:[0-9A-F]+:[\w ]+::", ""),
     (r" after \d+ (ms|milliseconds)", ""),
+    (r", errno 0$", ""),
+    (r" \[Connect call failed [^]]+\]", ""),
     (r"(?i)(localhost|127\.0\.0\.1)[:, ]+(port[= ])?\d+", r"\1"),
 )
 """What differs from run to run, or helps nobody."""
 
 _REASONS = (
-    r"certificate verify failed: (?:\w+ name )?([^\"'()\[\],]+?)\.?(?: \(_ssl|,|$|[\"'])",
+    r"certificate verify failed: ([^\"'()\[\],]+?)\.?(?: \(_ssl|,|$|[\"'])",
     r"\[(?:SSL: ?)?([A-Z0-9_]{4,})\]",
     r"\[SSL\] ([^(]+) \(_ssl",
     r"ConnectionResetError\(\d+, '([^']+)'",
@@ -26,7 +28,8 @@ _REASONS = (
     r"(got more than [^'\"()]+)",
     r"(BadStatusLine\(['\"][^'\"\\]*)",
     r"(InvalidChunkLength)",
-    r"message=['\"]([^'\":\\]+)",
+    r"message=\"([^\":\\]+)",
+    r"message='([^':\\]+)",
     r"(failed to decode it)",
     r"Caused by \w+\(['\"(]*([^'\"()]+)",
 )

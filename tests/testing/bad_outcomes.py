@@ -226,13 +226,22 @@ BEHAVIOUR = [
         "LineTooLong: got more than 65536 bytes",
         "RemoteProtocolError: Receive buffer too long",
     ),
-    Row("body-after-204", ("204 0", "BadStatusLine: unexpected"), ("204 0", "204 0")),
     # What has come too much is taken for the response to the next request; by httpx only where it
     # has not come together with the first one.
+    Row(
+        "body-after-204",
+        ("204 0", "BadStatusLine: unexpected"),
+        ("204 0", "204 0|RemoteProtocolError: illegal status line"),
+    ),
     Row("second-response", (GOOD, "200 4"), (GOOD, f"200 4|{GOOD}")),
     _accepted("continue-flood"),
     Row("early-hints", ("103 0", ".*"), (GOOD, GOOD)),
-    Row("closes-kept-connection", (GOOD, f"{_NO_RESPONSE[0]}|{GOOD}"), (GOOD, GOOD)),
+    # Whether the end is seen before the next request is sent is a race, in life as here.
+    Row(
+        "closes-kept-connection",
+        (GOOD, f"{_NO_RESPONSE[0]}|BrokenPipeError: .*"),
+        (GOOD, f"{_NO_RESPONSE[1]}|WriteError: .*|{GOOD}"),
+    ),
     Row(
         "resets-kept-connection",
         (GOOD, f"{_NO_RESPONSE[0]}|BrokenPipeError: .*"),

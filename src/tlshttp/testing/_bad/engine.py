@@ -79,7 +79,10 @@ def prepare(
     """
     foreign_group = terms.group is not None and terms.group not in _CURVES
     if foreign_group or terms.forced_alpn or terms.alpn or staple:
-        context = _pyopenssl_context(terms, shown, staple)
+        with warnings.catch_warnings():
+            # Before pyOpenSSL 25.2 set_cipher_list() makes a connection, and so a used context.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context = _pyopenssl_context(terms, shown, staple)
         return lambda: _PyOpenSSLEngine(context)
     standard = _ssl_context(terms, shown, client_ca)
     return lambda: _SSLEngine(standard)

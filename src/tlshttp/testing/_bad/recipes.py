@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography import x509
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tlshttp.certs._keys import PrivateKey, key_to_pem
+from tlshttp.testing._authority import now
 from tlshttp.testing._bad.workshop import (
     Paper,
     Signer,
@@ -119,24 +120,24 @@ def _named(names: list[x509.GeneralName]) -> Callable[[Paper], Paper]:
 
 
 def _ended(paper: Paper) -> Paper:
-    now = datetime.now(UTC)
-    return dataclasses.replace(paper, begin=now - 30 * _DAY, end=now - _DAY)
+    today = now()
+    return dataclasses.replace(paper, begin=today - 30 * _DAY, end=today - _DAY)
 
 
 def _not_begun(paper: Paper) -> Paper:
-    now = datetime.now(UTC)
-    return dataclasses.replace(paper, begin=now + _DAY, end=now + 5 * _DAY)
+    today = now()
+    return dataclasses.replace(paper, begin=today + _DAY, end=today + 5 * _DAY)
 
 
 def _long_lived(paper: Paper) -> Paper:
-    now = datetime.now(UTC)
-    return dataclasses.replace(paper, begin=now - _DAY, end=now + 3650 * _DAY)
+    today = now()
+    return dataclasses.replace(paper, begin=today - _DAY, end=today + 3650 * _DAY)
 
 
 def _expired_while_connected(bench: Bench) -> Shown:
     paper = leaf_paper()
     if not bench.good:
-        soon = datetime.now(UTC) + timedelta(seconds=EXPIRES_SOON_SECONDS)
+        soon = now() + timedelta(seconds=EXPIRES_SOON_SECONDS)
         paper = dataclasses.replace(paper, end=soon.replace(microsecond=0))
     return _chain(paper)
 

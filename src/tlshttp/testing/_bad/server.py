@@ -103,7 +103,7 @@ class BadServer(Endpoint):
 
         Args:
             certificate: What the client shows where the server asks for a certificate, mostly from
-                `client_certificate`; `None`: nothing.
+                ``server.client_certificate()``; `None`: nothing.
         """
         context = super().client_context(certificate)
         context.set_alpn_protocols(["http/1.1"])

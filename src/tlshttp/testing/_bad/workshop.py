@@ -7,7 +7,7 @@ import functools
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from cryptography import x509
@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tlshttp.certs._issue import key_usage
 from tlshttp.certs._keys import PrivateKey, signature_hash
-from tlshttp.testing._authority import LOCAL_NAMES, authority
+from tlshttp.testing._authority import LOCAL_NAMES, authority, now
 
 __all__ = ["Paper", "Signer", "authority_paper", "issue", "leaf_paper", "new_key", "root"]
 
@@ -78,8 +78,8 @@ def leaf_paper(names: Sequence[str] = LOCAL_NAMES) -> Paper:
             "purpose": (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
             "names": (x509.SubjectAlternativeName([_general_name(name) for name in names]), False),
         },
-        begin=_now() - timedelta(minutes=5),
-        end=_now() + 6 * _DAY,
+        begin=now() - timedelta(minutes=5),
+        end=now() + 6 * _DAY,
     )
 
 
@@ -92,8 +92,8 @@ def authority_paper(name: str, *, path_length: int | None = None) -> Paper:
             "constraints": (x509.BasicConstraints(ca=True, path_length=path_length), True),
             "usage": (_usage(authority=True), True),
         },
-        begin=_now() - timedelta(minutes=5),
-        end=_now() + 6 * _DAY,
+        begin=now() - timedelta(minutes=5),
+        end=now() + 6 * _DAY,
     )
 
 
@@ -179,7 +179,3 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(microsecond=0)
