@@ -124,6 +124,7 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
     assert "in use" in capsys.readouterr().err
 
 
+@pytest.mark.smoke
 def test_the_fixture(bad_tls_server: BadServerFactory) -> None:
     """It starts any number of bad servers, and closes them: nothing is left behind."""
     expired = bad_tls_server("expired")

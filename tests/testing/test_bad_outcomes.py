@@ -35,7 +35,12 @@ from tests.testing.bad_peers import (
 from tlshttp import testing
 
 CLIENTS = [pytest.param(by_http_client, id="http.client"), pytest.param(by_httpx, id="httpx")]
-NAMED = [pytest.param(row, id=row.fault) for row in ROWS]
+# Where the reset comes before Python has put TLS on the socket, nobody in the client closes it.
+FORGOTTEN = pytest.mark.filterwarnings("ignore:unclosed <(ssl.SSLSocket|socket):ResourceWarning")
+NAMED = [
+    pytest.param(row, id=row.fault, marks=[FORGOTTEN] if row.fault == "reset-at-accept" else [])
+    for row in ROWS
+]
 
 
 QUANTUM = next(row for row in ROWS if row.fault == "post-quantum-only")
