@@ -119,6 +119,76 @@ def test_requests_are_recorded() -> None:
             server.wait_for(2, timeout=0.05 * UNIT)
 
 
+@pytest.mark.parametrize("size", [0, 1, 70_000, 2_000_000])
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_body_of_a_request_is_read(size: int, chunked: bool) -> None:
+    """Uploads are read to their end, in chunks too, and the connection serves on."""
+    body = bytes(index % 251 for index in range(1000)) * (size // 1000) + b"x" * (size % 1000)
+    with testing.bad_server() as server:
+        connection = connection_to(server)
+        pieces = (body[start : start + 9999] for start in range(0, size, 9999))
+        headers = {"Transfer-Encoding": "chunked"} if chunked else {}
+        connection.request("PUT", "/", pieces if chunked else body, headers, encode_chunked=chunked)
+        with connection.getresponse() as response:
+            assert response.read() == BODY
+        assert get(connection) == GOOD
+        connection.close()
+        assert server.requests[0].body == body
+        assert server.connections == 1
+
+
+def test_who_expects_100_continue_is_told_to_go_on() -> None:
+    """A client that waits before its body gets the interim response first."""
+    with testing.bad_server() as server:
+        connection = connection_to(server)
+        connection.putrequest("PUT", "/")
+        connection.putheader("Expect", "100-continue")
+        connection.putheader("Content-Length", "4")
+        connection.endheaders()
+        assert tls_of(connection).recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.send(b"body")
+        with connection.getresponse() as response:
+            assert response.status == 200
+        connection.close()
+        assert server.requests[0].body == b"body"
+
+
+@pytest.mark.parametrize("length", ["lots", "-1", "99999999999"])
+def test_a_request_that_is_too_much_is_hung_up_on(length: str) -> None:
+    """A length that is none, or is beyond 16 MiB, ends the connection and nothing else."""
+    with testing.bad_server() as server:
+        with pytest.raises(ConnectionResetError):
+            server.request("PUT", "/", headers={"Content-Length": length})
+        assert server.get("/").status == 200
+
+
+def test_the_most_special_reply_is_given() -> None:
+    """What is for one request goes before what is for all, in whichever order they are written."""
+    for replies in ((Reply(500), Reply(404, request=2)), (Reply(404, request=2), Reply(500))):
+        with testing.bad_server(*replies) as server:
+            assert [server.get("/").status for _ in range(3)] == [500, 404, 500]
+
+
+@pytest.mark.parametrize(
+    ("moment", "end", "requests"), [(At.HANDSHAKE, "end", 0), (At.HEAD, "close_notify", 1)]
+)
+def test_a_place_after_the_end_is_the_end(moment: At, end: str, requests: int) -> None:
+    """No deed is lost: where fewer bytes are sent, it is done after the last one."""
+    with testing.bad_server(Close(moment, 1_000_000)) as server:
+        assert end_of_connection(server)[1] == end
+        assert len(server.requests) == requests
+
+
+@pytest.mark.parametrize("alpn", [None, "http/1.1"])
+def test_a_client_certificate_is_wanted_by_either_engine(alpn: str | None) -> None:
+    """Who shows none is refused, whichever engine the other terms need."""
+    with testing.bad_server(Terms(client_certificate=True, alpn=alpn)) as server:
+        with pytest.raises((ssl.SSLError, OSError)):
+            server.get("/")
+        assert not server.requests
+        assert server.get("/", certificate=server.client_certificate("alice")).status == 200
+
+
 def test_head_has_no_body() -> None:
     """A HEAD request is answered with the head alone, and the connection is kept."""
     with testing.bad_server() as server:
@@ -151,6 +221,9 @@ def test_head_has_no_body() -> None:
         ([Stall(At.END, seconds=-1)], "seconds cannot be negative"),
         ([Send(At.HELLO, data=b"x")], "nothing can be encrypted at At.HELLO"),
         ([Send(At.END, data=b"x", times=0)], "times counts from 1"),
+        ([Reply(500), Drip(1), Reply(404)], "another Reply for the same"),
+        (["redirect-loop", "broken-gzip"], "another Reply for the same"),
+        (["handshake-refused", "access-denied"], "another Refuse for the same"),
         ([Drip(0)], "at least one byte"),
         ([Reply(100)], "an interim one is a Send"),
         ([Show("silent")], "the fault 'silent' has no certificate of its own"),

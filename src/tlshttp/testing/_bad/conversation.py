@@ -8,10 +8,10 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from tlshttp.testing._bad.engine import Ended, Engine, Wanting
-from tlshttp.testing._bad.requests import SeenRequest, parse_request
+from tlshttp.testing._bad.requests import SeenRequest, read_request
 from tlshttp.testing._bad.vocabulary import (
     At,
     Close,
@@ -27,12 +27,13 @@ from tlshttp.testing._bad.vocabulary import (
 
 __all__ = ["Conversation", "Owner"]
 
+_Kind = TypeVar("_Kind", Reply, Drip)
+
 _READ_SIZE = 16 * 1024
 _RECORD_SIZE = 16 * 1024
 """The most data that a TLS record holds (RFC 8446, section 5.1)."""
 
 _MAXIMUM_HELLO = 64 * 1024
-_MAXIMUM_REQUEST = 1024 * 1024
 _LINGER_SECONDS = 2.0
 """How long a client has to close its side, before what it has not read may be lost."""
 
@@ -106,7 +107,7 @@ class Conversation:
         self._engine.receive(hello)
         self._shake_hands(self._engine)
         self._established = True
-        while self._answer(self._read_request()):
+        while self._answer(read_request(self, self._number)):
             pass
         self._close(notify=True)
 
@@ -121,15 +122,32 @@ class Conversation:
             data += self._receive()
         return data
 
-    def _read_request(self) -> SeenRequest:
-        while True:
-            request, size = parse_request(bytes(self._received), self._number)
-            if request is not None:
-                del self._received[:size]
-                return request
-            if len(self._received) > _MAXIMUM_REQUEST:
+    def line(self, maximum: int) -> bytes:
+        """Return the next decrypted line, with its end."""
+        while (end := self._received.find(b"\n") + 1) == 0:
+            if len(self._received) > maximum:
                 raise _Over
             self._received += self._read()
+        return self._take(end)
+
+    def exactly(self, size: int) -> bytes:
+        """Return so many decrypted bytes."""
+        while len(self._received) < size:
+            self._received += self._read()
+        return self._take(size)
+
+    def go_on(self) -> None:
+        """Let a client send the body that it asks for."""
+        self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def hang_up(self) -> None:
+        """End the connection."""
+        raise _Over
+
+    def _take(self, size: int) -> bytes:
+        data = bytes(self._received[:size])
+        del self._received[:size]
+        return data
 
     def _read(self) -> bytes:
         """Return the next decrypted bytes."""
@@ -166,8 +184,9 @@ class Conversation:
                 self._linger()
                 raise
             data = engine.pending()
-            if data:
-                sent = self._send(At.HANDSHAKE, data, self._sock.sendall, sent)
+            if data or not wanting:
+                write = self._sock.sendall
+                sent = self._send(At.HANDSHAKE, data, write, sent, last=not wanting)
             if not wanting:
                 return
             engine.receive(self._receive())
@@ -176,9 +195,8 @@ class Conversation:
         """Answer a request, and tell whether another may come on this connection."""
         self._request_number = self._owner.enter(request)
         self._do_all(At.REQUEST)
-        mine = self._mine()
-        reply = next((deed for deed in mine if isinstance(deed, Reply)), Reply())
-        drip = next((deed for deed in mine if isinstance(deed, Drip)), None)
+        reply = self._most_special(Reply) or Reply()
+        drip = self._most_special(Drip)
         write = self._write if drip is None else _dripping(drip, self._write, self._wait)
         self._send(At.HEAD, _head(reply), write)
         self._send(At.BODY, b"" if request.method == "HEAD" else reply.body, write)
@@ -186,22 +204,32 @@ class Conversation:
         return not request.ends_connection
 
     def _send(
-        self, moment: At, data: bytes, write: Callable[[bytes], None], before: int = 0
+        self,
+        moment: At,
+        data: bytes,
+        write: Callable[[bytes], None],
+        before: int = 0,
+        *,
+        last: bool = True,
     ) -> int:
         """Write data, doing each deed at its place; return the position after it.
+
+        A deed whose place comes after the end is done at the end.
 
         Args:
             moment: Which part of the connection the data is.
             data: The data, or the next part of it.
             write: What writes.
             before: How many bytes of it went before.
+            last: Whether this is the last of it.
         """
         self._written = True
         position, end = before, before + len(data)
         for deed in sorted(self._due(moment), key=lambda deed: deed.after):
-            if before < deed.after <= end or deed.after == before == 0:
-                write(data[position - before : deed.after - before])
-                position = deed.after
+            place = min(deed.after, end) if last else deed.after
+            if (before < deed.after and place <= end) or deed.after == before == 0:
+                write(data[position - before : place - before])
+                position = place
                 self._do(deed)
         write(data[position - before :])
         return end
@@ -227,6 +255,13 @@ class Conversation:
         """Return the deeds of this request."""
         number = self._request_number
         return [deed for deed in self._deeds if getattr(deed, "request", None) in (None, number)]
+
+    def _most_special(self, kind: type[_Kind]) -> _Kind | None:
+        """Return the deed of that kind: for this request before for all, likewise connections."""
+        deeds = [deed for deed in self._mine() if isinstance(deed, kind)]
+        return min(
+            deeds, key=lambda deed: (deed.request is None, deed.connection is None), default=None
+        )
 
     def _due(self, moment: At) -> list[Timed]:
         return [deed for deed in self._mine() if isinstance(deed, Timed) and deed.at is moment]

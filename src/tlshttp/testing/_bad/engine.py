@@ -82,7 +82,7 @@ def prepare(
         with warnings.catch_warnings():
             # Before pyOpenSSL 25.2 set_cipher_list() makes a connection, and so a used context.
             warnings.simplefilter("ignore", DeprecationWarning)
-            context = _pyopenssl_context(terms, shown, staple)
+            context = _pyopenssl_context(terms, shown, client_ca, staple)
         return lambda: _PyOpenSSLEngine(context)
     standard = _ssl_context(terms, shown, client_ca)
     return lambda: _SSLEngine(standard)
@@ -158,7 +158,9 @@ class _SSLEngine:
             raise Ended(error.reason or str(error)) from None
 
 
-def _pyopenssl_context(terms: Terms, shown: Shown, staple: bytes | None) -> OpenSSL.SSL.Context:
+def _pyopenssl_context(
+    terms: Terms, shown: Shown, client_ca: str, staple: bytes | None
+) -> OpenSSL.SSL.Context:
     from OpenSSL import SSL
 
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
@@ -170,6 +172,8 @@ def _pyopenssl_context(terms: Terms, shown: Shown, staple: bytes | None) -> Open
     context.set_max_proto_version(terms.maximum_version)
     if terms.group is not None:
         _set_group(context, terms.group)
+    if terms.client_certificate:
+        _require_client_certificate(context, client_ca)
     context.set_alpn_select_callback(_alpn_choice(terms))
     if staple is not None:
         context.set_ocsp_server_callback(lambda _connection, _data: staple)
@@ -178,6 +182,17 @@ def _pyopenssl_context(terms: Terms, shown: Shown, staple: bytes | None) -> Open
     for certificate in shown.certificates[1:]:
         context.add_extra_chain_cert(certificate)
     return context
+
+
+def _require_client_certificate(context: OpenSSL.SSL.Context, client_ca: str) -> None:
+    from OpenSSL import SSL, crypto
+
+    store = context.get_cert_store()
+    if store is None:
+        raise ConfigurationError("this pyOpenSSL has no store for the issuer of clients")
+    store.add_cert(crypto.load_certificate(crypto.FILETYPE_PEM, client_ca.encode("ascii")))
+    context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, None)
+    context.set_session_id(b"tlshttp")  # OpenSSL resumes nothing with a client's name without one
 
 
 def _alpn_choice(terms: Terms) -> Callable[[OpenSSL.SSL.Connection, list[bytes]], Any]:

@@ -1,14 +1,34 @@
-"""The requests that a bad server sees: enough HTTP to find where one ends."""
+"""The requests that a bad server sees: enough HTTP to find where one ends (RFC 9112)."""
 
 from __future__ import annotations
 
 import email.parser
 from dataclasses import dataclass, field
 from email.message import Message
+from typing import Protocol
 
-__all__ = ["SeenRequest", "parse_request"]
+__all__ = ["SeenRequest", "Source", "read_request"]
 
-_HEAD_END = b"\r\n\r\n"
+_MAXIMUM_LINE = 64 * 1024
+_MAXIMUM_HEAD = 256 * 1024
+_MAXIMUM_BODY = 16 * 1024 * 1024
+"""Bytes. Tests upload less; whoever sends more is hung up on."""
+
+
+class Source(Protocol):
+    """Where a request is read from; each method ends the conversation where the client does."""
+
+    def line(self, maximum: int) -> bytes:
+        """Return the next line, with its end."""
+
+    def exactly(self, size: int) -> bytes:
+        """Return the next bytes, so many."""
+
+    def go_on(self) -> None:
+        """Send ``100 (Continue)`` to a client that waits for it."""
+
+    def hang_up(self) -> None:
+        """End the connection: too much has come."""
 
 
 @dataclass(frozen=True)
@@ -22,30 +42,61 @@ class SeenRequest:
     headers: Message = field(repr=False)
     """The header fields; names in any case."""
     body: bytes = field(repr=False)
-    """The body; nothing where it came in chunks, which are not read."""
+    """The whole body, without its chunks, up to 16 MiB."""
     connection: int
     """The number of its connection, 1 for the first of the server."""
 
     @property
     def ends_connection(self) -> bool:
-        """Whether no other request can follow on its connection."""
-        tokens = str(self.headers.get("Connection", "")).lower()
-        return "close" in tokens or "Transfer-Encoding" in self.headers
+        """Whether the client has said that no other request follows on its connection."""
+        return "close" in str(self.headers.get("Connection", "")).lower()
 
 
-def parse_request(data: bytes, connection: int) -> tuple[SeenRequest | None, int]:
-    """Return the request that the data begins with, and its length; `None` until it is whole."""
-    head, separator, rest = data.partition(_HEAD_END)
-    if not separator:
-        return None, 0
-    line, _, fields = head.decode("latin-1").partition("\r\n")
-    method, _, target = line.partition(" ")
-    headers = email.parser.Parser().parsestr(fields, headersonly=True)
-    length = str(headers.get("Content-Length", "0"))
-    size = int(length) if length.isascii() and length.isdecimal() and len(length) < 9 else 0
-    if len(rest) < size:
-        return None, 0
-    request = SeenRequest(
-        method, target.rpartition(" ")[0] or target, headers, rest[:size], connection
-    )
-    return request, len(head) + len(separator) + size
+def read_request(source: Source, connection: int) -> SeenRequest:
+    """Read a request, its body included."""
+    request_line = source.line(_MAXIMUM_LINE).decode("latin-1")
+    method, _, rest = request_line.strip().partition(" ")
+    headers = _read_fields(source)
+    if str(headers.get("Expect", "")).lower() == "100-continue":
+        source.go_on()
+    if "chunked" in str(headers.get("Transfer-Encoding", "")).lower():
+        body = _read_chunks(source)
+    else:
+        body = source.exactly(_size(source, str(headers.get("Content-Length", "0")), 10))
+    return SeenRequest(method, rest.rpartition(" ")[0] or rest, headers, body, connection)
+
+
+def _read_fields(source: Source) -> Message:
+    text = b""
+    while (line := source.line(_MAXIMUM_LINE)).strip():
+        text += line
+        if len(text) > _MAXIMUM_HEAD:
+            source.hang_up()
+    return email.parser.Parser().parsestr(text.decode("latin-1"), headersonly=True)
+
+
+def _read_chunks(source: Source) -> bytes:
+    body = bytearray()
+    while size := _size(source, _before_extension(source.line(_MAXIMUM_LINE)), 16):
+        body += source.exactly(size)
+        source.line(2)
+        if len(body) > _MAXIMUM_BODY:
+            source.hang_up()
+    _read_fields(source)  # trailers
+    return bytes(body)
+
+
+def _before_extension(line: bytes) -> str:
+    """Return what the first line of a chunk says of its size."""
+    return line.partition(b";")[0].decode("latin-1")
+
+
+def _size(source: Source, text: str, base: int) -> int:
+    """Read a length; what is none, or too much, ends the connection."""
+    try:
+        size = int(text.strip(), base)
+    except ValueError:
+        size = -1
+    if not 0 <= size <= _MAXIMUM_BODY:
+        source.hang_up()
+    return size

@@ -58,7 +58,8 @@ def bad_server(
         traits.extend(one.traits if isinstance(one, Fault) else (one,))
     hosts = [one.host for one in named if isinstance(one, Fault) and one.host is not None]
     check(tuple(traits), hosts)
-    return BadServer(traits, hosts[0] if hosts else "localhost", honest, port, timeout)
+    host = hosts[0] if hosts else "localhost"
+    return BadServer(traits, host=host, honest=honest, port=port, timeout=timeout)
 
 
 class BadServer(Endpoint):
@@ -67,8 +68,9 @@ class BadServer(Endpoint):
     def __init__(
         self,
         traits: Sequence[Trait],
+        *,
         host: str,
-        honest: bool,  # noqa: FBT001 (bad_server has it by name)
+        honest: bool,
         port: int,
         timeout: float,
     ) -> None:

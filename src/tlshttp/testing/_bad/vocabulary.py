@@ -69,7 +69,8 @@ class Timed:
 
     Args:
         at: The moment.
-        after: How many bytes of handshake, head or body are sent before; other moments have none.
+        after: How many bytes of handshake, head or body are sent before; where there are fewer, it
+            is done after the last one. Other moments have none.
         request: The number of the only request, counted from 1 over the whole server; `None`: each.
         connection: The number of the only connection, counted from 1; `None`: each.
     """
@@ -302,6 +303,7 @@ def check(traits: tuple[Trait, ...], hosts: Sequence[str]) -> None:
         f"connection {number} cannot show two certificates"
         for number in sorted({one for one in shows if shows.count(one) > 1})
     ]
+    found += _contradictions(traits)
     longest = max([len(HONEST_BODY), *(len(one.body) for one in traits if isinstance(one, Reply))])
     found += [
         f"{one!r}: no body is that long; the longest has {longest} bytes"
@@ -309,6 +311,17 @@ def check(traits: tuple[Trait, ...], hosts: Sequence[str]) -> None:
         if isinstance(one, Timed) and one.at is At.BODY and one.after > longest
     ]
     ConfigurationError.raise_if(found)
+
+
+def _contradictions(traits: tuple[Trait, ...]) -> Iterator[str]:
+    """Say where two things are asked for and only one can be."""
+    seen = set()
+    for trait in traits:
+        if isinstance(trait, Reply | Drip | Refuse):
+            place = type(trait), getattr(trait, "request", None), trait.connection
+            if place in seen:
+                yield f"{trait!r}: there is another {type(trait).__name__} for the same"
+            seen.add(place)
 
 
 def _count_findings(trait: Timed | Refuse | Drip | Reply) -> Iterator[str]:
