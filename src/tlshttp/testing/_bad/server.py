@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
-import threading
-import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -15,8 +12,7 @@ from tlshttp.certs import Certificate
 from tlshttp.certs._memory import pem_path
 from tlshttp.testing._authority import authority
 from tlshttp.testing._bad.catalogue import find_fault
-from tlshttp.testing._bad.conversation import Conversation
-from tlshttp.testing._bad.engine import Engine
+from tlshttp.testing._bad.crew import Crew
 from tlshttp.testing._bad.fault import Fault
 from tlshttp.testing._bad.requests import SeenRequest
 from tlshttp.testing._bad.scenery import Scenery
@@ -24,11 +20,6 @@ from tlshttp.testing._bad.vocabulary import Show, Terms, Trait, check
 from tlshttp.testing._endpoint import Endpoint
 
 __all__ = ["BadServer", "bad_server"]
-
-_MAXIMUM_CONNECTIONS = 100
-"""At one time. A test has a few; whoever comes beyond is turned away, so that threads are few."""
-
-_WAKING_SECONDS = 1.0
 
 
 def bad_server(
@@ -74,25 +65,17 @@ class BadServer(Endpoint):
         port: int,
         timeout: float,
     ) -> None:
-        self.requests: list[SeenRequest] = []
-        """The requests that have come, in their order."""
-        self.connections: int = 0
-        """How many connections have been accepted."""
-        self.stopping = threading.Event()
-        self._deeds = [one for one in traits if not honest and not isinstance(one, Show | Terms)]
-        self._changed = threading.Condition()
-        self._open: dict[threading.Thread, socket.socket] = {}
-        self._failures: list[BaseException] = []
-        self._listener = _listen(host, port)
+        listener = _listen(host, port)
         try:
             self._scenery = Scenery(traits, honest=honest)
         except BaseException:
-            self._listener.close()
+            listener.close()
             raise
-        own_port = self._listener.getsockname()[1]
+        own_port = listener.getsockname()[1]
         super().__init__(f"https://{host}:{own_port}", authority(), timeout=timeout)
-        self._acceptor = threading.Thread(target=self._accept, name="tlshttp-testing-bad")
-        self._acceptor.start()
+        self._closed = False
+        deeds = [one for one in traits if not honest and not isinstance(one, Show | Terms)]
+        self._crew = Crew(listener, deeds, self._scenery.engine, timeout)
 
     # For clients ------------------------------------------------------------------------------
 
@@ -130,6 +113,16 @@ class BadServer(Endpoint):
 
     # For tests --------------------------------------------------------------------------------
 
+    @property
+    def requests(self) -> list[SeenRequest]:
+        """The requests that have come, in their order."""
+        return list(self._crew.requests)
+
+    @property
+    def connections(self) -> int:
+        """How many connections have been accepted."""
+        return self._crew.connections
+
     def wait_for(self, number: int = 1, *, timeout: float | None = None) -> list[SeenRequest]:
         """Wait until so many requests have come, and return all that have.
 
@@ -141,13 +134,12 @@ class BadServer(Endpoint):
             TimeoutError: They have not come; the message tells what has.
         """
         limit = self._timeout if timeout is None else timeout
-        with self._changed:
-            if not self._changed.wait_for(lambda: len(self.requests) >= number, limit):
-                raise TimeoutError(
-                    f"waited {limit:g} s for {number} requests, and there were"
-                    f" {len(self.requests)} on {self.connections} connections"
-                )
-            return list(self.requests)
+        if not self._crew.wait_for(number, limit):
+            raise TimeoutError(
+                f"waited {limit:g} s for {number} requests, and there were"
+                f" {len(self.requests)} on {self.connections} connections"
+            )
+        return self.requests
 
     def close(self) -> None:
         """End every connection and join every thread. Calling it again does nothing.
@@ -156,18 +148,15 @@ class BadServer(Endpoint):
             TimeoutError: A thread does not end.
             Exception: What went wrong in the server itself.
         """
-        if self.stopping.is_set():
+        if self._closed:
             return
-        self.stopping.set()
-        self._wake_acceptor()
-        self._listener.close()
-        threads = self._end_conversations()
+        self._closed = True
+        stuck = self._crew.close()
         self._scenery.close()
-        stuck = [one.name for one in (self._acceptor, *threads) if one.is_alive()]
         if stuck:
             raise TimeoutError(f"close() has waited {self._timeout:g} s for {', '.join(stuck)}")
-        if self._failures:
-            raise self._failures[0]
+        if self._crew.failures:
+            raise self._crew.failures[0]
 
     def __enter__(self) -> Self:
         return self
@@ -182,72 +171,7 @@ class BadServer(Endpoint):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<BadServer {self.url}{' closed' if self.stopping.is_set() else ''}>"
-
-    # For conversations ------------------------------------------------------------------------
-
-    def enter(self, request: SeenRequest) -> int:
-        """Note a request and return its number (for conversations)."""
-        with self._changed:
-            self.requests.append(request)
-            self._changed.notify_all()
-            return len(self.requests)
-
-    def start_tls(self, connection: int) -> Engine:
-        """Return the server side of TLS for a connection (for conversations)."""
-        return self._scenery.engine(connection)
-
-    # Threads ----------------------------------------------------------------------------------
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock = self._listener.accept()[0]
-            except OSError:
-                return
-            if self.stopping.is_set():
-                sock.close()
-                return
-            with self._changed:
-                if len(self._open) >= _MAXIMUM_CONNECTIONS:
-                    sock.close()
-                    continue
-                self.connections += 1
-                thread = threading.Thread(
-                    target=self._converse,
-                    args=(sock, self.connections),
-                    name=f"tlshttp-testing-bad-{self.connections}",
-                )
-                self._open[thread] = sock
-            thread.start()
-
-    def _converse(self, sock: socket.socket, number: int) -> None:
-        try:
-            Conversation(sock, number, self._deeds, self).run()
-        except Exception as error:  # noqa: BLE001 (it is raised by close())
-            self._failures.append(error)
-        finally:
-            with self._changed:
-                self._open.pop(threading.current_thread(), None)
-                self._changed.notify_all()
-
-    def _wake_acceptor(self) -> None:
-        # Closing a socket does not wake who waits for it to accept, on every platform.
-        with contextlib.suppress(OSError):
-            address = self._listener.getsockname()[:2]
-            socket.create_connection(address, timeout=_WAKING_SECONDS).close()
-        self._acceptor.join(self._timeout)
-
-    def _end_conversations(self) -> list[threading.Thread]:
-        with self._changed:
-            left = dict(self._open)
-        for sock in left.values():
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
-        deadline = time.monotonic() + self._timeout
-        for thread in left:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        return list(left)
+        return f"<BadServer {self.url}{' closed' if self._closed else ''}>"
 
 
 def _listen(host: str, port: int) -> socket.socket:
