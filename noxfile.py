@@ -176,6 +176,13 @@ def pieces(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "tests/benchmarks", *options, *session.posargs)
 
 
+@nox.session(python=BENCH_PYTHON)
+def reports(session: nox.Session) -> None:
+    """Have clients visit the bad servers, and write what they report into the documentation."""
+    session.install("-e", ".", *group("reports"))
+    session.run("python", "-m", "tests.reports", *session.posargs)
+
+
 def check_wheel(session: nox.Session, wheel: Path) -> None:
     """Fail unless the wheel has the files of src, the licence and its metadata, no more."""
     with zipfile.ZipFile(wheel) as archive:

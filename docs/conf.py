@@ -25,6 +25,7 @@ release = version = tlshttp.__version__
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
 extensions = [
+    "bad_servers",
     "from_source",
     "myst_parser",
     "sphinx.ext.autodoc",

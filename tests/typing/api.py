@@ -91,3 +91,15 @@ def test_fixtures(tls_server_factory: plugin.ServerFactory, tls_ca: testing.Auth
     """The fixtures have types to be annotated with."""
     assert_type(tls_server_factory({"/": ""}), testing.RunningServer)
     assert_type(tls_ca.ca_pem, str)
+
+
+def test_bad_servers(bad_tls_server: plugin.BadServerFactory) -> None:
+    """Faults are named or made of typed deeds, and strings are names only."""
+    assert_type(bad_tls_server("expired", honest=True), testing.BadServer)
+    reset = testing.Reset(testing.At.BODY, 100, request=2)
+    with testing.bad_server("wrong-host", reset, testing.FAULTS["silent"]) as server:
+        assert_type(server.wait_for(1), list[testing.SeenRequest])
+        assert_type(server.crl_pem, str | None)
+        assert_type(server.client_context(), ssl.SSLContext)
+    testing.Reset("body")  # type: ignore[arg-type]
+    testing.bad_server(3)  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ from tlshttp.certs import Certificate, CertificateAuthority
 from tlshttp.certs._memory import pem_path
 from tlshttp.certs._validity import BACKDATING, Validity
 
-__all__ = ["LOCAL_NAMES", "Authority", "ClientCertificate", "authority"]
+__all__ = ["LOCAL_NAMES", "Authority", "ClientCertificate", "authority", "now"]
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 """What every test's server is called."""
@@ -152,7 +152,7 @@ class Authority(CertificateAuthority):
         self, lifetime: timedelta | None, begin: datetime | None, end: datetime | None
     ) -> Validity:
         if begin is None and end is None:
-            begin = _now() - BACKDATING
+            begin = now() - BACKDATING
             end = min(begin + (lifetime or _LIFETIME), *self._ends())
         return super()._validity(lifetime, begin, end)
 
@@ -185,14 +185,14 @@ def _authority() -> Authority:
     # A name of its own: where the roots of two processes (pytest-xdist) come together, clients
     # find an issuer by its name.
     name = f"tlshttp testing {secrets.token_hex(4)}"
-    begin = _now() - BACKDATING
+    begin = now() - BACKDATING
     root = CertificateAuthority.generate(
         name, not_valid_before=begin, not_valid_after=begin + _LIFETIME
     )
     return Authority(root.certificate)
 
 
-def _now() -> datetime:
+def now() -> datetime:
     """Return the time of the machine, by which OpenSSL judges, whatever a test makes of Python's.
 
     Tests that stop the clock do not stop that of the file system.

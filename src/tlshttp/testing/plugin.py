@@ -13,10 +13,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 if TYPE_CHECKING:
-    from tlshttp.testing import Authority, RunningServer
+    from tlshttp.testing import Authority, BadServer, Fault, RunningServer, Trait
     from tlshttp.testing._serve import Served
 
-__all__ = ["ServerFactory", "tls_ca", "tls_server", "tls_server_factory", "tls_trust"]
+__all__ = [
+    "BadServerFactory",
+    "ServerFactory",
+    "bad_tls_server",
+    "tls_ca",
+    "tls_server",
+    "tls_server_factory",
+    "tls_trust",
+]
 
 _MARKER = (
     "tls_server(*, served, **options): what the fixture tls_server serves,"
@@ -29,6 +37,13 @@ class ServerFactory(Protocol):
 
     def __call__(self, served: Served | None = None, **options: Any) -> RunningServer:
         """Start a server; the arguments are those of `tlshttp.testing.serve`."""
+
+
+class BadServerFactory(Protocol):
+    """What the fixture ``bad_tls_server`` gives."""
+
+    def __call__(self, *faults: str | Fault | Trait, **options: Any) -> BadServer:
+        """Start a bad server; the arguments are those of `tlshttp.testing.bad_server`."""
 
 
 @pytest.fixture
@@ -55,6 +70,21 @@ def tls_server_factory() -> Iterator[ServerFactory]:
             server = serve(served, **options)
             stack.callback(server.close)
             return server
+
+        yield start
+
+
+@pytest.fixture
+def bad_tls_server() -> Iterator[BadServerFactory]:
+    """A function that starts servers that misbehave, all closed after the test."""
+    from contextlib import ExitStack
+
+    from tlshttp.testing import bad_server
+
+    with ExitStack() as stack:
+
+        def start(*faults: str | Fault | Trait, **options: Any) -> BadServer:
+            return stack.enter_context(bad_server(*faults, **options))
 
         yield start
 
