@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
-import sys
 import textwrap
 import threading
 from collections.abc import Sequence
 from types import FrameType
 
+from tlshttp._command_line import endings
+
 __all__ = ["main"]
 
 _PROGRAM = "python -m tlshttp bad"
-_UNUSABLE = 2  # exit status for what the user has to mend, as argparse has it
 _WIDTH = 88  # columns of the list
 
 
@@ -27,15 +26,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, or 2 where something has to be mended first.
     """
-    try:
-        options = _parser().parse_args(arguments)
-    except SystemExit as exit_:
-        # argparse has said why; it is up to the caller to end the process.
-        return exit_.code if isinstance(exit_.code, int) else _UNUSABLE
-    if not options.faults:
+    return endings.run(_PROGRAM, lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    options = _parser().parse_args(arguments)
+    if options.faults:
+        _serve(options)
+    else:
         _list()
-        return 0
-    return _serve(options)
+    return endings.OK
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -81,14 +81,10 @@ def _list() -> None:
             for fault in FAULTS.values()
             if fault.kind is kind
         ]
-    try:
-        print("\n".join(lines), flush=True)
-    except BrokenPipeError:  # head, or a pager, has read enough; so may Python's own last flush
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    endings.say(*lines)
 
 
-def _serve(options: argparse.Namespace) -> int:
-    from tlshttp.errors import ConfigurationError
+def _serve(options: argparse.Namespace) -> None:
     from tlshttp.testing import FAULTS, bad_server
 
     over = threading.Event()
@@ -96,24 +92,22 @@ def _serve(options: argparse.Namespace) -> int:
     def end(_number: int, _frame: FrameType | None) -> None:
         over.set()
 
-    try:
-        server = bad_server(*options.faults, honest=options.honest, port=options.port)
-    except (ConfigurationError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        print(f"{_PROGRAM}: error: {reason or error}", file=sys.stderr)
-        return _UNUSABLE
+    server = bad_server(*options.faults, honest=options.honest, port=options.port)
     handlers = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with server:
-            for name in options.faults:
-                print(f"{name}: {'the good twin' if options.honest else FAULTS[name].does}")
-            print(f"URL:     {server.url}/")
-            print(f"CA file: {server.ca_path}")
-            print("Trust it in the client that is tested, and only there. Ctrl-C ends.", flush=True)
+            endings.say(
+                *(
+                    f"{name}: {'the good twin' if options.honest else FAULTS[name].does}"
+                    for name in options.faults
+                ),
+                f"URL:     {server.url}/",
+                f"CA file: {server.ca_path}",
+                "Trust it in the client that is tested, and only there. Ctrl-C ends.",
+            )
             while not over.wait(1.0):  # Windows gives signals no way into a wait without an end
                 pass
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    print("Stopped.", flush=True)
-    return 0
+    endings.say("Stopped.")
