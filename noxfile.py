@@ -21,12 +21,16 @@ nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
 nox.options.stop_on_first_error = False
 # The tests come last, so that the last thing a run prints is how many passed.
-nox.options.sessions = ["lint", "types", "docs", "build", "floors", "interop", "tests"]
+nox.options.sessions = [
+    "lint", "types", "docs", "build", "floors", "interop", "foreign", "tests",
+]  # fmt: skip
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 LOWEST_PYTHON = PYTHONS[0]
 OWN_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+FOREIGN_PYTHONS = ["3.11", "3.12", "3.13"]
+"""Of these all clients of the foreign project are there."""
 BENCH_PYTHON = "3.13"
 """Figures compare on one Python only; ``--force-python 3.14`` takes another."""
 SMOKE = ["-m", "smoke"]
@@ -94,6 +98,26 @@ def interop(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *(session.posargs or ["tests/interop"]))
 
 
+@nox.session(python=FOREIGN_PYTHONS)
+def foreign(session: nox.Session) -> None:
+    """Have a project that is not ours use the wheel: its tests, with everything the kit gives."""
+    project = Path("tests/foreign")
+    needs = nox.project.load_toml(project / "pyproject.toml")
+    wheels = Path(session.create_tmp()).resolve() / "wheels"
+    shutil.rmtree(wheels, ignore_errors=True)
+    session.install(
+        *group("build"),
+        *needs["project"]["dependencies"],
+        *nox.project.dependency_groups(needs, "test"),
+    )
+    session.run("python", "-m", "build", "--wheel", "--outdir", str(wheels), silent=True)
+    (wheel,) = wheels.glob("*.whl")
+    session.install(str(wheel))
+    session.install("--force-reinstall", "--no-deps", str(wheel))  # also over the same version
+    session.chdir(project)
+    session.run("python", "-m", "pytest", "-n", "2", *session.posargs)
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests: all of them on the Python that runs nox.
@@ -138,11 +162,25 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=BENCH_PYTHON)
+def first_byte(session: nox.Session) -> None:
+    """Measure how soon a test's server answers, beside pytest-httpserver with trustme."""
+    session.install("-e", ".", *group("bench"))
+    session.run("python", "-m", "tests.benchmarks.first_byte", *session.posargs)
+
+
+@nox.session(python=BENCH_PYTHON)
 def pieces(session: nox.Session) -> None:
     """Measure the pieces inside one process."""
     session.install("-e", ".", *group("bench"))
     options = ["--benchmark-columns=median,iqr,rounds", "-p", "no:randomly"]
     session.run("python", "-m", "pytest", "tests/benchmarks", *options, *session.posargs)
+
+
+@nox.session(python=BENCH_PYTHON)
+def reports(session: nox.Session) -> None:
+    """Have clients visit the bad servers, and write what they report into the documentation."""
+    session.install("-e", ".", *group("reports"))
+    session.run("python", "-m", "tests.reports", *session.posargs)
 
 
 def check_wheel(session: nox.Session, wheel: Path) -> None:

@@ -25,6 +25,7 @@ release = version = tlshttp.__version__
 sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
 
 extensions = [
+    "bad_servers",
     "from_source",
     "myst_parser",
     "sphinx.ext.autodoc",
@@ -79,14 +80,30 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", show_colons, priority=600)
 
 
+SHORTER = (
+    (r"\bLimits\([^()]+\)", "Limits()"),
+    (r"\bTLSProfile\(name='intermediate'.*?, hsts_max_age=\d+\)", "INTERMEDIATE"),
+    (r"<class '[\w.]*\.(\w+)'>", r"\1"),
+    (r"\bHTTPServer\]", "http.server.HTTPServer]"),
+)
+"""Patterns of what takes long in a signature, and what is shown instead."""
+
+NOT_CALLED = {"tlshttp.testing.RecordedRequest", "tlshttp.testing.RunningServer"}
+"""Classes whose instances users get, and never make."""
+
+
 def say_it_shorter(
     app: Sphinx, what: str, name: str, obj: object, options: object, signature: str, returns: str
 ) -> tuple[str, str] | None:
     """Show the context that users have, not its private protocol, and defaults by name."""
     if not signature:
         return None
+    if name in NOT_CALLED:
+        return "", returns
     signature = signature.replace("TLSContext", "ssl.SSLContext")
-    return re.sub(r"\bLimits\([^()]+\)", "Limits()", signature), returns
+    for long, short in SHORTER:
+        signature = re.sub(long, short, signature)
+    return signature, returns
 
 
 HIDDEN_COLON = "\ue000"  # for private use

@@ -68,6 +68,14 @@ PROMPTS: dict[str, tuple[str, ...]] = {
         "certs", "revoke", "--serial", "1", "--ca", "ca.pem", "--ca-key", "ca-key.pem",
         "--crl", "n.pem",
     ),
+    "certs revoke, PKCS#12": (
+        "certs", "revoke", "ca.p12", "--ca", "ca.pem", "--ca-key", "open-key.pem", "--crl", "n.pem",
+    ),
+    "certs show, PKCS#12": ("certs", "show", "ca.p12"),
+    "certs check, PKCS#12": ("certs", "check", "ca.p12"),
+    "certs verify, PKCS#12": (
+        "certs", "verify", "ca.p12", "--ca", "ca.pem", "--host", "localhost",
+    ),
     "certs crl": (
         "certs", "crl", "--ca", "ca.pem", "--ca-key", "ca-key.pem", "--crl", "n.pem",
     ),
@@ -121,6 +129,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = certs.CertificateAuthority.generate("CA")
     made.write(folder / "ca.pem", folder / "ca-key.pem", PASSWORD)
     made.write(folder / "ca.pem", folder / "open-key.pem")
+    (folder / "ca.p12").write_bytes(made.certificate.to_pkcs12(PASSWORD))
     key = made.certificate.private_key
     request = x509.CertificateSigningRequestBuilder().subject_name(
         x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
@@ -584,6 +593,9 @@ CLOSED_STREAMS = {
     "certs": ("certs",),
     "certs --help": ("certs", "--help"),
     "audit --help": ("audit", "--help"),
+    "bad": ("bad",),
+    "bad --help": ("bad", "--help"),
+    "bad, what is none": ("bad", "no-such-fault"),
     "server --help": ("--help",),
     "server --version": ("--version",),
 }

@@ -116,17 +116,28 @@ def test_the_client_of_the_tutorial_verifies(tmp_path: Path) -> None:
     assert fetched == "b'Hello over TLS\\n'\n"
 
 
-def test_the_fixture_of_the_how_to_guide_works(tmp_path: Path) -> None:
-    """The pytest fixture of the page passes the test that the page shows with it."""
-    (program,) = programs("docs/how-to/embed-in-an-application.md")
-    (tmp_path / "test_example.py").write_text(program)
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "docs/how-to/embed-in-an-application.md",
+        "docs/how-to/move-from-trustme-and-pytest-httpserver.md",
+        "docs/how-to/test-https.md",
+    ],
+)
+def test_the_tests_of_a_page_pass(page: str, tmp_path: Path) -> None:
+    """Each test that a page shows passes, in a file of its own, as its reader would copy it."""
+    tests = [program for program in programs(page) if "def test_" in program]
+    for number, program in enumerate(tests):
+        (tmp_path / f"test_example_{number}.py").write_text(program)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly",
-         "-c", "/dev/null", "--rootdir", str(tmp_path), "test_example.py"],
+         "-c", "/dev/null", "--rootdir", str(tmp_path), "--import-mode=importlib", str(tmp_path)],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=50 * UNIT,
         check=False,
     )  # fmt: skip
-    assert "1 passed" in done.stdout, done.stdout + done.stderr
+    passed = sum(program.count("def test_") for program in tests)
+    assert f"{passed} passed" in done.stdout, done.stdout + done.stderr

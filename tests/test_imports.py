@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-PACKAGES = ["tlshttp", "tlshttp.certs", "tlshttp.context", "tlshttp.handler"]
+PACKAGES = ["tlshttp", "tlshttp.certs", "tlshttp.context", "tlshttp.handler", "tlshttp.testing"]
 
 EXTRAS = {"_access_log", "_authorize", "_hsts", "_opening", "_static"}
 """What of `tlshttp.handler` only some handlers use."""

@@ -21,7 +21,7 @@ from tlshttp._on_demand import on_demand
 from tlshttp._version import __version__
 
 if TYPE_CHECKING:
-    from tlshttp import certs, context, errors, profiles
+    from tlshttp import certs, context, errors, profiles, testing
     from tlshttp._tls import TLSInfo
     from tlshttp.handler import (
         AccessLogMixIn,
@@ -55,6 +55,7 @@ __all__ = [
     "context",
     "errors",
     "profiles",
+    "testing",
 ]
 
 if not TYPE_CHECKING:
@@ -78,5 +79,6 @@ if not TYPE_CHECKING:
             "context": "tlshttp.context",
             "errors": "tlshttp.errors",
             "profiles": "tlshttp.profiles",
+            "testing": "tlshttp.testing",
         },
     )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from tlshttp import _audit_cli, _certs_cli, certs, context
+from tlshttp import _audit_cli, _bad_cli, _certs_cli, certs, context
 from tlshttp._binding import network_addresses
 from tlshttp._command_line import endings
 from tlshttp._command_line.own_certificate import is_wildcard, own_certificate
@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _certs_cli.main(words[1:])
     if words[:1] == ["audit"]:
         return _audit_cli.main(words[1:])
+    if words[:1] == ["bad"]:
+        return _bad_cli.main(words[1:])
     options = _parser().parse_args(words)
     return endings.run(_PROGRAM, lambda: _run(options))
 
@@ -64,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=_PROGRAM,
         description="Serve a directory over HTTPS. Without a certificate one is made for this run.",
-        epilog=f"example: {_PROGRAM} 8443 --directory public; see also: {_PROGRAM} certs, audit",
+        epilog=f"example: {_PROGRAM} 8443 --directory public; other commands: certs, audit, bad",
     )
     add = parser.add_argument
     add("-b", "--bind", metavar="ADDRESS", help="listen on this address (default: all)")

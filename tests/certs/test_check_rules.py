@@ -16,7 +16,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID
 
 from tests.certs import one_fault
-from tlshttp import _certs_cli, certs
+from tlshttp import _certs_cli, certs, context
 from tlshttp.certs._constraints import constraint_findings
 from tlshttp.certs._expiry import describe_left, is_near_end, notice_of
 from tlshttp.certs._rules import KEY_KINDS, RULES, Client
@@ -270,6 +270,35 @@ def test_certificates_f24_serial_numbers_have_a_finding_and_no_warning(
         arguments, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("serial", ["0", "-5"])
+@pytest.mark.parametrize(
+    ("name", "convert"),
+    [
+        ("der.cer", "x509 -in c.pem -outform DER -out der.cer"),
+        ("trusted.pem", "x509 -in c.pem -trustout -out trusted.pem"),
+        ("pair.p12", "pkcs12 -export -in c.pem -inkey key.pem -passout pass: -out pair.p12"),
+    ],
+)
+def test_certificates_f24_no_form_of_a_file_warns(
+    tmp_path: Path, serial: str, name: str, convert: str
+) -> None:
+    """Nor does any other form, whatever is asked of what was read; nor an audit."""
+    make = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out c.pem"
+    make += f" -days 30 -subj /CN=leaf.test -set_serial {serial}"
+    make += " -addext subjectAltName=DNS:leaf.test -addext basicConstraints=critical,CA:FALSE"
+    for command in (make, convert):
+        arguments = ["openssl", *command.split()]
+        subprocess.run(arguments, cwd=tmp_path, check=True, capture_output=True, timeout=30)
+    (tmp_path / "key.pem").chmod(0o600)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CryptographyDeprecationWarning)
+        read = certs.load_chain(tmp_path / name, "")
+        assert {"odd-serial", "negative-serial"} & found(read).keys()
+        assert "serial" in str(read)
+        shown = certs.load(tmp_path / "c.pem", tmp_path / "key.pem")
+        context.audit(context.create_server_context(shown))
 
 
 DAY = timedelta(days=1)

@@ -261,3 +261,41 @@ def test_certificates_f12_a_whole_bundle_behind_the_leaf_is_one_warning(
     assert loaded.chain == (parts.inter, parts.other_root)
     assert "41 certificates follow 'localhost'" in caplog.text
     assert len(caplog.records) == 3
+
+
+def test_certificates_f02_f12_the_last_word_is_about_what_clients_need(parts: Chains) -> None:
+    """Verifiers that are not ours get the way up, so that a stranger's faults are not the leaf's.
+
+    And a stranger's fault does not speak for the chain: what they refuse about that is said.
+    """
+    good = certs.CertificateChain(parts.leaf_, (parts.inter,))
+    weak = parts.root_of(PAST)
+    for beside in (parts.stranger, parts.stranger_leaf, weak, twin(parts.authority, parts.other)):
+        whole = certs.CertificateChain(parts.leaf_, (parts.inter, beside))
+        errors = [one for one in whole.check() if one.severity is certs.Severity.ERROR]
+        assert errors == [], beside
+    assert good.check() == ()
+    bad = certs.CertificateChain(refused_by_others_only(parts), (parts.inter, weak))
+    assert "refused-openssl" in {one.code for one in bad.check()}
+
+
+def refused_by_others_only(parts: Chains) -> x509.Certificate:
+    """Return a leaf of which no rule of ours speaks: its issuer has a serial number it denies."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    issuer = parts.authority.certificate
+    builder = x509.CertificateBuilder(
+        issuer.leaf.subject,
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")]),
+        key.public_key(),
+        x509.random_serial_number(),
+        NOW - timedelta(days=1),
+        NOW + timedelta(days=80),
+    )
+    for extension in parts.leaf_.extensions:
+        value = extension.value
+        if isinstance(value, x509.AuthorityKeyIdentifier):
+            value = x509.AuthorityKeyIdentifier(
+                value.key_identifier, [x509.DirectoryName(issuer.leaf.issuer)], 4711
+            )
+        builder = builder.add_extension(value, extension.critical)
+    return builder.sign(issuer.private_key, hashes.SHA256())

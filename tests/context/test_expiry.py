@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from tests.context.support import RecordingServer, client_context, running, shake_hands
 from tests.support import wait_until
@@ -250,3 +252,52 @@ def test_a_function_can_be_required_as_well() -> None:
     assert "b.test" not in store.current.names
     store.replace(certs.self_signed("a.test", "b.test"))
     assert "b.test" in store.current.names
+
+
+SUPERFLUOUS = ("an expired root", "an expired stranger", "an expired twin first")
+
+
+def with_superfluous(kind: str) -> certs.Certificate:
+    """Return a good pair, with an expired certificate behind it that no client needs."""
+    long_ago = datetime.now(UTC) - 400 * DAY
+    root = certs.CertificateAuthority.generate("Root")
+    authority = root.issue_authority("Intermediate")
+    pair = authority.issue_server("localhost")
+    made = {
+        "an expired root": lambda: (*pair.chain, again(root, root, long_ago)),
+        "an expired stranger": lambda: (
+            *pair.chain,
+            again(certs.CertificateAuthority.generate("Stranger"), root, long_ago),
+        ),
+        "an expired twin first": lambda: (again(authority, root, long_ago), *pair.chain),
+    }
+    return certs.Certificate(pair.leaf, made[kind](), pair.private_key)
+
+
+def again(
+    authority: certs.CertificateAuthority, issuer: certs.CertificateAuthority, begin: datetime
+) -> x509.Certificate:
+    """Return the certificate of an authority as it was, good for a month."""
+    one = authority.certificate.leaf
+    builder = x509.CertificateBuilder(
+        issuer.certificate.leaf.subject, one.subject, one.public_key(), x509.random_serial_number()
+    )
+    builder = builder.not_valid_before(begin).not_valid_after(begin + 30 * DAY)
+    for extension in one.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    return builder.sign(issuer.certificate.private_key, hashes.SHA256())
+
+
+@pytest.mark.parametrize("kind", SUPERFLUOUS)
+def test_certificates_f03_f12_what_no_client_needs_is_no_alarm(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is superfluous in a chain (F12) may end: nobody is told to renew it, and no counter."""
+    certificate = with_superfluous(kind)
+    assert not certificate.ends_within(20 * DAY)
+    server_context = context.create_server_context(certificate)
+    server_context.maintain(1e9)
+    assert expiry_lines(caplog) == []
+    (in_use,) = server_context.certificates_in_use()
+    assert in_use.not_valid_after == certificate.not_valid_after
+    assert certificate.ends_within(100 * DAY)

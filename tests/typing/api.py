@@ -6,13 +6,18 @@ The session ``types`` checks it with mypy. A line that must be refused says so w
 
 from __future__ import annotations
 
+import functools
+import ssl
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer, SimpleHTTPRequestHandler
+from pathlib import Path
 from typing import assert_type
 
 from cryptography import x509
 
 import tlshttp
-from tlshttp import certs, context, errors
+from tlshttp import certs, context, errors, testing
+from tlshttp.testing import plugin
 
 assert_type(tlshttp.__version__, str)
 
@@ -56,3 +61,45 @@ def findings_may_come_from_any_iterable() -> None:
     errors.CertificateError.raise_if(str(number) for number in range(2))
     errors.CertificateError.raise_if([1, 2])  # type: ignore[list-item]
     errors.HandshakeError("positional", "server.example")  # type: ignore[call-arg]
+
+
+def servers_of_tests_take_whatever_answers(handler: type[BaseHTTPRequestHandler]) -> None:
+    """Handlers, partials of them, server classes, applications and mappings, but no coroutines."""
+    testing.serve(handler, names=["api.example.test"], timeout=1).close()
+    testing.serve(functools.partial(SimpleHTTPRequestHandler, directory="."))
+    testing.serve(HTTPServer, server_class=tlshttp.TLSHTTPServer)
+    testing.serve({"/": "text", "/bytes": b"", "/json": testing.Response.json([1], status=201)})
+    testing.serve({"/": lambda request: request.body})
+    testing.serve(lambda environ, start_response: [b""])
+    testing.serve(3)  # type: ignore[arg-type]
+
+
+def test_servers_tell_what_happened(tls_server: testing.RunningServer) -> None:
+    """Requests, what is waited for, and what was answered are typed."""
+    assert_type(tls_server.requests[0].tls, tlshttp.TLSInfo)
+    assert_type(tls_server.requests[0].body, bytes)
+    assert_type(tls_server.wait_for(2), list[testing.RecordedRequest])
+    assert_type(tls_server.wait_for_peer_error(errors.PeerRejected), errors.PeerRejected)
+    tls_server.wait_for_peer_error(ValueError)  # type: ignore[type-var]
+    assert_type(tls_server.get("/").status, int)
+    assert_type(tls_server.client_certificate("alice").keyfile, Path)
+    assert_type(tls_server.client_context(), ssl.SSLContext)
+    tls_server.responses["/"] = 3  # type: ignore[assignment]
+
+
+def test_fixtures(tls_server_factory: plugin.ServerFactory, tls_ca: testing.Authority) -> None:
+    """The fixtures have types to be annotated with."""
+    assert_type(tls_server_factory({"/": ""}), testing.RunningServer)
+    assert_type(tls_ca.ca_pem, str)
+
+
+def test_bad_servers(bad_tls_server: plugin.BadServerFactory) -> None:
+    """Faults are named or made of typed deeds, and strings are names only."""
+    assert_type(bad_tls_server("expired", honest=True), testing.BadServer)
+    reset = testing.Reset(testing.At.BODY, 100, request=2)
+    with testing.bad_server("wrong-host", reset, testing.FAULTS["silent"]) as server:
+        assert_type(server.wait_for(1), list[testing.SeenRequest])
+        assert_type(server.crl_pem, str | None)
+        assert_type(server.client_context(), ssl.SSLContext)
+    testing.Reset("body")  # type: ignore[arg-type]
+    testing.bad_server(3)  # type: ignore[arg-type]

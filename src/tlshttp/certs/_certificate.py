@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
+from tlshttp.certs._chain import needed
 from tlshttp.certs._check import check_chain
 from tlshttp.certs._expiry import first_end
 from tlshttp.certs._files import PRIVATE, PUBLIC, write_atomically
@@ -60,7 +61,8 @@ class CertificateChain:
 
     def ends_within(self, period: timedelta) -> bool:
         """Tell whether the leaf, or a certificate of its chain, expires within a time from now."""
-        return first_end((self.leaf, *self.chain)) - datetime.now(UTC) < period
+        now = datetime.now(UTC)
+        return first_end(needed(self.leaf, self.chain, now)) - now < period
 
     def fingerprint(self) -> str:
         """Return the SHA-256 fingerprint of the leaf as browsers show it: ``AB:CD:...``."""

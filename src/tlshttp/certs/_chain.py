@@ -24,7 +24,7 @@ from tlshttp.certs._inspect import (
     was_issued_by,
 )
 
-__all__ = ["check_each", "check_order", "way_up", "without_repetitions"]
+__all__ = ["check_each", "check_order", "needed", "way_up", "without_repetitions"]
 
 
 MAXIMUM_CHAIN = 32
@@ -121,6 +121,13 @@ def way_up(
             break
         way.append(next((one for one in issuers if _is_valid(one, at)), issuers[0]))
     return way[1:]
+
+
+def needed(
+    leaf: x509.Certificate, chain: Sequence[x509.Certificate], at: datetime
+) -> list[x509.Certificate]:
+    """Return the leaf and those after it that clients need: no root, of which they have a copy."""
+    return [leaf, *(one for one in way_up(leaf, chain, at) if not is_self_signed(one))]
 
 
 def _soften(findings: Iterable[Finding]) -> Iterator[Finding]:

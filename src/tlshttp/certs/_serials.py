@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from cryptography import x509
 from cryptography.utils import CryptographyDeprecationWarning
 
+from tlshttp.certs import _der
+
 
 @contextlib.contextmanager
 def accept_any_serial() -> Iterator[None]:
@@ -31,8 +33,25 @@ def read_pem(pem: bytes) -> x509.Certificate:
 
 def read_der(der: bytes) -> x509.Certificate:
     """Parse a certificate in DER, whatever its serial number."""
+    if not _may_warn(der):
+        return x509.load_der_x509_certificate(der)
     with accept_any_serial():
         return x509.load_der_x509_certificate(der)
+
+
+def _may_warn(der: bytes) -> bool:
+    """Tell whether parsing may warn.
+
+    It hardly ever does; so what all threads share, the filters for warnings, hardly ever changes
+    while connections are served.
+    """
+    try:
+        first, second, *_ = _der.children(_der.children(_der.read(der))[0])
+    except (ValueError, IndexError):
+        return True
+    # RFC 5280, section 4.1: the version, if any, is tagged; then comes the serial number.
+    serial = first if first.tag == _der.INTEGER else second
+    return int.from_bytes(serial.content, "big", signed=True) < 1
 
 
 def serial_of(certificate: x509.Certificate) -> int:

@@ -6,11 +6,10 @@ import ssl
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-
 from tlshttp import profiles
 from tlshttp.certs import CertificateChain, Severity
 from tlshttp.certs._keys import describe_public_key
+from tlshttp.certs._serials import read_der
 from tlshttp.context._engine import certificate_findings, enforcement
 from tlshttp.context._peers import MemoryPeer, NetworkPeer, Peer
 from tlshttp.context._probe import TLS12, TLS13, Offer, Reply
@@ -262,7 +261,7 @@ class _Examination:
 
     def _kinds_of_keys(self) -> set[bool]:
         """Return whether the certificates shown have ECDSA keys; both where there are both."""
-        leaves = [x509.load_der_x509_certificate(chain[0]) for chain in self._chains]
+        leaves = [read_der(chain[0]) for chain in self._chains]
         return {"RSA" not in describe_public_key(leaf.public_key()) for leaf in leaves}
 
     def _check_beyond(self, field: str, found: Collection[int], names: Mapping[int, str]) -> None:
@@ -318,7 +317,7 @@ class _Examination:
             self._chains += [(leaf,)] if leaf else []
         described = []
         for chain in self._chains:
-            leaf_, *rest = (x509.load_der_x509_certificate(der) for der in chain)
+            leaf_, *rest = (read_der(der) for der in chain)
             certificate = CertificateChain(leaf_, tuple(rest))
             described.append(
                 f"{', '.join(certificate.names[:3]) or '(no names)'};"

@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from cryptography import x509
-
+from tlshttp.certs._serials import read_der
 from tlshttp.context._anchors import TrustAnchors
 from tlshttp.context._names import Names, normalise
 from tlshttp.context._pins import Pins
@@ -98,4 +97,4 @@ class Doorkeeper:
 
 
 def _has_expired(certificate: bytes) -> bool:
-    return x509.load_der_x509_certificate(certificate).not_valid_after_utc < datetime.now(UTC)
+    return read_der(certificate).not_valid_after_utc < datetime.now(UTC)

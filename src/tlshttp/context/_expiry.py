@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from cryptography import x509
 
 from tlshttp.certs import Certificate
+from tlshttp.certs._chain import needed
 from tlshttp.certs._expiry import describe_left, is_near_end
 from tlshttp.certs._inspect import describe
 
@@ -23,7 +24,7 @@ _LOOK_SECONDS = 60.0
 
 
 class ExpiryWatch:
-    """Looks at the certificates that are shown, their chains included, and says what ends."""
+    """Looks at the certificates that are shown, and at what clients need after each of them."""
 
     def __init__(self) -> None:
         self.due = 0.0
@@ -41,7 +42,9 @@ class ExpiryWatch:
             at: The moment by the calendar, aware; `None` means to ask for it.
         """
         at = datetime.now(UTC) if at is None else at
-        shown = dict.fromkeys(one for each in certificates for one in (each.leaf, *each.chain))
+        shown = dict.fromkeys(
+            one for each in certificates for one in needed(each.leaf, each.chain, at)
+        )
         near = [one for one in shown if is_near_end(one, at)]
         told = {}
         for certificate in near:

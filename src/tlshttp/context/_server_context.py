@@ -29,8 +29,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NoReturn, Self
 
+from tlshttp.certs._chain import needed
 from tlshttp.certs._expiry import first_end
 from tlshttp.context._client_auth import Doorkeeper
 from tlshttp.context._connection import CheckedObject, CheckedSocket
@@ -231,10 +233,11 @@ class ServerContext(ssl.SSLContext):
 
     def certificates_in_use(self) -> tuple[CertificateInUse, ...]:
         """Tell which certificates are shown now, and when each of them ends."""
+        now = datetime.now(UTC)
         return tuple(
             CertificateInUse(
                 names=certificate.names,
-                not_valid_after=first_end((certificate.leaf, *certificate.chain)),
+                not_valid_after=first_end(needed(certificate.leaf, certificate.chain, now)),
                 fingerprint=certificate.fingerprint(),
             )
             for certificate in self._material.certificates

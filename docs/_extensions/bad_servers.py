@@ -1,0 +1,112 @@
+"""Directives about the bad servers of `tlshttp.testing`, from the source and from real runs.
+
+``bad-servers``: the catalogue, one kind of it (``certificate``, ``TLS``, ``behaviour``).
+``bad-server-reports``: what clients report of that kind, from the data that ``nox -s reports`` has
+written; ``bad-server-clients``: which clients these were.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+
+from tlshttp.testing import FAULTS, Fault, FaultKind
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+DATA = Path(__file__).parents[1] / "reference/bad-servers.json"
+
+
+class BadServers(Directive):
+    """Insert the faults of a kind: name, what the server does, what a good client reports."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return them as a table."""
+        rows = [
+            (_name(fault), _paragraph(f"It {fault.does}."), _paragraph(fault.report))
+            for fault in _of_kind(self.arguments[0])
+        ]
+        head = ("name", "what the server does", "what a good client reports")
+        return [_table(head, rows, widths=(25, 45, 30))]
+
+
+class BadServerReports(Directive):
+    """Insert what clients report of the faults of a kind."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return it as a table, a column for each client."""
+        document = _document()
+        rows = [
+            (_name(fault), *(_lines(lines) for lines in document["reports"][fault.name].values()))
+            for fault in _of_kind(self.arguments[0])
+        ]
+        return [_table(("name", *document["versions"]), rows)]
+
+
+class BadServerClients(Directive):
+    """Insert the clients that have reported, with their versions, and when that was."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return them as a table."""
+        document = _document()
+        rows = [(_paragraph(name), _paragraph(version)) for name, version in _versions(document)]
+        return [_table(("client", f"version, on {document['date']}"), rows, widths=(1, 2))]
+
+
+def _of_kind(word: str) -> list[Fault]:
+    return [fault for fault in FAULTS.values() if fault.kind is FaultKind(word)]
+
+
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(DATA.read_text(encoding="utf-8"))
+    return document
+
+
+def _versions(document: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    versions: dict[str, str] = document["versions"]
+    return versions.items()
+
+
+def _name(fault: Fault) -> nodes.Node:
+    return nodes.paragraph("", "", nodes.literal(fault.name, fault.name))
+
+
+def _lines(lines: Sequence[str]) -> nodes.Node:
+    """Return a report for each request, the first one first."""
+    return _paragraph("; then ".join(lines))
+
+
+def _paragraph(text: str) -> nodes.Node:
+    return nodes.paragraph(text, text)
+
+
+def _table(
+    head: Sequence[str], rows: Iterable[Sequence[nodes.Node]], widths: Sequence[int] | None = None
+) -> nodes.Node:
+    group = nodes.tgroup(cols=len(head))
+    group += [nodes.colspec(colwidth=width) for width in widths or [1] * len(head)]
+    group += nodes.thead("", _row(_paragraph(title) for title in head))
+    group += nodes.tbody("", *(_row(row) for row in rows))
+    return nodes.table("", group)
+
+
+def _row(cells: Iterable[nodes.Node]) -> nodes.Node:
+    return nodes.row("", *(nodes.entry("", cell) for cell in cells))
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Tell Sphinx of the directives."""
+    app.add_directive("bad-servers", BadServers)
+    app.add_directive("bad-server-reports", BadServerReports)
+    app.add_directive("bad-server-clients", BadServerClients)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

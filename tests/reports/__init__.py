@@ -1,0 +1,1 @@
+"""What clients report of bad servers; ``nox -s reports`` writes it into the documentation."""

@@ -1,0 +1,183 @@
+"""The pytest plugin, in sessions of its own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support import UNIT
+
+HEAD = """
+import http.client, os, subprocess, sys, urllib.request
+from http.server import BaseHTTPRequestHandler
+import pytest
+
+class Boom(BaseHTTPRequestHandler):
+    def do_GET(self):
+        raise ValueError("boom in a handler")
+"""
+
+
+def session(folder: Path, tests: str, *options: str) -> str:
+    """Run tests in a session of their own and return its report."""
+    (folder / "test_it.py").write_text(tests)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", "--strict-markers",
+         "-c", "/dev/null", "--rootdir", str(folder), *options, "test_it.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=50 * UNIT,
+        check=False,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+def outcomes(report: str) -> dict[str, str]:
+    """Return how each test of a report has ended; errors of its end count more than passing."""
+    lines = re.findall(r"^(PASSED|FAILED|ERROR|SKIPPED) test_it.py::(\w+)", report, re.MULTILINE)
+    return {name: outcome for outcome, name in sorted(lines, reverse=True)}
+
+
+def test_fixtures(tmp_path: Path) -> None:
+    """Servers, further servers, the authority, and trust by the environment, all without ado."""
+    report = session(
+        tmp_path,
+        HEAD
+        + """
+def test_function(tls_server):
+    tls_server.responses["/"] = "hello"
+    assert tls_server.get("/").text == "hello"
+    assert len(tls_server.requests) == 1
+
+def test_another(tls_server):
+    assert tls_server.get("/").status == 404
+
+@pytest.mark.tls_server(served={"/": "marked"}, names=["api.example.test"])
+def test_mark(tls_server, tls_server_factory, tls_ca):
+    other = tls_server_factory({"/": "other"})
+    assert (tls_server.get("/").text, other.get("/").text) == ("marked", "other")
+    assert tls_server.ca_path == other.ca_path == tls_ca.ca_path
+
+def test_trust(tls_server, tls_trust):
+    tls_server.responses["/"] = "trusted"
+    assert urllib.request.urlopen(tls_server.url).read() == b"trusted"
+    assert os.environ["REQUESTS_CA_BUNDLE"] == str(tls_trust.ca_path)
+
+@pytest.mark.parametrize("number", range(2))
+def test_without(tls_server, number):
+    assert os.environ.get("REQUESTS_CA_BUNDLE") != str(tls_server.ca_path)
+    with pytest.raises(OSError, match="certificate verify failed"):
+        urllib.request.urlopen(tls_server.url)
+""",
+        "-W",
+        "error",
+    )
+    expected = ["function", "another", "mark", "trust", "without"]
+    assert outcomes(report) == {f"test_{name}": "PASSED" for name in expected}, report
+
+
+def test_a_handlers_exception_fails_its_test(tmp_path: Path) -> None:
+    """The one that caused it and no other, with the traceback; whoever made the server."""
+    report = session(
+        tmp_path,
+        HEAD
+        + """
+from tlshttp import testing
+
+@pytest.fixture(scope="module")
+def shared():
+    with testing.serve({"/": "fine", "/boom": boom}) as server:
+        yield server
+
+def boom(request):
+    raise KeyError("boom in a function")
+
+@pytest.mark.tls_server(served=Boom)
+def test_passes_alone(tls_server):
+    tls_server.get("/")
+
+@pytest.mark.tls_server(served=Boom)
+def test_fails_alone(tls_server):
+    assert tls_server.get("/").status == 200
+
+@pytest.mark.tls_server(served=Boom)
+def test_expects_it(tls_server):
+    tls_server.get("/")
+    tls_server.handler_errors.clear()
+
+@pytest.mark.tls_server(served=Boom)
+def test_skipped(tls_server):
+    tls_server.get("/")
+    tls_server.handler_errors.clear()
+    pytest.skip("for a reason")
+
+def test_shared_good(shared):
+    assert shared.get("/").text == "fine"
+
+def test_shared_bad(shared):
+    shared.get("/boom")
+
+def test_shared_good_again(shared):
+    assert shared.get("/").text == "fine"
+""",
+    )
+    assert outcomes(report) == {
+        "test_passes_alone": "FAILED",
+        "test_fails_alone": "FAILED",
+        "test_expects_it": "PASSED",
+        "test_shared_good": "PASSED",
+        "test_shared_bad": "FAILED",
+        "test_shared_good_again": "PASSED",
+    }, report
+    assert "SKIPPED [1]" in report
+    assert report.count('raise ValueError("boom in a handler")') == 2
+    assert 'raise KeyError("boom in a function")' in report
+    assert "assert 500 == 200" in report
+    assert "_recorder.py" not in report
+    assert "plugin.py" not in report
+
+
+def test_whoever_uses_nothing_imports_nothing(tmp_path: Path) -> None:
+    """A session without our fixtures has the plugin and what names are found by, no more."""
+    report = session(
+        tmp_path,
+        """
+import sys
+
+def test_it():
+    ours = {name for name in sys.modules if name.partition(".")[0] == "tlshttp"}
+    assert ours == {
+        "tlshttp", "tlshttp._on_demand", "tlshttp._version", "tlshttp.testing",
+        "tlshttp.testing.plugin",
+    }
+    assert not {"ssl", "cryptography", "http.server"} & set(sys.modules)
+""",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:pytest_httpserver",
+        "-p",
+        "no:anyio",
+        "-p",
+        "no:hypothesispytest",
+    )
+    assert outcomes(report) == {"test_it": "PASSED"}, report
+
+
+def test_the_plugin_can_be_turned_off(tmp_path: Path) -> None:
+    """``-p no:tlshttp`` leaves no fixture behind."""
+    report = session(tmp_path, "def test_it(tls_server): pass", "-p", "no:tlshttp")
+    assert "fixture 'tls_server' not found" in report
+
+
+def test_fixtures_are_listed_with_what_they_do(tmp_path: Path) -> None:
+    """``pytest --fixtures`` and ``--markers`` tell of ours."""
+    fixtures = session(tmp_path, "", "--fixtures")
+    for name in ("tls_server", "tls_server_factory", "tls_ca", "tls_trust"):
+        assert re.search(rf"^{name}\b.*\n +\w", fixtures, re.MULTILINE), fixtures
+    assert "@pytest.mark.tls_server(" in session(tmp_path, "", "--markers")
