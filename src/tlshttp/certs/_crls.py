@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import Self, TypeAlias, TypeVar
 
 from cryptography import x509
 
@@ -17,10 +17,12 @@ from tlshttp.certs._reloading import FILE_POLL_INTERVAL, ReloadingStore
 from tlshttp.certs._sources import FileSource, FixedSource
 from tlshttp.errors import ConfigurationError
 
-__all__ = ["CRLStore"]
+__all__ = ["CRLStore", "newest_lists"]
 
 _MAXIMUM_SIZE = 64 * 1024 * 1024  # bytes; the largest public lists have some 10 MB
 _BEGIN, _END = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
+
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 _Lists: TypeAlias = tuple[x509.CertificateRevocationList, ...]
 
@@ -174,9 +176,19 @@ def _blocks(content: bytes) -> list[bytes]:
 
 
 def _refuse_unusable(lists: Iterable[x509.CertificateRevocationList], label: str) -> None:
-    """Refuse no list at all, and one of another time: OpenSSL would refuse every client."""
+    """Refuse no list at all, half a list, and one of another time.
+
+    By the latter OpenSSL would refuse every client. A delta (RFC 5280, section 5.2.4) it does not
+    read at all, so whoever is revoked in that alone would be let in.
+    """
     crls = tuple(lists)
     ConfigurationError.raise_if([] if crls else [f"{label}: there is none"])
+    ConfigurationError.raise_if(
+        f"{label} of {crl.issuer.rfc4514_string()!r} is a delta, which has changes only: give the"
+        " complete list"
+        for crl in crls
+        if _extension(crl, x509.DeltaCRLIndicator) is not None
+    )
     now = datetime.now(UTC)
     ConfigurationError.raise_if(
         f"{label} is not valid before {_moment(crl.last_update_utc)}: the clock of"
@@ -194,22 +206,57 @@ def _refuse_unusable(lists: Iterable[x509.CertificateRevocationList], label: str
 
 def _refuse_older(lists: _Lists, current: _Lists, label: str) -> None:
     """Refuse a list from before the one that it would replace, in which less is revoked."""
-    newest = {crl.issuer: crl for crl in current}
+    effective = newest_lists(lists)
     ConfigurationError.raise_if(
         f"{label} of {_moment(crl.last_update_utc)} is older than the one in use, of"
-        f" {_moment(newest[crl.issuer].last_update_utc)}"
-        for crl in lists
-        if crl.issuer in newest and _order(crl) < _order(newest[crl.issuer])
+        f" {_moment(old.last_update_utc)}"
+        for crl in effective
+        for old in newest_lists(current)
+        if _replaces(crl, old) and _order(crl) < _order(old)
     )
+
+
+def newest_lists(lists: _Lists) -> _Lists:
+    """Return lists without those that another one of them replaces.
+
+    OpenSSL takes the first that fits, which may be one from before somebody was revoked.
+    """
+    return tuple(
+        crl
+        for number, crl in enumerate(lists)
+        if not any(
+            _replaces(other, crl) and (_order(other), at) > (_order(crl), number)
+            for at, other in enumerate(lists)
+        )
+    )
+
+
+def _replaces(one: x509.CertificateRevocationList, other: x509.CertificateRevocationList) -> bool:
+    """Return whether two lists are of one key and for the same certificates.
+
+    An authority may have several keys (RFC 5280, section 5.2.1) and lists for parts of what it
+    has issued (section 5.2.5). A list that does not name its key may be of any.
+    """
+    keys = [_extension(crl, x509.AuthorityKeyIdentifier) for crl in (one, other)]
+    return (
+        one.issuer == other.issuer
+        and _extension(one, x509.IssuingDistributionPoint)
+        == _extension(other, x509.IssuingDistributionPoint)
+        and (None in keys or keys[0] == keys[1])
+    )
+
+
+def _extension(crl: x509.CertificateRevocationList, kind: type[_Extension]) -> _Extension | None:
+    try:
+        return crl.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
 
 
 def _order(crl: x509.CertificateRevocationList) -> tuple[datetime, int]:
     """Return what rises from list to list: the time, and within a second the number."""
-    try:
-        number = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    except x509.ExtensionNotFound:
-        number = 0
-    return crl.last_update_utc, number
+    number = _extension(crl, x509.CRLNumber)
+    return crl.last_update_utc, 0 if number is None else number.crl_number
 
 
 def _moment(time: datetime) -> str:

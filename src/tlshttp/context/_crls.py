@@ -10,6 +10,7 @@ from typing import TypeAlias
 from cryptography import x509
 
 from tlshttp.certs import CRLStore
+from tlshttp.certs._crls import newest_lists
 from tlshttp.context._anchors import NOBODY, TrustAnchors
 from tlshttp.errors import ConfigurationError
 
@@ -57,8 +58,8 @@ class RevocationLists:
 
     @property
     def current(self) -> _Lists:
-        """The lists that count since the last look."""
-        return tuple(crl for lists in self._seen for crl in lists)
+        """The lists that count since the last look: of those for the same, the newest."""
+        return newest_lists(tuple(crl for lists in self._seen for crl in lists))
 
     def poll(self, now: float) -> bool:
         """Look where the interval is over; tell whether `current` has changed.
