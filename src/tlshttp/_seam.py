@@ -80,6 +80,9 @@ class Exchange(Protocol):
     def receive(self) -> int:
         """Take in what the stream has received; tell what is missing, or `READY`."""
 
+    def refuse_for_room(self) -> None:
+        """Have the request refused because there is no room for its body."""
+
     def begin_handler(self) -> None:
         """Take note that a handler is to be made."""
 

@@ -68,10 +68,6 @@ class Budget:
         with self._lock:
             self.memory -= size
 
-    def has_disk(self) -> bool:
-        """Return whether there is any room on disk."""
-        return self._most_disk is None or self.disk < self._most_disk
-
     def take_disk(self, size: int) -> None:
         """Take so many bytes of disk.
 

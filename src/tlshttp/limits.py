@@ -131,7 +131,8 @@ class Limits:
 
     max_total_disk: int | None = 4 << 30
     """Bytes in temporary files for all connections. At the limit further bodies are not read until
-    there is room, and responses wait in their handlers, or are cut where these cannot wait.
+    there is room, for `body_timeout` at most (then they get 507), and responses wait in their
+    handlers, or are cut where these cannot wait.
 
     It is four of the largest bodies. `None`: no limit.
     """

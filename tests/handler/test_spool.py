@@ -129,9 +129,8 @@ def test_what_does_not_fit_on_disk_is_not_added() -> None:
         with pytest.raises(NoRoom):
             other.append(b"2" * 6_000)
     assert (other.size, budget.disk) == (0, 6_000)
-    assert budget.has_disk()
     other.append(b"2" * 4_000)
-    assert not budget.has_disk()
+    assert budget.disk == 10_000
     assert spool.read_all() == b"1" * 6_000
     other.append(b"3" * 6_000)
     assert other.read_all() == b"2" * 4_000 + b"3" * 6_000
@@ -140,14 +139,14 @@ def test_what_does_not_fit_on_disk_is_not_added() -> None:
 
 def test_who_waits_for_room_is_told_of_it() -> None:
     """Each time that something on disk is given back."""
-    told: list[bool] = []
+    told: list[int] = []
     budget = Budget(0, 10_000)
-    budget.freed = lambda: told.append(budget.has_disk())
+    budget.freed = lambda: told.append(budget.disk)
     spool = Spool(budget, 0)
     spool.append(b"1" * 10_000)
     assert not told
     spool.read_all()
-    assert told == [True]
+    assert told == [0]
 
 
 def test_room_on_disk_comes_back_while_there_is_always_something_waiting(

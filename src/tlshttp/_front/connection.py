@@ -360,12 +360,21 @@ class Connection:
         return _OTHERS_FIRST
 
     def _await_room(self) -> int:
-        """Wait until the server has room for more of a body; the peer has all the time for that."""
-        if self.phase is not _BODY:
+        """Wait until the server has room for more of a body; the peer's time stands still."""
+        if self.phase is not _BODY or self._allowance is not None:
+            self._waits_since = self._front.now()
             self._enter(_BODY, None)
         self._allowance = None
         self._front.await_room(self)
         return _GONE
+
+    def give_up_room(self) -> bool:
+        """Have the request refused if it has waited for room too long; tell if it has."""
+        timeout = self._front.limits.body_timeout
+        if timeout is None or self._front.now() - self._waits_since < timeout:
+            return False
+        self._exchange(self._established()).refuse_for_room()
+        return True
 
     def _expect(self, stream: Stream, missing: int) -> None:
         """Enter the phase in which the missing is waited for, unless it is this one."""

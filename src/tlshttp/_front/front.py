@@ -136,6 +136,7 @@ class Front:
         self.budget = Budget(limits.max_total_memory, limits.max_total_disk)
         self.budget.freed = self._room_freed
         self._roomless: collections.deque[Connection] = collections.deque()
+        self._has_freed_room = False
         self.places = Places(settings.max_workers, self._resume)
         self._waiting: collections.OrderedDict[Connection, None] = collections.OrderedDict()
         self._waiting_lock = threading.Lock()
@@ -166,6 +167,7 @@ class Front:
             if self.managed is not None:
                 self.managed.maintain(now)
             self._sweep()
+            self._look_after_roomless()
             self._say_if_full(now)
         if self._leaders is not None:
             self._watch(self._leaders, now, began)
@@ -349,14 +351,24 @@ class Front:
             self._call_leader()
 
     def await_room(self, connection: Connection) -> None:
-        """Take up a connection again when there is room on disk."""
+        """Take up a connection again when there is more room on disk, or its time is over."""
         self._roomless.append(connection)
-        if self.budget.has_disk():
-            self._room_freed()
 
     def _room_freed(self) -> None:
         if self._roomless:
+            self._has_freed_room = True
             self._poller.wake()
+
+    def _look_after_roomless(self) -> None:
+        """Have those that wait for room try again, and one of them give up if it is time.
+
+        Now and then, because room may be freed just before somebody begins to wait for it, and
+        because those that wait may hold what the others wait for: so one at a time.
+        """
+        has_given_up = False
+        for connection in self._take_roomless():
+            has_given_up = has_given_up or connection.give_up_room()
+            self.resume_later(connection)
 
     def _take_roomless(self) -> list[Connection]:
         taken = []
@@ -446,7 +458,8 @@ class Front:
             else:
                 others.append(fd)
         self._ready.extend(self.parking.take(others))
-        if self._roomless and self.budget.has_disk():
+        if self._has_freed_room:
+            self._has_freed_room = False
             self._ready.extend(self._take_roomless())
 
     def _ask(self) -> None:

@@ -175,7 +175,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_IMPLEMENTED, message)
             return
         method()
-        if self.wfile is not exchange.wfile:
+        if self.wfile is not exchange.wfile and not getattr(self.wfile, "closed", False):
             self.wfile.flush()
 
     def __await_request(self, exchange: Any) -> bool:
@@ -295,8 +295,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self.__keeps_errors = may_keep and not self.close_connection
         try:
             super().send_error(code, message, explain)
-        finally:
-            del self.__keeps_errors
+        finally:  # it may have come here again on its way
+            vars(self).pop("_TLSRequestHandler__keeps_errors", None)
 
     @property
     def _default_response_headers(self) -> list[tuple[str, str]]:

@@ -70,7 +70,7 @@ def compose(handler: Callable[..., Any]) -> Composition:
             composed,
             dispatches=_has_own(handler, "handle", "handle_one_request", "parse_request"),
             finishes=_has_own(handler, "finish"),
-            first_timeout=composed.timeout,
+            first_timeout=_known_timeout(composed),
         )
     is_http = not (isinstance(handler, type) and issubclass(handler, BaseRequestHandler))
     return Composition(handler, Mode.CLASSIC, Mode.CLASSIC, None, is_http=is_http)
@@ -90,6 +90,12 @@ def _has_own(handler: type, *names: str) -> bool:
         and base is not object
         for name in names
     )
+
+
+def _known_timeout(handler: type[TLSRequestHandler]) -> float | None:
+    """Return the ``timeout`` of a class; `None` where only its handlers can tell (a property)."""
+    timeout: object = handler.timeout
+    return timeout if isinstance(timeout, (int, float)) else None
 
 
 def _modes(original: type) -> tuple[Mode, Mode]:

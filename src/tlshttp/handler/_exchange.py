@@ -380,8 +380,8 @@ class HTTPExchange:
             return ROOM_MISSING
         except OSError as error:
             self.warn("a request body cannot be kept: %s", error)
-            self.refused = RequestRefused("No room for this body", status=_INSUFFICIENT_STORAGE)
-            return self._ready()
+            self.refuse_for_room()
+            return READY
         if body.done:
             size = self._spool.size if self._spool is not None else 0
             self._forget_coding(size)
@@ -389,6 +389,12 @@ class HTTPExchange:
         if stream.buffered and stream.buffered != before:
             return OTHERS_FIRST
         return BODY_MISSING
+
+    def refuse_for_room(self) -> None:
+        """Have the request refused because there is no room for its body."""
+        self._kept_back = b""
+        self.refused = RequestRefused("No room for this body", status=_INSUFFICIENT_STORAGE)
+        self._ready()
 
     def _keep(self, data: bytes) -> None:
         if self._spool is None:
@@ -502,8 +508,7 @@ class HTTPExchange:
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
         while (missing := self.receive()) != READY:
             if missing == ROOM_MISSING:
-                self.refused = RequestRefused("No room for this body", status=_INSUFFICIENT_STORAGE)
-                self._ready()
+                self.refuse_for_room()
                 break
             if missing == OTHERS_FIRST:
                 continue

@@ -54,7 +54,7 @@ class ResponseHead:
 
     __slots__ = (
         "connection", "data", "has_odd_length", "is_plain", "length", "minor_version",
-        "repeats_length", "status", "streams", "transfer_encoding",
+        "repeats_length", "status", "streams", "transfer_encoding", "unbounded",
     )  # fmt: skip
 
     def __init__(self, data: bytes) -> None:
@@ -69,6 +69,8 @@ class ResponseHead:
         self.has_odd_length = self.repeats_length = False
         self.transfer_encoding = False
         """Whether the handler frames the body by itself."""
+        self.unbounded = False
+        """Whether it does so by the end of the connection: not in chunks (section 6.3)."""
         self.connection: bytes | None = None
         """The Connection field, in lower case; `None` without one."""
         self.streams = False
@@ -97,6 +99,7 @@ class ResponseHead:
             self.connection = value if self.connection is None else self.connection + b"," + value
         else:
             self.transfer_encoding = True
+            self.unbounded = value.rpartition(b",")[2].strip(b" \t") != b"chunked"
 
     @property
     def is_interim(self) -> bool:

@@ -267,7 +267,9 @@ class ResponseWriter(io.BufferedIOBase):
             self._stream.known_length = True
             return
         framing = self._framing_of(head)
-        closes = exchange.must_close(head) or (framing is AS_IS and not head.transfer_encoding)
+        closes = exchange.must_close(head) or (
+            framing is AS_IS and (head.unbounded or not head.transfer_encoding)
+        )
         self.closes = closes
         self._framing = framing
         self._left = head.length if framing is LENGTH else 0
