@@ -160,6 +160,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         self._socket_timeout: float | None = None
         self._making = threading.local()
         self._handler_class = RequestHandlerClass
+        self._composition()  # so that what is wrong with it shows now
         self.address_family = address_family(server_address, self.address_family)
         self._front = Front(
             self,
@@ -215,7 +216,14 @@ class TLSHTTPServer(http.server.HTTPServer):
     def _composition(self) -> Composition:
         """Return how handlers are made, as `RequestHandlerClass` now stands."""
         if self._composed is None or self._composed[0] is not self._handler_class:
-            self._composed = (self._handler_class, compose(self._handler_class))
+            made = compose(self._handler_class)
+            if not made.composed and getattr(self.ssl_context, "tells_hosts_apart", False):
+                raise ConfigurationError(
+                    "with client_auth_by_name the handler has to be a class, or a functools.partial"
+                    " of one: nothing looks at the hosts that the handlers of a function are asked"
+                    " for"
+                )
+            self._composed = (self._handler_class, made)
         return self._composed[1]
 
     # What can be asked ------------------------------------------------------------------------

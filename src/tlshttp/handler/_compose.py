@@ -24,6 +24,8 @@ class Composition(NamedTuple):
     """Called with request, client address and server."""
     driven: bool
     """Whether what it makes is driven by the front, a request at a time."""
+    composed: bool = True
+    """Whether `TLSRequestHandler` is underneath, which looks at the host of each request."""
 
 
 def compose(handler: Callable[..., Any]) -> Composition:
@@ -35,11 +37,11 @@ def compose(handler: Callable[..., Any]) -> Composition:
     if isinstance(handler, functools.partial):
         inner = compose(handler.func)
         factory = functools.partial(inner.factory, *handler.args, **handler.keywords)
-        return Composition(factory, inner.driven)
+        return inner._replace(factory=factory)
     if isinstance(handler, type) and issubclass(handler, BaseHTTPRequestHandler):
         composed = _compose_class(handler)
         return Composition(composed, composed.handle is TLSRequestHandler.handle)
-    return Composition(handler, False)
+    return Composition(handler, driven=False, composed=False)
 
 
 def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHandler]:
