@@ -144,6 +144,11 @@ class ServerContext(ssl.SSLContext):
         return self._front_of_now().wrap_bio(*arguments, **named)
 
     @property
+    def tells_hosts_apart(self) -> bool:
+        """Whether some hosts may not be asked for on every connection (``client_auth_by_name``)."""
+        return bool(self._doorkeeper.by_name)
+
+    @property
     def holds_groups(self) -> bool:
         """Whether it is the servers of this package that keep to the profile's groups."""
         return self._groups is not None

@@ -77,7 +77,7 @@ def compose(handler: Callable[..., Any]) -> Composition:
 
 
 _STANDARD = ("http.server", "socketserver")
-_OURS = ("tlshttp", "tlshttp.handler")
+_OURS = ("tlshttp", "tlshttp.handler", "tlshttp.testing")
 
 
 def _has_own(handler: type, *names: str) -> bool:
