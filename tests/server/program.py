@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final
@@ -242,8 +242,13 @@ def _answer(server: Any) -> None:
 
 
 def _say(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, default=dict) + "\n")
+    sys.stdout.write(json.dumps(value, default=_as_plain) + "\n")
     sys.stdout.flush()
+
+
+def _as_plain(value: Any) -> Any:
+    """Return what JSON knows: a mapping as a dictionary, a certificate in use as text."""
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 if __name__ == "__main__":
