@@ -248,7 +248,9 @@ def start_in_terminal(*arguments: str) -> tuple[subprocess.Popen[bytes], int]:
     """Start a command that has a terminal of its own; return it and our end of the terminal."""
     ours, theirs = os.openpty()
     program = (
-        "import os, sys; os.login_tty(0);"
+        "import os, signal, sys; os.login_tty(0);"
+        # A shell that starts a session in the background has it ignored.
+        " signal.signal(signal.SIGINT, signal.SIG_DFL);"
         " os.execv(sys.executable, [sys.executable, '-m', 'tlshttp', *sys.argv[1:]])"
     )
     process = subprocess.Popen(
