@@ -264,7 +264,7 @@ def start_in_terminal(*arguments: str) -> tuple[subprocess.Popen[bytes], int]:
 
 
 def until(terminal: int, word: bytes | None, again: bytes = b"") -> bytes:
-    """Read what is shown until a word comes, or to the end; press keys again while nothing comes."""
+    """Read what is shown until a word comes, or to the end; press keys again while none does."""
     shown = b""
     while word is None or word not in shown:
         while again and not select.select([terminal], [], [], 2.0 * UNIT)[0]:
