@@ -60,7 +60,7 @@ def unix_socket(path: Path) -> None:
 
 KINDS: dict[Callable[[Path], None], str] = {
     fifo: "it is a FIFO, not a file",
-    folder: "it is a folder, not a file",
+    folder: "is a folder",
     device: "it is a device, not a file",
     unix_socket: "cannot read",
 }

@@ -186,3 +186,23 @@ def test_threads_are_daemons_as_told(daemon: bool) -> None:
     made.close()
     assert made.join(5 * UNIT)
     assert seen == [daemon]
+
+
+def test_ctrl_c_before_a_thread_has_started_is_no_error_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thread that was never started is none to wait for; what was submitted is done by others."""
+    made = Workers(2, name="pool", daemon=lambda: True)
+
+    def interrupted(thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            made.submit(lambda: None)
+    done = threading.Event()
+    made.submit(done.set)
+    assert done.wait(10 * UNIT)
+    made.close()
+    assert made.join(10 * UNIT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import sys
 import threading
@@ -90,7 +91,9 @@ class Workers:
         with self._lock:
             threads = self._dismissed - {threading.current_thread()}
         for thread in threads:
-            thread.join(None if end is None else max(0.0, end - time.monotonic()))
+            # Ctrl-C, or a signal handler that raises, may have come before one was started.
+            with contextlib.suppress(RuntimeError):
+                thread.join(None if end is None else max(0.0, end - time.monotonic()))
         return not any(thread.is_alive() for thread in threads)
 
     def _start(self) -> bool:
