@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from tables import paragraph, table
 
 from tlshttp.testing import FAULTS, Fault, FaultKind
 
@@ -31,11 +32,11 @@ class BadServers(Directive):
     def run(self) -> list[nodes.Node]:
         """Return them as a table."""
         rows = [
-            (_name(fault), _paragraph(f"It {fault.does}."), _paragraph(fault.report))
+            (_name(fault), paragraph(f"It {fault.does}."), paragraph(fault.report))
             for fault in _of_kind(self.arguments[0])
         ]
         head = ("name", "what the server does", "what a good client reports")
-        return [_table(head, rows, widths=(25, 45, 30))]
+        return [table(head, rows, widths=(25, 45, 30))]
 
 
 class BadServerReports(Directive):
@@ -50,7 +51,7 @@ class BadServerReports(Directive):
             (_name(fault), *(_lines(lines) for lines in document["reports"][fault.name].values()))
             for fault in _of_kind(self.arguments[0])
         ]
-        return [_table(("name", *document["versions"]), rows)]
+        return [table(("name", *document["versions"]), rows)]
 
 
 class BadServerClients(Directive):
@@ -59,8 +60,8 @@ class BadServerClients(Directive):
     def run(self) -> list[nodes.Node]:
         """Return them as a table."""
         document = _document()
-        rows = [(_paragraph(name), _paragraph(version)) for name, version in _versions(document)]
-        return [_table(("client", f"version, on {document['date']}"), rows, widths=(1, 2))]
+        rows = [(paragraph(name), paragraph(version)) for name, version in _versions(document)]
+        return [table(("client", f"version, on {document['date']}"), rows, widths=(1, 2))]
 
 
 def _of_kind(word: str) -> list[Fault]:
@@ -83,25 +84,7 @@ def _name(fault: Fault) -> nodes.Node:
 
 def _lines(lines: Sequence[str]) -> nodes.Node:
     """Return a report for each request, the first one first."""
-    return _paragraph("; then ".join(lines))
-
-
-def _paragraph(text: str) -> nodes.Node:
-    return nodes.paragraph(text, text)
-
-
-def _table(
-    head: Sequence[str], rows: Iterable[Sequence[nodes.Node]], widths: Sequence[int] | None = None
-) -> nodes.Node:
-    group = nodes.tgroup(cols=len(head))
-    group += [nodes.colspec(colwidth=width) for width in widths or [1] * len(head)]
-    group += nodes.thead("", _row(_paragraph(title) for title in head))
-    group += nodes.tbody("", *(_row(row) for row in rows))
-    return nodes.table("", group)
-
-
-def _row(cells: Iterable[nodes.Node]) -> nodes.Node:
-    return nodes.row("", *(nodes.entry("", cell) for cell in cells))
+    return paragraph("; then ".join(lines))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -12,13 +12,14 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from ssl import TLSVersion
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from tables import paragraph, table
 
 from tlshttp import profiles
 from tlshttp.__main__ import main
@@ -73,7 +74,7 @@ class ProfileTable(Directive):
     def run(self) -> list[nodes.Node]:
         """Return it, a column for each profile."""
         lines = _places(*self.arguments) if self.arguments else _values()
-        return [_table(("", *ROWS), lines)]
+        return [table(("", *ROWS), lines)]
 
 
 class CertificateRules(Directive):
@@ -84,8 +85,8 @@ class CertificateRules(Directive):
     def run(self) -> list[nodes.Node]:
         """Return it, a line for each rule."""
         if self.arguments:
-            return [_table(("key", "refused by"), _keys())]
-        return [_table(("code", "severity", "what is found", "refused by"), _rules_of_check())]
+            return [table(("key", "refused by"), _keys())]
+        return [table(("code", "severity", "what is found", "refused by"), _rules_of_check())]
 
 
 def help_text(*command: str) -> str:
@@ -109,29 +110,29 @@ def _versions(oldest: TLSVersion, newest: TLSVersion) -> str:
 
 def _values() -> Iterator[Sequence[nodes.Node]]:
     for title, read in PROFILE_LINES:
-        yield _paragraph(title), *(_paragraph(read(row)) for row in ROWS.values())
+        yield paragraph(title), *(paragraph(read(row)) for row in ROWS.values())
 
 
 def _places(field: str) -> Iterator[Sequence[nodes.Node]]:
     lists = [getattr(row, field) for row in ROWS.values()]
     for name in dict.fromkeys(name for entries in lists for name in entries):
         places = (str(list_.index(name) + 1) if name in list_ else "" for list_ in lists)
-        yield nodes.paragraph("", "", nodes.literal(name, name)), *map(_paragraph, places)
+        yield nodes.paragraph("", "", nodes.literal(name, name)), *map(paragraph, places)
 
 
 def _rules_of_check() -> Iterator[Sequence[nodes.Node]]:
     for rule in _rules.RULES.values():
         yield (
             nodes.paragraph("", "", nodes.literal(rule.code, rule.code)),
-            _paragraph(rule.severity.value),
+            paragraph(rule.severity.value),
             _prose(rule.meaning),
-            _paragraph(_clients(rule.refused_by)),
+            paragraph(_clients(rule.refused_by)),
         )
 
 
 def _keys() -> Iterator[Sequence[nodes.Node]]:
     for row in (*_rules.KEY_KINDS, _rules.RSA_PSS):
-        yield _paragraph(row.name), _paragraph(_clients(row.refused_by))
+        yield paragraph(row.name), paragraph(_clients(row.refused_by))
 
 
 def _clients(clients: Sequence[_rules.Client]) -> str:
@@ -146,22 +147,6 @@ def _prose(text: str) -> nodes.Node:
     return nodes.paragraph(
         "", "", *(nodes.literal(p, p) if i % 2 else nodes.Text(p) for i, p in enumerate(parts))
     )
-
-
-def _paragraph(text: str) -> nodes.Node:
-    return nodes.paragraph(text, text)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[nodes.Node]]) -> nodes.Node:
-    group = nodes.tgroup(cols=len(head))
-    group += [nodes.colspec(colwidth=1) for _ in head]
-    group += nodes.thead("", _row(_paragraph(title) for title in head))
-    group += nodes.tbody("", *(_row(row) for row in rows))
-    return nodes.table("", group)
-
-
-def _row(cells: Iterable[nodes.Node]) -> nodes.Node:
-    return nodes.row("", *(nodes.entry("", cell) for cell in cells))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -25,12 +25,11 @@ from __future__ import annotations
 
 import logging
 import ssl
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NoReturn, Self
+from typing import Any
 
 from tlshttp.certs._chain import needed
 from tlshttp.certs._expiry import first_end
@@ -48,8 +47,8 @@ from tlshttp.context._expiry import ExpiryWatch
 from tlshttp.context._for_client import ForClient
 from tlshttp.context._groups import Groups
 from tlshttp.context._material import EVERYTHING, NOTHING, Material
+from tlshttp.context._tuning import Step, TunableContext
 from tlshttp.errors import (
-    ConfigurationError,
     HandshakeError,
     MalformedHandshake,
     NoSharedCipher,
@@ -61,28 +60,13 @@ __all__ = ["ServerContext"]
 
 _log = logging.getLogger("tlshttp.context")
 
-_Step = Callable[[ssl.SSLContext], object]
-
 _RETRY_SECONDS = 5.0  # after something unforeseen, which is logged each time
 
 _HANDSHAKE_FAILURE, _ILLEGAL_PARAMETER = 40, 47  # RFC 8446, section 6
 _NO_APPLICATION_PROTOCOL = 120  # RFC 7301, section 3.2
 
-_TUNABLE = frozenset(
-    {"maximum_version", "minimum_version", "options", "num_tickets", "verify_flags", "verify_mode"}
-)
-_FIXED = frozenset(
-    {
-        "keylog_filename",
-        "post_handshake_auth",
-        "sni_callback",
-        "sslobject_class",
-        "sslsocket_class",
-    }
-)
 
-
-class ServerContext(ssl.SSLContext):
+class ServerContext(TunableContext):
     """What `create_server_context` returns: an `ssl.SSLContext` that reloads what it shows.
 
     Any server can use it. Those of this package also refuse connections by their first bytes, and
@@ -92,18 +76,11 @@ class ServerContext(ssl.SSLContext):
     `~tlshttp.errors.ConfigurationError`.
     """
 
-    _ready = False
-    _served = False
-
-    def __new__(cls, *_arguments: object, **_named: object) -> Self:
-        """Return a context for servers."""
-        return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
-
     def __init__(
         self,
         material: Material,
         doorkeeper: Doorkeeper,
-        steps: Sequence[_Step],
+        steps: Sequence[Step],
         *,
         unknown_names: UnknownNames,
         alpn_protocols: Sequence[str],
@@ -114,7 +91,6 @@ class ServerContext(ssl.SSLContext):
     ) -> None:
         self._material = material
         self._doorkeeper = doorkeeper
-        self._steps = list(steps)
         self._unknown_names = unknown_names
         self._alpn = frozenset(name.encode("ascii") for name in alpn_protocols)
         self._groups = groups
@@ -127,10 +103,8 @@ class ServerContext(ssl.SSLContext):
         self._due = NOTHING
         """What a look has found and not been done, since it failed."""
         self._narrowed: dict[str, ssl.SSLContext] = {}
-        for step in self._steps:
-            step(self)
-        self._directory = self._build_directory({})
-        self._front = self._build_front()
+        self._apply(steps)
+        self._rebuild()
         self._ready = True
 
     # What servers call --------------------------------------------------------------------------
@@ -267,7 +241,17 @@ class ServerContext(ssl.SSLContext):
         if change.certificates or now >= self._expiry.due:
             self._expiry.look(self._material.certificates, now)
 
+    def set_ecdh_curve(self, *arguments: Any, **named: Any) -> None:
+        """Do what `ssl.SSLContext.set_ecdh_curve` does, before the first connection."""
+        super().set_ecdh_curve(*arguments, **named)
+        if self._ready:
+            self._groups = None  # they are not the profile's any more
+
     # Making contexts ----------------------------------------------------------------------------
+
+    def _rebuild(self) -> None:
+        self._directory = self._build_directory({})
+        self._front = self._build_front()
 
     def _build_directory(self, previous: Mapping[Group, Shown]) -> Directory:
         return build_directory(self._material.certificates, self._build_inner, previous)
@@ -332,92 +316,6 @@ class ServerContext(ssl.SSLContext):
         connection.context = shown.context
         connection.admit(self._doorkeeper, name, None if shown.self_signed else self._hsts_max_age)
         return None
-
-    # Tuning before the first connection ---------------------------------------------------------
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute, on the contexts behind this one, too."""
-        if name in _FIXED and self._ready:
-            raise ConfigurationError(f"{name} of this context cannot be set")
-        if name not in _TUNABLE or not self._ready:
-            super().__setattr__(name, value)
-            return
-        self._tune(name, lambda context: ssl.SSLContext.__setattr__(context, name, value))
-
-    def _tune(self, name: str, step: _Step) -> None:
-        if self._served:
-            raise ConfigurationError(
-                f"{name}: this context has served and cannot be changed; create another one"
-            )
-        step(self)
-        self._steps.append(step)
-        self._directory = self._build_directory({})
-        self._front = self._build_front()
-
-    def _call(self, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
-        method = getattr(ssl.SSLContext, name)
-        if not self._ready:
-            method(self, *arguments, **named)
-            return
-        self._tune(name, lambda context: method(context, *arguments, **named))
-
-    def set_ciphers(self, *arguments: Any, **named: Any) -> None:
-        """Do what `ssl.SSLContext.set_ciphers` does, before the first connection."""
-        self._call("set_ciphers", arguments, named)
-
-    def set_ecdh_curve(self, *arguments: Any, **named: Any) -> None:
-        """Do what `ssl.SSLContext.set_ecdh_curve` does, before the first connection."""
-        self._call("set_ecdh_curve", arguments, named)
-        if self._ready:
-            self._groups = None  # they are not the profile's any more
-
-    def load_verify_locations(self, *arguments: Any, **named: Any) -> None:
-        """Do what `ssl.SSLContext.load_verify_locations` does, before the first connection.
-
-        The ``verify_depth`` of `create_server_context` holds for its ``client_cas`` only.
-        """
-        self._call("load_verify_locations", arguments, named)
-
-    def set_default_verify_paths(self) -> None:
-        """Do what `ssl.SSLContext.set_default_verify_paths` does, before the first connection."""
-        self._call("set_default_verify_paths", (), {})
-
-    if sys.version_info >= (3, 15):
-
-        def set_ciphersuites(self, *arguments: Any) -> None:
-            """Do what `ssl.SSLContext.set_ciphersuites` does, before the first connection."""
-            self._call("set_ciphersuites", arguments, {})
-
-        def set_groups(self, *arguments: Any) -> None:
-            """Do what `ssl.SSLContext.set_groups` does, before the first connection."""
-            self._call("set_groups", arguments, {})
-
-        def set_server_sigalgs(self, *arguments: Any) -> None:
-            """Do what `ssl.SSLContext.set_server_sigalgs` does, before the first connection."""
-            self._call("set_server_sigalgs", arguments, {})
-
-        def set_client_sigalgs(self, *arguments: Any) -> None:
-            """Do what `ssl.SSLContext.set_client_sigalgs` does, before the first connection."""
-            self._call("set_client_sigalgs", arguments, {})
-
-    def set_alpn_protocols(self, alpn_protocols: Any) -> None:
-        """Refuse: protocols are an argument of `create_server_context`.
-
-        Raises:
-            ConfigurationError: Always.
-        """
-        if not self._ready:
-            super().set_alpn_protocols(alpn_protocols)
-            return
-        raise ConfigurationError("give alpn_protocols to create_server_context()")
-
-    def load_cert_chain(self, *_arguments: Any, **_named: Any) -> NoReturn:
-        """Refuse: certificates are arguments of `create_server_context`.
-
-        Raises:
-            ConfigurationError: Always.
-        """
-        raise ConfigurationError("give the certificate to create_server_context()")
 
 
 def _is_host_name(name: bytes) -> bool:
