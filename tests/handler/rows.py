@@ -424,9 +424,9 @@ refused("foreign-host", get().replace(b" a\r", b" evil.example\r") + NEXT, 421, 
 refused("foreign-target", get("https://evil.example/").replace(b" a\r", b" evil.example\r") + NEXT,
         421, handler="Picky")  # fmt: skip
 refused("foreign-target-and-own-host", get("https://evil.example/") + NEXT, 400, handler="Picky",
-        rule="target and Host differ")  # fmt: skip
+        rule="Host that differs from the target's")  # fmt: skip
 refused("foreign-target-disguised", get("https://evil.example?@a/") + NEXT, 400, handler="Picky",
-        rule="target and Host differ")  # fmt: skip
+        rule="Host that differs from the target's")  # fmt: skip
 refused("no-host-where-asked", b"GET / HTTP/1.0\r\n\r\n", 421, handler="Picky")
 served("own-host", get().replace(b" a\r", b" A.:443\r"), "GET /.", handler="Picky")
 served("own-subdomain", get().replace(b" a\r", b" x.own.example\r"), "GET /.", handler="Picky")
