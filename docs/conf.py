@@ -69,6 +69,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(.*\.)?_[A-Z]\w*"),  # type variables
     ("py:class", r"tlshttp\.certs\._reloading\.ReloadingStore"),  # its methods are shown
     ("py:class", r"tlshttp\.certs\._revoking\.Revoking"),  # and of this one
+    ("py:class", r"tlshttp\.context\._tuning\.TunableContext"),  # and of this one
 ]
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from cryptography import x509
 
 from tlshttp import profiles
+from tlshttp._members import require_member
 from tlshttp._own_files import OWN_FILES
 from tlshttp.certs import Certificate, CertificateStore
 from tlshttp.certs._names import parse_name
@@ -88,7 +89,10 @@ def create_server_context(
 
     Raises:
         ConfigurationError: It cannot be done as asked; all that is wrong is named.
+        TypeError: ``client_auth``, ``unknown_names`` or ``profile`` is of another kind, such as a
+            text.
     """
+    _require_kinds(profile, client_auth, client_auth_by_name or {}, unknown_names)
     authorities = tuple(client_cas)
     pinned = tuple(client_certificates)
     pins = Pins(pinned, beside_authorities=bool(authorities))
@@ -127,6 +131,21 @@ def create_server_context(
         renewal_seconds=tickets.renewal_seconds,
         hsts_max_age=profile.hsts_max_age,
     )
+
+
+def _require_kinds(
+    profile: object,
+    client_auth: object,
+    client_auth_by_name: Mapping[str, object],
+    unknown_names: object,
+) -> None:
+    """Refuse what would be compared with the members of an enumeration in vain."""
+    require_member(ClientAuth, "client_auth", client_auth)
+    for name, wanted in client_auth_by_name.items():
+        require_member(ClientAuth, f"client_auth_by_name[{name!r}]", wanted)
+    require_member(UnknownNames, "unknown_names", unknown_names)
+    if not isinstance(profile, profiles.TLSProfile):
+        raise TypeError(f"profile must be a TLSProfile, such as profiles.MODERN, not {profile!r}")
 
 
 class _Findings(list[str]):

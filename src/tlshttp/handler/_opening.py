@@ -100,7 +100,7 @@ def leads_inside(root: str, path: str, follow: FollowSymlinks) -> os.stat_result
     if follow is FollowSymlinks.NEVER and os.path.islink(path):
         return None
     try:
-        if follow is FollowSymlinks.INSIDE:
+        if follow is not FollowSymlinks.INSECURE_ANYWHERE:
             _names_below(os.path.realpath(root), os.path.realpath(path, strict=True))
         status = os.stat(path)
     except OSError:

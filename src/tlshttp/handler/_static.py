@@ -15,6 +15,7 @@ from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler
 from typing import Any
 
+from tlshttp._members import require_member
 from tlshttp.handler import _paths
 from tlshttp.handler._base import TLSRequestHandler
 from tlshttp.handler._body import FileBody
@@ -77,6 +78,15 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
 
     index_pages: Sequence[str] = ("index.html", "index.htm")
     """What is sent for a folder, if it is there; else the folder is listed."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Refuse a rule for links that does not exist.
+
+        Raises:
+            TypeError: `follow_symlinks` is no `FollowSymlinks`.
+        """
+        super().__init_subclass__(**arguments)
+        require_member(FollowSymlinks, "follow_symlinks", cls.follow_symlinks)
 
     def root_for(self, path: str) -> str:
         """Return the folder that a file has to lie in, links resolved: ``directory``.
