@@ -48,6 +48,9 @@ class Composition(NamedTuple):
     """Whether it makes handlers of HTTP, as far as that is known."""
     finishes: bool = False
     """Whether its handlers have a ``finish()`` of their own."""
+    renews: bool = False
+    """Whether each request is to find a handler as it was made, where one is driven: `http.server`
+    makes one for each connection, which with HTTP/1.0 is one for each request."""
     first_timeout: float | None = None
     """Seconds that its handlers wait for a request, by their class."""
 
@@ -70,6 +73,7 @@ def compose(handler: Callable[..., Any]) -> Composition:
             composed,
             dispatches=_has_own(handler, "handle", "handle_one_request", "parse_request"),
             finishes=_has_own(handler, "finish"),
+            renews=not _sets_version(handler),
             first_timeout=_known_timeout(composed),
         )
     is_http = not (isinstance(handler, type) and issubclass(handler, BaseRequestHandler))
@@ -107,7 +111,7 @@ def _modes(original: type) -> tuple[Mode, Mode]:
     """
     if _has_own(original, "handle"):
         return Mode.CLASSIC, Mode.CLASSIC
-    is_constructed = _has_own(original, "__init__")
+    is_constructed = _has_own(original, "__init__", "__new__")
     if not is_constructed and not _has_own(original, "setup", "finish"):
         return Mode.DRIVEN, Mode.DRIVEN
     if not _sets_version(original):

@@ -41,6 +41,7 @@ from tlshttp._seam import (
 )
 from tlshttp._spool import NoRoom, Spool
 from tlshttp.errors import PeerDisconnected, RequestRefused, ResponseAborted
+from tlshttp.handler._buffered_writer import buffered
 from tlshttp.handler._framing import Body, ChunkedBody, SizedBody
 from tlshttp.handler._head import CHUNKED, RequestHeaders
 from tlshttp.handler._hosts import agreed_host, refuse_foreign_host
@@ -48,7 +49,7 @@ from tlshttp.handler._log_failures import bear_log_failure
 from tlshttp.handler._reader import RequestReader
 from tlshttp.handler._requests import HeadFinder, Requests
 from tlshttp.handler._response import ResponseHead
-from tlshttp.handler._writer import ResponseWriter, buffered
+from tlshttp.handler._writer import ResponseWriter
 from tlshttp.limits import Limits
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class HTTPExchange:
         "_limits",
         "_most",
         "_plain",
+        "_renews",
         "_spool",
         "_state",
         "_stream",
@@ -116,6 +118,7 @@ class HTTPExchange:
         self._limits = limits
         self._most = None if collects_all else limits.max_collected_body
         self.composition = composition
+        self._renews = composition is not None and composition.renews
         self.request = Requests(limits)
         """What the head says."""
         self._find_head = HeadFinder(limits.max_header_bytes)
@@ -602,6 +605,7 @@ class HTTPExchange:
         sent.
         """
         self.handler = handler
+        made = dict(vars(handler)) if self._renews else None
         was_unknown = self._state == _AT_WORK
         if self._state == _READY and self.refused is None:
             self.fresh = self.begin()
@@ -616,7 +620,10 @@ class HTTPExchange:
         except Exception:
             self.apologise()
             raise
-        return self.end()
+        keep = self.end()
+        if made is not None and keep:
+            self._stream.handler = _as_made(handler, made)
+        return keep
 
     def end(self) -> bool:
         """End the response, and let go of the request; tell whether the connection may be kept."""
@@ -746,6 +753,13 @@ class HTTPExchange:
 
 
 _NOTHING = {"requestline": "", "raw_requestline": b"", "path": "", "headers": RequestHeaders.of([])}
+
+
+def _as_made(handler: DrivenHandler, made: dict[str, Any]) -> DrivenHandler:
+    """Return another handler, as this one was before its request."""
+    another = object.__new__(type(handler))
+    vars(another).update(made)
+    return another
 
 
 def _decides_on_100(policy: Any) -> bool:
