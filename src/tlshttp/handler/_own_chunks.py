@@ -1,4 +1,4 @@
-"""How far a response body has come that its handler puts in chunks itself (RFC 9112, section 7.1)."""
+"""How far a response body has come that its handler frames in chunks (RFC 9112, section 7.1)."""
 
 from __future__ import annotations
 

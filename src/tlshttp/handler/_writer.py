@@ -21,7 +21,7 @@ from __future__ import annotations
 import enum
 import io
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tlshttp._seam import Transport
 from tlshttp.handler._own_chunks import OwnChunks
