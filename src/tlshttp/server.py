@@ -314,7 +314,7 @@ class TLSHTTPServer(http.server.HTTPServer):
             poll_interval: Seconds between two calls of ``service_actions()`` at most.
         """
         self.__take_socket()
-        with self.__running(), self.__front.not_counting_answers():
+        with self.__running(), self.__front.answers.not_counting():
             while not self.__stop_requested:
                 self.__front.turn(poll_interval)
                 self.__log.flush()
@@ -338,7 +338,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         )
         end = time.monotonic() + timeout
         with self.__running():
-            while not (self.__front.take_answer() or self.__stop_requested):
+            while not (self.__front.answers.take() or self.__stop_requested):
                 left = end - time.monotonic()
                 self.__front.turn(max(0.0, min(left, _SLICE_SECONDS)))
                 if left <= 0:  # all that could be done without waiting has been done

@@ -133,7 +133,7 @@ class Connection:
         """When it was accepted."""
         self.fd = sock.fileno()
         self.phase = Phase.HELLO
-        self.deadline = front.after(front.limits.handshake_timeout)
+        self.deadline = front.clock.after(front.limits.handshake_timeout)
         self.parked = False
         self.paused = False
         """Whether its handler's thread has given its place back, to wait."""
@@ -190,7 +190,7 @@ class Connection:
     def _park(self, event: int) -> None:
         # Whoever drips keeps the connection from being parked when the loop looks for the overdue
         # ones, so it is looked at here, too.
-        if self.deadline <= self._front.now():
+        if self.deadline <= self._front.clock.now():
             self.expire()
         else:
             self._front.parking.park(self, event)
@@ -206,7 +206,7 @@ class Connection:
         return self._drain() if phase is Phase.CLOSING else _GONE
 
     def _enter(self, phase: Phase, timeout: float | None) -> None:
-        self._front.registry.move(self, phase, self._front.after(timeout))
+        self._front.registry.move(self, phase, self._front.clock.after(timeout))
 
     # Before TLS ------------------------------------------------------------------------------
 
@@ -354,7 +354,7 @@ class Connection:
         """Go on when others have had their turn, unless the peer has had its time."""
         missing = BODY_MISSING if missing == OTHERS_FIRST else missing
         self._expect(stream, missing)
-        if self.deadline <= self._front.now():
+        if self.deadline <= self._front.clock.now():
             self.expire()
             return _GONE
         return _OTHERS_FIRST
@@ -362,16 +362,16 @@ class Connection:
     def _await_room(self) -> int:
         """Wait until the server has room for more of a body; the peer's time stands still."""
         if self.phase is not _BODY or self._allowance is not None:
-            self._waits_since = self._front.now()
+            self._waits_since = self._front.clock.now()
             self._enter(_BODY, None)
         self._allowance = None
-        self._front.await_room(self)
+        self._front.roomless.add(self)
         return _GONE
 
     def give_up_room(self) -> bool:
         """Have the request refused if it has waited for room too long; tell if it has."""
         timeout = self._front.limits.body_timeout
-        if timeout is None or self._front.now() - self._waits_since < timeout:
+        if timeout is None or self._front.clock.now() - self._waits_since < timeout:
             return False
         self._exchange(self._established()).refuse_for_room()
         return True
@@ -387,7 +387,7 @@ class Connection:
         """Give the peer time for more of the body, as its rate allows."""
         if self.phase is not _BODY or self._allowance is None:
             self._allowance = stream.begin_allowance(READ)
-            self._waits_since = self._front.now()
+            self._waits_since = self._front.clock.now()
             self._enter(_BODY, self._shortened(self._allowance.left))
             self._own_timeout(stream)
             return
@@ -398,11 +398,11 @@ class Connection:
         """Have the handler's ``timeout`` bound the wait, before there is a handler, too."""
         own = stream.timeout or (self._front.first_timeout if stream.handler is None else None)
         if own:
-            self.deadline = min(self.deadline, self._front.after(own))
+            self.deadline = min(self.deadline, self._front.clock.after(own))
 
     def _keep_pace(self, allowance: Allowance, total: int) -> None:
         """Move the deadline with what the peer has done."""
-        now = self._front.now()
+        now = self._front.clock.now()
         allowance.spend(now - self._waits_since)
         allowance.earn(total)
         self._waits_since = now
@@ -454,8 +454,8 @@ class Connection:
         """Report what went wrong; see to what is left of the response, then go on or end."""
         front = self._front
         stream.requests += 1
-        if front.counts_answers:
-            front.answered()
+        if front.answers.counted:
+            front.answers.add()
         if stream.watched:
             front.drainer.forget(stream)
         cut = stream.failure or stream.fault
@@ -464,7 +464,7 @@ class Connection:
         self._keeps = keep and cut is None and not front.closing and self.phase is not Phase.CLOSED
         if stream.failure is None and stream.backlog and self.phase is not Phase.CLOSED:
             self._allowance = stream.begin_allowance(WRITE)
-            self._waits_since = front.now()
+            self._waits_since = front.clock.now()
             self._enter(_RESPONSE, self._allowance.left)
             return WRITE
         return self._after_response(stream)
@@ -530,7 +530,7 @@ class Connection:
             if exchange.one_shot and not self._ending:
                 return exchange.end()
         front.counters.add("requests")
-        front.answered()
+        front.answers.add()
         raise _Served
 
     def _report_exception(self, stream: Stream) -> None:
@@ -577,7 +577,7 @@ class Connection:
             return
         if stream.backlog and stream.failure is None:
             self._allowance = stream.begin_allowance(WRITE)
-            self._waits_since = self._front.now()
+            self._waits_since = self._front.clock.now()
             self._enter(_RESPONSE, self._allowance.left)
             self._front.parking.park(self, WRITE)
             return
@@ -667,7 +667,7 @@ class Connection:
         elif self.phase is Phase.CLOSING:
             self._close()
         elif self._allowance is not None and self.phase in (_BODY, _RESPONSE):
-            self._allowance.spend(self._front.now() - self._waits_since)
+            self._allowance.spend(self._front.clock.now() - self._waits_since)
             self._end_early(self._allowance.used_up())
         else:
             self._end_early(RequestTimeout("the request was not finished in time"))
@@ -689,13 +689,18 @@ class Connection:
         exchange = self.stream.exchange if self.stream is not None else None
         return exchange.request_line if exchange is not None else ""
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether a handler in blocking mode waits for a request to begin."""
+        return self.stream is not None and self.stream.idle
+
     def send_on_closing(self) -> None:
         """Send more of a response while the server closes; then end."""
         stream = self._established()
         self._keeps = False
         if self._send_on(stream) == _GONE:
             return
-        if self._allowance is not None and self.deadline <= self._front.now():
+        if self._allowance is not None and self.deadline <= self._front.clock.now():
             self.expire()
 
     def leave_with_server(self) -> None:

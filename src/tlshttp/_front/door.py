@@ -149,7 +149,7 @@ class Door:
             raise
         front.counters.add("refused")
         front.hooks.shutdown_request(request)
-        front.answered()
+        front.answers.add()
 
     def _let_in(self, request: socket.socket, address: object) -> None:
         if self._front.is_full():
