@@ -250,7 +250,8 @@ class Stream(SocketLike):
             PeerDisconnected: The connection is broken.
         """
         data = self._receive(_RECORD)
-        if self._channel.has_input or len(data) == _RECORD:
+        # Who has taken the connection over may wait with `select`, which sees nothing of a buffer.
+        if (self._channel.has_input or len(data) == _RECORD) and not self.tunnel:
             data = self._receive_more(data)
         if self._buffer:
             data = self._buffer[self._position :] + data

@@ -58,7 +58,7 @@ def authorize(
             """Parse the head of a request, and refuse it to clients that are not let in."""
             if not super(decorated, self).parse_request():
                 return False
-            reason = rule.refusal(self.tls)
+            reason = rule.refusal(self.request.tls)
             if reason is None:
                 return True
             try:
