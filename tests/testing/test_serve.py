@@ -270,6 +270,13 @@ def test_names_may_come_from_any_iterable_but_one_text() -> None:
         testing.serve(names="a.test")
 
 
+@pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
+def test_a_time_limit_is_above_zero(timeout: float) -> None:
+    """With none at all nothing could be waited for."""
+    with pytest.raises(errors.ConfigurationError, match="timeout is in seconds and above zero"):
+        testing.serve(timeout=timeout)
+
+
 def test_a_context_for_servers_of_others() -> None:
     """The authority vouches for a server that is none of ours."""
     ca = testing.authority()

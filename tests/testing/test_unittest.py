@@ -111,3 +111,26 @@ def test_a_function_is_served_as_it_is() -> None:
 
     result = run(Case)
     assert (result.testsRun, result.errors, result.failures) == (1, [], [])
+
+
+def test_answers_of_the_class_are_each_test_s_own() -> None:
+    """What one test adds is gone for the next; a server beside it serves the very dictionary."""
+    answers = {"/": "hello"}
+
+    class Case(testing.TLSServerMixIn, unittest.TestCase):
+        tls_served = answers
+
+        def test_first(self) -> None:
+            self.add()
+
+        def test_second(self) -> None:
+            self.add()
+
+        def add(self) -> None:
+            assert list(self.tls_server.responses) == ["/"]
+            self.tls_server.responses["/mine"] = ""
+            assert self.serve_tls(answers).responses is answers
+
+    result = run(Case)
+    assert (result.testsRun, result.errors, result.failures) == (2, [], [])
+    assert answers == {"/": "hello"}

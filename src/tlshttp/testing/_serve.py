@@ -15,6 +15,7 @@ from tlshttp.context import ClientAuth, create_server_context
 from tlshttp.errors import ConfigurationError
 from tlshttp.server import ThreadingTLSHTTPServer, TLSHTTPServer
 from tlshttp.testing._authority import LOCAL_NAMES, Authority, authority
+from tlshttp.testing._endpoint import check_timeout
 from tlshttp.testing._observer import observe, without_handler
 from tlshttp.testing._recorded import Happenings
 from tlshttp.testing._responses import Respond, Responses, responder
@@ -24,7 +25,7 @@ from tlshttp.testing._wsgi import WSGIApplication, wsgi_handler
 if TYPE_CHECKING:
     from tlshttp._tls import TLSContext
 
-__all__ = ["Served", "serve"]
+__all__ = ["Served", "own", "serve"]
 
 Served: TypeAlias = (
     type[BaseHTTPRequestHandler | HTTPServer]
@@ -82,6 +83,7 @@ def serve(
         OSError: The address cannot be bound.
     """
     names = _texts(names)
+    check_timeout(timeout)
     ConfigurationError.raise_if(
         _findings(served, names, certificate, client_auth, profile, ssl_context)
     )
@@ -105,6 +107,11 @@ def serve(
         made = observe(server_class, ssl_context, happenings)
         server = made((host, 0), _handler(served, responses), **options)
     return RunningServer(server, issuer, certificate, happenings, responses)
+
+
+def own(served: Any) -> Any:
+    """Return what tests share so that what one adds to it is not there for the next."""
+    return dict(served) if isinstance(served, dict) else served
 
 
 def _texts(names: Iterable[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlshttp.testing._authority import Authority, authority
 from tlshttp.testing._running import RunningServer
-from tlshttp.testing._serve import Served, serve
+from tlshttp.testing._serve import Served, own, serve
 
 __all__ = ["TLSServerMixIn"]
 
@@ -45,7 +45,7 @@ class TLSServerMixIn(_Base):
         super().setUp()
         # Asked of the class, a function that is a WSGI application does not become a method.
         served = vars(self).get("tls_served", type(self).tls_served)
-        self.tls_server = self.serve_tls(served, **self.tls_options)
+        self.tls_server = self.serve_tls(own(served), **self.tls_options)
 
     def serve_tls(self, served: Served | None = None, **options: Any) -> RunningServer:
         """Start a further server, closed after the test; the arguments are those of `serve`."""
