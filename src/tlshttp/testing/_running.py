@@ -201,6 +201,13 @@ class RunningServer(Endpoint):
         self.server.server_close()
 
     def __enter__(self) -> Self:
+        """Return the server itself.
+
+        Raises:
+            RuntimeError: It has been closed.
+        """
+        if self._closed:
+            raise RuntimeError(f"{self!r} cannot be started again: make another")
         return self
 
     def __exit__(

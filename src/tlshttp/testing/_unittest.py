@@ -52,3 +52,22 @@ class TLSServerMixIn(_Base):
         server = serve(served, **options)
         self.addCleanup(server.close)
         return server
+
+    if not TYPE_CHECKING:  # or every name would be one of its attributes
+
+        def __getattr__(self, name: str) -> Any:
+            """Say to who asks for the server why there is none.
+
+            Raises:
+                AttributeError: There is no such attribute.
+            """
+            if name == "tls_server":
+                raise AttributeError(
+                    f"{type(self).__name__} has no tls_server: setUp() of TLSServerMixIn has not"
+                    " been run. Name TLSServerMixIn before TestCase, and begin a setUp() of your"
+                    " own with super().setUp()"
+                )
+            ask = getattr(super(), "__getattr__", None)
+            if ask is not None:
+                return ask(name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

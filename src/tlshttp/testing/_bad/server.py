@@ -161,6 +161,13 @@ class BadServer(Endpoint):
             raise self._crew.failures[0]
 
     def __enter__(self) -> Self:
+        """Return the server itself.
+
+        Raises:
+            RuntimeError: It has been closed.
+        """
+        if self._closed:
+            raise RuntimeError(f"{self!r} cannot be started again: make another")
         return self
 
     def __exit__(
