@@ -270,6 +270,47 @@ def test_names_may_come_from_any_iterable_but_one_text() -> None:
         testing.serve(names="a.test")
 
 
+@pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
+def test_a_time_limit_is_above_zero(timeout: float) -> None:
+    """With none at all nothing could be waited for."""
+    with pytest.raises(errors.ConfigurationError, match="timeout is in seconds and above zero"):
+        testing.serve(timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "hint"),
+    [
+        ("serve", {}, "; perhaps 'served'? it has served, server_class, host,"),
+        ("limit", {}, "; perhaps 'limits'? it has"),
+        ("max_worker", {}, "; perhaps 'max_workers'?"),
+        ("max_workers", {"server_class": TLSHTTPServer}, ": it has served,"),
+        ("zzz", {"served": OwnServer}, " passes on those of OwnServer: bind_and_activate,"),
+    ],
+)
+def test_an_argument_that_nobody_takes(name: str, options: dict[str, Any], hint: str) -> None:
+    """The error names those there are, of `serve` and of the server's class."""
+    with pytest.raises(TypeError) as caught:
+        testing.serve(**{"served": Hello, name: 1, **options})
+    assert str(caught.value).startswith(f"serve() has no argument {name!r}")
+    assert hint in str(caught.value)
+    assert "limits" in str(caught.value)
+
+
+def test_errors_of_a_constructor_are_its_own() -> None:
+    """What a server's class raises about anything else reaches the test as it is."""
+
+    class Particular(HTTPServer):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            if options.pop("database") is None:
+                raise TypeError("no database")
+            super().__init__(*arguments, **options)
+
+    with testing.serve(Hello, server_class=Particular, database="mine") as server:
+        assert server.get().text == "hello"
+    with pytest.raises(TypeError, match=r"\Ano database\Z"):
+        testing.serve(Hello, server_class=Particular, database=None)
+
+
 def test_a_context_for_servers_of_others() -> None:
     """The authority vouches for a server that is none of ours."""
     ca = testing.authority()

@@ -13,6 +13,7 @@ from cryptography import x509
 from tlshttp import profiles
 from tlshttp._members import require_member
 from tlshttp._own_files import OWN_FILES
+from tlshttp._several import require_several
 from tlshttp.certs import Certificate, CertificateStore
 from tlshttp.certs._names import parse_name
 from tlshttp.context._anchors import TrustAnchors
@@ -90,9 +91,10 @@ def create_server_context(
     Raises:
         ConfigurationError: It cannot be done as asked; all that is wrong is named.
         TypeError: ``client_auth``, ``unknown_names`` or ``profile`` is of another kind, such as a
-            text.
+            text, or there is one text where several are due.
     """
     _require_kinds(profile, client_auth, client_auth_by_name or {}, unknown_names)
+    require_several("crls", crls)
     authorities = tuple(client_cas)
     pinned = tuple(client_certificates)
     pins = Pins(pinned, beside_authorities=bool(authorities))
@@ -183,8 +185,7 @@ def _client_findings(
 
 
 def _alpn_findings(alpn_protocols: Sequence[str]) -> list[str]:
-    if isinstance(alpn_protocols, str):
-        raise TypeError("alpn_protocols must be a sequence of str, not one str")
+    require_several("alpn_protocols", alpn_protocols)
     return [
         f"alpn_protocols: {name!r} is not 1 to 255 ASCII characters (RFC 7301, section 3.1)"
         for name in alpn_protocols

@@ -13,6 +13,7 @@ from socketserver import BaseRequestHandler
 from typing import Any, NamedTuple
 
 from tlshttp._own_files import OWN_FILES
+from tlshttp._several import require_several
 from tlshttp.handler._base import STANDARD_COPY, TLSRequestHandler, copy_file
 from tlshttp.handler._paths import decode, has_too_many_names, path_of
 
@@ -60,6 +61,9 @@ def compose(handler: Callable[..., Any]) -> Composition:
 
     What only makes handlers (a function) is served as it is: its handlers do all their work in
     their constructor.
+
+    Raises:
+        TypeError: The class has one text where several are due.
     """
     if isinstance(handler, functools.partial):
         inner = compose(handler.func)
@@ -128,6 +132,9 @@ def _sets_version(handler: type) -> bool:
 
 
 def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHandler]:
+    require_several("allowed_hosts", getattr(handler, "allowed_hosts", None))
+    if issubclass(handler, SimpleHTTPRequestHandler):
+        require_several("index_pages", getattr(handler, "index_pages", _INDEX_PAGES))
     if issubclass(TLSRequestHandler, handler):  # http.server's own, which answers 501
         return TLSRequestHandler
     names: dict[str, Any] = {}
