@@ -137,17 +137,7 @@ def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHand
         require_several("index_pages", getattr(handler, "index_pages", _INDEX_PAGES))
     if issubclass(TLSRequestHandler, handler):  # http.server's own, which answers 501
         return TLSRequestHandler
-    names: dict[str, Any] = {}
-    if hasattr(handler, "run_cgi") and _composed_of(handler, "setup", _setup_cgi) is None:
-        names.update(_CGI_NAMES)
-    if getattr(handler, "copyfile", None) is STANDARD_COPY:
-        names["copyfile"] = copy_file
-    # TLSFileRequestHandler looks at what it has opened, which is better.
-    serves_files = issubclass(handler, SimpleHTTPRequestHandler) and not hasattr(
-        handler, "root_for"
-    )
-    if serves_files and _composed_of(handler, "translate_path", _translate_path) is None:
-        names["translate_path"] = _translate_path
+    names = _mended(handler)
     if issubclass(handler, TLSRequestHandler) and not names:
         return handler
     if _has_own(handler, "handle") and not _sets_version(handler):
@@ -165,6 +155,22 @@ def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHand
     if any("__init_subclass__" in vars(base) for base in handler.__mro__[:-1]):
         bases = (_Unseen, *bases)
     return types.new_class(handler.__name__, bases, {}, lambda body: body.update(names))
+
+
+def _mended(handler: type[BaseHTTPRequestHandler]) -> dict[str, Any]:
+    """Return what of `http.server` a class has inherited that would not do here."""
+    names: dict[str, Any] = {}
+    if hasattr(handler, "run_cgi") and _composed_of(handler, "setup", _setup_cgi) is None:
+        names.update(_CGI_NAMES)
+    if getattr(handler, "copyfile", None) is STANDARD_COPY:
+        names["copyfile"] = copy_file
+    # TLSFileRequestHandler looks at what it has opened, which is better.
+    serves_files = issubclass(handler, SimpleHTTPRequestHandler) and not hasattr(
+        handler, "root_for"
+    )
+    if serves_files and _composed_of(handler, "translate_path", _translate_path) is None:
+        names["translate_path"] = _translate_path
+    return names
 
 
 def _translate_path(self: Any, path: str) -> str:

@@ -1,10 +1,11 @@
 """One request and its response, then the next: what stands between a connection and its handler.
 
 Theory of operation. The connection gives the exchange what arrives (`Intake.receive`). It finds
-the head, judges it and collects the body; nobody has been called so far. When it says `READY`, a handler is called (`HTTPExchange.run`), reads from ``rfile`` what is there and writes to
-``wfile`` what is to be sent. A handler is a black box: whichever methods it inherits, overrides or
-calls by the name of their class, it is these two files that count. `HTTPExchange.end` ends the
-response and tells whether the connection may be kept.
+the head, judges it and collects the body; nobody has been called so far. When it says `READY`, a
+handler is called (`HTTPExchange.run`), reads from ``rfile`` what is there and writes to ``wfile``
+what is to be sent. A handler is a black box: whichever methods it inherits, overrides or calls by
+the name of their class, it is these two files that count. `HTTPExchange.end` ends the response and
+tells whether the connection may be kept.
 
 Rules:
 
