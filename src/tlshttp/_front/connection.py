@@ -213,7 +213,7 @@ class Connection:
         cut = stream.cut
         if cut is not None and not self._failure_reported:
             self._failure_reported = True
-            self._front.report_cut(cut, self.address)
+            self._front.events.cut(cut, self.address)
 
     def _close(self) -> None:
         """Close the socket through the server's hook."""

@@ -47,7 +47,7 @@ class EndingConnection(Connection):
         ``close_notify``. ``access_denied`` (RFC 8446, section 6.2) would say more, but the `ssl`
         module sends no alert that OpenSSL does not send by itself.
         """
-        self._front.report_handshake(error, self.address)
+        self._front.events.handshake_failed(error, self.address)
         if self.stream is not None:
             with contextlib.suppress(ssl.SSLWantWriteError):  # tried again while closing
                 self.stream.say_goodbye()
@@ -219,6 +219,6 @@ class EndingConnection(Connection):
                 self._finish_close(stream)
                 return
         elif self._exchange(stream).begun:
-            self._front.report_cut(cut, self.address)
+            self._front.events.cut(cut, self.address)
         stream.input_complete = True  # the peer had its time: no lingering
         self._end(stream)

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tlshttp._front.answers import Answers
 from tlshttp._front.clock import Clock
@@ -18,6 +18,7 @@ from tlshttp._front.connection import Connection
 from tlshttp._front.counters import Counters
 from tlshttp._front.door import RETRY_SECONDS, Door
 from tlshttp._front.drainer import Drainer
+from tlshttp._front.events import Events
 from tlshttp._front.eviction import Eviction
 from tlshttp._front.fullness import Fullness
 from tlshttp._front.leader import LOOK_SECONDS, Leaders
@@ -30,7 +31,6 @@ from tlshttp._front.waiting import Waiting
 from tlshttp._front.workers import Workers
 from tlshttp._spool import Budget
 from tlshttp._tls import ManagedContext
-from tlshttp.errors import ConnectionCut, HandshakeError
 from tlshttp.stats import Stats
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ class Front:
         """Seconds that handlers give their peers for the first request, by their class."""
         self._share(settings)
         self.counters = Counters()
+        self.events = Events(hooks, self.counters)
         self.registry = Registry()
         self._eviction = Eviction(lambda: self.registry)
         self._fullness = Fullness(self.places, self.counters)
@@ -313,16 +314,6 @@ class Front:
             self._call_leader()
             self._poller.wake()  # for it to watch the leader
 
-    def report_handshake(self, error: HandshakeError, address: object) -> None:
-        """Count a failed handshake and call its hook."""
-        self.counters.failure(error)
-        self._call_hook(self.hooks.handle_handshake_error, error, address)
-
-    def report_cut(self, cut: ConnectionCut, address: object) -> None:
-        """Count a connection that was cut and call its hook."""
-        self.counters.cut(cut)
-        self._call_hook(self.hooks.handle_connection_cut, cut, address)
-
     def forget(self, connection: Connection) -> None:
         """Let go of a connection whose socket is being closed."""
         if os.getpid() != self.pid:
@@ -449,12 +440,6 @@ class Front:
     def _end_parked(self) -> None:
         for connection in self.registry.take_all():
             self._guard(connection.leave_with_server, connection)
-
-    def _call_hook(self, hook: Callable[[Any, Any], None], error: Any, address: object) -> None:
-        try:
-            hook(error, address)
-        except Exception:
-            _log.exception("%s raised an exception", getattr(hook, "__name__", hook))
 
     # Room ---------------------------------------------------------------------------------------
 

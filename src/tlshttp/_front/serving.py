@@ -195,7 +195,7 @@ class ServingConnection(BeginningConnection):
         """The peer has ended: silently between two requests, else that is an event."""
         if self._exchange(stream).begun:
             cut = stream.failure or PeerDisconnected("the peer left in the middle of a request")
-            self._front.report_cut(cut, self.address)
+            self._front.events.cut(cut, self.address)
         self._end(stream)
         return GONE
 
