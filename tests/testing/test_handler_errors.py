@@ -53,6 +53,30 @@ def test_the_same_exception_may_be_raised_again(server_class: type[HTTPServer]) 
     assert [note.rpartition(" ")[2] for note in SAME.__notes__] == ["/a", "/b"]
 
 
+class BearsItself(RaisesTheSame):
+    def handle(self) -> None:
+        """Serve two requests of one connection, and let nobody hear of what they raise."""
+        for _ in range(2):
+            try:
+                self.handle_one_request()
+            except ValueError:
+                self.send_error(500)
+                self.wfile.flush()
+
+
+def test_the_same_exception_is_an_error_of_each_request_of_a_connection() -> None:
+    """Where a handler swallows it, too, so that the server has not heard of the first."""
+    server = testing.serve(BearsItself)
+    with connected(server) as tls:
+        for _ in range(2):
+            tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        while tls.recv(1000):
+            pass
+    with pytest.raises(BaseExceptionGroup) as caught:
+        server.close()
+    assert list(caught.value.exceptions) == [SAME, SAME]
+
+
 @pytest.mark.parametrize("handler", [RaisesTheSameInSetup, RaisesTheSameInALoopOfItsOwn])
 def test_each_is_raised_once_wherever_it_passes(handler: type[Any]) -> None:
     """What passes several of ours on its way, wrapped or not, is one error for each request."""

@@ -302,13 +302,28 @@ def test_errors_of_a_constructor_are_its_own() -> None:
     class Particular(HTTPServer):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             if options.pop("database") is None:
-                raise TypeError("no database")
+                raise TypeError("no database") from LookupError()
             super().__init__(*arguments, **options)
 
     with testing.serve(Hello, server_class=Particular, database="mine") as server:
         assert server.get().text == "hello"
-    with pytest.raises(TypeError, match=r"\Ano database\Z"):
+    with pytest.raises(TypeError, match=r"\Ano database\Z") as caught:
         testing.serve(Hello, server_class=Particular, database=None)
+    assert isinstance(caught.value.__cause__, LookupError)
+
+
+def test_an_argument_that_a_server_class_of_ones_own_does_not_take() -> None:
+    """One that is served as it is, and knows its handler, is not told to be given one."""
+
+    class Coloured(HTTPServer):
+        def __init__(self, address: Any, colour: str = "") -> None:
+            super().__init__(address, Hello)
+            self.colour = colour
+
+    with testing.serve(Coloured, colour="red") as server:
+        assert vars(server.server)["colour"] == "red"
+    with pytest.raises(TypeError, match=r"no argument 'color'; perhaps 'colour'\?.*: colour\Z"):
+        testing.serve(Coloured, color="red")
 
 
 def test_a_context_for_servers_of_others() -> None:

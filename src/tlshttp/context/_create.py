@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import reprlib
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -91,12 +92,13 @@ def create_server_context(
     Raises:
         ConfigurationError: It cannot be done as asked; all that is wrong is named.
         TypeError: ``client_auth``, ``unknown_names`` or ``profile`` is of another kind, such as a
-            text, or there is one text where several are due.
+            text, there is one text where several are due, or ``client_cas`` or
+            ``client_certificates`` are no certificates.
     """
     _require_kinds(profile, client_auth, client_auth_by_name or {}, unknown_names)
     require_several("crls", crls)
-    authorities = tuple(client_cas)
-    pinned = tuple(client_certificates)
+    authorities = _certificates("client_cas", client_cas)
+    pinned = _certificates("client_certificates", client_certificates)
     pins = Pins(pinned, beside_authorities=bool(authorities))
     sources = (certificate, *more)
     findings = _Findings(profile_findings(profile), tickets.findings())
@@ -148,6 +150,19 @@ def _require_kinds(
     require_member(UnknownNames, "unknown_names", unknown_names)
     if not isinstance(profile, profiles.TLSProfile):
         raise TypeError(f"profile must be a TLSProfile, such as profiles.MODERN, not {profile!r}")
+
+
+def _certificates(name: str, given: object) -> tuple[x509.Certificate, ...]:
+    """Return certificates, and refuse what is easily given for them: the path of their file."""
+    if isinstance(given, Iterable):
+        several = tuple(given)
+        found = tuple(one for one in several if isinstance(one, x509.Certificate))
+        if len(found) == len(several):
+            return found
+    raise TypeError(
+        f"{name} must be certificates, such as those that certs.load_trust_anchors() returns,"
+        f" not {reprlib.repr(given)}"
+    )
 
 
 class _Findings(list[str]):

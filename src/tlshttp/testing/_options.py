@@ -7,13 +7,13 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-__all__ = ["not_taken"]
+__all__ = ["refuse_untaken"]
 
 
-def not_taken(
+def refuse_untaken(
     error: TypeError, options: Iterable[str], function: Callable[..., Any], server_class: type
-) -> TypeError:
-    """Return what is to be raised instead of the error of whoever was asked last.
+) -> None:
+    """Say which arguments there are, where an error is about one that there is not.
 
     Args:
         error: What the constructor of the server has raised.
@@ -21,8 +21,8 @@ def not_taken(
         function: What passes on arguments that are not its own.
         server_class: What was to be made.
 
-    Returns:
-        One that names the arguments there are; the same, where it is about something else.
+    Raises:
+        TypeError: It names the arguments there are, instead of the error of whoever was asked last.
     """
     own = _names(function)
     others = [name for name in dict.fromkeys(_accepted(server_class)) if name not in own]
@@ -30,11 +30,10 @@ def not_taken(
         if name not in others and f"unexpected keyword argument {name!r}" in str(error):
             alike = difflib.get_close_matches(name, [*own, *others], 1)
             hint = f"; perhaps {alike[0]!r}?" if alike else ":"
-            return TypeError(
+            raise TypeError(
                 f"{function.__name__}() has no argument {name!r}{hint} it has {', '.join(own)},"
                 f" and passes on those of {server_class.__name__}: {', '.join(others)}"
-            )
-    return error
+            ) from None
 
 
 def _accepted(server_class: type) -> Iterator[str]:

@@ -18,7 +18,7 @@ from tlshttp.server import ThreadingTLSHTTPServer, TLSHTTPServer
 from tlshttp.testing._authority import LOCAL_NAMES, Authority, authority
 from tlshttp.testing._endpoint import check_timeout
 from tlshttp.testing._observer import observe, without_handler
-from tlshttp.testing._options import not_taken
+from tlshttp.testing._options import refuse_untaken
 from tlshttp.testing._recorded import Happenings
 from tlshttp.testing._responses import Respond, Responses, responder
 from tlshttp.testing._running import RunningServer
@@ -111,7 +111,8 @@ def serve(
         else:
             server = made((host, 0), _handler(served, responses), **options)
     except TypeError as error:
-        raise not_taken(error, options, serve, made) from None
+        refuse_untaken(error, options, serve, made)
+        raise
     return RunningServer(server, issuer, certificate, happenings, responses)
 
 
@@ -163,6 +164,7 @@ def _construct(
     try:
         inspect.signature(made).bind(address, **options)
     except TypeError as error:
+        refuse_untaken(error, options, serve, made)
         raise without_handler(made, error) from None
     make: Callable[..., TLSHTTPServer] = made
     return make(address, **options)
