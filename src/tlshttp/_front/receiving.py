@@ -70,13 +70,15 @@ class ReceivingStream(PatientStream):
 
     def _receive_more(self, data: bytes) -> bytes:
         """Receive what else is there: the rest of many small records, or of a large body."""
+        channel = self._channel
         pieces, size = [data], len(data)
-        with contextlib.suppress(*WANTS, ConnectionCut):  # the latter is raised again next time
+        # What is wrong is raised again next time.
+        with contextlib.suppress(*WANTS, ConnectionCut), self._lock:
             for _ in range(_RECORDS_AT_ONCE):
                 is_large = len(data) == _RECORD  # then there may be more in the kernel
-                if size >= _FILLED_AT_ONCE or not (self._channel.has_input or is_large):
+                if size >= _FILLED_AT_ONCE or not (channel.has_input or is_large):
                     break
-                data = self._receive(_RECORD)
+                data = self._receive_locked(_RECORD)
                 pieces.append(data)
                 size += len(data)
         return b"".join(pieces)
@@ -168,14 +170,18 @@ class ReceivingStream(PatientStream):
         if self.at_end:
             return b""
         with self._lock:
-            try:
-                data = self._channel.recv(size)
-            except WANTS:
-                raise
-            except OSError as error:
-                if not self.idle or self.fd < 0:
-                    self._break(error)
-                data = b""  # to leave between two requests, in whatever way, is nothing
+            return self._receive_locked(size)
+
+    def _receive_locked(self, size: int) -> bytes:
+        """Receive once, with the lock held."""
+        try:
+            data = self._channel.recv(size)
+        except WANTS:
+            raise
+        except OSError as error:
+            if not self.idle or self.fd < 0:
+                self._break(error)
+            data = b""  # to leave between two requests, in whatever way, is nothing
         self.at_end = not data
         self.bytes_in += len(data)
         return data
