@@ -120,13 +120,21 @@ def foreign(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests: all of them on the Python that runs nox.
+    """Run the tests: all but the exhaustive ones on the Python that runs nox.
 
-    The others run them without those marked thorough, unless told what to run.
+    The others run them without those marked thorough, too, unless told what to run.
     """
     session.install("-e", ".", *group("test"))
-    most = [] if session.python == OWN_PYTHON else ["-m", "not thorough"]
+    left_out = "exhaustive" if session.python == OWN_PYTHON else "thorough or exhaustive"
+    most = ["-m", f"not ({left_out})"]
     session.run("python", "-m", "pytest", *(session.posargs or most))
+
+
+@nox.session
+def exhaustive(session: nox.Session) -> None:
+    """Run the tests of every combination, some minutes of the same."""
+    session.install("-e", ".", *group("test"))
+    session.run("python", "-m", "pytest", "-m", "exhaustive", *session.posargs)
 
 
 @nox.session
