@@ -259,6 +259,14 @@ class PatientStream(SocketLike):
         finally:
             self.owner.after_wait()
 
+    def wait_for_disk(self, size: int) -> bool:
+        """Wait until there is room for `size` bytes on disk; false where none is made in time."""
+        self.owner.before_wait()
+        try:
+            return self.budget.await_disk(size, self._limits.body_timeout)
+        finally:
+            self.owner.after_wait()
+
     def take_over(self) -> None:
         """Be a plain connection from now on: no framing, and a limit of its own."""
         self.tunnel = True
