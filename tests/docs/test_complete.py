@@ -1,0 +1,50 @@
+"""The reference: that it has every public name, and no others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+
+import tlshttp
+from tests.docs.pages import DOCS
+
+pytestmark = pytest.mark.thorough
+
+_DIRECTIVE = re.compile(r"^\.\. (?:auto|py:)(\w+):: ([\w.]+)", re.MULTILINE)
+
+
+def public_names() -> Iterator[str]:
+    """Yield every name in ``__all__`` of the package and of its public modules."""
+    for name in tlshttp.__all__:
+        yield f"tlshttp.{name}"
+        module = getattr(tlshttp, name)
+        if isinstance(module, ModuleType):
+            yield from (f"tlshttp.{name}.{inner}" for inner in module.__all__)
+
+
+def documented_names() -> Iterator[str]:
+    """Yield what the pages of the reference describe, the members of whole modules included."""
+    for page in (DOCS / "reference").glob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        for directive in _DIRECTIVE.finditer(text):
+            kind, name = directive.groups()
+            yield name
+            options = text[directive.end() :].partition("\n\n")[0]
+            if kind == "module" and ":no-members:" not in options:
+                module = getattr(tlshttp, name.removeprefix("tlshttp."))
+                yield from (f"{name}.{inner}" for inner in module.__all__)
+
+
+def test_every_public_name_has_a_place_in_the_reference() -> None:
+    """Public means documented."""
+    missing = sorted(set(public_names()) - set(documented_names()))
+    assert not missing
+
+
+def test_the_reference_describes_only_what_there_is() -> None:
+    """A name that was renamed or removed does not live on in the reference."""
+    unknown = sorted(set(documented_names()) - set(public_names()) - {"tlshttp"})
+    assert not unknown
