@@ -69,7 +69,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build wheel and sdist, look into both, and try the installed wheel."""
+    """Build wheel and sdist, look into both, and try the wheel; README and tutorial, too."""
     folder = Path(session.create_tmp()) / "dist"
     shutil.rmtree(folder, ignore_errors=True)
     session.install(*group("build"), *group("test"))
@@ -80,7 +80,10 @@ def build(session: nox.Session) -> None:
     check_sdist(session, sdist)
     session.install(str(wheel))
     session.install("--force-reinstall", "--no-deps", str(wheel))  # also over the same version
-    session.run("python", "-m", "pytest", *(session.posargs or SMOKE))
+    wheels = folder / "dependencies"
+    session.run("python", "-m", "pip", "download", "--quiet", "--dest", str(wheels), str(wheel))
+    found = {"TLSHTTP_WHEEL": str(wheel.resolve()), "TLSHTTP_WHEELS": str(wheels.resolve())}
+    session.run("python", "-m", "pytest", *(session.posargs or SMOKE), env=found)
 
 
 @nox.session(python=LOWEST_PYTHON)

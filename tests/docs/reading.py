@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -43,28 +44,53 @@ def own_network() -> tuple[str, ...]:
     return () if tried.returncode else command
 
 
-def read(page: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Do what a reader of the page does, in an empty folder with an empty home."""
+def read(
+    page: Path,
+    folder: Path,
+    *,
+    change: Callable[[str], str] | None = None,
+    environment: Mapping[str, str] | None = None,
+    patience: float = 1,
+) -> subprocess.CompletedProcess[str]:
+    """Do what a reader of the page does, in an empty folder with an empty home.
+
+    Args:
+        page: The page.
+        folder: Gets both of them.
+        change: What is changed about each block; `None`: tlshttp is not installed, since it is.
+        environment: Variables beside those that everybody has; `None`: no others.
+        patience: How many times as long as usual it may take.
+    """
     home, work = folder / "home", folder / "work"
     home.mkdir()
     work.mkdir()
-    if INSTALL.search(page.read_text(encoding="utf-8")):
+    if change is None and INSTALL.search(page.read_text(encoding="utf-8")):
         (work / ".venv").symlink_to(sys.prefix)  # what the reader would make
     told = [
-        {"kind": b.kind.value, "text": installed(b.text), "place": b.place, "name": b.name}
-        for b in to_run(page)
+        {
+            "kind": block.kind.value,
+            "text": (change or installed)(block.text),
+            "place": block.place,
+            "name": block.name,
+        }
+        for block in to_run(page)
     ]
     network = own_network()
-    environment = {
+    return subprocess.run(
+        [*network, sys.executable, "-u", str(READER),
+         *(["--bring-up-loopback"] if network else [])],
+        input=json.dumps(told), cwd=work, capture_output=True, text=True,
+        env=_variables(home, patience) | dict(environment or {}),
+        timeout=55 * UNIT * patience, check=False,
+    )  # fmt: skip
+
+
+def _variables(home: Path, patience: float) -> dict[str, str]:
+    """Return what everybody's environment has."""
+    return {
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONUNBUFFERED": "1",  # as in a terminal
-        "TLSHTTP_TEST_UNIT": str(UNIT),
+        "TLSHTTP_TEST_UNIT": str(UNIT * patience),
     }
-    return subprocess.run(
-        [*network, sys.executable, "-u", str(READER),
-         *(["--bring-up-loopback"] if network else [])],
-        input=json.dumps(told), cwd=work, env=environment, capture_output=True, text=True,
-        timeout=55 * UNIT, check=False,
-    )  # fmt: skip
