@@ -36,6 +36,8 @@ extensions = [
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"tlshttp {release}"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 
 add_module_names = False
 default_role = "py:obj"

@@ -32,22 +32,21 @@ _PANEL_WIDTH = 420
 _LABEL_WIDTH = 110
 _BAR_WIDTH = 220
 _LINE = 20
-_COLUMNS = 2
 _OURS, _THEIRS = "#2563eb", "#94a3b8"
 
 
-def svg(results: Results) -> str:
-    """Return the chart."""
+def svg(results: Results, *, columns: int = 2) -> str:
+    """Return the chart, with so many diagrams beside one another."""
     panels = [(panel, _bars(panel, results)) for panel in PANELS]
     panels = [(panel, bars) for panel, bars in panels if bars]
     height = 50 + _LINE * max((len(bars) for _, bars in panels), default=0)
-    rows = -(-len(panels) // _COLUMNS)
+    rows = -(-len(panels) // columns)
     body = [
-        f'<g transform="translate({index % _COLUMNS * _PANEL_WIDTH},{index // _COLUMNS * height})">'
+        f'<g transform="translate({index % columns * _PANEL_WIDTH},{index // columns * height})">'
         f"{''.join(_panel(panel, bars))}</g>"
         for index, (panel, bars) in enumerate(panels)
     ]
-    box = f'viewBox="0 0 {_PANEL_WIDTH * _COLUMNS} {rows * height + 10}"'
+    box = f'viewBox="0 0 {_PANEL_WIDTH * columns} {rows * height + 10}"'
     font = 'font-family="sans-serif" font-size="12"'
     return "\n".join(
         [
