@@ -1,4 +1,4 @@
-"""The reference: that it has every public name, and no others."""
+"""The documentation: that it has every public name and every session, and no others."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from types import ModuleType
 import pytest
 
 import tlshttp
-from tests.docs.pages import DOCS
+from tests.docs.pages import DOCS, ROOT
 
 pytestmark = pytest.mark.thorough
 
+_SESSION = re.compile(r"^@nox\.session.*\ndef (\w+)", re.MULTILINE)
 _DIRECTIVE = re.compile(r"^\.\. (?:auto|py:)(\w+):: ([\w.]+)", re.MULTILINE)
 
 
@@ -48,3 +49,12 @@ def test_the_reference_describes_only_what_there_is() -> None:
     """A name that was renamed or removed does not live on in the reference."""
     unknown = sorted(set(documented_names()) - set(public_names()) - {"tlshttp"})
     assert not unknown
+
+
+def test_every_session_is_told_of() -> None:
+    """Who works on tlshttp finds each session of nox on the page that is for them."""
+    noxfile = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    page = (DOCS / "contributing.md").read_text(encoding="utf-8")
+    sessions = _SESSION.findall(noxfile)
+    assert "tests" in sessions
+    assert [name for name in sessions if not re.search(rf"`{name}(-3|`)", page)] == []
