@@ -28,6 +28,8 @@ nox.options.sessions = [
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 LOWEST_PYTHON = PYTHONS[0]
+TYPED_PYTHONS = PYTHONS[:4]
+"""For these both type checkers know the standard library; none need be there."""
 OWN_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 FOREIGN_PYTHONS = ["3.11", "3.12", "3.13"]
 """Of these all clients of the foreign project are there."""
@@ -52,10 +54,13 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types: ours strictly, and that the public names are fully typed."""
+    """Check types: ours strictly, that the public names are fully typed, and users' programs."""
     session.install("-e", ".", *group("types"))
     session.run("mypy")
     session.run("pyright", "--verifytypes", "tlshttp", "--ignoreexternal")
+    for version in TYPED_PYTHONS:
+        session.run("mypy", "--python-version", version, "tests/typing")
+        session.run("pyright", "-p", "tests/typing", "--pythonversion", version)
 
 
 @nox.session
