@@ -191,6 +191,14 @@ def reports(session: nox.Session) -> None:
     session.run("python", "-m", "tests.reports", *session.posargs)
 
 
+@nox.session
+def screenshots(session: nox.Session) -> None:
+    """Look at the documentation in Chromium: pictures, and whether anything scrolls sideways."""
+    session.install("-e", ".", *group("docs"))
+    session.run("sphinx-build", "-q", "-b", "html", "docs", "docs/_build/html")
+    session.run("python", "-m", "tests.screenshots", *session.posargs)
+
+
 def check_wheel(session: nox.Session, wheel: Path) -> None:
     """Fail unless the wheel has the files of src, the licence and its metadata, no more."""
     with zipfile.ZipFile(wheel) as archive:
