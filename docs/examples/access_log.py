@@ -2,7 +2,13 @@
 import contextlib
 import logging
 
-from tlshttp import AccessLogMixIn, ThreadingTLSHTTPServer, TLSFileRequestHandler, certs, context
+from tlshttp import (
+    AccessLogMixIn,
+    ThreadingTLSHTTPServer,
+    TLSFileRequestHandler,
+    certs,
+    context,
+)
 
 
 class Handler(AccessLogMixIn, TLSFileRequestHandler):

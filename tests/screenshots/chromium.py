@@ -102,8 +102,8 @@ def chromium(program: str) -> Iterator[Chromium]:
     read_messages, write_messages = os.pipe()
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
-        open(write_commands, "wb") as commands,
-        open(read_messages, "rb") as messages,
+        os.fdopen(write_commands, "wb") as commands,
+        os.fdopen(read_messages, "rb") as messages,
     ):
         browser = _start(program, Path(profile), read_commands, write_messages)
         try:
