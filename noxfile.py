@@ -45,11 +45,12 @@ def group(name: str) -> list[str]:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, formatting and the layers."""
+    """Check style, formatting, the layers and the spelling."""
     session.install("-e", ".", *group("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", "--diff", ".")
     session.run("lint-imports")
+    session.run("codespell", "README.md", "noxfile.py", "pyproject.toml", "docs", "src", "tests")
 
 
 @nox.session
