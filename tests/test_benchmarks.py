@@ -304,7 +304,18 @@ def test_the_chart_for_narrow_screens_has_one_column(results: Results) -> None:
 
 def test_a_chart_of_nothing_is_well_formed() -> None:
     """A session that measured nothing of the panels leaves an empty picture."""
-    assert len(ET.fromstring(chart.svg(Results()))) == 2
+    root = ET.fromstring(chart.svg(Results()))
+    assert not root.findall("{http://www.w3.org/2000/svg}g")
+
+
+def test_the_chart_has_a_dark_form(results: Results) -> None:
+    """All colours come by a class, and each class has one for dark pages, too."""
+    root = ET.fromstring(chart.svg(results))
+    assert not [element for element in root.iter() if "fill" in element.attrib]
+    light, dark = (root.findtext("{*}style") or "").split("prefers-color-scheme: dark")
+    for name in {element.attrib["class"] for element in root.iter() if "class" in element.attrib}:
+        assert f".{name} " in light
+        assert f".{name} " in dark
 
 
 def test_the_report_names_what_was_left_out(results: Results) -> None:
