@@ -84,6 +84,7 @@ def setup(app: Sphinx) -> None:
 
 
 SHORTER = (
+    (r"(?s)\benviron\(\{.*\}\)", "os.environ"),  # whoever builds this has secrets in there
     (r"\bLimits\([^()]+\)", "Limits()"),
     (r"\bTLSProfile\(name='intermediate'.*?, hsts_max_age=\d+\)", "INTERMEDIATE"),
     (r"<class '[\w.]*\.(\w+)'>", r"\1"),

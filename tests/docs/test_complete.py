@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import runpy
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -10,6 +13,7 @@ import pytest
 
 import tlshttp
 from tests.docs.pages import DOCS, ROOT
+from tlshttp import certs
 
 pytestmark = pytest.mark.thorough
 
@@ -58,3 +62,16 @@ def test_every_session_is_told_of() -> None:
     sessions = _SESSION.findall(noxfile)
     assert "tests" in sessions
     assert [name for name in sessions if not re.search(rf"`{name}(-3|`)", page)] == []
+
+
+def test_no_signature_publishes_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A default that is ``os.environ`` is shown by its name, not with the builder's secrets."""
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.setenv("TLSHTTP_TEST_TOKEN", "very }) 'secret'")
+    shorten = runpy.run_path(str(DOCS / "conf.py"))["say_it_shorter"]
+    signature = str(inspect.signature(certs.local_authority_folder))
+    assert "TLSHTTP_TEST_TOKEN" in signature
+    shown, _ = shorten(None, "function", "", None, None, signature, "Path")
+    assert "os.environ" in shown
+    assert "TLSHTTP_TEST_TOKEN" not in shown
+    assert "secret" not in shown
