@@ -40,6 +40,7 @@ def gate() -> Iterator[type[Gate]]:
 
 
 PATIENT_LIMITS = Limits(
+    max_connections=4_000,
     handshake_timeout=PATIENT["handshake_timeout"],
     header_timeout=PATIENT["header_timeout"],
     keep_alive_timeout=PATIENT["keep_alive_timeout"],

@@ -54,6 +54,8 @@ def test_the_same_exception_may_be_raised_again(server_class: type[HTTPServer]) 
 
 
 class BearsItself(RaisesTheSame):
+    protocol_version = "HTTP/1.1"
+
     def handle(self) -> None:
         """Serve two requests of one connection, and let nobody hear of what they raise."""
         for _ in range(2):

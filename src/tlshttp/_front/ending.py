@@ -92,13 +92,19 @@ class EndingConnection(Connection):
         if os.getpid() != self._front.pid:
             self._close_here(stream)
             return
-        if stream.backlog and stream.failure is None:
-            self._allowance = stream.begin_allowance(WRITE)
-            self._waits_since = self._front.clock.now()
-            self._enter(_RESPONSE, self._allowance.left)
-            self._front.parking.park(self, WRITE)
-            return
-        self._finish_close(stream)
+        if self._front.departure.is_over:  # nobody sees to it any more
+            self._close_here(stream)
+        elif not (stream.backlog and stream.failure is None):
+            self._finish_close(stream)
+        elif not self._front.departure.hand_over(lambda: self._park_response(stream)):
+            self._close_here(stream)
+
+    def _park_response(self, stream: Stream) -> None:
+        """Have the loop send what is left of a response."""
+        self._allowance = stream.begin_allowance(WRITE)
+        self._waits_since = self._front.clock.now()
+        self._enter(_RESPONSE, self._allowance.left)
+        self._front.parking.park(self, WRITE)
 
     def _end_exchange(self, stream: Stream) -> None:
         """End the response of a handler in blocking mode; of others it has been ended."""
@@ -122,6 +128,9 @@ class EndingConnection(Connection):
             stream.end_sending()
         except ssl.SSLWantWriteError:
             event = WRITE
+        if self._front.departure.is_over:
+            self._close()
+            return GONE
         self._enter(Phase.CLOSING, self._front.limits.linger_timeout)
         self._front.parking.park(self, event)
         return GONE
@@ -138,7 +147,7 @@ class EndingConnection(Connection):
             return stream.input_complete
 
     def _close_here(self, stream: Stream) -> None:
-        """Close while waiting for the peer in this process, a child that has no loop."""
+        """Close while waiting for the peer in this thread, where there is no loop any more."""
         with contextlib.suppress(OSError):
             stream.shutdown(socket.SHUT_WR)
         timeout = self._front.limits.linger_timeout

@@ -16,6 +16,7 @@ from tlshttp._front.answers import Answers
 from tlshttp._front.clock import Clock
 from tlshttp._front.connection import Connection
 from tlshttp._front.counters import Counters
+from tlshttp._front.departure import Departure
 from tlshttp._front.door import RETRY_SECONDS, Door
 from tlshttp._front.drainer import Drainer
 from tlshttp._front.events import Events
@@ -89,6 +90,7 @@ class Front:
         """By which deadlines go."""
         self.pid = os.getpid()
         self.closing = False
+        self.departure = Departure()
         self._poller = create_poller()
         """What the loop waits on."""
         self._lane = self._poller
@@ -113,8 +115,9 @@ class Front:
             if self._poller.waits_in_poller:
                 self._lane = create_poller()
                 self._poller.add(self._lane.fileno(), READ)
-        leaders = self._leaders
-        self.before_handshake = leaders.before_handshake if leaders else _do_nothing
+        self.before_handshake = (
+            self._leaders.before_handshake if self._leaders is not None else _do_nothing
+        )
         """Called by a connection: this thread is about to compute."""
         self._lane_fd = self._lane.fileno() if self._lane is not self._poller else None
         self.parking = Parking(self.registry, self._lane)
@@ -199,6 +202,7 @@ class Front:
     def send_responses(self, timeout: float) -> None:
         """Send what is left of responses, up to `timeout` seconds; the loop has stopped."""
         end = time.monotonic() + timeout
+        self.departure.pass_over()
         left = self._unfinished()
         while left and time.monotonic() < end:
             ready = [c for c in left if wait_for(c.fd, WRITE, 0.05 / len(left))]

@@ -192,6 +192,8 @@ class Stream(ReceivingStream):
         if most is None or backlog <= most:
             if not self.watched:
                 self.owner.watch()
+            if not self.watched and may_wait:  # nobody else is there to send it
+                self._wait_for_room(0)
         elif may_wait:
             self._wait_for_room(most // 2)
         else:

@@ -157,12 +157,12 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             exchange.refuse(refused)
         except TimeoutError as error:
             if not self.request.raised(error):
-                exchange.apologise()
+                exchange.doubt()
                 raise
             self.log_error("Request timed out: %r", error)
             self.close_connection = True
         except Exception:
-            exchange.apologise()
+            exchange.doubt()
             raise
 
     def __serve(self, exchange: Any) -> None:

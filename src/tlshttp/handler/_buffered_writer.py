@@ -26,8 +26,9 @@ class _BufferedWriter(io.BufferedWriter):
     """
 
     def write(self, data: Buffer, /) -> int:
-        size = super().write(data)
         raw: Any = self.raw
+        raw.trust()
+        size = super().write(data)
         if not raw.head_ended and bytes(memoryview(data)[-4:]) == b"\r\n\r\n":
             super().flush()
         return size

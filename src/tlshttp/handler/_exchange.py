@@ -302,6 +302,8 @@ class HTTPExchange(Intake):
         if self._state != AT_WORK:
             self.handler = None
             return False
+        if self.wfile.is_in_doubt:
+            self.apologise()
         self._state = NONE
         if stream.failure is not None or stream.tunnel:
             rfile.end()
@@ -348,6 +350,14 @@ class HTTPExchange(Intake):
         """Tell the client of a handler's failure, if it can still be told, and spoil the rest."""
         if self._state == AT_WORK:
             say_error(self, self._stream, HTTPStatus.INTERNAL_SERVER_ERROR, None)
+
+    def doubt(self) -> None:
+        """Take note that the handler has raised an exception, which it may bear itself.
+
+        If it writes nothing more, the client is told as the response ends.
+        """
+        if self._state == AT_WORK:
+            self.wfile.doubt()
 
     def bear(self, error: Exception) -> bool:
         """Answer what a handler has raised; tell if that is only what the peer did wrong."""

@@ -64,10 +64,13 @@ class Framing(enum.Enum):
     """By the last chunk (section 7.1)."""
     AS_IS = enum.auto()
     """By the end of the connection, or by the handler itself."""
+    IN_DOUBT = enum.auto()
+    """The handler has raised an exception, and has written nothing since: whoever called it may
+    bear that, and write on."""
 
 
 # Naming them spares the look-up in an enumeration, which Python 3.11 makes dear.
-HEAD, NONE, LENGTH, CHUNKED, AS_IS = Framing
+HEAD, NONE, LENGTH, CHUNKED, AS_IS, IN_DOUBT = Framing
 
 
 class ResponseWriter(io.BufferedIOBase):
@@ -80,6 +83,7 @@ class ResponseWriter(io.BufferedIOBase):
 
     # What derives from `io` has a dictionary as well, in which looking up takes longer.
     __slots__ = (
+        "_before_doubt",
         "_excess",
         "_exchange",
         "_framing",
@@ -96,6 +100,7 @@ class ResponseWriter(io.BufferedIOBase):
     def __init__(self, exchange: HTTPExchange, stream: Transport) -> None:
         self._exchange = exchange
         self._stream = stream
+        self._before_doubt = HEAD
         self.begin()
 
     # For the exchange -------------------------------------------------------------------------
@@ -128,6 +133,21 @@ class ResponseWriter(io.BufferedIOBase):
         self._left = 0
         self._excess = 0
         self._own_chunks = None
+
+    def doubt(self) -> None:
+        """Take note that the handler has raised an exception, which may have been borne."""
+        if self._framing is not IN_DOUBT:
+            self._before_doubt, self._framing = self._framing, IN_DOUBT
+
+    def trust(self) -> None:
+        """Take note that something is written after all."""
+        if self._framing is IN_DOUBT:
+            self._framing = self._before_doubt
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether nothing has been written since the handler raised an exception."""
+        return self._framing is IN_DOUBT
 
     def end(self) -> str | None:
         """End the response; return what was wrong with it, `None` if nothing was.
@@ -199,6 +219,9 @@ class ResponseWriter(io.BufferedIOBase):
                 return len(data)
         view = memoryview(data)
         size = view.nbytes
+        if framing is IN_DOUBT and size:
+            self.trust()
+            return self.write(data)
         if framing is HEAD:
             self._write_head(bytes(view))
         elif size:
@@ -220,7 +243,7 @@ class ResponseWriter(io.BufferedIOBase):
 
     def flush(self) -> None:
         """Send what is held back."""
-        if self._held and self._framing is not HEAD:
+        if self._held and self._framing not in (HEAD, IN_DOUBT):
             self._send()
 
     def close(self) -> None:
