@@ -20,7 +20,7 @@ from tlshttp import TLSFileRequestHandler
 from tlshttp.handler._listing import Pieces, listing_pieces
 from tlshttp.handler._opening import _look_at
 from tlshttp.handler._order import Column, Entry, Order
-from tlshttp.handler._page import security_policy
+from tlshttp.handler._page import STYLE, security_policy
 
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1)
 ENTRIES = st.lists(
@@ -212,7 +212,8 @@ def test_people_u9_error_pages_suit_a_phone(site: Site) -> None:
     reply = site.get("/no<b>thing")
     assert reply.status == 404
     assert b"<h1>404 File not found</h1>" in reply.body
-    assert b'name="viewport"' in reply.body
+    assert b"<title>404 File not found</title>" in reply.body
+    assert f"<style>{STYLE}</style>".encode() in reply.body
     assert b"<b>" not in site.get("/", "BR<b>EW").body
 
 

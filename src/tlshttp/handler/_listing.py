@@ -26,7 +26,7 @@ _ENTRIES_A_PIECE = 500
 _IS_PLAIN = re.compile(r"[A-Za-z0-9._~/-]+").fullmatch
 _UNSAFE = re.compile(r"[^A-Za-z0-9._~/-]")
 
-_TITLES = {Column.NAME: "Name", Column.SIZE: "Size", Column.DATE: "Changed (UTC)"}
+_TITLES = {Column.NAME: "Name", Column.SIZE: "Size", Column.DATE: "Changed<i> (UTC)</i>"}
 
 _PARENT = '<tr><td><a href="../">../ <small>(parent folder)</small></a><td><td>\n'
 

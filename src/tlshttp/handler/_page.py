@@ -34,10 +34,10 @@ th+th,td+td{width:1%;white-space:nowrap;text-align:right;color:var(--dim);\
 font-variant-numeric:tabular-nums}
 p,small{color:var(--dim)}
 form{margin:1rem 0;padding:1rem;border:1px solid var(--line);border-radius:.5rem}
-td i{font-style:normal}
+i{font-style:normal}
 input,button{font:inherit;max-width:100%}
 progress{width:100%}
-@media(max-width:40rem){th,td{padding:.6rem .25rem}td i{display:none}}
+@media(max-width:40rem){th,td{padding:.6rem .25rem}i{display:none}}
 """
 
 
@@ -61,7 +61,7 @@ def page_head(title: str) -> str:
 
 
 ERROR_PAGE = (
-    page_head("@").replace("%", "%%").replace("@", "%(code)d %(message)s")
+    page_head("\0").replace("%", "%%").replace("\0", "%(code)d %(message)s")
     + "<main>\n<h1>%(code)d %(message)s</h1>\n<p>%(explain)s.</p>\n</main>\n</body>\n</html>\n"
 )
 """What `http.server` makes a page of, for an error."""
