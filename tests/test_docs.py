@@ -71,7 +71,8 @@ def running(program: str, folder: Path) -> Iterator[str]:
         yield url
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20 * UNIT)
+        _, errors = process.communicate(timeout=20 * UNIT)
+        assert "Traceback" not in errors  # people U6
 
 
 def output_of(program: str, folder: Path) -> str:
