@@ -161,15 +161,22 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
         visible = (self._listed(path, it, at_root=shown == "/") for it in found)
         entries = [entry for entry in visible if entry is not None]
         order = Order.of_query(target.partition("?")[2])
-        return self._send_page(listing_pieces(shown, entries, order))
+        above, *scripts = self._above_listing()
+        return self._send_page(listing_pieces(shown, entries, order, above), *scripts)
 
-    def _send_page(self, pieces: Iterator[bytes]) -> Any:
-        """Send the head for a page of ours; return its body."""
+    def _above_listing(self) -> Sequence[str]:
+        """Return HTML to put above the table, and the scripts in it."""
+        return ("",)
+
+    def _send_page(
+        self, pieces: Iterator[bytes], *scripts: str, status: HTTPStatus = HTTPStatus.OK
+    ) -> Any:
+        """Send the head for a page of ours, in which these scripts may run; return its body."""
         beginning = b"".join(itertools.islice(pieces, _PIECES_AT_ONCE))
         following = next(pieces, b"")
-        self.send_response(HTTPStatus.OK)
+        self.send_response(status)
         self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Security-Policy", security_policy())
+        self.send_header("Content-Security-Policy", security_policy(*scripts))
         self.send_header("X-Content-Type-Options", "nosniff")
         if following:
             self.end_headers()
@@ -365,9 +372,11 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
         else:
             self.send_error(HTTPStatus.NOT_FOUND, "File not found")
 
-    def _send_text(self, status: HTTPStatus, fields: dict[str, str] | None = None) -> None:
-        """Answer with the status as a line of text."""
-        text = f"{status.value} {status.phrase}\n".encode()
+    def _send_text(
+        self, status: HTTPStatus, fields: dict[str, str] | None = None, text: bytes = b""
+    ) -> None:
+        """Answer with text, or with the status as a line of it."""
+        text = text or f"{status.value} {status.phrase}\n".encode()
         self.send_response(status)
         for name, value in (fields or {}).items():
             self.send_header(name, value)
