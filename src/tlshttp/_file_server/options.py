@@ -120,9 +120,12 @@ def _places(values: dict[str, Any]) -> Iterator[Place]:
         binds.insert(0, own)
     port = DEFAULT_PORT if own.port is None else own.port
     places = [Place(it.host, port if it.port is None else it.port) for it in binds]
-    for number, place in enumerate(places):
-        if place.port and place in places[:number]:
+    for place in places:
+        same = [it for it in places if it.port == place.port and it.port]
+        if same.count(place) > 1:
             raise ConfigurationError(f"{place}: given twice")
+        if place.is_wildcard and len(same) > 1:
+            raise ConfigurationError(f"{place}: that includes the other addresses")
     yield from places
 
 
