@@ -112,9 +112,9 @@ def clean_name(name: str) -> str | None:
     Folders before it are cut off, and so are dots at its beginning; what one system or another
     reads in a way of its own is replaced.
     """
-    last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
-    plain = _DIRECTIONS.sub("", _NOT_IN_NAMES.sub("_", last))
-    plain = plain.encode("utf-8", "replace").decode().strip(" ").lstrip(". ").rstrip(". ")
+    text = unicodedata.normalize("NFC", name).encode("utf-8", "replace").decode()
+    last = re.split(r"[/\\]", text)[-1]
+    plain = _DIRECTIONS.sub("", _NOT_IN_NAMES.sub("_", last)).strip(" ").lstrip(". ").rstrip(". ")
     plain = _shortened(plain)
     if not plain:
         return None
