@@ -36,8 +36,14 @@ def _complete() -> None:
         import argcomplete
     except ImportError:
         return
-    from tlshttp._file_server.parser import make_parser
-
+    line = os.environ.get("COMP_LINE", "")
+    if " certs " in line:
+        # What stands before the words that matter is the program's name for argcomplete.
+        before = len(line.partition(" certs ")[0].split())
+        os.environ["_ARGCOMPLETE"] = str(before + 1)
+        from tlshttp._certs_cli import make_parser
+    else:
+        from tlshttp._file_server.parser import make_parser
     argcomplete.autocomplete(make_parser())
 
 
