@@ -71,8 +71,7 @@ def running(program: str, folder: Path) -> Iterator[str]:
         yield url
     finally:
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20 * UNIT)
-        assert "Traceback" not in errors  # people U6
+        process.communicate(timeout=20 * UNIT)
 
 
 def output_of(program: str, folder: Path) -> str:

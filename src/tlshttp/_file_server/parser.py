@@ -47,6 +47,7 @@ def make_parser() -> Parser:
     name = program()
     parser = Parser(
         prog=name,
+        usage=f"{name} [options] [[HOST:]PORT]",
         description="Serve a directory over HTTPS. Without a certificate one is made for this run.",
         epilog="Each option can be given in the environment, too: TLSHTTP_BIND,"
         f" TLSHTTP_UPLOAD_LIMIT. Example: {name} 8443 --directory public."

@@ -35,7 +35,9 @@ font-variant-numeric:tabular-nums}
 p,small{color:var(--dim)}
 form{margin:1rem 0;padding:1rem;border:1px solid var(--line);border-radius:.5rem}
 i{font-style:normal}
-input,button{font:inherit;max-width:100%}
+form p{margin:.5rem 0 0}
+form p:empty{margin:0}
+input,button{font:inherit;max-width:100%;margin:.25rem 0}
 progress{width:100%}
 @media(max-width:40rem){th,td{padding:.6rem .25rem}i{display:none}}
 """

@@ -53,8 +53,8 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
     """
 
     server_version: str = "tlshttp"
-    """What ``Server`` says, and what `sys_version` adds: no versions, which help nobody but those
-    who look for old ones."""
+    """What ``Server`` says: no versions, which help nobody but those who look for old ones. A
+    ``sys_version`` is added."""
 
     sys_version = ""
 
@@ -88,7 +88,7 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
         require_member(FollowSymlinks, "follow_symlinks", cls.follow_symlinks)
 
     def version_string(self) -> str:
-        """Return what ``Server`` says: `server_version`, and ``sys_version`` if there is any."""
+        """Return what ``Server`` says: ``server_version``, and ``sys_version`` if there is any."""
         return f"{self.server_version} {self.sys_version}".strip()
 
     def root_for(self, path: str) -> str:
