@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import reprlib
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
@@ -13,6 +14,7 @@ from cryptography import x509
 from tlshttp import profiles
 from tlshttp._members import require_member
 from tlshttp._own_files import OWN_FILES
+from tlshttp._several import require_several
 from tlshttp.certs import Certificate, CertificateStore
 from tlshttp.certs._names import parse_name
 from tlshttp.context._anchors import TrustAnchors
@@ -90,11 +92,13 @@ def create_server_context(
     Raises:
         ConfigurationError: It cannot be done as asked; all that is wrong is named.
         TypeError: ``client_auth``, ``unknown_names`` or ``profile`` is of another kind, such as a
-            text.
+            text, there is one text where several are due, or ``client_cas`` or
+            ``client_certificates`` are no certificates.
     """
     _require_kinds(profile, client_auth, client_auth_by_name or {}, unknown_names)
-    authorities = tuple(client_cas)
-    pinned = tuple(client_certificates)
+    require_several("crls", crls)
+    authorities = _certificates("client_cas", client_cas)
+    pinned = _certificates("client_certificates", client_certificates)
     pins = Pins(pinned, beside_authorities=bool(authorities))
     sources = (certificate, *more)
     findings = _Findings(profile_findings(profile), tickets.findings())
@@ -148,6 +152,19 @@ def _require_kinds(
         raise TypeError(f"profile must be a TLSProfile, such as profiles.MODERN, not {profile!r}")
 
 
+def _certificates(name: str, given: object) -> tuple[x509.Certificate, ...]:
+    """Return certificates, and refuse what is easily given for them: the path of their file."""
+    if isinstance(given, Iterable):
+        several = tuple(given)
+        found = tuple(one for one in several if isinstance(one, x509.Certificate))
+        if len(found) == len(several):
+            return found
+    raise TypeError(
+        f"{name} must be certificates, such as those that certs.load_trust_anchors() returns,"
+        f" not {reprlib.repr(given)}"
+    )
+
+
 class _Findings(list[str]):
     """What is wrong so far."""
 
@@ -183,8 +200,7 @@ def _client_findings(
 
 
 def _alpn_findings(alpn_protocols: Sequence[str]) -> list[str]:
-    if isinstance(alpn_protocols, str):
-        raise TypeError("alpn_protocols must be a sequence of str, not one str")
+    require_several("alpn_protocols", alpn_protocols)
     return [
         f"alpn_protocols: {name!r} is not 1 to 255 ASCII characters (RFC 7301, section 3.1)"
         for name in alpn_protocols

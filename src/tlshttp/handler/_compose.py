@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
 from typing import Any, NamedTuple
 
 from tlshttp._own_files import OWN_FILES
+from tlshttp._several import require_several
 from tlshttp.handler._base import TLSRequestHandler
 from tlshttp.handler._paths import decode, has_too_many_names, path_of
 
@@ -33,6 +34,9 @@ def compose(handler: Callable[..., Any]) -> Composition:
 
     What only makes handlers (a function) is served as it is: its handlers do all their work in
     their constructor.
+
+    Raises:
+        TypeError: The class has one text where several are due.
     """
     if isinstance(handler, functools.partial):
         inner = compose(handler.func)
@@ -45,6 +49,9 @@ def compose(handler: Callable[..., Any]) -> Composition:
 
 
 def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHandler]:
+    require_several("allowed_hosts", getattr(handler, "allowed_hosts", None))
+    if issubclass(handler, SimpleHTTPRequestHandler):
+        require_several("index_pages", getattr(handler, "index_pages", _INDEX_PAGES))
     if issubclass(TLSRequestHandler, handler):  # http.server's own, which answers 501
         return TLSRequestHandler
     runs_scripts = hasattr(handler, "run_cgi")
