@@ -149,7 +149,8 @@ def test_an_upload_shows_its_progress(page: Page, site: Site, inbox: Path, tmp_p
         file.write(b"beginning")
     page.choose_files("#files", large)
     page.run(
-        "window.seen = []; new MutationObserver(() => seen.push(document.getElementById('bar').value))"
+        "window.seen = [];"
+        "new MutationObserver(() => seen.push(document.getElementById('bar').value))"
         ".observe(document.getElementById('state'), {childList: true, subtree: true});"
         "document.querySelector('#upload button').click()"
     )

@@ -63,6 +63,9 @@ class GuardedMixIn(TLSFileRequestHandler):
 
     gate: Gate
 
+    stream_request = True
+    """Nobody is told to send a body before it is known who they are."""
+
     def parse_request(self) -> bool:
         """Parse the head of a request, and refuse it to who may not come in."""
         if not super().parse_request():

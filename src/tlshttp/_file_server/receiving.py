@@ -53,6 +53,9 @@ class UploadingMixIn(TLSFileRequestHandler):
 
     uploads: UploadFolder
 
+    stream_request = True
+    """A file is written as it comes, and refused before it comes."""
+
     _untrusted = False
     _sandboxed = False
 
