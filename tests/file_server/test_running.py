@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,10 +21,12 @@ import pytest
 from tests.file_server.program import Program, Terminal
 from tests.file_server.test_gate import basic
 from tests.support import UNIT, wait_until
-from tlshttp import certs
+from tlshttp import TLSFileRequestHandler, certs, context
 from tlshttp.__main__ import main
 from tlshttp._file_server import parser, qr_code
+from tlshttp._file_server.listening import FileServer
 from tlshttp._file_server.qr_code import qr_code as draw
+from tlshttp._file_server.serving import _run
 from tlshttp.errors import ConfigurationError
 
 pytestmark = pytest.mark.skipif(
@@ -169,6 +173,31 @@ def test_people_u8_requests_are_logged_with_ipv4(run: Run) -> None:
     errors = program.end()[2]
     assert errors.startswith("127.0.0.1 - - [")
     assert "ffff" not in errors
+
+
+def test_if_one_server_fails_all_end() -> None:
+    """Nobody is left with half of the addresses that were asked for."""
+
+    class Failing(FileServer):
+        def serve_forever(self, poll_interval: float = 0.5) -> None:
+            raise ZeroDivisionError
+
+    certificate = certs.self_signed("localhost")
+    failures: list[type[BaseException]] = []
+    with contextlib.ExitStack() as stack:
+        servers = [
+            stack.enter_context(
+                kind(
+                    ("127.0.0.1", 0), TLSFileRequestHandler,
+                    ssl_context=context.create_server_context(certificate),
+                )
+            )
+            for kind in (FileServer, Failing)
+        ]  # fmt: skip
+        hook = stack.enter_context(pytest.MonkeyPatch.context())
+        hook.setattr(threading, "excepthook", lambda failed: failures.append(failed.exc_type))
+        _run(servers)  # and comes back
+    assert failures == [ZeroDivisionError]
 
 
 # Passwords -------------------------------------------------------------------------------------

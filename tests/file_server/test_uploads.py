@@ -382,6 +382,24 @@ def test_the_rest_is_as_ever(shared: Site, public: Path) -> None:
     assert [policy.partition(" ")[0] for _, policy in seen] == ["", "default-src", "sandbox", ""]
 
 
+def test_the_folder_is_known_by_what_it_is(tmp_path: Path) -> None:
+    """By links, by another name, as a parent, and not by a name that only begins like it."""
+    inbox = tmp_path / "in"
+    (inbox / "deep").mkdir(parents=True)
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "link").symlink_to(inbox)
+    (tmp_path / "circle").symlink_to("circle")
+    folder = UploadFolder(str(tmp_path / "link"), 1)
+    for name in ("in", "in/", "in/a", "in/deep/a", "link/a", "in/../in/a", "a\0b"):
+        assert folder.contains(f"{tmp_path}/{name}"), name
+    for name in ("", "inside", "inside/a", "in/../a", "i"):
+        assert not folder.contains(f"{tmp_path}/{name}"), name
+    inbox.rename(tmp_path / "moved")
+    assert folder.contains(f"{tmp_path}/moved/a")  # nobody can tell, as nothing has that name now
+    inbox.mkdir()
+    assert folder.contains(f"{tmp_path}/in/a")
+
+
 def test_the_page_has_a_form(shared: Site) -> None:
     """In each listing and on a page of its own, for the folder that has an index."""
     for path in ("/", "/in/", "/.upload"):

@@ -53,11 +53,20 @@ class UploadFolder:
         self.limit = limit
 
     def contains(self, path: str) -> bool:
-        """Return whether something lies in it, links resolved; also where nobody can tell."""
+        """Return whether something lies in it, by whatever name; also where nobody can tell.
+
+        Folders are known by what they are (device and inode): ``IN`` is ``in`` to some systems.
+        """
         try:
-            return Path(path).resolve().is_relative_to(self.path)
+            own = self.path.stat()
+            real = Path(path).resolve()
         except (OSError, ValueError, RuntimeError):  # links in a circle, names nothing can have
             return True
+        for folder in (real, *real.parents):
+            with contextlib.suppress(OSError):
+                if os.path.samestat(folder.stat(), own):
+                    return True
+        return False
 
     @contextlib.contextmanager
     def receiving(self) -> Iterator[Batch]:

@@ -80,8 +80,8 @@ class Order:
         return ordered
 
 
-# Sorting runs without a pause for other threads, so keys are of the kinds that compare fastest:
-# text, numbers, and no tuples. Then 100 000 entries take 50 ms.
+# Keys are made one by one, and other threads run in between; sorting them goes on without a pause.
+# So they are of the kinds that compare fastest, text and numbers: 100 000 of them take 13 ms.
 
 
 def _natural(entry: Entry) -> str:
