@@ -206,6 +206,7 @@ def test_without_a_length(site: Site, inbox: Path) -> None:
         (form((b"", b"")), TYPE, 400, "There is no file in the form."),
         (form((b"a", b"1"))[:-40], TYPE, 400, "it ends too early"),
         (form(*[(b"a", b"1")] * 101), TYPE, 413, "more than 100 files"),
+        (form(*[(b"", b"")] * 201), TYPE, 400, "it has too many parts"),
     ],
 )
 def test_what_is_no_upload_is_refused(

@@ -65,29 +65,32 @@ class FormReader:
 
     def _at_end(self) -> bool:
         """Skip what ends the line of a delimiter; tell whether it was the last one."""
-        self._need(2)
+        while len(self._buffer) < 2:
+            self._more()
         if self._buffer.startswith(b"--"):
             return True
-        line, end, rest = self._buffer.partition(b"\r\n")
-        while not end:
-            self._more(_MOST_HEADER_BYTES)
-            line, end, rest = self._buffer.partition(b"\r\n")
-        if line.strip(b" \t"):
+        if self._take_until(b"\r\n").strip(b" \t"):
             raise MalformedForm("a boundary is followed by something else")
-        self._buffer = b"\r\n" + rest  # so that a part without a header ends like all others
+        self._buffer = b"\r\n" + self._buffer  # so that a part without a header ends like others
         return False
 
     def _file_name(self) -> str | None:
         """Read the head of a part."""
-        while b"\r\n\r\n" not in self._buffer:
-            self._more(_MOST_HEADER_BYTES)
-        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         part = Message()
-        for line in head.decode("utf-8", "replace").split("\r\n"):
+        for line in self._take_until(b"\r\n\r\n").decode("utf-8", "replace").split("\r\n"):
             name, colon, value = line.partition(":")
             if colon and name.strip().lower() == "content-disposition":
                 part["Content-Disposition"] = value.strip()
         return part.get_filename()
+
+    def _take_until(self, mark: bytes) -> bytes:
+        """Return what stands before a mark, and skip both."""
+        while (place := self._buffer.find(mark, 0, _MOST_HEADER_BYTES)) < 0:
+            if len(self._buffer) >= _MOST_HEADER_BYTES:
+                raise MalformedForm("the head of a part is too long")
+            self._more()
+        taken, self._buffer = self._buffer[:place], self._buffer[place + len(mark) :]
+        return taken
 
     def _content(self) -> Iterator[bytes]:
         """Yield the content of a part, up to the next delimiter, which is skipped."""
@@ -96,24 +99,14 @@ class FormReader:
             if len(self._buffer) > kept:
                 piece, self._buffer = self._buffer[:-kept], self._buffer[-kept:]
                 yield piece
-            self._more(_PIECE + kept)
+            self._more()
         piece = self._buffer[:place]
         self._buffer = self._buffer[place + len(self._delimiter) :]
         if piece:
             yield piece
 
-    def _need(self, size: int) -> None:
-        while len(self._buffer) < size:
-            self._more(_MOST_HEADER_BYTES)
-
-    def _more(self, most: int) -> None:
-        """Read another piece.
-
-        Args:
-            most: Bytes in the buffer beyond which there are too many already.
-        """
-        if len(self._buffer) > most + _PIECE:
-            raise MalformedForm("the head of a part is too long")
+    def _more(self) -> None:
+        """Read another piece."""
         piece = self._read(_PIECE)
         if not piece:
             raise MalformedForm("it ends too early")

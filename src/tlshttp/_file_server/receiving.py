@@ -29,6 +29,9 @@ FORM_BYTES = 1 << 20
 _MOST_FILES = 100
 """Files that come together: each is open until the last one is there."""
 
+_MOST_PARTS = 2 * _MOST_FILES
+"""Of a form: other fields, and fields for which no file was chosen."""
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _SANDBOX = "sandbox"
@@ -131,7 +134,9 @@ class UploadingMixIn(TLSFileRequestHandler):
 
     def _read_form(self, reader: FormReader, batch: Batch) -> None:
         total = 0
-        for given, content in reader.parts():
+        for number, (given, content) in enumerate(reader.parts()):
+            if number == _MOST_PARTS:
+                raise MalformedForm("it has too many parts")
             if not given:  # another field, or no file chosen
                 continue
             name = clean_name(given)

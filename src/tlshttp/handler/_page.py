@@ -23,7 +23,7 @@ body{margin:0 auto;max-width:64rem;padding:1rem;background:var(--ground);color:v
 font:1rem/1.5 system-ui,sans-serif}
 h1{font-size:1.25rem;line-height:1.3;overflow-wrap:anywhere}
 a{color:var(--link)}
-td a{display:block;text-decoration:none;overflow-wrap:anywhere}
+td a{display:block;text-decoration:none;overflow-wrap:anywhere;unicode-bidi:isolate}
 a:hover{text-decoration:underline}
 :focus-visible{outline:2px solid var(--link);outline-offset:2px}
 table{width:100%;border-collapse:collapse}
