@@ -23,6 +23,7 @@ from tests.file_server.test_gate import basic
 from tests.support import UNIT, wait_until
 from tlshttp import TLSFileRequestHandler, certs, context
 from tlshttp.__main__ import main
+from tlshttp._binding import network_addresses
 from tlshttp._file_server import parser, qr_code
 from tlshttp._file_server.listening import FileServer
 from tlshttp._file_server.qr_code import qr_code as draw
@@ -291,6 +292,17 @@ def test_people_u7_a_code_for_telephones(run: Run) -> None:
     drawn = draw("https://192.0.2.1:8000/").splitlines()
     assert len(drawn) > 10
     assert len({len(line) for line in drawn}) == 1
+    for encoding in ("ascii", "latin-1", "no encoding"):
+        assert draw("https://192.0.2.1:8000/", encoding).isascii()
+    if network_addresses():
+        program = run("--qr", PYTHONIOENCODING="utf-8")
+        lines = [program.more()]
+        while not lines[-1].startswith("From the network: "):
+            lines.append(program.more())
+        url = lines[-1].split()[-1]
+        while lines[-1].startswith("From the network: "):
+            lines.append(program.more())
+        assert lines[-1].strip("\n") == draw(url).split("\n")[0]
 
 
 def test_a_code_needs_its_library(

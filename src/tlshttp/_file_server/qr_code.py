@@ -8,6 +8,8 @@ from tlshttp.errors import ConfigurationError
 
 __all__ = ["qr_code", "require_library"]
 
+_BLOCKS = "\u2588\u2580\u2584"  # full, upper half, lower half
+
 
 def require_library() -> None:
     """Find out whether the library is there that makes them.
@@ -23,10 +25,24 @@ def require_library() -> None:
         ) from None
 
 
-def qr_code(url: str) -> str:
-    """Return the code as lines of text."""
+def qr_code(url: str, encoding: str = "utf-8") -> str:
+    """Return the code as lines of text.
+
+    Args:
+        url: What is in it.
+        encoding: Of the terminal. Where that lacks blocks, the code is spaces in two colours, and
+            twice as high.
+    """
     import segno
 
     text = io.StringIO()
-    segno.make_qr(url).terminal(text, border=2, compact=True)
+    segno.make_qr(url).terminal(text, border=2, compact=_has_blocks(encoding))
     return text.getvalue().rstrip("\n")
+
+
+def _has_blocks(encoding: str) -> bool:
+    try:
+        _BLOCKS.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

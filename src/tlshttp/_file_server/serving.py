@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -202,7 +203,7 @@ def _is_for_others(options: Options) -> bool:
 
 def _show_qr_code(urls: list[str]) -> None:
     if urls:
-        endings.say(qr_code(urls[0]))
+        endings.say(qr_code(urls[0], getattr(sys.stdout, "encoding", None) or "ascii"))
     else:
         endings.say("No QR code: only this machine itself can come to that address.")
 
