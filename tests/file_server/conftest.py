@@ -20,7 +20,6 @@ from tlshttp._file_server.gate import Gate
 from tlshttp._file_server.handlers import make_handler
 from tlshttp._file_server.options import Options
 from tlshttp._file_server.parser import make_parser
-from tlshttp._file_server.receiving import FORM_BYTES
 from tlshttp._file_server.uploads import UploadFolder
 
 
@@ -84,7 +83,7 @@ def serve(certificate: certs.Certificate, public: Path) -> Iterator[Serve]:
             ("127.0.0.1", 0),
             make_handler(wanted, gate, uploads),
             ssl_context=context.create_server_context(certificate),
-            limits=Limits(max_body_bytes=wanted.upload_limit + FORM_BYTES),
+            limits=Limits(max_body_bytes=None),
         )
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()

@@ -196,6 +196,31 @@ def test_without_a_length(site: Site, inbox: Path) -> None:
     assert {name: len(data) for name, data in content(inbox).items()} == {"a": 50_000}
 
 
+def test_what_is_no_file_is_counted_too(site: Site, inbox: Path) -> None:
+    """A form without end, in chunks, is refused: in a field, after its last part, before any."""
+    field = form((b"x", b"")).replace(b'; filename="x"', b"").partition(b"\r\n\r\n")[0]
+
+    def endless(*beginning: bytes) -> Iterator[bytes]:
+        yield from beginning
+        yield from [b"x" * 65_536] * 40
+
+    for beginning in ((field, b"\r\n\r\n"), (form((b"a", b"1")),), ()):
+        body = endless(*beginning)
+        with site.client.wrap_socket(
+            socket.create_connection(("127.0.0.1", site.server.server_port), timeout=10 * UNIT),
+            server_hostname="localhost",
+        ) as connection:
+            connection.sendall(
+                f"POST /.upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {TYPE}\r\n"
+                "Transfer-Encoding: chunked\r\n\r\n".encode()
+            )
+            with contextlib.suppress(ConnectionError):
+                for piece in body:
+                    connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+            assert connection.recv(1000).startswith(b"HTTP/1.1 413 ")
+    assert content(inbox) == {}
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "status", "says"),
     [

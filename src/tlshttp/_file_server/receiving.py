@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -21,9 +21,9 @@ from tlshttp._file_server.uploads import Batch, NoNameLeft, UploadFolder, clean_
 from tlshttp.handler import TLSFileRequestHandler
 from tlshttp.handler._paths import origin_form, path_of
 
-__all__ = ["FORM_BYTES", "UploadingMixIn"]
+__all__ = ["UploadingMixIn"]
 
-FORM_BYTES = 1 << 20
+_FORM_BYTES = 1 << 20
 """Bytes that a form may have besides its files."""
 
 _MOST_FILES = 100
@@ -113,11 +113,12 @@ class UploadingMixIn(TLSFileRequestHandler):
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 "That is no form with files (multipart/form-data).",
             )
-        if int(self.headers.get("Content-Length") or 0) > self.uploads.limit + FORM_BYTES:
+        most = self.uploads.limit + _FORM_BYTES
+        if int(self.headers.get("Content-Length") or 0) > most:
             raise self._too_large()
         try:
             with self.uploads.receiving() as batch:
-                self._read_form(FormReader(self.rfile.read1, boundary), batch)
+                self._read_form(FormReader(self._bounded(most), boundary), batch)
                 return batch.keep()
         except MalformedForm as error:
             raise _RefusedUpload(
@@ -131,6 +132,20 @@ class UploadingMixIn(TLSFileRequestHandler):
             if error.errno not in _FULL:
                 raise
             raise _RefusedUpload(HTTPStatus.INSUFFICIENT_STORAGE, "The disk is full.") from error
+
+    def _bounded(self, most: int) -> Callable[[int], bytes]:
+        """Return what reads the body, and no more of it than this."""
+        left = most
+
+        def read(size: int) -> bytes:
+            nonlocal left
+            piece = self.rfile.read1(size)
+            left -= len(piece)
+            if left < 0:
+                raise self._too_large()
+            return piece
+
+        return read
 
     def _read_form(self, reader: FormReader, batch: Batch) -> None:
         total = 0

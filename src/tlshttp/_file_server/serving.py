@@ -20,7 +20,6 @@ from tlshttp._file_server.handlers import make_handler
 from tlshttp._file_server.listening import FileServer, listen
 from tlshttp._file_server.options import Options
 from tlshttp._file_server.qr_code import qr_code, require_library
-from tlshttp._file_server.receiving import FORM_BYTES
 from tlshttp._file_server.signals import Reloading, end_on_sigterm
 from tlshttp._file_server.upload_page import PATH
 from tlshttp._file_server.uploads import UploadFolder
@@ -48,7 +47,8 @@ def serve(options: Options) -> None:
         FileServer,
         RequestHandlerClass=make_handler(options, gate, uploads),
         ssl_context=context.create_server_context(store),
-        limits=Limits() if uploads is None else Limits(max_body_bytes=uploads.limit + FORM_BYTES),
+        # Uploads have a limit of their own, which is said in words.
+        limits=Limits() if uploads is None else Limits(max_body_bytes=None),
     )
     servers = listen(options.places, make)
     reloading = Reloading(functools.partial(_reload, store, gate))

@@ -229,7 +229,7 @@ def _look_at(entry: os.DirEntry[str]) -> Found | None:
         status = entry.stat(follow_symlinks=False)
     except OSError:  # it has gone meanwhile
         return None
-    return Found(entry.name, status.st_mode, entry.inode(), status.st_size, status.st_mtime)
+    return Found(entry.name, status.st_mode, status.st_ino, status.st_size, status.st_mtime)
 
 
 def _absent(path: str) -> FileNotFoundError:

@@ -14,7 +14,7 @@ import hashlib
 __all__ = ["ERROR_PAGE", "STYLE", "page_head", "security_policy"]
 
 # The colours have a contrast of 4.5 to 1 at least to what is behind them (WCAG 2.2, 1.4.3).
-STYLE = """\
+_BASIS = """\
 :root{color-scheme:light dark;--ink:#1c1e22;--dim:#5a616c;--link:#0a50c4;--ground:#fff;\
 --line:#dfe2e7;--near:#f2f5f9}
 @media(prefers-color-scheme:dark){:root{--ink:#e4e7eb;--dim:#a3abb7;--link:#8ab8ff;\
@@ -22,6 +22,10 @@ STYLE = """\
 body{margin:0 auto;max-width:64rem;padding:1rem;background:var(--ground);color:var(--ink);\
 font:1rem/1.5 system-ui,sans-serif}
 h1{font-size:1.25rem;line-height:1.3;overflow-wrap:anywhere}
+p,small{color:var(--dim)}
+"""
+
+_REST = """\
 a{color:var(--link)}
 td a{display:block;text-decoration:none;overflow-wrap:anywhere;unicode-bidi:isolate}
 a:hover{text-decoration:underline}
@@ -32,7 +36,6 @@ vertical-align:baseline}
 tbody tr:hover{background:var(--near)}
 th+th,td+td{width:1%;white-space:nowrap;text-align:right;color:var(--dim);\
 font-variant-numeric:tabular-nums}
-p,small{color:var(--dim)}
 form{margin:1rem 0;padding:1rem;border:1px solid var(--line);border-radius:.5rem}
 i{font-style:normal}
 form p{margin:.5rem 0 0}
@@ -42,12 +45,15 @@ progress{width:100%}
 @media(max-width:40rem){th,td{padding:.6rem .25rem}i{display:none}}
 """
 
+STYLE = _BASIS + _REST
 
-def page_head(title: str) -> str:
+
+def page_head(title: str, style: str = STYLE) -> str:
     """Return the beginning of a page, up to what is shown.
 
     Args:
         title: HTML.
+        style: The style sheet; a policy is for `STYLE`.
     """
     return f"""\
 <!DOCTYPE html>
@@ -56,17 +62,17 @@ def page_head(title: str) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>{title}</title>
-<style>{STYLE}</style>
+<style>{style}</style>
 </head>
 <body>
 """
 
 
 ERROR_PAGE = (
-    page_head("\0").replace("%", "%%").replace("\0", "%(code)d %(message)s")
+    page_head("\0", _BASIS).replace("%", "%%").replace("\0", "%(code)d %(message)s")
     + "<main>\n<h1>%(code)d %(message)s</h1>\n<p>%(explain)s.</p>\n</main>\n</body>\n</html>\n"
 )
-"""What `http.server` makes a page of, for an error."""
+"""What `http.server` makes a page of, for an error; it is short, since terminals show it, too."""
 
 
 @functools.cache
