@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tlshttp._binding import (
     address_family,
     host_with_zone,
+    plain_address,
     remove_stale_socket,
     socket_address,
     socket_options,
@@ -450,7 +451,7 @@ class TLSHTTPServer(http.server.HTTPServer):
     def get_request(self) -> tuple[Any, Any]:
         """Accept a connection (hook); its peer has not said anything yet."""
         request, address = self.socket.accept()
-        return request, address if isinstance(address, tuple) else (address or "unix:", 0)
+        return request, plain_address(address)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Make a handler for a connection whose request is ready (hook)."""
