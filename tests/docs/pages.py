@@ -45,6 +45,7 @@ LANGUAGES: Final = {
     "output": Kind.OUTPUT,
     "sh": Kind.SHELL,
     "text": Kind.OTHER,
+    "ini": Kind.OTHER,
     "yaml": Kind.OTHER,
 }
 """What is done with the blocks of a language; Python's depend on what is in them."""

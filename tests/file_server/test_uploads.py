@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import socket
 import stat
@@ -334,23 +335,19 @@ def test_a_full_disk_is_said(
 
 
 def test_a_folder_that_fails_is_an_error_of_ours(
-    serve: Serve, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client gets a 500, and the log a traceback, rather than the client a path."""
     gone = tmp_path / "gone"
     gone.mkdir()
     site = serve("--upload", str(gone))
     gone.rmdir()
+    errors = io.StringIO()
+    monkeypatch.setattr("sys.stderr", errors)  # to read it while it is written to
     status, text = send(site, (b"a", b"1"))
     assert status == 500
     assert str(tmp_path) not in text
-    errors: list[str] = []
-
-    def reported() -> bool:
-        errors.append(capfd.readouterr().err)
-        return "FileNotFoundError" in "".join(errors)
-
-    assert wait_until(reported)
+    assert wait_until(lambda: "FileNotFoundError" in errors.getvalue())
 
 
 def test_a_batch_that_is_not_kept_is_gone(inbox: Path, system: str) -> None:
