@@ -14,8 +14,8 @@ from tests.front.peers import client_hello, connect
 from tests.front.test_hello import content_of, in_records
 from tests.support import UNIT
 from tlshttp import certs, context
+from tlshttp._engines.directory import parse_address
 from tlshttp.context import UnknownNames
-from tlshttp.context._directory import parse_address
 from tlshttp.errors import UnrecognizedName
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]

@@ -23,8 +23,8 @@ from tests.front.handlers import Classic, Plain, Reads
 from tests.front.peers import client_context, connect, handshake, request, reset
 from tests.support import UNIT, wait_until
 from tlshttp import Limits, errors
-from tlshttp.context._directory import UnknownNames
-from tlshttp.context._names import Names
+from tlshttp._engines.directory import UnknownNames
+from tlshttp._engines.names import Names
 from tlshttp.errors import PeerError
 
 TLS12, TLS13 = VERSIONS

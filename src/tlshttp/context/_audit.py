@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tlshttp import profiles
+from tlshttp._engines.rules import certificate_findings
 from tlshttp.certs import CertificateChain, Severity
 from tlshttp.certs._keys import describe_public_key
 from tlshttp.certs._serials import read_der
-from tlshttp.context._engine import certificate_findings, enforcement
+from tlshttp.context._engine import enforcement
 from tlshttp.context._peers import MemoryPeer, NetworkPeer, Peer
 from tlshttp.context._probe import TLS12, TLS13, Offer, Reply
 from tlshttp.context._registry import (

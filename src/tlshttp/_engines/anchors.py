@@ -26,9 +26,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tlshttp._engines.stand_in import StandInRoot, copy_authority
+from tlshttp._engines.standing import describe_list, is_signed_by, standing
 from tlshttp.certs._inspect import describe, find_extension, is_authority, was_issued_by
-from tlshttp.context._stand_in import StandInRoot, copy_authority
-from tlshttp.context._standing import describe_list, is_signed_by, standing
 from tlshttp.errors import ConfigurationError
 
 __all__ = ["NOBODY", "TrustAnchors"]
