@@ -92,10 +92,10 @@ class TrustAnchors:
             findings.append(f"client_cas: {what} to {describe(anchor)}: {error}")
             return anchor
 
-    def to_der(self) -> bytes:
-        """Return what OpenSSL is to trust."""
+    def all_der(self) -> tuple[bytes, ...]:
+        """Return what OpenSSL is to trust, each in DER."""
         roots = (root.certificate.public_bytes(Encoding.DER) for root in self._stand_ins.values())
-        return b"".join((*self._originals, *roots))
+        return (*self._originals, *roots)
 
     def originals(self, chain: Iterable[bytes]) -> list[bytes]:
         """Put the authorities as they were given into a chain that OpenSSL has verified."""

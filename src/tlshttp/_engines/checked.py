@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tlshttp._engines.client_auth import Doorkeeper
+from tlshttp._engines.client_auth import ClientAuth, Doorkeeper
 from tlshttp.errors import ClientCertificateError, UnrecognizedName
 
 __all__ = ["Checked"]
@@ -42,6 +42,11 @@ class Checked:
         self._doorkeeper, self._name = doorkeeper, name
         self.hsts_max_age = hsts_max_age
 
+    def client_auth(self) -> ClientAuth:
+        """Return what is asked of clients of the name it wants, which `admit` has told."""
+        doorkeeper = self._doorkeeper
+        return ClientAuth.NONE if doorkeeper is None else doorkeeper.wants_of(self._name)
+
     def do_handshake(self, *arguments: Any, **named: Any) -> None:
         """Make the handshake.
 
@@ -67,7 +72,7 @@ class Checked:
 
     def _look_at_client(self: Any, doorkeeper: Doorkeeper) -> None:
         certificate = self.getpeercert(True)
-        doorkeeper.judge(self._name, certificate, resumed=bool(self.session_reused))
+        doorkeeper.judge(self._name, certificate, resumed=self.session_reused is not False)
         if doorkeeper.by_name and not certificate:
             self.may_serve = doorkeeper.may_serve_anybody
 

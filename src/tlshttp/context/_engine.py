@@ -70,7 +70,7 @@ class _SSLEngine:
     ) -> None:
         """Have a context accept client certificates of authorities, less what is revoked."""
         if anchors.certificates or pins:
-            context.load_verify_locations(cadata=anchors.to_der() + pins.to_der())
+            context.load_verify_locations(cadata=b"".join((*anchors.all_der(), *pins.all_der())))
         if crls is not None:
             if crls:
                 with pem_path(crls) as path:

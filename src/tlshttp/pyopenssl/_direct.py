@@ -1,0 +1,404 @@
+"""Connections by OpenSSL's own functions: fewer calls, and no objects of pyOpenSSL's between.
+
+Theory of operation. A call of a function costs 0.17 us and gives up the interpreter's lock, so what
+counts is how many there are. Therefore:
+
+*   What is there once for a context is made once: the callbacks, the protocols for ALPN as C has
+    them. What is there once for a connection is asked for once.
+*   Bytes pass through buffers of 20 KiB that any connection takes for the length of one call. A
+    buffer has a single user, since taking it off the list and putting it back are atomic.
+*   OpenSSL passes callbacks its own pointer. While a connection shakes hands it stands in a
+    dictionary by that pointer, and no longer.
+
+Rules, since a mistake here is a crash and no exception:
+
+1.  A buffer in memory belongs to its ``SSL``, which frees it. Whoever has the one holds the other.
+2.  A callback belongs to its `DirectWay`, which connections hold as long as they may be called
+    back.
+3.  A callback never raises: where it would, the handshake fails.
+4.  OpenSSL's queue of errors belongs to the thread: it is emptied before a call whose failure is
+    looked up there, and after.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from cryptography import x509
+from OpenSSL import SSL
+
+from tlshttp._engines.checked import Checked
+from tlshttp._engines.client_auth import ClientAuth
+from tlshttp.pyopenssl import _library
+from tlshttp.pyopenssl._buffers import Incoming, Outgoing, Pool
+from tlshttp.pyopenssl._facts import Facts
+from tlshttp.pyopenssl._failures import (
+    CLOSED,
+    END_OF_FILE,
+    WANT_READ,
+    failure,
+    verification_failure,
+)
+from tlshttp.pyopenssl._way import Choose, Staple, verify_mode
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["NEEDED", "DirectConnection", "DirectWay"]
+
+_log = logging.getLogger("tlshttp.context")
+
+NEEDED = (
+    "BIO_free", "BIO_get_mem_data", "BIO_new", "BIO_read", "BIO_s_mem", "BIO_set_mem_eof_return",
+    "BIO_write", "ERR_clear_error", "ERR_get_error", "ERR_lib_error_string",
+    "ERR_reason_error_string", "OPENSSL_malloc", "SSL_CIPHER_get_bits", "SSL_CIPHER_get_name",
+    "SSL_CIPHER_get_version", "SSL_CTX_set_alpn_select_cb",
+    "SSL_CTX_set_tlsext_servername_callback", "SSL_CTX_set_tlsext_status_cb",
+    "SSL_ERROR_SSL", "SSL_ERROR_WANT_READ", "SSL_ERROR_ZERO_RETURN",
+    "SSL_TLSEXT_ERR_ALERT_FATAL", "SSL_TLSEXT_ERR_NOACK", "SSL_TLSEXT_ERR_OK", "SSL_do_handshake",
+    "SSL_free", "SSL_get0_group_name", "SSL_get0_verified_chain", "SSL_get_certificate",
+    "SSL_get_current_cipher", "SSL_get_error", "SSL_get_peer_cert_chain",
+    "SSL_get_peer_certificate",
+    "SSL_get_servername", "SSL_get_verify_result", "SSL_get_version", "SSL_new", "SSL_pending",
+    "SSL_read", "SSL_session_reused", "SSL_set_SSL_CTX", "SSL_set_accept_state", "SSL_set_bio",
+    "SSL_set_tlsext_status_ocsp_resp", "SSL_set_verify", "SSL_shutdown", "SSL_write",
+    "TLSEXT_NAMETYPE_host_name", "X509_V_OK", "X509_free", "X509_verify_cert_error_string",
+    "i2d_X509_bio", "sk_X509_num", "sk_X509_value",
+)  # fmt: skip
+"""Everything used here."""
+
+_lib, _ffi = _library.lib, _library.ffi
+
+_RECORD = 16_384
+"""Bytes that OpenSSL returns at once: a record of the largest size (RFC 8446, section 5.1)."""
+
+_MOST_OFFERS = 64
+"""How many different ALPN offers of clients are remembered; browsers make a handful."""
+
+_INTERNAL_ERROR = 80  # RFC 8446, section 6
+_UNRECOGNIZED_NAME = 112  # RFC 6066, section 3
+
+_OK, _FATAL, _NOACK = 0, 2, 3  # SSL_TLSEXT_ERR_..., include/openssl/tls1.h
+
+
+class DirectWay:
+    """Has contexts call back, and makes connections of them.
+
+    Args:
+        choose: Chooses what a connection shows.
+        alpn_protocols: The application protocols, in order of preference; empty: no ALPN.
+        staple: Returns the OCSP response for a certificate; `None`: there are none.
+    """
+
+    def __init__(
+        self, choose: Choose, alpn_protocols: Sequence[str], staple: Staple | None
+    ) -> None:
+        self._choose = choose
+        self._staple = staple
+        self._alpn = {
+            name: _ffi.new("unsigned char[]", name)
+            for name in (one.encode("ascii") for one in alpn_protocols)
+        }
+        self._agreed: dict[bytes, bytes | None] = {}
+        """What was agreed on for an offer, as it is on the wire."""
+        self.shaking_hands: dict[Any, DirectTLS] = {}
+        """Connections that may be called back, by OpenSSL's pointer."""
+        self.ciphers: dict[Any, tuple[str, str, int]] = {}
+        """What ciphers are called, by OpenSSL's pointer."""
+        self.memory = _lib.BIO_s_mem()
+        self.pool = Pool()
+        self._name_callback = _ffi.callback(
+            "int(SSL *, int *, void *)", self._on_name, error=_FATAL
+        )
+        self._alpn_callback = _ffi.callback(
+            "int(SSL *, const unsigned char **, unsigned char *, const unsigned char *,"
+            " unsigned int, void *)",
+            self._on_protocols,
+            error=_FATAL,
+        )
+        self._status_callback = _ffi.callback("int(SSL *, void *)", self._on_status, error=_FATAL)
+
+    def prepare(self, context: SSL.Context, asks: ClientAuth) -> None:
+        """Have a context call back.
+
+        Args:
+            context: One that has not served.
+            asks: What it asks of everybody.
+        """
+        pointer = context._context  # noqa: SLF001  # see _library
+        _lib.SSL_CTX_set_tlsext_servername_callback(pointer, self._name_callback)
+        if self._alpn:
+            _lib.SSL_CTX_set_alpn_select_cb(pointer, self._alpn_callback, _ffi.NULL)
+        if self._staple is not None:
+            _lib.SSL_CTX_set_tlsext_status_cb(pointer, self._status_callback)
+        if asks is not ClientAuth.NONE:
+            context.set_verify(verify_mode(asks))
+
+    def connect(self, front: SSL.Context) -> DirectConnection:
+        """Return a new connection."""
+        return DirectConnection(self, front)
+
+    def _on_name(self, pointer: Any, alert: Any, _argument: object) -> int:
+        try:
+            connection = self.shaking_hands[pointer]
+            name = _lib.SSL_get_servername(pointer, _lib.TLSEXT_NAMETYPE_host_name)
+            text = _ffi.string(name).decode() if name else None
+            choice = self._choose(connection, text)
+            if choice is None:
+                alert[0] = _UNRECOGNIZED_NAME
+                return _FATAL
+            context, client_auth = choice
+            if client_auth is not connection.asked:
+                connection.ask(client_auth)
+            connection.show(context)
+        except Exception:
+            _log.exception("no certificate could be chosen")
+            alert[0] = _INTERNAL_ERROR
+            return _FATAL
+        return _OK
+
+    def _on_protocols(
+        self, pointer: Any, out: Any, out_size: Any, offer: Any, size: int, _argument: object
+    ) -> int:
+        try:
+            wire = _ffi.unpack(_ffi.cast("char *", offer), size)
+            chosen = self._agreed[wire] if wire in self._agreed else self._agree(wire)
+            if chosen is None:
+                return _FATAL  # OpenSSL sends no_application_protocol
+            self.shaking_hands[pointer].protocol_chosen = chosen
+            out[0] = self._alpn[chosen]
+            out_size[0] = len(chosen)
+        except Exception:
+            _log.exception("no application protocol could be chosen")
+            return _FATAL
+        return _OK
+
+    def _agree(self, wire: bytes) -> bytes | None:
+        offered = set()
+        rest = wire
+        while rest:
+            size = rest[0]
+            offered.add(rest[1 : size + 1])
+            rest = rest[size + 1 :]
+        chosen = next((name for name in self._alpn if name in offered), None)
+        if len(self._agreed) < _MOST_OFFERS:
+            self._agreed[wire] = chosen
+        return chosen
+
+    def _on_status(self, pointer: Any, _argument: object) -> int:
+        try:
+            shown = _lib.SSL_get_certificate(pointer)  # the one that is going to be sent
+            if self._staple is None or not shown:
+                return _NOACK
+            response = self._staple(x509.load_der_x509_certificate(_to_der(self.memory, shown)))
+            if not response:
+                return _NOACK
+            # OpenSSL frees it.
+            copy = _lib.OPENSSL_malloc(len(response))
+            _ffi.memmove(copy, response, len(response))
+            _lib.SSL_set_tlsext_status_ocsp_resp(pointer, copy, len(response))
+        except Exception:
+            _log.exception("no OCSP response could be stapled")
+            return _NOACK
+        return _OK
+
+
+class DirectTLS(Facts):
+    """What `DirectConnection` is without a look at the client."""
+
+    _accepted = False
+
+    def __init__(self, way: DirectWay, front: SSL.Context) -> None:
+        pointer = _lib.SSL_new(front._context)  # noqa: SLF001
+        if not pointer:
+            raise MemoryError("OpenSSL has no room for a connection")
+        self._ssl = own = _ffi.gc(pointer, _lib.SSL_free)
+        incoming, outgoing = _lib.BIO_new(way.memory), _lib.BIO_new(way.memory)
+        if not incoming or not outgoing:
+            raise MemoryError("OpenSSL has no room for a connection")
+        _lib.SSL_set_bio(own, incoming, outgoing)
+        _lib.SSL_set_accept_state(own)
+        self._way = way
+        self._contexts = [front]
+        self._finished = False
+        self.incoming = Incoming(own, incoming)
+        """What has come from the peer."""
+        self.outgoing = Outgoing(own, outgoing, way.pool)
+        """What goes to the peer."""
+
+    # During the handshake -----------------------------------------------------------------------
+
+    def ask(self, client_auth: ClientAuth) -> None:
+        """Ask the client for a certificate, or do not."""
+        self.asked = client_auth
+        _lib.SSL_set_verify(self._ssl, verify_mode(client_auth), _ffi.NULL)
+
+    def show(self, context: SSL.Context) -> None:
+        """Go on with the certificate of another context."""
+        _lib.SSL_set_SSL_CTX(self._ssl, context._context)  # noqa: SLF001
+        self._contexts.append(context)
+
+    def do_handshake(self) -> None:
+        """Take the handshake as far as the peer's bytes go."""
+        own, shaking_hands = self._ssl, self._way.shaking_hands
+        _lib.ERR_clear_error()
+        shaking_hands[own] = self
+        try:
+            result = _lib.SSL_do_handshake(own)
+        finally:
+            shaking_hands.pop(own, None)
+        if result != 1:
+            raise self._failure(result)
+        self._finished = True
+        self.session_reused = bool(_lib.SSL_session_reused(own))
+
+    def _failure(self, result: int) -> ssl.SSLError:
+        """Return the exception for a call that has failed."""
+        kind = _lib.SSL_get_error(self._ssl, result)
+        if kind == _lib.SSL_ERROR_WANT_READ:
+            return ssl.SSLWantReadError(*WANT_READ)
+        if kind == _lib.SSL_ERROR_ZERO_RETURN:
+            return ssl.SSLZeroReturnError(*CLOSED)
+        last = 0
+        while code := _lib.ERR_get_error():
+            last = code
+        if not last:
+            return ssl.SSLEOFError(*END_OF_FILE)
+        reason = _text(_lib.ERR_reason_error_string(last))
+        if "verify failed" in reason:
+            verified = _lib.SSL_get_verify_result(self._ssl)
+            if verified != _lib.X509_V_OK:
+                message = _text(_lib.X509_verify_cert_error_string(verified))
+                return verification_failure(verified, message)
+        return failure(_text(_lib.ERR_lib_error_string(last)), reason)
+
+    # As `ssl.SSLObject` has it ------------------------------------------------------------------
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, decrypted; empty at the peer's end."""
+        if not self._accepted:
+            self.do_handshake()
+        buffer = self._way.pool.take()
+        _lib.ERR_clear_error()
+        result: int = _lib.SSL_read(self._ssl, buffer, min(size, _RECORD))
+        if result > 0:
+            data: bytes = _ffi.unpack(buffer, result)
+            self._way.pool.give_back(buffer)
+            return data
+        self._way.pool.give_back(buffer)
+        error = self._failure(result)
+        if isinstance(error, ssl.SSLZeroReturnError):
+            return b""
+        raise error
+
+    def write(self, data: Buffer, /) -> int:
+        """Encrypt a record's worth of `data`; return how many bytes of it."""
+        if not self._accepted:
+            self.do_handshake()
+        if type(data) is bytes:
+            result: int = _lib.SSL_write(self._ssl, data, len(data))
+        else:
+            view = _ffi.from_buffer(data)
+            result = _lib.SSL_write(self._ssl, view, len(view))
+        if result > 0:
+            return result
+        raise self._failure(result)
+
+    def unwrap(self) -> None:
+        """Write ``close_notify``, unless that is done, and do not wait for the peer's.
+
+        Raises:
+            ssl.SSLWantReadError: The peer's is not there.
+        """
+        _lib.ERR_clear_error()
+        result = _lib.SSL_shutdown(self._ssl)
+        if result == 0:
+            raise ssl.SSLWantReadError(*WANT_READ)
+        if result < 0:
+            raise self._failure(result)
+
+    def pending(self) -> int:
+        """Return how many bytes are decrypted and not read."""
+        left: int = _lib.SSL_pending(self._ssl)
+        return left
+
+    def version(self) -> str | None:
+        """Return the protocol version; `None` before the end of the handshake."""
+        return _text(_lib.SSL_get_version(self._ssl)) if self._finished else None
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        """Return the cipher's name, version and bits; `None` before there is one."""
+        pointer = _lib.SSL_get_current_cipher(self._ssl)
+        if not pointer:
+            return None
+        known = self._way.ciphers.get(pointer)
+        if known is None:
+            known = self._way.ciphers[pointer] = (
+                _text(_lib.SSL_CIPHER_get_name(pointer)),
+                _text(_lib.SSL_CIPHER_get_version(pointer)),
+                int(_lib.SSL_CIPHER_get_bits(pointer, _ffi.NULL)),
+            )
+        return known
+
+    def group_name(self) -> str | None:
+        """Return the key-exchange group; `None` before it is agreed on, and without any."""
+        return (_text(_lib.SSL_get0_group_name(self._ssl)) or None) if self._finished else None
+
+    def peer_certificate(self) -> x509.Certificate | None:
+        """Return the client's own certificate; `None` where it showed none."""
+        pointer = _lib.SSL_get_peer_certificate(self._ssl)
+        if not pointer:
+            return None
+        try:
+            return x509.load_der_x509_certificate(_to_der(self._way.memory, pointer))
+        finally:
+            _lib.X509_free(pointer)
+
+    def get_unverified_chain(self) -> list[bytes]:
+        """Return what the client sent, in DER."""
+        return self._chain(_lib.SSL_get_peer_cert_chain(self._ssl))
+
+    def verified_chain(self) -> list[bytes]:
+        """Return the client's chain as OpenSSL has verified it, in DER."""
+        return self._chain(_lib.SSL_get0_verified_chain(self._ssl))
+
+    def _chain(self, stack: Any) -> list[bytes]:
+        size = _lib.sk_X509_num(stack) if stack else 0
+        return [_to_der(self._way.memory, _lib.sk_X509_value(stack, at)) for at in range(size)]
+
+
+class DirectConnection(Checked, DirectTLS):
+    """A server's end of a connection, by OpenSSL's own functions.
+
+    Args:
+        way: What it is made by.
+        front: What it begins with.
+    """
+
+    def get_verified_chain(self) -> list[bytes]:
+        """Return the client's chain as its authorities issued it, in DER."""
+        return self._originals(self.verified_chain())
+
+
+def _text(pointer: Any) -> str:
+    """Return a string of C's; empty for none."""
+    if not pointer:
+        return ""
+    text: bytes = _ffi.string(pointer)
+    return text.decode()
+
+
+def _to_der(memory: Any, certificate: Any) -> bytes:
+    """Return a certificate of OpenSSL's in DER."""
+    bio = _ffi.gc(_lib.BIO_new(memory), _lib.BIO_free)
+    if not _lib.i2d_X509_bio(bio, certificate):
+        _lib.ERR_clear_error()
+        raise ValueError("OpenSSL cannot write a certificate that it has read")
+    size = _lib.BIO_get_mem_data(bio, _ffi.NULL)
+    copy = _ffi.new("char[]", size)
+    _lib.BIO_read(bio, copy, size)
+    der: bytes = _ffi.unpack(copy, size)
+    return der

@@ -1,0 +1,69 @@
+"""The two ways of having a connection: by public methods, and by OpenSSL's own functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from cryptography import x509
+from OpenSSL import SSL
+
+from tlshttp._engines.client_auth import ClientAuth
+from tlshttp._tls import IncomingBuffer, OutgoingBuffer, TLSObject
+
+__all__ = ["Choice", "Choose", "Connection", "Staple", "Way", "verify_mode"]
+
+Choice: TypeAlias = tuple[SSL.Context, ClientAuth]
+"""The context whose certificate is shown, and what is asked of the client."""
+
+Choose: TypeAlias = Callable[[Any, "str | None"], "Choice | None"]
+"""Chooses for a connection and the name that it asks for; `None`: refuse."""
+
+Staple: TypeAlias = Callable[[x509.Certificate], "bytes | None"]
+"""Returns the OCSP response that goes with a certificate, `None` without one."""
+
+
+class Connection(TLSObject, Protocol):
+    """A server's end of a connection, with the buffers on either side of it."""
+
+    connected_address: str | None
+
+    @property
+    def incoming(self) -> IncomingBuffer: ...
+    @property
+    def outgoing(self) -> OutgoingBuffer: ...
+
+
+class Way(Protocol):
+    """One of the two. It belongs to one server's context, and to all contexts behind that."""
+
+    def prepare(self, context: SSL.Context, asks: ClientAuth) -> None:
+        """Have a context that has not served call back.
+
+        Args:
+            context: The context.
+            asks: What it asks of everybody.
+        """
+
+    def connect(self, front: SSL.Context) -> Connection:
+        """Return a new connection that begins with a context."""
+
+
+class MakesWays(Protocol):
+    """What makes one."""
+
+    def __call__(
+        self, choose: Choose, alpn_protocols: Sequence[str], staple: Staple | None
+    ) -> Way: ...
+
+
+_VERIFY_MODES = {
+    ClientAuth.NONE: SSL.VERIFY_NONE,
+    ClientAuth.OPTIONAL: SSL.VERIFY_PEER,
+    ClientAuth.REQUIRED: SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT,
+}
+
+
+def verify_mode(client_auth: ClientAuth) -> int:
+    """Return what pyOpenSSL calls it."""
+    return _VERIFY_MODES[client_auth]
