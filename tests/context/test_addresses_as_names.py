@@ -68,6 +68,9 @@ def test_certificates_f30_certificate_of_the_address_is_chosen(
         assert shown(server, "127.0.0.3", client) == ("www.test",)
 
 
+@pytest.mark.only_engine(
+    "ssl", reason="pyOpenSSL works in memory, and has no sockets like those of ssl"
+)
 def test_certificates_f30_with_wrap_socket(
     authority: certs.CertificateAuthority, several: list[certs.Certificate]
 ) -> None:

@@ -80,7 +80,7 @@ Serve = Callable[..., Site]
 
 
 @pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
+def pair(tmp_path_factory: pytest.TempPathFactory, engine: str) -> tuple[Path, ssl.SSLContext]:
     """Make a certificate: as a file for clients, as a context for servers."""
     certificate = certs.self_signed("localhost", "127.0.0.1")
     folder = tmp_path_factory.mktemp("pair")

@@ -15,6 +15,8 @@ from tlshttp.errors import ClientCertificateError, UnrecognizedName
 
 __all__ = ["Checked"]
 
+_NO_CERTIFICATE = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
+
 
 class Checked:
     """What goes in front of an engine's class of connections."""
@@ -31,6 +33,7 @@ class Checked:
 
     _doorkeeper: Doorkeeper | None = None
     _name: str | None = None
+    _is_refused = False
     _accepted = False
 
     def local_address(self) -> str | None:
@@ -43,9 +46,9 @@ class Checked:
         self.hsts_max_age = hsts_max_age
 
     def client_auth(self) -> ClientAuth:
-        """Return what is asked of clients of the name it wants, which `admit` has told."""
+        """Return what to ask of the client, now that `admit` has told the name it wants."""
         doorkeeper = self._doorkeeper
-        return ClientAuth.NONE if doorkeeper is None else doorkeeper.wants_of(self._name)
+        return ClientAuth.NONE if doorkeeper is None else doorkeeper.asks_of(self._name)
 
     def do_handshake(self, *arguments: Any, **named: Any) -> None:
         """Make the handshake.
@@ -54,21 +57,36 @@ class Checked:
             ClientCertificateError: The client has no certificate, and the name it wants needs one.
             UnrecognizedName: It wants a name that is not served.
         """
+        if self._is_refused:  # an error of the engine's would say less than the first time
+            raise self._without_certificate()
         connection: Any = super()
         try:
             connection.do_handshake(*arguments, **named)
         except ssl.SSLError as error:
-            if self.refused_name is None:
-                raise
-            raise UnrecognizedName(
-                "no certificate for the name that the peer asks for",
-                server_name=self.refused_name,
-            ) from error
+            self._raise_refusal(error)
+            raise
         if self._doorkeeper is None:
             raise ClientCertificateError("the client was let in without a look at it")
         if self._doorkeeper.asks:
             self._look_at_client(self._doorkeeper)
         self._accept()
+
+    def _raise_refusal(self, error: ssl.SSLError) -> None:
+        """Raise what an error of the engine's means, where it is one that we have asked for."""
+        if self.refused_name is not None:
+            raise UnrecognizedName(
+                "no certificate for the name that the peer asks for",
+                server_name=self.refused_name,
+            ) from error
+        reason = getattr(error, "reason", None)  # those that only ask for more have none
+        if reason == _NO_CERTIFICATE and self._doorkeeper and self._doorkeeper.by_name:
+            self._is_refused = True
+            raise self._without_certificate() from error
+
+    def _without_certificate(self) -> ClientCertificateError:
+        return ClientCertificateError(
+            "the client showed no certificate, and one is required", server_name=self._name
+        )
 
     def _look_at_client(self: Any, doorkeeper: Doorkeeper) -> None:
         certificate = self.getpeercert(True)

@@ -2,10 +2,11 @@
 
 With the `ssl` module a context asks for client certificates before it knows which name the client
 wants, and swapping the context afterwards does not change that (``sni_callback`` chooses a
-certificate, no more). So where names differ, everybody is asked there. With pyOpenSSL a client is
-asked what its name needs. With either, OpenSSL verifies a certificate that is shown, and that there
-is one where there has to be one is checked when the handshake is over: also after a resumed one,
-whose certificate was verified when the session began.
+certificate, no more). So where names differ, everybody is asked, and with pyOpenSSL, too, for the
+same promise: a certificate counts for every name. OpenSSL verifies one that is shown. That there is
+one where there has to be one is checked when the handshake is over: also after a resumed one, whose
+certificate was verified when the session began. With pyOpenSSL OpenSSL is also told during the
+handshake, so that it ends with the right alert.
 """
 
 from __future__ import annotations
@@ -58,14 +59,14 @@ class Doorkeeper:
         wanted = {self.default, *self.by_name.values()}
         return wanted.pop() if len(wanted) == 1 else ClientAuth.OPTIONAL
 
-    def wants_of(self, name: str | None) -> ClientAuth:
-        """Return what is asked of clients of a host; `None`: no host named."""
-        found = None if name is None else self._names.find(normalise(name))
-        return found or self.default
+    def asks_of(self, name: str | None) -> ClientAuth:
+        """Return what to ask of a client whose name is known; `None`: it named no host."""
+        return ClientAuth.REQUIRED if self.requires_certificate(name) else self.asks_everybody
 
     def requires_certificate(self, name: str | None) -> bool:
         """Tell whether requests for a host need a client certificate; `None`: no host named."""
-        return self.wants_of(name) is ClientAuth.REQUIRED
+        found = None if name is None else self._names.find(normalise(name))
+        return (found or self.default) is ClientAuth.REQUIRED
 
     def may_serve_anybody(self, host: str) -> bool:
         """Tell whether requests for a host may come from clients without a certificate."""

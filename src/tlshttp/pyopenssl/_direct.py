@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -42,7 +41,7 @@ from tlshttp.pyopenssl._failures import (
     failure,
     verification_failure,
 )
-from tlshttp.pyopenssl._way import Choose, Staple, verify_mode
+from tlshttp.pyopenssl._way import Answers, verify_mode
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -56,7 +55,8 @@ NEEDED = (
     "BIO_write", "ERR_clear_error", "ERR_get_error", "ERR_lib_error_string",
     "ERR_reason_error_string", "OPENSSL_malloc", "SSL_CIPHER_get_bits", "SSL_CIPHER_get_name",
     "SSL_CIPHER_get_version", "SSL_CTX_set_alpn_select_cb",
-    "SSL_CTX_set_tlsext_servername_callback", "SSL_CTX_set_tlsext_status_cb",
+    "SSL_CTX_set_keylog_callback", "SSL_CTX_set_tlsext_servername_callback",
+    "SSL_CTX_set_tlsext_status_cb",
     "SSL_ERROR_SSL", "SSL_ERROR_WANT_READ", "SSL_ERROR_ZERO_RETURN",
     "SSL_TLSEXT_ERR_ALERT_FATAL", "SSL_TLSEXT_ERR_NOACK", "SSL_TLSEXT_ERR_OK", "SSL_do_handshake",
     "SSL_free", "SSL_get0_group_name", "SSL_get0_verified_chain", "SSL_get_certificate",
@@ -88,19 +88,16 @@ class DirectWay:
     """Has contexts call back, and makes connections of them.
 
     Args:
-        choose: Chooses what a connection shows.
-        alpn_protocols: The application protocols, in order of preference; empty: no ALPN.
-        staple: Returns the OCSP response for a certificate; `None`: there are none.
+        answers: What to call back.
     """
 
-    def __init__(
-        self, choose: Choose, alpn_protocols: Sequence[str], staple: Staple | None
-    ) -> None:
-        self._choose = choose
-        self._staple = staple
+    def __init__(self, answers: Answers) -> None:
+        self._choose = answers.choose
+        self._staple = answers.staple
+        self._log_key = answers.log_key
         self._alpn = {
             name: _ffi.new("unsigned char[]", name)
-            for name in (one.encode("ascii") for one in alpn_protocols)
+            for name in (one.encode("ascii") for one in answers.alpn_protocols)
         }
         self._agreed: dict[bytes, bytes | None] = {}
         """What was agreed on for an offer, as it is on the wire."""
@@ -120,6 +117,7 @@ class DirectWay:
             error=_FATAL,
         )
         self._status_callback = _ffi.callback("int(SSL *, void *)", self._on_status, error=_FATAL)
+        self._key_callback = _ffi.callback("void(SSL *, const char *)", self._on_key)
 
     def prepare(self, context: SSL.Context, asks: ClientAuth) -> None:
         """Have a context call back.
@@ -134,6 +132,8 @@ class DirectWay:
             _lib.SSL_CTX_set_alpn_select_cb(pointer, self._alpn_callback, _ffi.NULL)
         if self._staple is not None:
             _lib.SSL_CTX_set_tlsext_status_cb(pointer, self._status_callback)
+        if self._log_key is not None:
+            _lib.SSL_CTX_set_keylog_callback(pointer, self._key_callback)
         if asks is not ClientAuth.NONE:
             context.set_verify(verify_mode(asks))
 
@@ -204,6 +204,13 @@ class DirectWay:
             _log.exception("no OCSP response could be stapled")
             return _NOACK
         return _OK
+
+    def _on_key(self, _pointer: object, line: Any) -> None:
+        try:
+            if self._log_key is not None:
+                self._log_key(_ffi.string(line))
+        except Exception as error:
+            _log.error("no key could be logged: %s", error)  # for each connection
 
 
 class DirectTLS(Facts):

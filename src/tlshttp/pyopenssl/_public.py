@@ -16,7 +16,6 @@ from __future__ import annotations
 import logging
 import ssl
 import weakref
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -33,7 +32,7 @@ from tlshttp.pyopenssl._failures import (
     failure,
     verification_failure,
 )
-from tlshttp.pyopenssl._way import Choice, Choose, Staple, verify_mode
+from tlshttp.pyopenssl._way import Answers, Choice, verify_mode
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -56,17 +55,14 @@ class PublicWay:
     """Has contexts call back by public methods, and makes connections of them.
 
     Args:
-        choose: Chooses what a connection shows.
-        alpn_protocols: The application protocols, in order of preference; empty: no ALPN.
-        staple: Returns the OCSP response for a certificate; `None`: there are none.
+        answers: What to call back.
     """
 
-    def __init__(
-        self, choose: Choose, alpn_protocols: Sequence[str], staple: Staple | None
-    ) -> None:
-        self._choose = choose
-        self._protocols = [name.encode("ascii") for name in alpn_protocols]
-        self._staple = staple
+    def __init__(self, answers: Answers) -> None:
+        self._choose = answers.choose
+        self._protocols = [name.encode("ascii") for name in answers.alpn_protocols]
+        self._staple = answers.staple
+        self._log_key = answers.log_key
 
     def prepare(self, context: SSL.Context, asks: ClientAuth) -> None:
         """Have a context call back.
@@ -80,6 +76,8 @@ class PublicWay:
             context.set_alpn_select_callback(self._on_protocols)
         if self._staple is not None:
             context.set_ocsp_server_callback(self._on_status)
+        if self._log_key is not None:
+            context.set_keylog_callback(self._on_key)
         if asks is not ClientAuth.NONE:
             context.set_verify(verify_mode(asks), _on_verified)
 
@@ -110,6 +108,13 @@ class PublicWay:
         if shown is None or self._staple is None:
             return b""
         return self._staple(shown) or b""
+
+    def _on_key(self, _tls: SSL.Connection, line: bytes) -> None:
+        try:
+            if self._log_key is not None:
+                self._log_key(line)
+        except Exception as error:
+            _log.error("no key could be logged: %s", error)  # for each connection
 
 
 class _PublicTLS(Facts):

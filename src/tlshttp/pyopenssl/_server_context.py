@@ -6,7 +6,7 @@ See `tlshttp._engines.managed` for how it changes what it shows.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from OpenSSL import SSL
@@ -16,7 +16,7 @@ from tlshttp._engines.terms import Terms
 from tlshttp.pyopenssl._bridge import Bridge
 from tlshttp.pyopenssl._choice import best_way
 from tlshttp.pyopenssl._settings import set_up
-from tlshttp.pyopenssl._way import Choice
+from tlshttp.pyopenssl._way import Answers, Choice
 
 if TYPE_CHECKING:
     from tlshttp._tls import IncomingBuffer, OutgoingBuffer, TLSObject
@@ -35,13 +35,24 @@ class ServerContext(ManagedContext):
     def __init__(self, terms: Terms, make_way: MakesWays | None = None) -> None:
         super().__init__(terms)
         self._terms = terms
-        self._way = (make_way or best_way())(self._answer, terms.alpn_protocols, None)
+        self._way = (make_way or best_way())(
+            Answers(
+                choose=self._answer,
+                alpn_protocols=terms.alpn_protocols,
+                log_key=None if terms.key_log is None else terms.key_log.write,
+            )
+        )
         self._rebuild()
 
     @property
     def options(self) -> ssl.Options:
         """What is set of OpenSSL's options."""
         return ssl.Options(self._front.set_options(0))
+
+    @property
+    def enforced(self) -> Mapping[str, bool]:
+        """Whether each field of a profile is kept to that not every `ssl` module can set: all."""
+        return {"ciphersuites": True, "groups": True, "signature_algorithms": True}
 
     # What servers call --------------------------------------------------------------------------
 

@@ -59,10 +59,6 @@ def set_up(context: SSL.Context, terms: Terms) -> None:
     context.set_options(_IGNORE_UNEXPECTED_EOF)
     context.set_session_id(_SESSION_ID_CONTEXT)
     _set_tickets(context, terms.tickets)
-    key_log = terms.key_log
-    if key_log is not None:
-        write = key_log.write
-        context.set_keylog_callback(lambda _connection, line: write(line))
 
 
 def apply_profile(context: SSL.Context, profile: TLSProfile) -> None:

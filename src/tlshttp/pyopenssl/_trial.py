@@ -11,6 +11,7 @@ from tlshttp._engines.anchors import NOBODY
 from tlshttp._engines.client_auth import ClientAuth, Doorkeeper
 from tlshttp._engines.pins import Pins
 from tlshttp.certs import self_signed
+from tlshttp.pyopenssl._way import Answers
 
 if TYPE_CHECKING:
     from tlshttp.pyopenssl._way import Choice, MakesWays
@@ -38,7 +39,7 @@ def try_out(make_way: MakesWays) -> None:
         connection.admit(doorkeeper, name, None)
         return inner, ClientAuth.NONE
 
-    way = make_way(choose, (_PROTOCOL,), None)
+    way = make_way(Answers(choose=choose, alpn_protocols=(_PROTOCOL,)))
     for context in (inner, front):
         way.prepare(context, ClientAuth.NONE)
     server, client = way.connect(front), _client()

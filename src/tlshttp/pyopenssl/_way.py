@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from cryptography import x509
@@ -11,7 +12,7 @@ from OpenSSL import SSL
 from tlshttp._engines.client_auth import ClientAuth
 from tlshttp._tls import IncomingBuffer, OutgoingBuffer, TLSObject
 
-__all__ = ["Choice", "Choose", "Connection", "Staple", "Way", "verify_mode"]
+__all__ = ["Answers", "Choice", "Choose", "Connection", "Staple", "Way", "verify_mode"]
 
 Choice: TypeAlias = tuple[SSL.Context, ClientAuth]
 """The context whose certificate is shown, and what is asked of the client."""
@@ -49,12 +50,21 @@ class Way(Protocol):
         """Return a new connection that begins with a context."""
 
 
-class MakesWays(Protocol):
-    """What makes one."""
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What a way asks for, when OpenSSL calls back."""
 
-    def __call__(
-        self, choose: Choose, alpn_protocols: Sequence[str], staple: Staple | None
-    ) -> Way: ...
+    choose: Choose
+    alpn_protocols: Sequence[str] = ()
+    """In order of preference; empty: no ALPN."""
+    staple: Staple | None = None
+    """`None`: there are no OCSP responses."""
+    log_key: Callable[[bytes], object] | None = None
+    """Takes a line for a key log; `None`: there is none."""
+
+
+MakesWays: TypeAlias = Callable[[Answers], Way]
+"""What makes one."""
 
 
 _VERIFY_MODES = {
