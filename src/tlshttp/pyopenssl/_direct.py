@@ -193,7 +193,7 @@ class DirectWay:
             shown = _lib.SSL_get_certificate(pointer)  # the one that is going to be sent
             if self._staple is None or not shown:
                 return _NOACK
-            response = self._staple(x509.load_der_x509_certificate(_to_der(self.memory, shown)))
+            response = self._staple(_to_der(self.memory, shown))
             if not response:
                 return _NOACK
             # OpenSSL frees it.

@@ -107,7 +107,7 @@ class PublicWay:
         shown = tls.get_certificate(as_cryptography=True)
         if shown is None or self._staple is None:
             return b""
-        return self._staple(shown) or b""
+        return self._staple(shown.public_bytes(Encoding.DER)) or b""
 
     def _on_key(self, _tls: SSL.Connection, line: bytes) -> None:
         try:

@@ -6,23 +6,29 @@ See `tlshttp._engines.managed` for how it changes what it shows.
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from OpenSSL import SSL
 
+from tlshttp._engines.directory import Directory, Group, Shown
 from tlshttp._engines.managed import ManagedContext
 from tlshttp._engines.terms import Terms
 from tlshttp.pyopenssl._bridge import Bridge
 from tlshttp.pyopenssl._choice import best_way
 from tlshttp.pyopenssl._settings import set_up
+from tlshttp.pyopenssl._staples import Staples
 from tlshttp.pyopenssl._way import Answers, Choice
 
 if TYPE_CHECKING:
     from tlshttp._tls import IncomingBuffer, OutgoingBuffer, TLSObject
-    from tlshttp.pyopenssl._way import Connection, MakesWays
+    from tlshttp.pyopenssl._way import Connection
 
 __all__ = ["ServerContext"]
+
+_STAPLES_SECONDS = 10.0
+"""Between two looks whether an OCSP response is due."""
 
 
 class ServerContext(ManagedContext):
@@ -32,13 +38,16 @@ class ServerContext(ManagedContext):
     all its settings are arguments of `create_server_context`.
     """
 
-    def __init__(self, terms: Terms, make_way: MakesWays | None = None) -> None:
+    def __init__(self, terms: Terms, staples: Staples | None) -> None:
         super().__init__(terms)
         self._terms = terms
-        self._way = (make_way or best_way())(
+        self._staples = staples
+        self._next_staples = 0.0
+        self._way = best_way()(
             Answers(
                 choose=self._answer,
                 alpn_protocols=terms.alpn_protocols,
+                staple=None if staples is None else staples.find,
                 log_key=None if terms.key_log is None else terms.key_log.write,
             )
         )
@@ -55,6 +64,21 @@ class ServerContext(ManagedContext):
         return {"ciphersuites": True, "groups": True, "signature_algorithms": True}
 
     # What servers call --------------------------------------------------------------------------
+
+    def maintain(self, now: float | None = None) -> None:
+        """Look for new certificates, revocation lists and OCSP responses.
+
+        Renew ticket keys when it is time, and say once a day which certificates are about to run
+        out, or have. It never raises, and never waits: OCSP responses come in a thread's own time.
+
+        Args:
+            now: The time in seconds, from `time.monotonic`; `None` means to ask for it.
+        """
+        now = time.monotonic() if now is None else now
+        super().maintain(now)
+        if self._staples is not None and now >= self._next_staples:
+            self._next_staples = now + _STAPLES_SECONDS
+            self._staples.refresh(self._material.certificates, now)
 
     def begin(self) -> tuple[IncomingBuffer, OutgoingBuffer, TLSObject]:
         """Return a new connection, and the buffers on either side of it."""
@@ -102,6 +126,10 @@ class ServerContext(ManagedContext):
         context = self._create_inner()
         self._material.load_into(context, ())
         return context
+
+    def _build_directory(self, previous: Mapping[Group, Shown]) -> Directory:
+        self._next_staples = 0.0  # for what is new
+        return super()._build_directory(previous)
 
     def _answer(self, connection: Any, name: str | None) -> Choice | None:
         """Choose what a connection shows and asks for, during its handshake; `None`: refuse."""

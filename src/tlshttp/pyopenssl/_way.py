@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from cryptography import x509
 from OpenSSL import SSL
 
 from tlshttp._engines.client_auth import ClientAuth
@@ -20,8 +19,8 @@ Choice: TypeAlias = tuple[SSL.Context, ClientAuth]
 Choose: TypeAlias = Callable[[Any, "str | None"], "Choice | None"]
 """Chooses for a connection and the name that it asks for; `None`: refuse."""
 
-Staple: TypeAlias = Callable[[x509.Certificate], "bytes | None"]
-"""Returns the OCSP response that goes with a certificate, `None` without one."""
+Staple: TypeAlias = Callable[[bytes], "bytes | None"]
+"""Returns the OCSP response that goes with a certificate in DER, `None` without one."""
 
 
 class Connection(TLSObject, Protocol):
