@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.engine_of_program import VARIABLE
 from tlshttp import context, pyopenssl
 from tlshttp.pyopenssl import _server_context
 from tlshttp.pyopenssl._public import PublicWay
@@ -42,6 +43,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     name: str = request.param
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(context, "create_server_context", CREATE[name])
+        patch.setenv(VARIABLE, name)
         yield name
 
 
