@@ -14,10 +14,18 @@ import pytest
 
 from tests.engine_of_program import VARIABLE
 from tlshttp import context, pyopenssl
-from tlshttp.pyopenssl import _server_context
+from tlshttp.pyopenssl import _library, _server_context
 from tlshttp.pyopenssl._public import PublicWay
 
-ENGINES = tuple(os.environ.get("TLSHTTP_TEST_ENGINES", "ssl pyopenssl").split())
+NEEDS_GROUPS = pytest.mark.skipif(
+    not _library.has("SSL_CTX_set1_curves_list"),
+    reason="cryptography before 47 cannot set groups, and there is no context of pyOpenSSL",
+)
+
+ENGINES = [
+    pytest.param(name, marks=() if name == "ssl" else NEEDS_GROUPS)
+    for name in os.environ.get("TLSHTTP_TEST_ENGINES", "ssl pyopenssl").split()
+]
 """Those that tests run for; ``public`` is pyOpenSSL by its public methods alone."""
 
 create_with_ssl = context.create_server_context

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import engine
 from tests.handler.http_support import ready_fd
 from tests.support import UNIT
 from tlshttp import ThreadingTLSHTTPServer, TLSFileRequestHandler, certs, context
 
-__all__ = ["ready_fd"]
+__all__ = ["engine", "ready_fd"]
 
 LONG_AGO = 1_600_000_000
 """When the files were last changed: 2020-09-13 12:26:40 UTC."""

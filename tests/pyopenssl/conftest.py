@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.engines import create_with_public_methods
+from tests.engines import NEEDS_GROUPS, create_with_public_methods
 from tlshttp import certs, pyopenssl
 
 Create = Callable[..., pyopenssl.ServerContext]
@@ -24,7 +24,9 @@ def certificate(authority: certs.CertificateAuthority) -> certs.Certificate:
     return authority.issue_server("localhost", "127.0.0.1")
 
 
-@pytest.fixture(params=["direct", "public"])
+@pytest.fixture(
+    params=[pytest.param(way, marks=NEEDS_GROUPS) for way in ("direct", "public")],
+)
 def create(request: pytest.FixtureRequest) -> Create:
     """Return what creates contexts, by OpenSSL's own functions or by public methods alone."""
     if request.param == "direct":

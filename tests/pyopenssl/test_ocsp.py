@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
+from tests.engines import NEEDS_GROUPS
 from tests.pyopenssl.conftest import Create
 from tests.pyopenssl.peer import client_of, shake_hands
 from tests.support import UNIT
@@ -212,6 +213,7 @@ def test_certificate_that_is_renewed_gets_a_response(
     assert len(made._staples._responses) == 1
 
 
+@NEEDS_GROUPS
 def test_must_staple_without_a_response_is_an_error(authority: CertificateAuthority) -> None:
     """A certificate that clients refuse without one does not start."""
     shown = _must_staple(authority)

@@ -7,6 +7,7 @@ import ssl
 import pytest
 from OpenSSL import SSL
 
+from tests.engines import NEEDS_GROUPS
 from tests.pyopenssl.conftest import Create
 from tests.pyopenssl.peer import client_of, shake_hands
 from tlshttp import certs, context, profiles, pyopenssl
@@ -160,6 +161,7 @@ def test_versions_that_cannot_are_named(
         pyopenssl.create_server_context(certificate)
 
 
+@NEEDS_GROUPS
 @pytest.mark.parametrize("field", ["ciphersuites", "groups", "signature_algorithms", "ciphers"])
 def test_names_that_openssl_does_not_know(certificate: certs.Certificate, field: str) -> None:
     """What cannot be negotiated at all is said at the start."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from OpenSSL import SSL
 
+from tests.engines import NEEDS_GROUPS
 from tests.pyopenssl.conftest import Create
 from tests.pyopenssl.peer import client_of, shake_hands
 from tlshttp import certs, context, pyopenssl
@@ -39,12 +40,14 @@ def test_either_way_passes_the_trial(way: Any) -> None:
     _trial.try_out(way)
 
 
+@NEEDS_GROUPS
 def test_direct_way_is_taken_where_it_works() -> None:
     """With the versions that these tests run on it does."""
     assert _choice.why_not_direct() is None
     assert _choice.best_way() is DirectWay
 
 
+@NEEDS_GROUPS
 @pytest.mark.parametrize("lost", ["BIO_get_mem_data", "SSL_set_SSL_CTX"])
 def test_public_way_is_taken_where_a_function_is_lost(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, lost: str
@@ -59,6 +62,7 @@ def test_public_way_is_taken_where_a_function_is_lost(
     assert f"there is no {lost}" in line.getMessage()
 
 
+@NEEDS_GROUPS
 def test_public_way_is_taken_where_a_function_has_changed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -220,6 +224,7 @@ def test_connections_and_contexts_are_freed_at_once(
         gc.enable()
 
 
+@NEEDS_GROUPS
 def test_wrap_bio_carries_over(
     certificate: certs.Certificate, authority: CertificateAuthority
 ) -> None:
