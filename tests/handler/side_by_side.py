@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 
 import h11
 
+from tests.engines import create_with_ssl
 from tests.support import UNIT
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
 
@@ -88,7 +89,7 @@ class Reference(http.server.ThreadingHTTPServer):
         accepted, address = super().get_request()
         accepted.settimeout(PATIENCE)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        wrapped = self.ssl_context.wrap_socket(
+        wrapped = _server_context(create_with_ssl).wrap_socket(
             accepted, server_side=True, do_handshake_on_connect=False
         )
         return wrapped, address

@@ -168,3 +168,13 @@ def test_names_that_openssl_does_not_know(certificate: certs.Certificate, field:
     profile = profiles.INTERMEDIATE.replace(**{field: ("nonsense",)})
     with pytest.raises(ConfigurationError, match="OpenSSL knows none of its"):
         pyopenssl.create_server_context(certificate, profile=profile)
+
+
+@pytest.mark.parametrize("name", ["minimum_version", "verify_mode", "options", "num_tickets"])
+def test_setting_that_would_have_no_effect_is_refused(
+    create: Create, certificate: certs.Certificate, name: str
+) -> None:
+    """Who tunes it like an `ssl.SSLContext` hears that it is finished, and goes on with no less."""
+    made = create(certificate)
+    with pytest.raises(ConfigurationError, match=f"{name}: this context is finished"):
+        setattr(made, name, 0)

@@ -77,26 +77,28 @@ class Outgoing:
         pool: Where buffers for single calls are.
     """
 
-    __slots__ = ("_bio", "_owner", "_pool", "_taken")
+    __slots__ = ("_bio", "_owner", "_pool", "_taken", "is_stale")
 
     def __init__(self, owner: Any, bio: Any, pool: Pool) -> None:
         self._owner, self._bio, self._pool = owner, bio, pool
         self._taken = b""
+        self.is_stale = False
+        """Whether OpenSSL has been called since it was looked at: whoever calls it says so."""
 
     def read(self) -> bytes:
         """Return what OpenSSL has written."""
-        if self._taken:
-            data, self._taken = self._taken + self._take(), b""
-            return data
-        return self._take()
+        data, self._taken = self._taken, b""
+        return data + self._take() if self.is_stale else data
 
     @property
     def pending(self) -> int:
         """How many bytes OpenSSL has written that nobody has read."""
-        self._taken += self._take()  # the call that counts them would cost as much
+        if self.is_stale:
+            self._taken += self._take()  # the call that counts them would cost as much
         return len(self._taken)
 
     def _take(self) -> bytes:
+        self.is_stale = False
         buffer = self._pool.take()
         size: int = _lib.BIO_read(self._bio, buffer, _SIZE)
         data: bytes = _ffi.unpack(buffer, size) if size > 0 else b""

@@ -254,6 +254,7 @@ class DirectTLS(Facts):
         _lib.ERR_clear_error()
         shaking_hands[own] = self
         try:
+            self.outgoing.is_stale = True
             result = _lib.SSL_do_handshake(own)
         finally:
             shaking_hands.pop(own, None)
@@ -290,6 +291,7 @@ class DirectTLS(Facts):
             self.do_handshake()
         buffer = self._way.pool.take()
         _lib.ERR_clear_error()
+        self.outgoing.is_stale = True
         result: int = _lib.SSL_read(self._ssl, buffer, min(size, _RECORD))
         if result > 0:
             data: bytes = _ffi.unpack(buffer, result)
@@ -305,6 +307,7 @@ class DirectTLS(Facts):
         """Encrypt a record's worth of `data`; return how many bytes of it."""
         if not self._accepted:
             self.do_handshake()
+        self.outgoing.is_stale = True
         if type(data) is bytes:
             result: int = _lib.SSL_write(self._ssl, data, len(data))
         else:
@@ -321,6 +324,7 @@ class DirectTLS(Facts):
             ssl.SSLWantReadError: The peer's is not there.
         """
         _lib.ERR_clear_error()
+        self.outgoing.is_stale = True
         result = _lib.SSL_shutdown(self._ssl)
         if result == 0:
             raise ssl.SSLWantReadError(*WANT_READ)

@@ -15,6 +15,7 @@ from OpenSSL import SSL
 from tlshttp._engines.directory import Directory, Group, Shown
 from tlshttp._engines.managed import ManagedContext
 from tlshttp._engines.terms import Terms
+from tlshttp.errors import ConfigurationError
 from tlshttp.pyopenssl._bridge import Bridge
 from tlshttp.pyopenssl._choice import best_way
 from tlshttp.pyopenssl._settings import set_up
@@ -52,6 +53,18 @@ class ServerContext(ManagedContext):
             )
         )
         self._rebuild()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse what would be a setting of an `ssl.SSLContext`, and have no effect here.
+
+        Raises:
+            ConfigurationError: It is one.
+        """
+        if not name.startswith("_"):
+            raise ConfigurationError(
+                f"{name}: this context is finished; give its settings to create_server_context()"
+            )
+        super().__setattr__(name, value)
 
     @property
     def options(self) -> ssl.Options:

@@ -30,10 +30,6 @@ _FUNCTIONS = {
 _SINCE = {"groups": "cryptography 47"}
 """Which versions came with it, where the oldest that this package takes does not."""
 
-_IGNORE_UNEXPECTED_EOF = 0x80
-"""``SSL_OP_IGNORE_UNEXPECTED_EOF``: a peer that goes without ``close_notify`` is one that has gone.
-The `ssl` module sets it, too; where the difference matters, HTTP tells where a message ends."""
-
 
 def missing(profile: TLSProfile) -> list[str]:
     """Say what of a profile cannot be set here."""
@@ -56,7 +52,6 @@ def set_up(context: SSL.Context, terms: Terms) -> None:
     apply_profile(context, terms.profile)
     # The buffers of a connection that waits are 33 KiB.
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
-    context.set_options(_IGNORE_UNEXPECTED_EOF)
     context.set_session_id(_SESSION_ID_CONTEXT)
     _set_tickets(context, terms.tickets)
 
