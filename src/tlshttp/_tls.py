@@ -158,7 +158,7 @@ class TLSInfo:
         """Whether an earlier session was resumed."""
         self.group: str | None = _group(tls)
         """The key-exchange group, such as ``"X25519MLKEM768"``; `None` where the engine does not
-        tell (the `ssl` module before Python 3.15)."""
+        tell (the `ssl` module before Python 3.15; that of `tlshttp.pyopenssl` does)."""
         self.hsts_max_age: int | None = getattr(tls, "hsts_max_age", None)
         """Seconds for Strict-Transport-Security (RFC 6797, section 6.1.1); `None` where the
         certificate is self-signed, and with a context that is not of `tlshttp.context`."""
