@@ -212,6 +212,9 @@ def test_connections_and_contexts_are_freed_at_once(
     try:
         made = create(certificate)
         ends = shake_hands(made, client_of(authority))
+        ends.server.incoming.write_eof()
+        with pytest.raises(ssl.SSLEOFError):
+            ends.server.read(1)
         gone = weakref.ref(ends.server)
         del ends
         assert gone() is None

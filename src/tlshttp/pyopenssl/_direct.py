@@ -298,10 +298,10 @@ class DirectTLS(Facts):
             self._way.pool.give_back(buffer)
             return data
         self._way.pool.give_back(buffer)
-        error = self._failure(result)
-        if isinstance(error, ssl.SSLZeroReturnError):
+        try:
+            raise self._failure(result)  # in no variable, which would make a circle
+        except ssl.SSLZeroReturnError:
             return b""
-        raise error
 
     def write(self, data: Buffer, /) -> int:
         """Encrypt a record's worth of `data`; return how many bytes of it."""
