@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import subprocess
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
+from tests.context.support import RecordingServer, running
 from tests.engines import NEEDS_GROUPS
 from tests.pyopenssl.conftest import Create
 from tests.pyopenssl.peer import client_of, shake_hands
@@ -256,3 +259,25 @@ def _sha1() -> hashes.SHA1:
 
 def _sha256() -> hashes.SHA256:
     return hashes.SHA256()
+
+
+@NEEDS_GROUPS
+def test_openssl_verifies_what_is_stapled(
+    authority: CertificateAuthority, certificate: certs.Certificate, tmp_path: Path
+) -> None:
+    """``openssl s_client -status`` gets the response from a server, and finds that it is good."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("openssl is not installed")
+    cafile = tmp_path / "ca.pem"
+    cafile.write_bytes(authority.certificate.to_pem())
+    made = pyopenssl.create_server_context(certificate, ocsp_staple=authority)
+    with running(RecordingServer(made)) as server:
+        done = subprocess.run(
+            [program, "s_client", "-connect", f"127.0.0.1:{server.server_port}", "-servername",
+             "localhost", "-status", "-CAfile", str(cafile), "-verify_return_error"],
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=10 * UNIT, check=True,
+        )  # fmt: skip
+    assert b"OCSP Response Status: successful" in done.stdout
+    assert b"Cert Status: good" in done.stdout
+    assert b"Verify return code: 0 (ok)" in done.stdout
