@@ -67,17 +67,7 @@ def test_public_way_is_taken_where_a_function_has_changed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """That a function is there does not mean that it does what it did: the trial tells."""
-    real = _direct._lib
-
-    class Changed:
-        """OpenSSL with one function that returns something else."""
-
-        def __getattr__(self, name: str) -> Any:
-            if name == "SSL_read":
-                return lambda *_arguments: 1
-            return getattr(real, name)
-
-    monkeypatch.setattr(_direct, "_lib", Changed())
+    monkeypatch.setattr(_direct, "_read", lambda *_arguments: 1)
     with caplog.at_level(logging.INFO, "tlshttp.context"):
         assert _choice.best_way() is PublicWay
     assert "a trial failed" in caplog.text
@@ -245,3 +235,19 @@ def test_wrap_bio_carries_over(
         server.do_handshake()
     with pytest.raises(ssl.SSLError, match=r"(?i)unrecognized.name"):
         client.do_handshake()
+
+
+@NEEDS_GROUPS
+def test_error_that_somebody_else_has_left_is_not_ours(
+    certificate: certs.Certificate, authority: CertificateAuthority
+) -> None:
+    """OpenSSL's queue of errors is one for all that a thread does with it."""
+    made = pyopenssl.create_server_context(certificate)
+    server = shake_hands(made, client_of(authority)).server
+    _library.lib.ERR_put_error(20, 0, 193, b"elsewhere", 1)
+    with pytest.raises(ssl.SSLWantReadError):
+        server.read(1)
+    _library.lib.ERR_put_error(20, 0, 193, b"elsewhere", 1)
+    server.incoming.write_eof()
+    with pytest.raises(ssl.SSLEOFError):
+        server.read(1)

@@ -9,31 +9,19 @@ from tlshttp.pyopenssl import _library
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["Incoming", "Outgoing", "Pool"]
+__all__ = ["Incoming", "Outgoing", "new_buffer"]
 
 _lib, _ffi = _library.lib, _library.ffi
+_read, _write, _unpack = _lib.BIO_read, _lib.BIO_write, _ffi.unpack
 
 _SIZE = 20_480
 """Bytes of a buffer: one record of the largest size, encrypted (RFC 8446, section 5.2), and more
 than the flight of most handshakes."""
 
 
-class Pool:
-    """Buffers that nobody uses now: as many as there have been calls at the same moment."""
-
-    def __init__(self) -> None:
-        self._free: list[Any] = []
-
-    def take(self) -> Any:
-        """Return a buffer of 20 KiB for the length of one call of OpenSSL."""
-        try:
-            return self._free.pop()
-        except IndexError:
-            return _ffi.new("char[]", _SIZE)
-
-    def give_back(self, buffer: Any) -> None:
-        """Let others use a buffer."""
-        self._free.append(buffer)
+def new_buffer() -> Any:
+    """Return a buffer for the length of one call of OpenSSL."""
+    return _ffi.new("char[]", _SIZE)
 
 
 class Incoming:
@@ -53,7 +41,7 @@ class Incoming:
         """Have OpenSSL read something."""
         if type(data) is not bytes:
             data = bytes(data)
-        if data and _lib.BIO_write(self._bio, data, len(data)) != len(data):
+        if data and _write(self._bio, data, len(data)) != len(data):
             raise MemoryError("OpenSSL has no room for what the peer has sent")
         return len(data)
 
@@ -74,13 +62,13 @@ class Outgoing:
     Args:
         owner: The ``SSL`` that frees the buffer.
         bio: OpenSSL's buffer.
-        pool: Where buffers for single calls are.
+        buffers: Those for single calls that nobody uses now.
     """
 
-    __slots__ = ("_bio", "_owner", "_pool", "_taken", "is_stale")
+    __slots__ = ("_bio", "_buffers", "_owner", "_taken", "is_stale")
 
-    def __init__(self, owner: Any, bio: Any, pool: Pool) -> None:
-        self._owner, self._bio, self._pool = owner, bio, pool
+    def __init__(self, owner: Any, bio: Any, buffers: list[Any]) -> None:
+        self._owner, self._bio, self._buffers = owner, bio, buffers
         self._taken = b""
         self.is_stale = False
         """Whether OpenSSL has been called since it was looked at: whoever calls it says so."""
@@ -99,10 +87,14 @@ class Outgoing:
 
     def _take(self) -> bytes:
         self.is_stale = False
-        buffer = self._pool.take()
-        size: int = _lib.BIO_read(self._bio, buffer, _SIZE)
-        data: bytes = _ffi.unpack(buffer, size) if size > 0 else b""
-        self._pool.give_back(buffer)
+        buffers = self._buffers
+        try:
+            buffer = buffers.pop()
+        except IndexError:
+            buffer = new_buffer()
+        size: int = _read(self._bio, buffer, _SIZE)
+        data: bytes = _unpack(buffer, size) if size > 0 else b""
+        buffers.append(buffer)
         if size < _SIZE:
             return data
         return data + self._take()

@@ -41,15 +41,14 @@ def why_not_direct() -> str | None:
     """
     if _library.lib is None or _library.ffi is None:
         return "OpenSSL._util has no functions any more"
-    from tlshttp.pyopenssl import _direct
-
-    lost = [name for name in _direct.NEEDED if not _library.has(name)]
+    lost = [name for name in _library.NEEDED if not _library.has(name)]
     if lost:
         return f"there is no {', '.join(lost)}"
+    from tlshttp.pyopenssl._direct import DirectWay
     from tlshttp.pyopenssl._trial import try_out
 
     try:
-        try_out(_direct.DirectWay)
+        try_out(DirectWay)
     except Exception as error:  # noqa: BLE001  # whatever it is, the other way is there
         return f"a trial failed: {type(error).__name__}: {error}"
     return None

@@ -16,8 +16,8 @@ Rules, since a mistake here is a crash and no exception:
 2.  A callback belongs to its `DirectWay`, which connections hold as long as they may be called
     back.
 3.  A callback never raises: where it would, the handshake fails.
-4.  OpenSSL's queue of errors belongs to the thread: it is emptied before a call whose failure is
-    looked up there, and after.
+4.  OpenSSL's queue of errors belongs to the thread, and others may leave something there. It is
+    emptied when a call has failed, and only then asked why.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from OpenSSL import SSL
 from tlshttp._engines.checked import Checked
 from tlshttp._engines.client_auth import ClientAuth
 from tlshttp.pyopenssl import _library
-from tlshttp.pyopenssl._buffers import Incoming, Outgoing, Pool
+from tlshttp.pyopenssl._buffers import Incoming, Outgoing, new_buffer
 from tlshttp.pyopenssl._facts import Facts
 from tlshttp.pyopenssl._failures import (
     CLOSED,
@@ -46,37 +46,22 @@ from tlshttp.pyopenssl._way import Answers, verify_mode
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = ["NEEDED", "DirectConnection", "DirectWay"]
+__all__ = ["DirectConnection", "DirectWay"]
 
 _log = logging.getLogger("tlshttp.context")
 
-NEEDED = (
-    "BIO_free", "BIO_get_mem_data", "BIO_new", "BIO_read", "BIO_s_mem", "BIO_set_mem_eof_return",
-    "BIO_write", "ERR_clear_error", "ERR_get_error", "ERR_lib_error_string",
-    "ERR_reason_error_string", "OPENSSL_malloc", "SSL_CIPHER_get_bits", "SSL_CIPHER_get_name",
-    "SSL_CIPHER_get_version", "SSL_CTX_set_alpn_select_cb",
-    "SSL_CTX_set_keylog_callback", "SSL_CTX_set_tlsext_servername_callback",
-    "SSL_CTX_set_tlsext_status_cb",
-    "SSL_ERROR_SSL", "SSL_ERROR_WANT_READ", "SSL_ERROR_ZERO_RETURN",
-    "SSL_TLSEXT_ERR_ALERT_FATAL", "SSL_TLSEXT_ERR_NOACK", "SSL_TLSEXT_ERR_OK", "SSL_do_handshake",
-    "SSL_free", "SSL_get0_group_name", "SSL_get0_verified_chain", "SSL_get_certificate",
-    "SSL_get_current_cipher", "SSL_get_error", "SSL_get_peer_cert_chain",
-    "SSL_get_peer_certificate",
-    "SSL_get_servername", "SSL_get_verify_result", "SSL_get_version", "SSL_new", "SSL_pending",
-    "SSL_read", "SSL_session_reused", "SSL_set_SSL_CTX", "SSL_set_accept_state", "SSL_set_bio",
-    "SSL_set_tlsext_status_ocsp_resp", "SSL_set_verify", "SSL_shutdown", "SSL_write",
-    "TLSEXT_NAMETYPE_host_name", "X509_V_OK", "X509_free", "X509_verify_cert_error_string",
-    "i2d_X509_bio", "sk_X509_num", "sk_X509_value",
-)  # fmt: skip
-"""Everything used here."""
-
 _lib, _ffi = _library.lib, _library.ffi
+
+# What each request needs, without a look-up.
+_read, _write, _unpack = _lib.SSL_read, _lib.SSL_write, _ffi.unpack
 
 _RECORD = 16_384
 """Bytes that OpenSSL returns at once: a record of the largest size (RFC 8446, section 5.1)."""
 
 _MOST_OFFERS = 64
 """How many different ALPN offers of clients are remembered; browsers make a handful."""
+
+_WANT_READ, _ZERO_RETURN = _lib.SSL_ERROR_WANT_READ, _lib.SSL_ERROR_ZERO_RETURN
 
 _INTERNAL_ERROR = 80  # RFC 8446, section 6
 _UNRECOGNIZED_NAME = 112  # RFC 6066, section 3
@@ -106,7 +91,8 @@ class DirectWay:
         self.ciphers: dict[Any, tuple[str, str, int]] = {}
         """What ciphers are called, by OpenSSL's pointer."""
         self.memory = _lib.BIO_s_mem()
-        self.pool = Pool()
+        self.buffers: list[Any] = []
+        """Those that nobody uses now: as many as there have been calls at the same moment."""
         self._name_callback = _ffi.callback(
             "int(SSL *, int *, void *)", self._on_name, error=_FATAL
         )
@@ -229,11 +215,12 @@ class DirectTLS(Facts):
         _lib.SSL_set_bio(own, incoming, outgoing)
         _lib.SSL_set_accept_state(own)
         self._way = way
+        self._buffers = way.buffers
         self._contexts = [front]
         self._finished = False
         self.incoming = Incoming(own, incoming)
         """What has come from the peer."""
-        self.outgoing = Outgoing(own, outgoing, way.pool)
+        self.outgoing = Outgoing(own, outgoing, way.buffers)
         """What goes to the peer."""
 
     # During the handshake -----------------------------------------------------------------------
@@ -251,10 +238,9 @@ class DirectTLS(Facts):
     def do_handshake(self) -> None:
         """Take the handshake as far as the peer's bytes go."""
         own, shaking_hands = self._ssl, self._way.shaking_hands
-        _lib.ERR_clear_error()
+        self.outgoing.is_stale = True
         shaking_hands[own] = self
         try:
-            self.outgoing.is_stale = True
             result = _lib.SSL_do_handshake(own)
         finally:
             shaking_hands.pop(own, None)
@@ -264,15 +250,19 @@ class DirectTLS(Facts):
         self.session_reused = bool(_lib.SSL_session_reused(own))
 
     def _failure(self, result: int) -> ssl.SSLError:
-        """Return the exception for a call that has failed."""
-        kind = _lib.SSL_get_error(self._ssl, result)
-        if kind == _lib.SSL_ERROR_WANT_READ:
-            return ssl.SSLWantReadError(*WANT_READ)
-        if kind == _lib.SSL_ERROR_ZERO_RETURN:
-            return ssl.SSLZeroReturnError(*CLOSED)
+        """Return the exception for a call that has failed.
+
+        OpenSSL asks its queue of errors first. So the queue is emptied, and what it says then is
+        about this call, even if somebody else has left an error there.
+        """
         last = 0
         while code := _lib.ERR_get_error():
             last = code
+        kind = _lib.SSL_get_error(self._ssl, result)
+        if kind == _WANT_READ:
+            return ssl.SSLWantReadError(*WANT_READ)
+        if kind == _ZERO_RETURN:
+            return ssl.SSLZeroReturnError(*CLOSED)
         if not last:
             return ssl.SSLEOFError(*END_OF_FILE)
         reason = _text(_lib.ERR_reason_error_string(last))
@@ -289,15 +279,18 @@ class DirectTLS(Facts):
         """Return up to `size` bytes, decrypted; empty at the peer's end."""
         if not self._accepted:
             self.do_handshake()
-        buffer = self._way.pool.take()
-        _lib.ERR_clear_error()
+        buffers = self._buffers
+        try:
+            buffer = buffers.pop()
+        except IndexError:
+            buffer = new_buffer()
         self.outgoing.is_stale = True
-        result: int = _lib.SSL_read(self._ssl, buffer, min(size, _RECORD))
+        result: int = _read(self._ssl, buffer, min(_RECORD, size))
         if result > 0:
-            data: bytes = _ffi.unpack(buffer, result)
-            self._way.pool.give_back(buffer)
+            data: bytes = _unpack(buffer, result)
+            buffers.append(buffer)
             return data
-        self._way.pool.give_back(buffer)
+        buffers.append(buffer)
         try:
             raise self._failure(result)  # in no variable, which would make a circle
         except ssl.SSLZeroReturnError:
@@ -309,10 +302,10 @@ class DirectTLS(Facts):
             self.do_handshake()
         self.outgoing.is_stale = True
         if type(data) is bytes:
-            result: int = _lib.SSL_write(self._ssl, data, len(data))
+            result: int = _write(self._ssl, data, len(data))
         else:
             view = _ffi.from_buffer(data)
-            result = _lib.SSL_write(self._ssl, view, len(view))
+            result = _write(self._ssl, view, len(view))
         if result > 0:
             return result
         raise self._failure(result)
@@ -323,7 +316,6 @@ class DirectTLS(Facts):
         Raises:
             ssl.SSLWantReadError: The peer's is not there.
         """
-        _lib.ERR_clear_error()
         self.outgoing.is_stale = True
         result = _lib.SSL_shutdown(self._ssl)
         if result == 0:
