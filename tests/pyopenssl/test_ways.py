@@ -19,7 +19,7 @@ from tlshttp import certs, context, pyopenssl
 from tlshttp.certs import CertificateAuthority
 from tlshttp.errors import UnrecognizedName
 from tlshttp.pyopenssl import _choice, _direct, _library, _trial
-from tlshttp.pyopenssl._direct import DirectWay
+from tlshttp.pyopenssl._direct_way import DirectWay
 from tlshttp.pyopenssl._failures import failure, verification_failure
 from tlshttp.pyopenssl._public import PublicWay
 

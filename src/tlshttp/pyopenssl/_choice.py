@@ -21,7 +21,7 @@ def best_way() -> MakesWays:
     """Return what makes the way to take; found out once, when the first context is made."""
     reason = why_not_direct()
     if reason is None:
-        from tlshttp.pyopenssl._direct import DirectWay
+        from tlshttp.pyopenssl._direct_way import DirectWay
 
         return DirectWay
     from tlshttp.pyopenssl._public import PublicWay
@@ -44,7 +44,7 @@ def why_not_direct() -> str | None:
     lost = [name for name in _library.NEEDED if not _library.has(name)]
     if lost:
         return f"there is no {', '.join(lost)}"
-    from tlshttp.pyopenssl._direct import DirectWay
+    from tlshttp.pyopenssl._direct_way import DirectWay
     from tlshttp.pyopenssl._trial import try_out
 
     try:

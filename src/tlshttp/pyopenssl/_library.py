@@ -53,4 +53,4 @@ NEEDED = (
     "TLSEXT_NAMETYPE_host_name", "X509_V_OK", "X509_free", "X509_verify_cert_error_string",
     "i2d_X509_bio", "sk_X509_num", "sk_X509_value",
 )  # fmt: skip
-"""Everything that `tlshttp.pyopenssl._direct` and `_buffers` use."""
+"""Everything that `_direct`, `_direct_way` and `_buffers` use."""
