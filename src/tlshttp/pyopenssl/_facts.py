@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Literal
+from typing import Any, Literal, overload
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tlshttp._engines.client_auth import ClientAuth
+from tlshttp.pyopenssl._parsed import parsed
 
 __all__ = ["Facts"]
 
@@ -63,15 +64,13 @@ class Facts:
         name = self.group_name()
         return None if name is None else _GROUPS.get(name, name)
 
-    def getpeercert(self, binary_form: Literal[True] = True, /) -> bytes | None:  # noqa: FBT002
-        """Return the client's own certificate in DER; `None` where it showed none.
-
-        Raises:
-            ValueError: The parsed form is wanted, which only the `ssl` module makes.
-        """
-        if not binary_form:
-            raise ValueError(
-                "this engine has no parsed form: take tls.peer_certificate, or getpeercert(True)"
-            )
+    @overload
+    def getpeercert(self, binary_form: Literal[True], /) -> bytes | None: ...
+    @overload
+    def getpeercert(self, binary_form: Literal[False] = ..., /) -> dict[str, Any] | None: ...
+    def getpeercert(self, binary_form: bool = False, /) -> bytes | dict[str, Any] | None:  # noqa: FBT001, FBT002
+        """Return the client's own certificate, in DER or parsed; `None` where it showed none."""
         certificate = self.peer_certificate() if self.asked is not ClientAuth.NONE else None
-        return None if certificate is None else certificate.public_bytes(Encoding.DER)
+        if certificate is None:
+            return None
+        return certificate.public_bytes(Encoding.DER) if binary_form else parsed(certificate)
