@@ -178,3 +178,23 @@ def test_setting_that_would_have_no_effect_is_refused(
     made = create(certificate)
     with pytest.raises(ConfigurationError, match=f"{name}: this context is finished"):
         setattr(made, name, 0)
+
+
+def test_impossible_name_is_refused_without_a_trace(
+    create: Create,
+    authority: CertificateAuthority,
+    certificate: certs.Certificate,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A name that is not ASCII gets ``illegal_parameter``, and nobody a traceback."""
+    incoming, outgoing, server = create(certificate).begin()
+    client = SSL.Connection(client_of(authority))
+    client.set_tlsext_host_name(b"\xff\xfe.test")
+    client.set_connect_state()
+    with pytest.raises(SSL.WantReadError):
+        client.do_handshake()
+    incoming.write(client.bio_read(1 << 16))
+    with pytest.raises(ssl.SSLError):
+        server.do_handshake()
+    assert outgoing.read() == b"\x15\x03\x03\x00\x02\x02\x2f"
+    assert caplog.records == []

@@ -173,6 +173,8 @@ def test_reasons_are_those_of_ssl() -> None:
         ("no shared cipher", "NO_SHARED_CIPHER"),
         ("ssl/tls alert certificate unknown", "SSLV3_ALERT_CERTIFICATE_UNKNOWN"),
         ("sslv3 alert bad certificate", "SSLV3_ALERT_BAD_CERTIFICATE"),
+        ("tls alert handshake failure", "SSLV3_ALERT_HANDSHAKE_FAILURE"),
+        ("tlsv13 alert certificate required", "TLSV13_ALERT_CERTIFICATE_REQUIRED"),
         ("tlsv1 alert unknown ca", "TLSV1_ALERT_UNKNOWN_CA"),
     ):
         assert failure("SSL routines", text).reason == name

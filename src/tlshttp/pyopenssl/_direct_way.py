@@ -10,7 +10,7 @@ from OpenSSL import SSL
 from tlshttp._engines.client_auth import ClientAuth
 from tlshttp.pyopenssl import _library
 from tlshttp.pyopenssl._direct import DirectConnection, DirectTLS, to_der
-from tlshttp.pyopenssl._way import Answers, verify_mode
+from tlshttp.pyopenssl._way import Answers, as_name, verify_mode
 
 __all__ = ["DirectWay"]
 
@@ -21,7 +21,7 @@ _lib, _ffi = _library.lib, _library.ffi
 _MOST_OFFERS = 64
 """How many different ALPN offers of clients are remembered; browsers make a handful."""
 
-_INTERNAL_ERROR = 80  # RFC 8446, section 6
+_ILLEGAL_PARAMETER, _INTERNAL_ERROR = 47, 80  # RFC 8446, section 6
 _UNRECOGNIZED_NAME = 112  # RFC 6066, section 3
 
 _OK, _FATAL, _NOACK = 0, 2, 3  # SSL_TLSEXT_ERR_..., include/openssl/tls1.h
@@ -89,7 +89,7 @@ class DirectWay:
         try:
             connection = self.shaking_hands[pointer]
             name = _lib.SSL_get_servername(pointer, _lib.TLSEXT_NAMETYPE_host_name)
-            text = _ffi.string(name).decode() if name else None
+            text = as_name(_ffi.string(name)) if name else None
             choice = self._choose(connection, text)
             if choice is None:
                 alert[0] = _UNRECOGNIZED_NAME
@@ -98,6 +98,9 @@ class DirectWay:
             if client_auth is not connection.asked:
                 connection.ask(client_auth)
             connection.show(context)
+        except UnicodeDecodeError:
+            alert[0] = _ILLEGAL_PARAMETER
+            return _FATAL
         except Exception:
             _log.exception("no certificate could be chosen")
             alert[0] = _INTERNAL_ERROR

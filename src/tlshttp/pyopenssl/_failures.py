@@ -61,6 +61,9 @@ def _tell(kind: type[_E], library: str, name: str, text: str) -> _E:
 def _name(reason: str) -> str:
     """Return the name that `ssl` has for a reason: the same words as OpenSSL's text for nearly all.
 
-    From OpenSSL 3.2 on the texts of alerts begin with "ssl/tls", and the names as ever.
+    The texts of the oldest alerts begin with "ssl/tls" from OpenSSL 3.2 on, with "tls" in 4.0, and
+    the names as ever.
     """
-    return _NO_WORD.sub("_", reason.upper()).replace("SSL_TLS_ALERT", "SSLV3_ALERT")
+    name = _NO_WORD.sub("_", reason.upper())
+    start, alert, rest = name.partition("TLS_ALERT_")
+    return f"SSLV3_ALERT_{rest}" if alert and start in ("", "SSL_") else name

@@ -32,7 +32,7 @@ from tlshttp.pyopenssl._failures import (
     failure,
     verification_failure,
 )
-from tlshttp.pyopenssl._way import Answers, Choice, verify_mode
+from tlshttp.pyopenssl._way import Answers, Choice, as_name, verify_mode
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -47,7 +47,7 @@ _MUCH = 65_536
 
 _ALERT = b"\x15\x03\x03\x00\x02\x02"  # a fatal one, without its number: RFC 8446, sections 5.1, 6
 _NO_APPLICATION_PROTOCOL = 120  # RFC 7301, section 3.2
-_INTERNAL_ERROR = 80  # RFC 8446, section 6
+_ILLEGAL_PARAMETER, _INTERNAL_ERROR = 47, 80  # RFC 8446, section 6
 _UNRECOGNIZED_NAME = 112  # RFC 6066, section 3
 
 
@@ -89,7 +89,9 @@ class PublicWay:
         connection = _owner(tls)
         try:
             name = tls.get_servername()
-            connection.answer(self._choose(connection, None if name is None else name.decode()))
+            connection.answer(self._choose(connection, None if name is None else as_name(name)))
+        except UnicodeDecodeError:
+            connection.refuse(_ILLEGAL_PARAMETER, "bad extension")
         except Exception:
             _log.exception("no certificate could be chosen")
             connection.refuse(_INTERNAL_ERROR, "callback failed")

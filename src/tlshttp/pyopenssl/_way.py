@@ -11,7 +11,17 @@ from OpenSSL import SSL
 from tlshttp._engines.client_auth import ClientAuth
 from tlshttp._tls import IncomingBuffer, OutgoingBuffer, TLSObject
 
-__all__ = ["Answers", "Choice", "Choose", "Connection", "Staple", "Way", "verify_mode"]
+__all__ = [
+    "Answers",
+    "Choice",
+    "Choose",
+    "Connection",
+    "MakesWays",
+    "Staple",
+    "Way",
+    "as_name",
+    "verify_mode",
+]
 
 Choice: TypeAlias = tuple[SSL.Context, ClientAuth]
 """The context whose certificate is shown, and what is asked of the client."""
@@ -76,3 +86,12 @@ _VERIFY_MODES = {
 def verify_mode(client_auth: ClientAuth) -> int:
     """Return what pyOpenSSL calls it."""
     return _VERIFY_MODES[client_auth]
+
+
+def as_name(name: bytes) -> str:
+    """Return the name that a client asks for.
+
+    Raises:
+        UnicodeDecodeError: It is none: names are ASCII (RFC 6066, section 3).
+    """
+    return name.decode("ascii")
