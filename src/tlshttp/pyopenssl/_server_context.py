@@ -69,7 +69,7 @@ class ServerContext(ManagedContext):
     @property
     def options(self) -> ssl.Options:
         """What is set of OpenSSL's options."""
-        return ssl.Options(self._front.set_options(0))
+        return self._options
 
     @property
     def enforced(self) -> Mapping[str, bool]:
@@ -137,6 +137,7 @@ class ServerContext(ManagedContext):
 
     def _create_front(self) -> SSL.Context:
         context = self._create_inner()
+        self._options = ssl.Options(context.set_options(0))  # later pyOpenSSL does not tell
         self._material.load_into(context, ())
         return context
 
