@@ -71,7 +71,9 @@ nitpick_ignore_regex = [
     ("py:.*", r"(.*\.)?_[A-Z]\w*"),  # type variables
     ("py:class", r"tlshttp\.certs\._reloading\.ReloadingStore"),  # its methods are shown
     ("py:class", r"tlshttp\.certs\._revoking\.Revoking"),  # and of this one
-    ("py:class", r"tlshttp\.context\._tuning\.TunableContext"),  # and of this one
+    ("py:class", r"tlshttp\._engines\.managed\.ManagedContext"),  # and of these, which are
+    ("py:class", r"tlshttp\.context\._tuning\.TunableContext"),  # what servers' contexts share
+    ("py:class", r"(.*\.)?(IncomingBuffer|OutgoingBuffer|TLSObject|CRLSource|OCSPSource)"),
 ]
 
 
@@ -92,7 +94,12 @@ SHORTER = (
 )
 """Patterns of what takes long in a signature, and what is shown instead."""
 
-NOT_CALLED = {"tlshttp.testing.RecordedRequest", "tlshttp.testing.RunningServer"}
+NOT_CALLED = {
+    "tlshttp.context.ServerContext",
+    "tlshttp.pyopenssl.ServerContext",
+    "tlshttp.testing.RecordedRequest",
+    "tlshttp.testing.RunningServer",
+}
 """Classes whose instances users get, and never make."""
 
 

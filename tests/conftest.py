@@ -7,7 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.engines import skip_on_other_engine
 from tests.support import nothing_left_behind
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what is not about the engine it would run on."""
+    skip_on_other_engine(item)
 
 
 @pytest.fixture(scope="session", autouse=True)

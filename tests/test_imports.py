@@ -11,7 +11,14 @@ from collections.abc import Iterator
 
 import pytest
 
-PACKAGES = ["tlshttp", "tlshttp.certs", "tlshttp.context", "tlshttp.handler", "tlshttp.testing"]
+PACKAGES = [
+    "tlshttp",
+    "tlshttp.certs",
+    "tlshttp.context",
+    "tlshttp.handler",
+    "tlshttp.pyopenssl",
+    "tlshttp.testing",
+]
 
 EXTRAS = {
     "_access_log",

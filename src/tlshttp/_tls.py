@@ -1,8 +1,9 @@
 """What stands between a connection and the TLS engine, and what is known of a session.
 
-Two engines fit behind these protocols: the standard library's `ssl` as it is, and later pyOpenSSL.
-Of either, what is encrypted stands in two buffers (`ssl.MemoryBIO`), which `tlshttp._front.channel`
-empties and fills; where the engine needs more from the peer it raises `ssl.SSLWantReadError`.
+Two engines fit behind these protocols: the standard library's `ssl` as it is, and pyOpenSSL. Of
+either, what is encrypted stands in two buffers in memory, which `tlshttp._front.channel` empties
+and fills: those of `ssl` (`ssl.MemoryBIO`), or the engine's own. Where the engine needs more from
+the peer it raises `ssl.SSLWantReadError`; its other exceptions are those of `ssl`, too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,16 @@ if TYPE_CHECKING:
     from tlshttp.errors import HandshakeError
     from tlshttp.stats import CertificateInUse
 
-__all__ = ["ManagedContext", "ShowsCertificates", "TLSContext", "TLSInfo", "TLSObject"]
+__all__ = [
+    "HasBuffers",
+    "IncomingBuffer",
+    "ManagedContext",
+    "OutgoingBuffer",
+    "ShowsCertificates",
+    "TLSContext",
+    "TLSInfo",
+    "TLSObject",
+]
 
 
 class TLSObject(Protocol):
@@ -45,6 +55,33 @@ class TLSContext(Protocol):
     def wrap_bio(
         self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *, server_side: bool
     ) -> TLSObject: ...
+
+
+class IncomingBuffer(Protocol):
+    """What has come from the peer and the engine has not read: an `ssl.MemoryBIO`, for one."""
+
+    def write(self, data: Buffer, /) -> int: ...
+    def write_eof(self) -> None: ...
+    @property
+    def pending(self) -> int: ...
+
+
+class OutgoingBuffer(Protocol):
+    """What the engine has written for the peer."""
+
+    def read(self) -> bytes: ...
+    @property
+    def pending(self) -> int: ...
+
+
+class HasBuffers(Protocol):
+    """A context whose connections have buffers of their own: copying into others costs time.
+
+    It is told by its ``begin``: a look at the whole protocol would cost microseconds a connection.
+    """
+
+    def begin(self) -> tuple[IncomingBuffer, OutgoingBuffer, TLSObject]:
+        """Return a new connection, and what stands on either side of it."""
 
 
 @runtime_checkable
@@ -121,7 +158,7 @@ class TLSInfo:
         """Whether an earlier session was resumed."""
         self.group: str | None = _group(tls)
         """The key-exchange group, such as ``"X25519MLKEM768"``; `None` where the engine does not
-        tell (the `ssl` module before Python 3.15)."""
+        tell (the `ssl` module before Python 3.15; that of `tlshttp.pyopenssl` does)."""
         self.hsts_max_age: int | None = getattr(tls, "hsts_max_age", None)
         """Seconds for Strict-Transport-Security (RFC 6797, section 6.1.1); `None` where the
         certificate is self-signed, and with a context that is not of `tlshttp.context`."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.engines import engine
 from tlshttp import certs
+
+__all__ = ["engine"]
 
 
 @pytest.fixture(scope="session")

@@ -26,9 +26,9 @@ TIMEOUT = 5 * UNIT
 HANDSHAKE_RECORD = 0x16
 
 
-def known_groups(profile: TLSProfile = MODERN) -> tuple[str, ...]:
-    """Return the groups of a profile that this OpenSSL knows: the hybrid one came with 3.5."""
-    new = ssl.OPENSSL_VERSION_INFO >= (3, 5)
+def known_groups(profile: TLSProfile = MODERN, engine: str = "ssl") -> tuple[str, ...]:
+    """Return the groups of a profile that OpenSSL knows: the hybrid one came with 3.5."""
+    new = engine != "ssl" or ssl.OPENSSL_VERSION_INFO >= (3, 5)
     return tuple(group for group in profile.groups if new or "MLKEM" not in group)
 
 

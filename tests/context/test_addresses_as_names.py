@@ -14,8 +14,8 @@ from tests.front.peers import client_hello, connect
 from tests.front.test_hello import content_of, in_records
 from tests.support import UNIT
 from tlshttp import certs, context
+from tlshttp._engines.directory import parse_address
 from tlshttp.context import UnknownNames
-from tlshttp.context._directory import parse_address
 from tlshttp.errors import UnrecognizedName
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
@@ -68,6 +68,9 @@ def test_certificates_f30_certificate_of_the_address_is_chosen(
         assert shown(server, "127.0.0.3", client) == ("www.test",)
 
 
+@pytest.mark.only_engine(
+    "ssl", reason="pyOpenSSL works in memory, and has no sockets like those of ssl"
+)
 def test_certificates_f30_with_wrap_socket(
     authority: certs.CertificateAuthority, several: list[certs.Certificate]
 ) -> None:

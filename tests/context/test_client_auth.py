@@ -202,6 +202,7 @@ def test_session_with_a_certificate_opens_what_the_certificate_does(
         assert server.stats().resumed == 1
 
 
+@pytest.mark.only_engine("ssl", reason="pyOpenSSL refuses it during the handshake, with an alert")
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("resumes", [False, True])
 def test_client_refused_after_the_handshake_is_told_goodbye(
@@ -226,6 +227,30 @@ def test_client_refused_after_the_handshake_is_told_goodbye(
             assert tls.recv(1) == b""
         assert isinstance(server.failure(), ClientCertificateError)
         assert "/secret" not in server.served
+
+
+@pytest.mark.only_engine(
+    "pyopenssl", "public", reason="the ssl module asks before it knows the name, and looks later"
+)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_client_refused_for_its_name_is_told_so_by_an_alert(
+    authority: certs.CertificateAuthority,
+    pair: list[certs.Certificate],
+    kinds: Clients,
+    version: ssl.TLSVersion,
+) -> None:
+    """OpenSSL ends the handshake; a session of an open name is resumed for it no better."""
+    client = client_context(authority, version=version)
+    client.check_hostname = False
+    with running(RecordingServer(by_name(pair, kinds))) as server:
+        with pytest.raises(ssl.SSLError, match=r"certificate required|handshake failure"):
+            visit(server, client, "guarded.test")
+        assert isinstance(server.failure(), ClientCertificateError)
+        session = visit(server, client, "open.test").session
+        with pytest.raises(OSError, match=r".*"):
+            visit(server, client, "guarded.test", session=session)
+        assert len(server.failures) == 2
+        assert server.served == ["/"]
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -419,7 +444,7 @@ def test_reading_first_does_not_get_around_the_check(
         argument = 1 if operation == "read" else b"secret"
         outcome: Exception | None = None
         for _ in range(10):
-            with contextlib.suppress(ssl.SSLWantReadError):
+            with contextlib.suppress(ssl.SSLError):  # it may be told what is wrong
                 peer.do_handshake()
             try:
                 getattr(server, operation)(argument)

@@ -304,6 +304,7 @@ def test_key_log_goes_through_no_link(certificate: certs.Certificate, tmp_path: 
 # Tuning -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.only_engine("ssl", reason="a context of pyOpenSSL is finished, and cannot be tuned")
 def test_tuning_before_the_first_connection_counts_everywhere(
     certificate: certs.Certificate,
     authority: certs.CertificateAuthority,
@@ -346,6 +347,7 @@ def test_tuning_what_python_3_15_can_set(
             getattr(server_context, f"set_{name}")("x")
 
 
+@pytest.mark.only_engine("ssl", reason="a context of pyOpenSSL is finished, and cannot be tuned")
 def test_tuning_afterwards_is_refused(
     certificate: certs.Certificate, authority: certs.CertificateAuthority
 ) -> None:
@@ -369,6 +371,7 @@ def test_tuning_afterwards_is_refused(
         server_context.load_default_certs()
 
 
+@pytest.mark.only_engine("ssl", reason="other servers take contexts of the ssl module only")
 def test_context_serves_in_other_servers(
     certificate: certs.Certificate, authority: certs.CertificateAuthority
 ) -> None:

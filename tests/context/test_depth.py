@@ -20,8 +20,9 @@ from tests.context.support import (
 )
 from tests.support import wait_until
 from tlshttp import certs, context
-from tlshttp.context import ClientAuth, _anchors
-from tlshttp.context._anchors import _limited
+from tlshttp._engines import anchors
+from tlshttp._engines.anchors import _limited
+from tlshttp.context import ClientAuth
 from tlshttp.errors import ClientCertificateError, ConfigurationError
 
 TOO_DEEP = "further below its authority than allowed"
@@ -258,6 +259,6 @@ def test_authority_that_cannot_be_limited_is_named(
     def refuse(*_arguments: object) -> None:
         raise ValueError("The serial number should be positive.")
 
-    monkeypatch.setattr(_anchors, "_limited", refuse)
+    monkeypatch.setattr(anchors, "_limited", refuse)
     with pytest.raises(ConfigurationError, match=r"cannot be applied to 'clients': The serial"):
         guarded(certificate, clients, 1)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from tests.context.support import RecordingServer, client_context, running, shake_hands
 from tests.support import wait_until
 from tlshttp import certs, context, profiles
-from tlshttp.context._expiry import ExpiryWatch
+from tlshttp._engines.expiry import ExpiryWatch
 from tlshttp.errors import CertificateError
 
 DAY = timedelta(days=1)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.context.support import client_context, shake_hands
 from tlshttp import certs, context
+from tlshttp._engines.crls import RevocationLists
 from tlshttp.context import ClientAuth
 from tlshttp.errors import ConfigurationError
 
@@ -224,5 +225,5 @@ def test_certificates_f23_whatever_a_parser_says_is_ours(
 def _use(store: certs.CRLStore) -> None:
     """Do with a list whatever is done with one."""
     repr(store)
-    lists = context._crls.RevocationLists([store])
+    lists = RevocationLists([store])
     assert isinstance(lists.revoked(), frozenset)

@@ -277,7 +277,7 @@ def test_certificates_f01_chain_ends_with_the_authority_as_it_was_given(
 
 
 def test_certificates_f01_no_source_of_lists_is_not_no_lists(
-    certificate: certs.Certificate, clients: certs.CertificateAuthority
+    certificate: certs.Certificate, clients: certs.CertificateAuthority, engine: str
 ) -> None:
     """A store is never empty, so that it could not turn revocation off."""
     store = certs.CRLStore.from_crl(clients.crl())
@@ -291,5 +291,7 @@ def test_certificates_f01_no_source_of_lists_is_not_no_lists(
         client_cas=[clients.certificate.leaf],
         crls=[store],
     )
+    if engine != "ssl":
+        return  # pyOpenSSL does not tell its flags
     assert made._front.verify_flags & ssl.VERIFY_CRL_CHECK_CHAIN == ssl.VERIFY_CRL_CHECK_CHAIN
     assert not made._front.verify_flags & ssl.VERIFY_X509_PARTIAL_CHAIN

@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 import trustme
 
+from tests.engines import engine
 from tests.front.peers import client_context
 from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
 from tlshttp.errors import ConnectionCut, HandshakeError, PeerError
+
+__all__ = ["engine"]
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 

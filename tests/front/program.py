@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import tlshttp
+from tests.engine_of_program import create_server_context
 from tests.front.handlers import Plain
 from tests.support import UNIT
-from tlshttp import Limits, Stats, certs, context
+from tlshttp import Limits, Stats, certs
 from tlshttp._front import front
 from tlshttp._front.poller import SelectorPoller
 
@@ -116,7 +117,7 @@ def main(server_class: str, options: dict[str, Any]) -> None:
     server = getattr(tlshttp, server_class)(
         options.get("address") or ("127.0.0.1", 0),
         Plain,
-        ssl_context=context.create_server_context(certs.self_signed("localhost")),
+        ssl_context=create_server_context(certs.self_signed("localhost")),
         limits=Limits(**options.get("limits", {})),
         bind_and_activate=False,
         **more,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import logging
 import shutil
@@ -16,15 +15,14 @@ from typing import Any
 
 import pytest
 import trustme
+from cryptography import x509
 
 from tests.front import peers
 from tests.front.conftest import VERSIONS, Recording, Serve
 from tests.front.handlers import Classic, Plain, Reads, Shrinking, TakesOver
 from tests.front.peers import client_context, connect, handshake, request, reset
 from tests.support import UNIT, wait_until
-from tlshttp import Limits, errors
-from tlshttp.context._directory import UnknownNames
-from tlshttp.context._names import Names
+from tlshttp import Limits, certs, context, errors, profiles
 from tlshttp.errors import PeerError
 
 TLS12, TLS13 = VERSIONS
@@ -35,7 +33,7 @@ BRIEF = 0.15 * UNIT
 Provoke = Callable[[Any], Any]
 """What a peer does to the server at an address; what it returns is kept open until the end."""
 
-Configure = Callable[[ssl.SSLContext, trustme.CA], None]
+Configure = Callable[[certs.Certificate, trustme.CA], ssl.SSLContext]
 
 
 @dataclass(frozen=True)
@@ -218,30 +216,38 @@ def body(size: int, sent: bytes = b"") -> bytes:
     return b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (size, sent)
 
 
-def wants_client_certificate(context: ssl.SSLContext, authority: trustme.CA) -> None:
+def wants_client_certificate(
+    certificate: certs.Certificate, authority: trustme.CA
+) -> ssl.SSLContext:
     """Require a certificate of an authority that nobody has."""
-    authority.configure_trust(context)
-    context.verify_mode = ssl.CERT_REQUIRED
+    return context.create_server_context(
+        certificate,
+        client_auth=context.ClientAuth.REQUIRED,
+        client_cas=[x509.load_pem_x509_certificate(authority.cert_pem.bytes())],
+    )
 
 
 def only(version: ssl.TLSVersion) -> Configure:
     """Have the server accept one version."""
+    profile = profiles.INTERMEDIATE.replace(minimum_version=version, maximum_version=version)
 
-    def configure(context: ssl.SSLContext, authority: trustme.CA) -> None:
-        context.minimum_version = context.maximum_version = version
+    def configure(certificate: certs.Certificate, authority: trustme.CA) -> ssl.SSLContext:
+        return context.create_server_context(certificate, profile=profile)
 
     return configure
 
 
-def only_p256(context: ssl.SSLContext, authority: trustme.CA) -> None:
+def only_p256(certificate: certs.Certificate, authority: trustme.CA) -> ssl.SSLContext:
     """Have the server accept one group."""
-    context.set_ecdh_curve("prime256v1")
+    profile = profiles.INTERMEDIATE.replace(groups=("prime256v1",))
+    return context.create_server_context(certificate, profile=profile)
 
 
-def knows_no_name(context: Any, authority: trustme.CA) -> None:
-    """Have the server refuse every client that asks for a name."""
-    context._unknown_names = UnknownNames.REFUSE
-    context._directory = dataclasses.replace(context._directory, _by_name=Names({}))
+def knows_no_name(certificate: certs.Certificate, authority: trustme.CA) -> ssl.SSLContext:
+    """Have the server refuse every client that asks for another name than a strange one."""
+    return context.create_server_context(
+        certs.self_signed("elsewhere.test"), unknown_names=context.UnknownNames.REFUSE
+    )
 
 
 def client_with_certificate_of_a_stranger(version: ssl.TLSVersion) -> ssl.SSLContext:
@@ -477,7 +483,7 @@ def test_a_failure_is_one_event_one_line_and_one_count(
     case: Case,
     serve: Serve,
     server_class: type[Recording],
-    server_context: ssl.SSLContext,
+    certificate: certs.Certificate,
     certificate_authority: trustme.CA,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
@@ -486,11 +492,12 @@ def test_a_failure_is_one_event_one_line_and_one_count(
     if not any(base.__name__ in case.servers for base in server_class.__mro__[:3]):
         pytest.skip(f"only {case.servers[0]} does that")
     caplog.set_level(logging.INFO, logger="tlshttp")
+    options = dict(case.options)
     if case.configure is not None:
-        case.configure(server_context, certificate_authority)
+        options["ssl_context"] = case.configure(certificate, certificate_authority)
     held = None
     try:
-        with serve(case.handler, Limits(**case.limits), **case.options) as server:
+        with serve(case.handler, Limits(**case.limits), **options) as server:
             held = case.provoke(server.server_address)
             assert wait_until(lambda: bool(server.events and counted(server)))
     finally:

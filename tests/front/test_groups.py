@@ -169,6 +169,7 @@ def test_peers_08_hello_without_a_group_of_the_profile_is_refused(
         assert {type(error) for error, _ in server.events} == {NoSharedCipher}
 
 
+@pytest.mark.only_engine("ssl", reason="OpenSSL itself has the profile's groups and no others")
 @pytest.mark.skipif(SETS_GROUPS, reason="OpenSSL itself has the profile's groups and no others")
 @pytest.mark.parametrize("kind", CONTEXTS)
 def test_peers_08_client_with_others_besides_is_steered(
@@ -311,6 +312,7 @@ def test_peers_08_static_rsa_needs_no_group() -> None:
     assert groups.narrow([P521], None) == "X25519"
 
 
+@pytest.mark.only_engine("ssl", reason="a context of pyOpenSSL is finished, and cannot be tuned")
 def test_peers_08_groups_of_a_tuned_context_are_its_own(certificate: certs.Certificate) -> None:
     """Who sets a curve before the first connection has said what is negotiated."""
     made = context.create_server_context(certificate)

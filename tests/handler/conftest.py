@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import engine
 from tests.handler.http_support import ready_fd
 from tests.support import UNIT
 from tlshttp import ThreadingTLSHTTPServer, TLSFileRequestHandler, certs, context
 
-__all__ = ["ready_fd"]
+__all__ = ["engine", "ready_fd"]
 
 LONG_AGO = 1_600_000_000
 """When the files were last changed: 2020-09-13 12:26:40 UTC."""
@@ -80,7 +81,7 @@ Serve = Callable[..., Site]
 
 
 @pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
+def pair(tmp_path_factory: pytest.TempPathFactory, engine: str) -> tuple[Path, ssl.SSLContext]:
     """Make a certificate: as a file for clients, as a context for servers."""
     certificate = certs.self_signed("localhost", "127.0.0.1")
     folder = tmp_path_factory.mktemp("pair")

@@ -33,10 +33,14 @@ def certificate() -> certs.Certificate:
     return certs.self_signed("localhost", "127.0.0.1")
 
 
-@functools.cache
 def server_context() -> ssl.SSLContext:
-    """Return the context of all servers of these tests."""
-    return context.create_server_context(certificate())
+    """Return the context of all servers of these tests, of the engine that they run for."""
+    return _server_context(context.create_server_context)
+
+
+@functools.cache
+def _server_context(create: Callable[[certs.Certificate], ssl.SSLContext]) -> ssl.SSLContext:
+    return create(certificate())
 
 
 @functools.cache

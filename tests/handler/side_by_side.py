@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 
 import h11
 
+from tests.engines import create_with_ssl
 from tests.support import UNIT
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
 
@@ -50,10 +51,14 @@ def certificate() -> certs.Certificate:
     return certs.self_signed("localhost", "127.0.0.1")
 
 
-@functools.cache
 def server_context() -> ssl.SSLContext:
-    """Return the context of all servers of these tests."""
-    return context.create_server_context(certificate())
+    """Return the context of all servers of these tests, of the engine that they run for."""
+    return _server_context(context.create_server_context)
+
+
+@functools.cache
+def _server_context(create: Callable[[certs.Certificate], ssl.SSLContext]) -> ssl.SSLContext:
+    return create(certificate())
 
 
 @functools.cache
@@ -84,7 +89,7 @@ class Reference(http.server.ThreadingHTTPServer):
         accepted, address = super().get_request()
         accepted.settimeout(PATIENCE)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        wrapped = self.ssl_context.wrap_socket(
+        wrapped = _server_context(create_with_ssl).wrap_socket(
             accepted, server_side=True, do_handshake_on_connect=False
         )
         return wrapped, address

@@ -9,8 +9,11 @@ from typing import Any, Protocol
 
 import pytest
 
+from tests.engines import engine
 from tests.server.support import SERVERS, Client, combine, running
 from tlshttp import TLSHTTPServer, certs, context
+
+__all__ = ["engine"]
 
 
 class Serve(Protocol):
@@ -32,7 +35,7 @@ def certificate() -> certs.Certificate:
 
 
 @pytest.fixture(scope="session")
-def server_context(certificate: certs.Certificate) -> ssl.SSLContext:
+def server_context(certificate: certs.Certificate, engine: str) -> ssl.SSLContext:
     """Return the context of every server that needs no special one."""
     return context.create_server_context(certificate)
 

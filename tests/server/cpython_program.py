@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import tlshttp
-from tlshttp import certs, context
+from tlshttp import certs, context, pyopenssl
 from tlshttp.errors import ConfigurationError
 
 DIFFERENT = frozenset(
@@ -64,7 +64,8 @@ def import_tests() -> Any:
 
 def server_class(name: str, certificate: certs.Certificate) -> type:
     """Return our server class with the constructor of `http.server.HTTPServer`."""
-    ssl_context = context.create_server_context(certificate)
+    engine = context if os.environ.get("TLSHTTP_TEST_ENGINE", "ssl") == "ssl" else pyopenssl
+    ssl_context: Any = engine.create_server_context(certificate)
 
     class Server(getattr(tlshttp, name)):  # type: ignore[misc]
         def __init__(self, server_address: Any, handler: Any, **options: Any) -> None:

@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import tlshttp
+from tests.engine_of_program import create_server_context
 from tests.support import UNIT
-from tlshttp import Limits, certs, context
+from tlshttp import Limits, certs
 
 HELLO: Final = b"hello"
 LARGE: Final = 50_000_000
@@ -216,7 +217,7 @@ def main(server_class: str, options: dict[str, Any]) -> None:
     with getattr(tlshttp, server_class)(
         ("127.0.0.1", 0),
         handler,
-        ssl_context=context.create_server_context(certificate),
+        ssl_context=create_server_context(certificate),
         limits=limits,
         **options,
     ) as server:

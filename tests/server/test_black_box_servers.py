@@ -30,6 +30,7 @@ def _made(server_class: type[TLSHTTPServer], server_context: ssl.SSLContext, *ho
     return combine(*hooks, server_class)(("127.0.0.1", 0), Plain, ssl_context=server_context)
 
 
+@pytest.mark.only_engine("ssl", reason="contexts of pyOpenSSL wrap no sockets")
 @pytest.mark.parametrize("run", ["serve_forever", "handle_request"])
 @pytest.mark.parametrize("at_once", [True, False])
 def test_handlers_f11_a_wrapped_listening_socket_is_refused(
@@ -62,6 +63,7 @@ def test_handlers_f11_a_wrapped_listening_socket_is_refused(
         assert [("wrap_socket" in str(error)) for error in failed] == [True]
 
 
+@pytest.mark.only_engine("ssl", reason="contexts of pyOpenSSL wrap no sockets")
 def test_handlers_f11_a_get_request_that_wraps_is_named(
     server_class: type[TLSHTTPServer],
     server_context: ssl.SSLContext,

@@ -17,7 +17,7 @@ from typing import assert_type
 from cryptography import x509
 
 import tlshttp
-from tlshttp import certs, context, errors, testing
+from tlshttp import certs, context, errors, pyopenssl, testing
 from tlshttp.testing import plugin
 
 assert_type(tlshttp.__version__, str)
@@ -55,6 +55,11 @@ def stores_tell_what_they_keep(certificate: certs.Certificate, path: str) -> Non
     store.subscribe(lambda new: new.names, lambda error: error.findings)
     context.create_server_context(certificate, crls=[lists, path, *lists.current], verify_depth=1)
     context.create_server_context(certificate, crls=[certificate])  # type: ignore[list-item]
+    second = pyopenssl.create_server_context(certificate, ocsp_staple=path)
+    assert_type(second, pyopenssl.ServerContext)
+    pyopenssl.create_server_context(certificate, ocsp_staple=lambda shown: shown.to_pem())
+    pyopenssl.create_server_context(certificate, ocsp_staple=7)  # type: ignore[arg-type]
+    context.audit(second)
 
 
 def findings_may_come_from_any_iterable() -> None:

@@ -26,12 +26,12 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from tlshttp._tls import TLSContext
+    from tlshttp._tls import IncomingBuffer, OutgoingBuffer, TLSContext, TLSObject
 
 __all__ = ["Channel"]
 
@@ -80,9 +80,11 @@ class Channel:
         "_record_left", "_says_goodbye", "by_record", "has_input", "socket", "tls", "unsent",
     )  # fmt: skip
 
+    tls: TLSObject
+    """The engine's side; what it knows of the session can be asked there."""
+
     def __init__(self, ssl_context: TLSContext, sock: socket.socket, first_bytes: bytes) -> None:
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
+        self._incoming, self._outgoing, self.tls = _begin(ssl_context)
         self._incoming.write(first_bytes)
         self.has_input = bool(first_bytes)
         """Whether there may be more to `recv` without the network."""
@@ -95,8 +97,6 @@ class Channel:
         self._record_left = 0
         self._header = b""
         self.socket = sock
-        self.tls = ssl_context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        """The engine's side; what it knows of the session can be asked there."""
         self.unsent: bytes = b""
         """What is encrypted and was not taken by the kernel."""
 
@@ -282,6 +282,16 @@ class Channel:
                 return True  # as nearly always
             self.unsent = data[sent:]
         return True
+
+
+def _begin(ssl_context: TLSContext) -> tuple[IncomingBuffer, OutgoingBuffer, TLSObject]:
+    """Return a new connection between two buffers: the engine's own, where it has any."""
+    begin: Any = getattr(ssl_context, "begin", None)
+    if begin is not None:
+        own: tuple[IncomingBuffer, OutgoingBuffer, TLSObject] = begin()
+        return own
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    return incoming, outgoing, ssl_context.wrap_bio(incoming, outgoing, server_side=True)
 
 
 def _record_size(data: bytes | memoryview) -> int:

@@ -52,6 +52,11 @@ def _show_in_pyopenssl(ssl_context: OpenSSL.SSL.Context, certificate: Certificat
     ssl_context.use_certificate(certificate.leaf)
     for intermediate in certificate.chain:
         ssl_context.add_extra_chain_cert(intermediate)
+    use_private_key(ssl_context, certificate)
+
+
+def use_private_key(ssl_context: OpenSSL.SSL.Context, certificate: Certificate) -> None:
+    """Have a context of pyOpenSSL use the key of the certificate that it was given last."""
     if is_rsa_pss(certificate.leaf):
         _use_rsa_pss(ssl_context, certificate)
     else:

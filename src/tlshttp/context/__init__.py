@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from tlshttp._on_demand import on_demand
 
 if TYPE_CHECKING:
+    from tlshttp._engines.client_auth import ClientAuth
+    from tlshttp._engines.directory import UnknownNames
+    from tlshttp._engines.tickets import Tickets
     from tlshttp.context._audit import audit, audit_host
-    from tlshttp.context._client_auth import ClientAuth
     from tlshttp.context._create import create_server_context
-    from tlshttp.context._directory import UnknownNames
     from tlshttp.context._report import Deviation, Report
     from tlshttp.context._server_context import ServerContext
-    from tlshttp.context._tickets import Tickets
 
 __all__ = [
     "ClientAuth",
@@ -38,12 +38,12 @@ if not TYPE_CHECKING:
     __getattr__, __dir__ = on_demand(
         __name__,
         {
-            "ClientAuth": "tlshttp.context._client_auth",
+            "ClientAuth": "tlshttp._engines.client_auth",
             "Deviation": "tlshttp.context._report",
             "Report": "tlshttp.context._report",
             "ServerContext": "tlshttp.context._server_context",
-            "Tickets": "tlshttp.context._tickets",
-            "UnknownNames": "tlshttp.context._directory",
+            "Tickets": "tlshttp._engines.tickets",
+            "UnknownNames": "tlshttp._engines.directory",
             "audit": "tlshttp.context._audit",
             "audit_host": "tlshttp.context._audit",
             "create_server_context": "tlshttp.context._create",

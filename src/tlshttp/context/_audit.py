@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tlshttp import profiles
+from tlshttp._engines.rules import certificate_findings
 from tlshttp.certs import CertificateChain, Severity
 from tlshttp.certs._keys import describe_public_key
 from tlshttp.certs._serials import read_der
-from tlshttp.context._engine import certificate_findings, enforcement
+from tlshttp.context._engine import enforcement
 from tlshttp.context._peers import MemoryPeer, NetworkPeer, Peer
 from tlshttp.context._probe import TLS12, TLS13, Offer, Reply
 from tlshttp.context._registry import (
@@ -25,6 +26,7 @@ from tlshttp.context._report import Deviation, Report
 from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from tlshttp._tls import TLSContext
     from tlshttp.server import TLSHTTPServer
 
 __all__ = ["audit", "audit_host"]
@@ -43,7 +45,7 @@ _STRONG = frozenset(
 
 
 def audit(
-    subject: ssl.SSLContext | TLSHTTPServer,
+    subject: TLSContext | TLSHTTPServer,
     *,
     profile: profiles.TLSProfile = profiles.INTERMEDIATE,
     server_name: str | None = None,
@@ -61,16 +63,17 @@ def audit(
     Raises:
         ConfigurationError: The context is one for clients.
     """
-    ssl_context = getattr(subject, "ssl_context", subject)
-    if not isinstance(ssl_context, ssl.SSLContext):
-        raise TypeError(f"audit() wants an ssl.SSLContext, not {type(ssl_context).__name__}")
-    if ssl_context.protocol == ssl.PROTOCOL_TLS_CLIENT:
+    ssl_context: Any = getattr(subject, "ssl_context", subject)
+    if not isinstance(ssl_context, ssl.SSLContext) and not hasattr(ssl_context, "enforced"):
+        raise TypeError(
+            "audit() wants an ssl.SSLContext or one of tlshttp.pyopenssl, not"
+            f" {type(ssl_context).__name__}"
+        )
+    if getattr(ssl_context, "protocol", None) == ssl.PROTOCOL_TLS_CLIENT:
         raise ConfigurationError(
             "this is a client's context (PROTOCOL_TLS_CLIENT): it serves nobody"
         )
-    enforced = enforcement(profile)
-    if "groups" in enforced and getattr(ssl_context, "holds_groups", False):
-        enforced["groups"] = True
+    enforced = _enforced(ssl_context, profile)
     lenient = [field for field, can in enforced.items() if not can]
     examination = _Examination(MemoryPeer(ssl_context, server_name), profile, lenient)
     examination.check_options(ssl_context.options)
@@ -116,6 +119,15 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _enforced(ssl_context: Any, profile: profiles.TLSProfile) -> dict[str, bool]:
+    """Tell whether a context keeps to those fields that not every `ssl` module can set."""
+    enforced = enforcement(profile)
+    if "groups" in enforced and getattr(ssl_context, "holds_groups", False):
+        enforced["groups"] = True
+    own: Mapping[str, bool] = getattr(ssl_context, "enforced", {})  # of the other engine
+    return {field: own.get(field, can) for field, can in enforced.items()}
 
 
 class _Examination:

@@ -1,88 +1,17 @@
-"""Connections that are looked at once more when their handshake is over.
-
-They stand below whatever uses the context: a server cannot forget the look, since
-``do_handshake()`` itself raises, and reading or writing before it makes the handshake first.
-"""
+"""Connections of the `ssl` module that are looked at once more: see `tlshttp._engines.checked`."""
 
 from __future__ import annotations
 
 import ssl
 import sys
-from collections.abc import Callable, Iterable
 from typing import Any
 
-from tlshttp.context._client_auth import Doorkeeper
-from tlshttp.errors import ClientCertificateError, UnrecognizedName
+from tlshttp._engines.checked import Checked
 
 __all__ = ["CheckedObject", "CheckedSocket"]
 
 
-class _Checked:
-    """What sockets and in-memory connections have in common."""
-
-    refused_name: str | None = None
-    """The name that was refused while the handshake went on."""
-    hsts_max_age: int | None = None
-    """Seconds for Strict-Transport-Security; `None` where the certificate is self-signed."""
-    connected_address: str | None = None
-    """The IP address that the client has connected to; `None` where it is not known."""
-    may_serve: Callable[[str], bool] | None = None
-    """Tells whether a request for a host may be served here; `None`: for any host. A client that
-    asked for a name without client authentication could otherwise name one that has it."""
-
-    _doorkeeper: Doorkeeper | None = None
-    _name: str | None = None
-    _accepted = False
-
-    def local_address(self) -> str | None:
-        """Return the IP address that the client has connected to; `None` where it is not known."""
-        return self.connected_address
-
-    def admit(self, doorkeeper: Doorkeeper, name: str | None, hsts_max_age: int | None) -> None:
-        """Take note of the name the client asks for, during the handshake."""
-        self._doorkeeper, self._name = doorkeeper, name
-        self.hsts_max_age = hsts_max_age
-
-    def do_handshake(self, *arguments: Any, **named: Any) -> None:
-        """Make the handshake.
-
-        Raises:
-            ClientCertificateError: The client has no certificate, and the name it wants needs one.
-            UnrecognizedName: It wants a name that is not served.
-        """
-        connection: Any = super()
-        try:
-            connection.do_handshake(*arguments, **named)
-        except ssl.SSLError as error:
-            if self.refused_name is None:
-                raise
-            raise UnrecognizedName(
-                "no certificate for the name that the peer asks for",
-                server_name=self.refused_name,
-            ) from error
-        if self._doorkeeper is None:
-            raise ClientCertificateError("the client was let in without a look at it")
-        if self._doorkeeper.asks:
-            self._look_at_client(self._doorkeeper)
-        self._accept()
-
-    def _look_at_client(self: Any, doorkeeper: Doorkeeper) -> None:
-        certificate = self.getpeercert(True)
-        doorkeeper.judge(self._name, certificate, resumed=bool(self.session_reused))
-        if doorkeeper.by_name and not certificate:
-            self.may_serve = doorkeeper.may_serve_anybody
-
-    def _accept(self) -> None:
-        """Let the connection be used."""
-        self._accepted = True
-
-    def _originals(self, chain: Iterable[bytes]) -> list[bytes]:
-        """Return a chain as the client's authorities issued it."""
-        chain = list(chain)
-        return chain if self._doorkeeper is None else self._doorkeeper.anchors.originals(chain)
-
-
-class CheckedSocket(_Checked, ssl.SSLSocket):
+class CheckedSocket(Checked, ssl.SSLSocket):
     """What ``wrap_socket`` returns."""
 
     def local_address(self) -> str | None:
@@ -109,7 +38,7 @@ class CheckedSocket(_Checked, ssl.SSLSocket):
         return super().write(data)
 
 
-class _AcceptedObject(_Checked, ssl.SSLObject):
+class _AcceptedObject(Checked, ssl.SSLObject):
     """An in-memory connection that has been looked at: it costs no more than one of `ssl`'s own."""
 
     if sys.version_info >= (3, 13):

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Protocol
 
-from tlshttp._tls import ManagedContext
+from tlshttp._tls import ManagedContext, TLSContext
 from tlshttp.context._probe import TLS13, Offer, Reply, is_complete, parse_reply
 
 __all__ = ["MemoryPeer", "NetworkPeer", "Peer"]
@@ -44,7 +44,7 @@ class MemoryPeer:
         server_name: The host name to ask for; `None`: none.
     """
 
-    def __init__(self, ssl_context: ssl.SSLContext, server_name: str | None) -> None:
+    def __init__(self, ssl_context: TLSContext, server_name: str | None) -> None:
         self.server_name = server_name
         self._context = ssl_context
         self._managed = ssl_context if isinstance(ssl_context, ManagedContext) else None

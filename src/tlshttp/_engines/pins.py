@@ -62,9 +62,9 @@ class Pins:
                 _log.warning("%s expired at %s", label, f"{one.not_valid_after_utc:%Y-%m-%d}")
         return found
 
-    def to_der(self) -> bytes:
-        """Return what OpenSSL is to trust."""
-        return b"".join(self._der)
+    def all_der(self) -> tuple[bytes, ...]:
+        """Return what OpenSSL is to trust, each in DER."""
+        return tuple(self._der)
 
     def admit(self, certificate: bytes) -> bool:
         """Tell whether a certificate that OpenSSL has verified, in DER, is one of these.

@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 from cryptography import x509
 
+from tlshttp._engines.anchors import NOBODY, TrustAnchors
 from tlshttp.certs import CRLStore
 from tlshttp.certs._crls import newest_lists
-from tlshttp.context._anchors import NOBODY, TrustAnchors
 from tlshttp.errors import ConfigurationError
 
 __all__ = ["CRLSource", "RevocationLists"]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from cryptography import x509
 
+from tlshttp._engines.names import Names, normalise
 from tlshttp.certs import Certificate
 from tlshttp.certs._inspect import find_extension, is_self_signed
-from tlshttp.context._names import Names, normalise
 
 __all__ = ["Directory", "Group", "Shown", "UnknownNames", "build_directory", "parse_address"]
 
@@ -36,7 +35,8 @@ class UnknownNames(enum.Enum):
 class Shown:
     """A group of certificates, ready to be shown."""
 
-    context: ssl.SSLContext
+    context: Any
+    """The engine's."""
     self_signed: bool
     """Whether clients accept it only by an exception."""
 
@@ -79,7 +79,7 @@ def parse_address(text: str | None) -> str | None:
 
 def build_directory(
     certificates: Sequence[Certificate],
-    create_context: Callable[[Group], ssl.SSLContext],
+    create_context: Callable[[Group], Any],
     previous: Mapping[Group, Shown],
 ) -> Directory:
     """Sort certificates by name.

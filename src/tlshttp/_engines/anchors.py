@@ -26,9 +26,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tlshttp._engines.stand_in import StandInRoot, copy_authority
+from tlshttp._engines.standing import describe_list, is_signed_by, standing
 from tlshttp.certs._inspect import describe, find_extension, is_authority, was_issued_by
-from tlshttp.context._stand_in import StandInRoot, copy_authority
-from tlshttp.context._standing import describe_list, is_signed_by, standing
 from tlshttp.errors import ConfigurationError
 
 __all__ = ["NOBODY", "TrustAnchors"]
@@ -92,10 +92,10 @@ class TrustAnchors:
             findings.append(f"client_cas: {what} to {describe(anchor)}: {error}")
             return anchor
 
-    def to_der(self) -> bytes:
-        """Return what OpenSSL is to trust."""
+    def all_der(self) -> tuple[bytes, ...]:
+        """Return what OpenSSL is to trust, each in DER."""
         roots = (root.certificate.public_bytes(Encoding.DER) for root in self._stand_ins.values())
-        return b"".join((*self._originals, *roots))
+        return (*self._originals, *roots)
 
     def originals(self, chain: Iterable[bytes]) -> list[bytes]:
         """Put the authorities as they were given into a chain that OpenSSL has verified."""

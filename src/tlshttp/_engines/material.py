@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import ssl
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tlshttp._engines.anchors import TrustAnchors
+from tlshttp._engines.crls import RevocationLists
+from tlshttp._engines.directory import Group
+from tlshttp._engines.engine import Engine
+from tlshttp._engines.pins import Pins
+from tlshttp._engines.rules import certificate_findings
 from tlshttp.certs import Certificate, CertificateStore
-from tlshttp.context._anchors import TrustAnchors
-from tlshttp.context._crls import RevocationLists
-from tlshttp.context._directory import Group
-from tlshttp.context._engine import apply_profile, certificate_findings, load_certificate, trust
-from tlshttp.context._pins import Pins
-from tlshttp.errors import ConfigurationError
 from tlshttp.profiles import TLSProfile
 
 __all__ = ["EVERYTHING", "NOTHING", "Change", "Material"]
@@ -57,12 +56,14 @@ class Material:
 
     def __init__(
         self,
+        engine: Engine,
         sources: Sequence[Certificate | CertificateStore],
         profile: TLSProfile,
         anchors: TrustAnchors,
         crls: RevocationLists,
         pins: Pins,
     ) -> None:
+        self._engine = engine
         self._sources = sources
         self._profile = profile
         self._anchors = anchors
@@ -81,11 +82,10 @@ class Material:
         self.may_change: bool = bool(self._stores) or crls.may_change
         """Whether it is of any use to `poll`."""
 
-    def load_into(self, context: ssl.SSLContext, group: Group) -> None:
+    def load_into(self, context: Any, group: Group) -> None:
         """Give a context what it verifies clients against, and certificates to show."""
-        trust(context, self._anchors, self._lists, self._pins)
-        for certificate in group:
-            load_certificate(context, certificate)
+        self._engine.trust(context, self._anchors, self._lists, self._pins)
+        self._engine.load_certificates(context, group)
 
     def findings(self) -> list[str]:
         """Say what is wrong with the certificates there are now."""
@@ -138,17 +138,10 @@ class Material:
         return True
 
     def _judge(self, certificate: Certificate) -> list[str]:
-        """Find what the profile or OpenSSL has against a certificate."""
-        findings = certificate_findings(certificate, self._profile)
-        if not findings:
-            trial = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            with contextlib.suppress(ssl.SSLError):  # the profile's, which profile_findings() names
-                apply_profile(trial, self._profile)
-            try:
-                load_certificate(trial, certificate)
-            except ConfigurationError as error:
-                findings += error.findings
-        return findings
+        """Find what the profile or the engine has against a certificate."""
+        return certificate_findings(
+            certificate, self._profile
+        ) or self._engine.certificate_findings(certificate, self._profile)
 
 
 def _current(source: Certificate | CertificateStore) -> Certificate:

@@ -1,24 +1,25 @@
 """Client certificates: who has to show one, and what is checked after the handshake.
 
-A context asks for client certificates before it knows which name the client wants, and swapping
-the context afterwards does not change that (``sni_callback`` chooses a certificate, no more). So
-where names differ, everybody is asked, a certificate that is shown is verified by OpenSSL, and
-that there is one where there has to be one is checked when the handshake is over: also after a
-resumed one, whose certificate was verified when the session began.
+With the `ssl` module a context asks for client certificates before it knows which name the client
+wants, and swapping the context afterwards does not change that (``sni_callback`` chooses a
+certificate, no more). So where names differ, everybody is asked, and with pyOpenSSL, too, for the
+same promise: a certificate counts for every name. OpenSSL verifies one that is shown. That there is
+one where there has to be one is checked when the handshake is over: also after a resumed one, whose
+certificate was verified when the session began. With pyOpenSSL OpenSSL is also told during the
+handshake, so that it ends with the right alert.
 """
 
 from __future__ import annotations
 
 import enum
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from tlshttp._engines.anchors import TrustAnchors
+from tlshttp._engines.names import Names, normalise
+from tlshttp._engines.pins import Pins
 from tlshttp.certs._serials import read_der
-from tlshttp.context._anchors import TrustAnchors
-from tlshttp.context._names import Names, normalise
-from tlshttp.context._pins import Pins
 from tlshttp.errors import ClientCertificateError
 
 __all__ = ["ClientAuth", "Doorkeeper"]
@@ -49,16 +50,18 @@ class Doorkeeper:
 
     def __post_init__(self) -> None:
         """Prepare the look-up."""
-        object.__setattr__(self, "asks", self.verify_mode != ssl.CERT_NONE)
+        object.__setattr__(self, "asks", self.asks_everybody is not ClientAuth.NONE)
         object.__setattr__(self, "_names", Names(self.by_name))
 
     @property
-    def verify_mode(self) -> ssl.VerifyMode:
-        """What the one context in front has to ask of everybody."""
+    def asks_everybody(self) -> ClientAuth:
+        """What to ask of a client as long as its name is not known."""
         wanted = {self.default, *self.by_name.values()}
-        if wanted == {ClientAuth.NONE}:
-            return ssl.CERT_NONE
-        return ssl.CERT_REQUIRED if wanted == {ClientAuth.REQUIRED} else ssl.CERT_OPTIONAL
+        return wanted.pop() if len(wanted) == 1 else ClientAuth.OPTIONAL
+
+    def asks_of(self, name: str | None) -> ClientAuth:
+        """Return what to ask of a client whose name is known; `None`: it named no host."""
+        return ClientAuth.REQUIRED if self.requires_certificate(name) else self.asks_everybody
 
     def requires_certificate(self, name: str | None) -> bool:
         """Tell whether requests for a host need a client certificate; `None`: no host named."""

@@ -1,0 +1,104 @@
+"""Connections that are looked at once more when their handshake is over.
+
+They stand below whatever uses the context: a server cannot forget the look, since
+``do_handshake()`` itself raises, and reading or writing before it makes the handshake first.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tlshttp._engines.client_auth import ClientAuth, Doorkeeper
+from tlshttp.errors import ClientCertificateError, UnrecognizedName
+
+__all__ = ["Checked"]
+
+_NO_CERTIFICATE = "PEER_DID_NOT_RETURN_A_CERTIFICATE"
+
+
+class Checked:
+    """What goes in front of an engine's class of connections."""
+
+    refused_name: str | None = None
+    """The name that was refused while the handshake went on."""
+    hsts_max_age: int | None = None
+    """Seconds for Strict-Transport-Security; `None` where the certificate is self-signed."""
+    connected_address: str | None = None
+    """The IP address that the client has connected to; `None` where it is not known."""
+    may_serve: Callable[[str], bool] | None = None
+    """Tells whether a request for a host may be served here; `None`: for any host. A client that
+    asked for a name without client authentication could otherwise name one that has it."""
+
+    _doorkeeper: Doorkeeper | None = None
+    _name: str | None = None
+    _is_refused = False
+    _accepted = False
+
+    def local_address(self) -> str | None:
+        """Return the IP address that the client has connected to; `None` where it is not known."""
+        return self.connected_address
+
+    def admit(self, doorkeeper: Doorkeeper, name: str | None, hsts_max_age: int | None) -> None:
+        """Take note of the name the client asks for, during the handshake."""
+        self._doorkeeper, self._name = doorkeeper, name
+        self.hsts_max_age = hsts_max_age
+
+    def client_auth(self) -> ClientAuth:
+        """Return what to ask of the client, now that `admit` has told the name it wants."""
+        doorkeeper = self._doorkeeper
+        return ClientAuth.NONE if doorkeeper is None else doorkeeper.asks_of(self._name)
+
+    def do_handshake(self, *arguments: Any, **named: Any) -> None:
+        """Make the handshake.
+
+        Raises:
+            ClientCertificateError: The client has no certificate, and the name it wants needs one.
+            UnrecognizedName: It wants a name that is not served.
+        """
+        if self._is_refused:  # an error of the engine's would say less than the first time
+            raise self._without_certificate()
+        connection: Any = super()
+        try:
+            connection.do_handshake(*arguments, **named)
+        except ssl.SSLError as error:
+            self._raise_refusal(error)
+            raise
+        if self._doorkeeper is None:
+            raise ClientCertificateError("the client was let in without a look at it")
+        if self._doorkeeper.asks:
+            self._look_at_client(self._doorkeeper)
+        self._accept()
+
+    def _raise_refusal(self, error: ssl.SSLError) -> None:
+        """Raise what an error of the engine's means, where it is one that we have asked for."""
+        if self.refused_name is not None:
+            raise UnrecognizedName(
+                "no certificate for the name that the peer asks for",
+                server_name=self.refused_name,
+            ) from error
+        reason = getattr(error, "reason", None)  # those that only ask for more have none
+        if reason == _NO_CERTIFICATE and self._doorkeeper and self._doorkeeper.by_name:
+            self._is_refused = True
+            raise self._without_certificate() from error
+
+    def _without_certificate(self) -> ClientCertificateError:
+        return ClientCertificateError(
+            "the client showed no certificate, and one is required", server_name=self._name
+        )
+
+    def _look_at_client(self: Any, doorkeeper: Doorkeeper) -> None:
+        certificate = self.getpeercert(True)
+        doorkeeper.judge(self._name, certificate, resumed=self.session_reused is not False)
+        if doorkeeper.by_name and not certificate:
+            self.may_serve = doorkeeper.may_serve_anybody
+
+    def _accept(self) -> None:
+        """Let the connection be used."""
+        self._accepted = True
+
+    def _originals(self, chain: Iterable[bytes]) -> list[bytes]:
+        """Return a chain as the client's authorities issued it."""
+        chain = list(chain)
+        return chain if self._doorkeeper is None else self._doorkeeper.anchors.originals(chain)

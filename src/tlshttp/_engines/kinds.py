@@ -1,0 +1,51 @@
+"""Arguments for a server's context that are of another kind than they should be."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Iterable, Mapping
+
+from cryptography import x509
+
+from tlshttp._engines.client_auth import ClientAuth
+from tlshttp._engines.directory import UnknownNames
+from tlshttp._members import require_member
+from tlshttp.profiles import TLSProfile
+
+__all__ = ["require_certificates", "require_kinds"]
+
+
+def require_kinds(
+    profile: object,
+    client_auth: object,
+    client_auth_by_name: Mapping[str, object],
+    unknown_names: object,
+) -> None:
+    """Refuse what would be compared with the members of an enumeration in vain.
+
+    Raises:
+        TypeError: One is none.
+    """
+    require_member(ClientAuth, "client_auth", client_auth)
+    for name, wanted in client_auth_by_name.items():
+        require_member(ClientAuth, f"client_auth_by_name[{name!r}]", wanted)
+    require_member(UnknownNames, "unknown_names", unknown_names)
+    if not isinstance(profile, TLSProfile):
+        raise TypeError(f"profile must be a TLSProfile, such as profiles.MODERN, not {profile!r}")
+
+
+def require_certificates(name: str, given: object) -> tuple[x509.Certificate, ...]:
+    """Return certificates, and refuse what is easily given for them: the path of their file.
+
+    Raises:
+        TypeError: It is that, or something else.
+    """
+    if isinstance(given, Iterable):
+        several = tuple(given)
+        found = tuple(one for one in several if isinstance(one, x509.Certificate))
+        if len(found) == len(several):
+            return found
+    raise TypeError(
+        f"{name} must be certificates, such as those that certs.load_trust_anchors() returns,"
+        f" not {reprlib.repr(given)}"
+    )

@@ -1,0 +1,7 @@
+"""Both engines for every scanner."""
+
+from __future__ import annotations
+
+from tests.engines import engine
+
+__all__ = ["engine"]
