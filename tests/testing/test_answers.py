@@ -213,7 +213,17 @@ async def coroutine(request: testing.RecordedRequest) -> str:
         (lambda request: lambda request: "too deep", "<function"),
         (coroutine, "<coroutine object coroutine"),
     ],
-    ids=str,
+    ids=[
+        "None",
+        "int",
+        "dict",
+        "body that is a dict",
+        "body None",
+        "function of None",
+        "function of a dict",
+        "function of a function",
+        "coroutine",
+    ],
 )
 def test_what_is_no_answer_is_an_error(answer: Any, what: str) -> None:
     """It names the request, what was given and what may be; the client gets its 500."""
