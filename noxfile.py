@@ -36,6 +36,8 @@ FOREIGN_PYTHONS = ["3.11", "3.12", "3.13"]
 BENCH_PYTHON = "3.13"
 """Figures compare on one Python only; ``--force-python 3.14`` takes another."""
 SMOKE = ["-m", "smoke"]
+SIDE_BY_SIDE = ["--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+"""Files of tests run beside one another: they wait more than they compute."""
 
 
 def group(name: str) -> list[str]:
@@ -129,13 +131,18 @@ def foreign(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests: all but the exhaustive ones on the Python that runs nox.
+    """Run the tests: all but the exhaustive ones on the Python that runs nox, with both engines.
 
-    The others run them without those marked thorough, too, unless told what to run.
+    The others run them without those marked thorough, too, and with the engine that is Python's
+    own, unless told what to run.
     """
     session.install("-e", ".", *group("test"))
-    left_out = "exhaustive" if session.python == OWN_PYTHON else "thorough or exhaustive"
-    most = ["-m", f"not ({left_out})"]
+    if session.python == OWN_PYTHON:
+        most = ["-m", "not exhaustive"]
+    else:
+        most = ["-m", "not (thorough or exhaustive)"]
+        session.env.setdefault("TLSHTTP_TEST_ENGINES", "ssl")
+    most += SIDE_BY_SIDE
     session.run("python", "-m", "pytest", *(session.posargs or most))
 
 
