@@ -28,6 +28,8 @@ nox.options.sessions = [
 PROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13", "3.14", "3.15"]
 LOWEST_PYTHON = PYTHONS[0]
+TYPED_PYTHONS = PYTHONS[:4]
+"""For these both type checkers know the standard library; none need be there."""
 OWN_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 FOREIGN_PYTHONS = ["3.11", "3.12", "3.13"]
 """Of these all clients of the foreign project are there."""
@@ -43,19 +45,23 @@ def group(name: str) -> list[str]:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, formatting and the layers."""
+    """Check style, formatting, the layers and the spelling."""
     session.install("-e", ".", *group("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", "--diff", ".")
     session.run("lint-imports")
+    session.run("codespell", "README.md", "noxfile.py", "pyproject.toml", "docs", "src", "tests")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types: ours strictly, and that the public names are fully typed."""
+    """Check types: ours strictly, that the public names are fully typed, and users' programs."""
     session.install("-e", ".", *group("types"))
     session.run("mypy")
     session.run("pyright", "--verifytypes", "tlshttp", "--ignoreexternal")
+    for version in TYPED_PYTHONS:
+        session.run("mypy", "--python-version", version, "tests/typing")
+        session.run("pyright", "-p", "tests/typing", "--pythonversion", version)
 
 
 @nox.session
@@ -69,7 +75,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """Build wheel and sdist, look into both, and try the installed wheel."""
+    """Build wheel and sdist, look into both, and try the wheel; README and tutorial, too."""
     folder = Path(session.create_tmp()) / "dist"
     shutil.rmtree(folder, ignore_errors=True)
     session.install(*group("build"), *group("test"))
@@ -80,7 +86,10 @@ def build(session: nox.Session) -> None:
     check_sdist(session, sdist)
     session.install(str(wheel))
     session.install("--force-reinstall", "--no-deps", str(wheel))  # also over the same version
-    session.run("python", "-m", "pytest", *(session.posargs or SMOKE))
+    wheels = folder / "dependencies"
+    session.run("python", "-m", "pip", "download", "--quiet", "--dest", str(wheels), str(wheel))
+    found = {"TLSHTTP_WHEEL": str(wheel.resolve()), "TLSHTTP_WHEELS": str(wheels.resolve())}
+    session.run("python", "-m", "pytest", *(session.posargs or SMOKE), env=found)
 
 
 @nox.session(python=LOWEST_PYTHON)
@@ -120,13 +129,21 @@ def foreign(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests: all of them on the Python that runs nox.
+    """Run the tests: all but the exhaustive ones on the Python that runs nox.
 
-    The others run them without those marked thorough, unless told what to run.
+    The others run them without those marked thorough, too, unless told what to run.
     """
     session.install("-e", ".", *group("test"))
-    most = [] if session.python == OWN_PYTHON else ["-m", "not thorough"]
+    left_out = "exhaustive" if session.python == OWN_PYTHON else "thorough or exhaustive"
+    most = ["-m", f"not ({left_out})"]
     session.run("python", "-m", "pytest", *(session.posargs or most))
+
+
+@nox.session
+def exhaustive(session: nox.Session) -> None:
+    """Run the tests of every combination, some minutes of the same."""
+    session.install("-e", ".", *group("test"))
+    session.run("python", "-m", "pytest", "-m", "exhaustive", *session.posargs)
 
 
 @nox.session
@@ -181,6 +198,14 @@ def reports(session: nox.Session) -> None:
     """Have clients visit the bad servers, and write what they report into the documentation."""
     session.install("-e", ".", *group("reports"))
     session.run("python", "-m", "tests.reports", *session.posargs)
+
+
+@nox.session
+def screenshots(session: nox.Session) -> None:
+    """Look at the documentation in Chromium: pictures, and whether anything scrolls sideways."""
+    session.install("-e", ".", *group("docs"))
+    session.run("sphinx-build", "-q", "-b", "html", "docs", "docs/_build/html")
+    session.run("python", "-m", "tests.screenshots", *session.posargs)
 
 
 def check_wheel(session: nox.Session, wheel: Path) -> None:

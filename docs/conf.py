@@ -36,6 +36,8 @@ extensions = [
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"tlshttp {release}"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 
 add_module_names = False
 default_role = "py:obj"
@@ -84,6 +86,7 @@ def setup(app: Sphinx) -> None:
 
 
 SHORTER = (
+    (r"(?s)\benviron\(\{.*\}\)", "os.environ"),  # whoever builds this has secrets in there
     (r"\bLimits\([^()]+\)", "Limits()"),
     (r"\bTLSProfile\(name='intermediate'.*?, hsts_max_age=\d+\)", "INTERMEDIATE"),
     (r"<class '[\w.]*\.(\w+)'>", r"\1"),

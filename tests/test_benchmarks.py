@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.benchmarks import chart, client, h2load, proc, report, session, tables, targets, wrk
+from tests.benchmarks import (
+    chart,
+    client,
+    groups,
+    h2load,
+    proc,
+    report,
+    session,
+    tables,
+    targets,
+    wrk,
+)
 from tests.benchmarks.peers import OURS, PEERS
 from tests.benchmarks.progress import Progress
 from tests.benchmarks.results import Figure, Results, Sample, median, percentile
@@ -213,6 +225,52 @@ def test_a_ratio_in_the_table_says_how_much_better_ours_is(results: Results) -> 
     assert by_row["Connect, GET, close", "ms CPU"] == "100"
 
 
+def test_the_documentation_has_every_figure_once() -> None:
+    """The tables of the page, together, have all metrics of all works."""
+    columns = [(c.work, c.metric) for group in groups.GROUPS for c in group.columns]
+    assert sorted(columns) == sorted((w.name, m.name) for w in WORKS for m in w.metrics)
+
+
+def test_tables_of_the_documentation_are_narrow(results: Results) -> None:
+    """Five columns at most, a row for each server, and the ratio behind the others' figures."""
+    made = dict(groups.tables(results))
+    assert len(made) == len(groups.GROUPS)
+    for rows in made.values():
+        assert len({len(row) for row in rows}) == 1
+        assert len(rows[0]) <= 5
+        assert len(groups.markdown(rows).splitlines()) == len(rows) + 1
+        assert len({row[0] for row in rows}) == len(rows)
+    by_server = {row[0]: row[2] for row in made["Requests/s over connections that are kept"]}
+    assert by_server["uvicorn"] == "100 (900)"
+    assert by_server[OURS] == "90\u202f000"
+
+
+def test_the_landing_page_says_who_failed(results: Results) -> None:
+    """Its table has a cell for each server, and in words what one could not do."""
+    results.samples = [s for s in results.samples if (s.work, s.peer) != ("stalled", "cheroot")]
+    results.fail("stalled", "cheroot", "stops serving")
+    rows = {row[0]: row for row in groups.headlines(results)}
+    assert set(groups.HEADLINERS) < set(rows)
+    assert rows["cheroot"] == ["cheroot", "100", "100", "stops serving"]
+
+
+def test_what_is_published_is_what_was_measured(tmp_path: Path) -> None:
+    """Tables and charts of the documentation come from the samples beside them."""
+    samples = report.DOCS / "performance.json"
+    report.write(Results.from_json(samples.read_text(encoding="utf-8")), tmp_path)
+    for name in report.FILES:
+        made = (tmp_path / name).read_text(encoding="utf-8")
+        assert made == (report.DOCS / name).read_text(encoding="utf-8"), f"nox -s bench: {name}"
+
+
+def test_tables_of_the_documentation_leave_out_what_nobody_measured(results: Results) -> None:
+    """A session of one work has one table, and of its servers those that took part."""
+    results.samples = [s for s in results.samples if s.work == "import" and s.peer != "nginx"]
+    ((title, rows),) = groups.tables(results)
+    assert title == "Start, in ms"
+    assert "nginx" not in {row[0] for row in rows}
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [(45190.03, "45\u202f190"), (123.4, "123"), (12.34, "12.3"), (0.3, "0.30")],
@@ -235,9 +293,29 @@ def test_the_chart_is_a_picture_of_all_servers(results: Results) -> None:
         assert all(0 < float(bar.attrib["width"]) <= 220 for bar in bars)
 
 
+def test_the_chart_for_narrow_screens_has_one_column(results: Results) -> None:
+    """All diagrams are there, one below the other, in half the width."""
+    wide, narrow = (ET.fromstring(chart.svg(results, columns=count)) for count in (2, 1))
+    width, height = (int(part) for part in wide.attrib["viewBox"].split()[2:])
+    assert narrow.attrib["viewBox"].split()[2] == str(width // 2)
+    assert int(narrow.attrib["viewBox"].split()[3]) > 1.5 * height
+    assert len(narrow) == len(wide)
+
+
 def test_a_chart_of_nothing_is_well_formed() -> None:
     """A session that measured nothing of the panels leaves an empty picture."""
-    assert len(ET.fromstring(chart.svg(Results()))) == 2
+    root = ET.fromstring(chart.svg(Results()))
+    assert not root.findall("{http://www.w3.org/2000/svg}g")
+
+
+def test_the_chart_has_a_dark_form(results: Results) -> None:
+    """All colours come by a class, and each class has one for dark pages, too."""
+    root = ET.fromstring(chart.svg(results))
+    assert not [element for element in root.iter() if "fill" in element.attrib]
+    light, dark = (root.findtext("{*}style") or "").split("prefers-color-scheme: dark")
+    for name in {element.attrib["class"] for element in root.iter() if "class" in element.attrib}:
+        assert f".{name} " in light
+        assert f".{name} " in dark
 
 
 def test_the_report_names_what_was_left_out(results: Results) -> None:

@@ -589,7 +589,7 @@ def commands_of(parser: argparse.ArgumentParser) -> set[str]:
 def test_no_command_is_left_out() -> None:
     """Each command of ``certs`` that reads a file, asks a server or a password is in the tables."""
     tables = {name.split()[1].rstrip(",") for name in (*PROMPTS, *READERS, *ASKERS) if " " in name}
-    assert commands_of(_certs_cli._parser()) - tables == {"folder"}  # it only prints
+    assert commands_of(_certs_cli.make_parser()) - tables == {"folder"}  # it only prints
 
 
 CLOSED_STREAMS = {

@@ -20,7 +20,16 @@ PACKAGES = [
     "tlshttp.testing",
 ]
 
-EXTRAS = {"_access_log", "_authorize", "_hsts", "_opening", "_static"}
+EXTRAS = {
+    "_access_log",
+    "_authorize",
+    "_hsts",
+    "_listing",
+    "_opening",
+    "_order",
+    "_page",
+    "_static",
+}
 """What of `tlshttp.handler` only some handlers use."""
 
 MAKERS = {"_authority", "_fetch", "_issue", "_local", "_trust"}

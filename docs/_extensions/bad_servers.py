@@ -8,7 +8,7 @@ written; ``bad-server-clients``: which clients these were.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,13 +45,13 @@ class BadServerReports(Directive):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Return it as a table, a column for each client."""
-        document = _document()
+        """Return it as a table, a line for each client: six columns would not fit a page."""
+        reports = _document()["reports"]
         rows = [
-            (_name(fault), *(_lines(lines) for lines in document["reports"][fault.name].values()))
+            (_name(fault), _list_of_reports(reports[fault.name]))
             for fault in _of_kind(self.arguments[0])
         ]
-        return [table(("name", *document["versions"]), rows)]
+        return [table(("name", "what clients report"), rows, widths=(20, 80))]
 
 
 class BadServerClients(Directive):
@@ -82,9 +82,14 @@ def _name(fault: Fault) -> nodes.Node:
     return nodes.paragraph("", "", nodes.literal(fault.name, fault.name))
 
 
-def _lines(lines: Sequence[str]) -> nodes.Node:
-    """Return a report for each request, the first one first."""
-    return paragraph("; then ".join(lines))
+def _list_of_reports(reports: Mapping[str, Sequence[str]]) -> nodes.Node:
+    """Return an item for each client, with its report for each request, the first one first."""
+    items = nodes.bullet_list()
+    for client, lines in reports.items():
+        text = nodes.paragraph("", "", nodes.strong(client, client))
+        text += nodes.Text(f": {'; then '.join(lines)}")
+        items += nodes.list_item("", text)
+    return items
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

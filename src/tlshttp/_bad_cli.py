@@ -30,7 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not options.faults and (options.honest or options.port):
+        parser.error("--honest and --port need the name of a fault to serve")
     if options.faults:
         _serve(options)
     else:

@@ -14,6 +14,7 @@ __all__ = [
     "address_family",
     "host_with_zone",
     "network_addresses",
+    "plain_address",
     "remove_stale_socket",
     "socket_address",
     "socket_options",
@@ -21,6 +22,8 @@ __all__ = [
 
 _ELSEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 """Addresses that nobody has: RFC 5737, section 3, and RFC 3849."""
+
+_MAPPED = "::ffff:"
 
 _DISCARD_PORT = 9  # RFC 863
 
@@ -79,6 +82,24 @@ def network_addresses() -> list[str]:
         except OSError:  # no such network here
             continue
     return found
+
+
+def plain_address(address: Any) -> Any:
+    """Return a peer's address in the one form it has in all logs and rules.
+
+    A socket for both versions of IP gives that of IPv4 as one of IPv6 (``::ffff:192.0.2.1``: RFC
+    4291, section 2.5.5.2); it becomes what a socket of IPv4 would have given. The empty one of an
+    ``AF_UNIX`` peer becomes ``"unix:"``.
+
+    Args:
+        address: What ``accept()`` has given.
+    """
+    if not isinstance(address, tuple):
+        return address or "unix:", 0
+    host = address[0]
+    if host.startswith(_MAPPED) and "." in host:
+        return host.removeprefix(_MAPPED), address[1]
+    return address
 
 
 def _zone_number(zone: str) -> int:

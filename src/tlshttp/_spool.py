@@ -46,6 +46,7 @@ class Budget:
 
     def __init__(self, memory: int | None, disk: int | None) -> None:
         self._lock = threading.Lock()
+        self._disk_freed = threading.Condition(self._lock)
         self._most_memory = memory
         self._most_disk = disk
         self.memory = 0
@@ -75,14 +76,28 @@ class Budget:
             NoRoom: They are not there.
         """
         with self._lock:
-            if self._most_disk is not None and self.disk + size > self._most_disk:
+            if not self._has_disk(size):
                 raise NoRoom
             self.disk += size
 
+    def _has_disk(self, size: int) -> bool:
+        return self._most_disk is None or self.disk + size <= self._most_disk
+
+    def await_disk(self, size: int, timeout: float | None) -> bool:
+        """Wait until there is room on disk, in this thread; false where there is none in time.
+
+        Args:
+            size: Bytes.
+            timeout: Seconds; `None`: for ever.
+        """
+        with self._disk_freed:
+            return self._disk_freed.wait_for(lambda: self._has_disk(size), timeout)
+
     def give_disk(self, size: int) -> None:
         """Give bytes of disk back."""
-        with self._lock:
+        with self._disk_freed:
             self.disk -= size
+            self._disk_freed.notify_all()
         if self.freed is not None:
             self.freed()
 

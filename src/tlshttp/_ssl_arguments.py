@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from tlshttp._several import require_several
 from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def given_context(
     Raises:
         ConfigurationError: They do not fit together; all that is wrong is named.
         CertificateError: The certificate or key cannot be used.
+        TypeError: `alpn_protocols` is one text.
     """
+    require_several("alpn_protocols", alpn_protocols)
     files = {"certfile": certfile, "keyfile": keyfile, "password": password}
     given = [name for name, value in (*files.items(), ("alpn_protocols", alpn_protocols)) if value]
     if ssl_context is None:

@@ -11,7 +11,7 @@ from tlshttp.errors import ConfigurationError
 __all__ = ["Limits"]
 
 _FILES_KEPT_BACK = 256
-_MOST_CONNECTIONS = 2048
+_MOST_CONNECTIONS = 1000
 """At about 60 KiB for one that has moved much in both directions, and with the other bounds of
 memory, that is 256 MiB."""
 
@@ -86,7 +86,7 @@ class Limits:
     most: one of those that wait for their peers, in the way that most of them wait. While all are
     in handlers, new ones wait in the listen queue.
 
-    `None`: 2048, or fewer where the process's soft limit on open files (``RLIMIT_NOFILE``) has it,
+    `None`: 1000, or fewer where the process's soft limit on open files (``RLIMIT_NOFILE``) has it,
     with 256 files, but never more than half, kept back for everything else; 256 on Windows, where
     ``select()`` takes 512 sockets. With all other defaults a server whose connections are all in
     the worst state that their peers can bring about stays below 256 MiB.
@@ -125,7 +125,7 @@ class Limits:
     It is four TLS records; nginx's ``client_body_buffer_size`` is 16 KiB. `None`: all.
     """
 
-    max_total_memory: int | None = 64 << 20
+    max_total_memory: int | None = 48 << 20
     """Bytes of that kind in memory for all connections, besides the first 4 KiB of each; the rest
     goes to files. `None`: no limit."""
 

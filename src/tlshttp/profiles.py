@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from ssl import OP_NO_COMPRESSION, OP_NO_RENEGOTIATION, OP_SINGLE_ECDH_USE, Options, TLSVersion
 from typing import Any
 
+from tlshttp._several import require_several
+
 __all__ = ["INSECURE_OLD", "INTERMEDIATE", "MODERN", "TLSProfile"]
 
 _SOURCE = "Mozilla Server Side TLS"
@@ -66,6 +68,8 @@ _SIGNATURES_SHA1 = ("ecdsa_sha1", "rsa_pkcs1_sha1")
 
 _GROUPS = ("X25519MLKEM768", "X25519", "prime256v1", "secp384r1")
 
+_LISTS = ("ciphersuites", "ciphers", "groups", "signature_algorithms", "certificate_keys")
+
 _TWO_YEARS = 63_072_000  # seconds
 
 
@@ -108,6 +112,15 @@ class TLSProfile:
     accepted: the `ssl` module cannot."""
     hsts_max_age: int = _TWO_YEARS
     """Seconds for Strict-Transport-Security (RFC 6797, section 6.1.1)."""
+
+    def __post_init__(self) -> None:
+        """Refuse one text where there are several.
+
+        Raises:
+            TypeError: It names the field.
+        """
+        for name in _LISTS:
+            require_several(name, getattr(self, name))
 
     def replace(self, **changes: Any) -> TLSProfile:
         """Return a profile that differs in the fields given."""

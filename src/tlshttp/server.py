@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tlshttp._binding import (
     address_family,
     host_with_zone,
+    plain_address,
     remove_stale_socket,
     socket_address,
     socket_options,
@@ -314,7 +315,7 @@ class TLSHTTPServer(http.server.HTTPServer):
             poll_interval: Seconds between two calls of ``service_actions()`` at most.
         """
         self.__take_socket()
-        with self.__running(), self.__front.not_counting_answers():
+        with self.__running(), self.__front.answers.not_counting():
             while not self.__stop_requested:
                 self.__front.turn(poll_interval)
                 self.__log.flush()
@@ -338,7 +339,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         )
         end = time.monotonic() + timeout
         with self.__running():
-            while not (self.__front.take_answer() or self.__stop_requested):
+            while not (self.__front.answers.take() or self.__stop_requested):
                 left = end - time.monotonic()
                 self.__front.turn(max(0.0, min(left, _SLICE_SECONDS)))
                 if left <= 0:  # all that could be done without waiting has been done
@@ -450,7 +451,7 @@ class TLSHTTPServer(http.server.HTTPServer):
     def get_request(self) -> tuple[Any, Any]:
         """Accept a connection (hook); its peer has not said anything yet."""
         request, address = self.socket.accept()
-        return request, address if isinstance(address, tuple) else (address or "unix:", 0)
+        return request, plain_address(address)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Make a handler for a connection whose request is ready (hook)."""

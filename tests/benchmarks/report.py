@@ -6,13 +6,23 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks import chart, tables
+from tests.benchmarks import chart, groups, tables
 from tests.benchmarks.peers import PEERS
 from tests.benchmarks.results import Results
 
 DOCS: Final = Path(__file__).parents[2] / "docs" / "explanation"
-FILES: Final = ("performance.json", "performance.inc", "performance.svg")
-"""Measured samples, tables in Markdown, and chart; made by the session and never by hand."""
+FILES: Final = (
+    "performance.json", "performance.inc", "headlines.inc",
+    "performance.svg", "performance-narrow.svg",
+)  # fmt: skip
+"""Measured samples, tables in Markdown, that of the landing page, and the chart for wide and narrow
+screens; made by the session and never by hand.
+"""
+
+RATIOS: Final = (
+    "Behind the figures of the others, in brackets: how many times better tlshttp is; less than 1"
+    " is worse."
+)
 
 
 def text(results: Results) -> str:
@@ -30,20 +40,19 @@ def text(results: Results) -> str:
 
 def markdown(results: Results) -> str:
     """Return what the documentation includes."""
-    versions = ", ".join(
-        f"{peer.title} {results.versions[peer.name]}"
+    servers = [["name", "server", "version"]] + [
+        [peer.name, peer.title, results.versions[peer.name]]
         for peer in PEERS
         if peer.name in results.versions
-    )
+    ]
     notes = "\n".join(f"- {note}" for note in tables.notes(results))
     parts = [
-        f"{_conditions(results)}\n{versions}.",
-        "## Figures",
-        tables.markdown(tables.figures(results)),
-        "## Times better than each is tlshttp",
-        tables.markdown(tables.ratios(results)),
+        _conditions(results),
+        tables.markdown(servers),
+        f"## Figures\n\n{RATIOS}",
+        *(f"### {title}\n\n{groups.markdown(rows)}" for title, rows in groups.tables(results)),
         "## Targets",
-        tables.markdown(tables.targets(results)),
+        tables.markdown(_said_once(tables.targets(results))),
         f"## Left out and failed\n\n{notes}" if notes else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -52,7 +61,9 @@ def markdown(results: Results) -> str:
 def write(results: Results, folder: Path) -> None:
     """Write JSON, tables and chart."""
     folder.mkdir(parents=True, exist_ok=True)
-    contents = results.to_json(), markdown(results), chart.svg(results)
+    charts = chart.svg(results), chart.svg(results, columns=1)
+    headlines = groups.markdown(groups.headlines(results)) + "\n"
+    contents = results.to_json(), markdown(results), headlines, *charts
     for name, content in zip(FILES, contents, strict=True):
         (folder / name).write_text(content, encoding="utf-8")
 
@@ -61,6 +72,15 @@ def publish(folder: Path) -> None:
     """Copy what `write` has written into the documentation."""
     for name in FILES:
         shutil.copy(folder / name, DOCS)
+
+
+def _said_once(rows: list[tables.Row]) -> list[tables.Row]:
+    """Leave out of each row's first cell what stands in the row above."""
+    above = [[""], *rows]
+    return [
+        ["" if row[0] == before[0] else row[0], *row[1:]]
+        for before, row in zip(above, rows, strict=False)
+    ]
 
 
 def _conditions(results: Results) -> str:

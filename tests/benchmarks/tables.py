@@ -14,21 +14,21 @@ Row = list[str]
 
 def figures(results: Results) -> list[Row]:
     """Return the medians: a row for each work and metric, a column for each server."""
-    names = _peers(results)
+    names = names_of(results)
     rows = [["work", "", *names]]
-    for work, metric in _measured(results):
-        cells = [_cell(results, Figure(work.name, metric.name, name)) for name in names]
+    for work, metric in measured(results):
+        cells = [value_of(results, Figure(work.name, metric.name, name)) for name in names]
         rows.append([work.title, metric.unit + _rank(metric), *cells])
     return rows
 
 
 def ratios(results: Results) -> list[Row]:
     """Return how many times better than each server ours is: more than 1 is better, less worse."""
-    names = [name for name in _peers(results) if name != OURS]
+    names = [name for name in names_of(results) if name != OURS]
     rows = [["work", "", *names]]
-    for work, metric in _measured(results):
+    for work, metric in measured(results):
         ours = Figure(work.name, metric.name, OURS)
-        cells = [_times_better(results, metric, ours, name) for name in names]
+        cells = [times_better(results, metric, ours, name) for name in names]
         if any(cells):
             rows.append([work.title, metric.unit + _rank(metric), *(cell or "-" for cell in cells)])
     return rows
@@ -77,13 +77,14 @@ def number(value: float) -> str:
     return f"{value:.{0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2}f}"
 
 
-def _peers(results: Results) -> list[str]:
+def names_of(results: Results) -> list[str]:
     """Return the servers there is anything about, in their order."""
     seen = {sample.peer for sample in results.samples}
     return [peer.name for peer in PEERS if peer.name in seen]
 
 
-def _measured(results: Results) -> Iterator[tuple[Work, Metric]]:
+def measured(results: Results) -> Iterator[tuple[Work, Metric]]:
+    """Yield what there are figures of."""
     seen = {(sample.work, sample.metric) for sample in results.samples}
     for work in WORKS:
         yield from ((work, metric) for metric in work.metrics if (work.name, metric.name) in seen)
@@ -94,14 +95,16 @@ def _rank(metric: Metric) -> str:
     return f" {metric.name}" if metric.unit == "ms" and metric.name != "time" else ""
 
 
-def _cell(results: Results, figure: Figure) -> str:
+def value_of(results: Results, figure: Figure) -> str:
+    """Return a median as text; ``-`` where nothing was measured."""
     median = results.median(figure)
     if median is not None:
         return number(median)
     return "fails" if figure.peer in results.failures.get(figure.work, {}) else "-"
 
 
-def _times_better(results: Results, metric: Metric, ours: Figure, name: str) -> str:
+def times_better(results: Results, metric: Metric, ours: Figure, name: str) -> str:
+    """Return how many times better than a server ours is; nothing where one has no figure."""
     theirs = ours._replace(peer=name)
     pair = (ours, theirs) if metric.better == "more" else (theirs, ours)
     ratio = results.ratio(*pair)

@@ -143,6 +143,34 @@ def test_wrong_types(certificate: certs.Certificate, arguments: dict[str, Any]) 
         context.create_server_context(certificate, **arguments)
 
 
+@pytest.mark.parametrize("setting", ["client_cas", "client_certificates"])
+@pytest.mark.parametrize("kind", ["path", "text", "paths", "PEM", "one", "with key"])
+def test_certificates_are_no_files(
+    certificate: certs.Certificate, tmp_path: Path, setting: str, kind: str
+) -> None:
+    """Who gives a path, or one certificate alone, is told what to give."""
+    given = {
+        "path": tmp_path / "ca.pem",
+        "text": "ca.pem",
+        "paths": ["ca.pem"],
+        "PEM": certificate.to_pem(),
+        "one": certificate.leaf,
+        "with key": [certificate],
+    }[kind]
+    options: dict[str, Any] = {setting: given, "client_auth": ClientAuth.REQUIRED}
+    with pytest.raises(TypeError, match=rf"{setting} must be certificates, such as those that"):
+        context.create_server_context(certificate, **options)
+
+
+def test_certificates_may_come_from_an_iterator(authority: certs.CertificateAuthority) -> None:
+    """The twin: whatever gives certificates is read once."""
+    anchors = iter([authority.certificate.leaf])
+    context.create_server_context(
+        authority.issue_server("localhost"), client_auth=ClientAuth.REQUIRED, client_cas=anchors
+    )
+    assert next(anchors, None) is None
+
+
 # ALPN -------------------------------------------------------------------------------------------
 
 

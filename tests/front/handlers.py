@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import ClassVar
 
 LARGE = 64 << 20
@@ -65,6 +67,30 @@ class Reads(Plain):
     def do_POST(self) -> None:
         """Answer with what was sent."""
         self._answer(self.rfile.read())
+
+
+class Shrinking(Plain):
+    """Answer with a file that gets shorter when it has been begun."""
+
+    def do_GET(self) -> None:
+        """Send more of a file than is left of it."""
+        with tempfile.NamedTemporaryFile() as file, Path(file.name).open("rb") as opened:
+            file.truncate(LARGE)
+            self.send_response(200)
+            self.send_header("Content-Length", str(LARGE))
+            self.end_headers()
+            self.connection.sendfile(opened)
+            file.truncate(0)
+
+
+class TakesOver(Plain):
+    """Speak another protocol, in which it is the client's turn."""
+
+    def do_GET(self) -> None:
+        """Wait for the client."""
+        self.send_response(101)
+        self.end_headers()
+        self.connection.recv(1)
 
 
 class OneRequest(Plain):

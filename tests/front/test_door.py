@@ -96,8 +96,8 @@ def test_hooks_of_accepting_run_in_the_loops_thread(
 
 def test_nobody_is_accepted_after_shutdown(server_context: ssl.SSLContext) -> None:
     """Not even by a leader that is still at work for those who are connected."""
-    server = RecordingThreading(("127.0.0.1", 0), Plain, ssl_context=server_context)
-    leaders: Any = server._TLSHTTPServer__front._leaders
+    server: Any = RecordingThreading(("127.0.0.1", 0), Plain, ssl_context=server_context)
+    leaders = server._TLSHTTPServer__front._leaders
 
     def ask() -> None:
         with (

@@ -121,8 +121,8 @@ def test_clients_d08_another_record_is_answered_at_once(
         with told(server.server_address) as (sock, came):
             sock.sendall(half)
             if half:  # such that the server waits for more
-                waiting = server._front.registry
-                assert wait_until(lambda: any(one._greeting._has_begun for one in waiting))
+                front: Any = vars(server)["_TLSHTTPServer__front"]
+                assert wait_until(lambda: any(one._greeting._has_begun for one in front.registry))
             sock.sendall(record)
         assert came == [b"\x15\3\3\0\2\2" + bytes((alert,))], what
         assert wait_until(lambda: bool(server.events))

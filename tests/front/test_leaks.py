@@ -107,7 +107,9 @@ def test_ten_thousand_connections_leave_nothing(server_name: str, part: int) -> 
         grown, more = server.resident() - memory, server.blocks() - blocks
         sys.stdout.write(f"{grown / MEBIBYTE:.2f} MiB and {more} blocks of memory more\n")
         assert server.files() == files
-        assert server.threads() <= MAX_WORKERS + 3
+        # The main thread, the loop's, the drainer and who reads the tests' questions. A thread that
+        # went on beside handlers at work, when its peer had moved, ends after ten idle seconds.
+        assert wait_until(lambda: server.threads() <= MAX_WORKERS + 4, timeout=30 * UNIT)
         # Not a block for ten connections. What OpenSSL takes is seen in the memory only, which is
         # never quite given back, but where one session is some 40 KiB.
         assert more <= 1000

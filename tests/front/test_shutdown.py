@@ -40,6 +40,7 @@ def gate() -> Iterator[type[Gate]]:
 
 
 PATIENT_LIMITS = Limits(
+    max_connections=4_000,
     handshake_timeout=PATIENT["handshake_timeout"],
     header_timeout=PATIENT["header_timeout"],
     keep_alive_timeout=PATIENT["keep_alive_timeout"],
@@ -124,7 +125,7 @@ def parked_in(server: Recording, *phases: str) -> int:
     return sum(stats.parked[phase] for phase in phases)
 
 
-def all_parked(server: Recording) -> bool:
+def all_parked(server: Any) -> bool:
     """Return whether no worker is with a connection, as one is for a moment after a response."""
     return all(connection.parked for connection in server._TLSHTTPServer__front.registry)
 

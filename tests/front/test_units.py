@@ -170,7 +170,8 @@ def chosen(*stubs: tuple[bytes, Phase, float, float]) -> list[int]:
         )
         for number, (group, phase, deadline, age) in enumerate(stubs)
     ]
-    return [one.number for one in Eviction(lambda: connections).candidates()]
+    chosen: list[Any] = list(Eviction(lambda: connections).candidates())
+    return [one.number for one in chosen]
 
 
 def test_the_address_that_holds_most_makes_room() -> None:

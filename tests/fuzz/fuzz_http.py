@@ -13,7 +13,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["tlshttp.handler", "tlshttp._front.stream"]):
+with atheris.instrument_imports(include=["tlshttp.handler", "tlshttp._front"]):
     from tlshttp._front.stream import Stream
     from tlshttp.handler._base import TLSRequestHandler
     from tlshttp.handler._head import (

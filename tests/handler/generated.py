@@ -30,7 +30,7 @@ __all__ = [
 # How a method of the base is called --------------------------------------------------------------
 
 OF_A_CONNECTION: Final = ("__init__", "setup", "handle", "finish")
-OF_A_REQUEST: Final = ("handle_one_request", "parse_request")
+OF_A_REQUEST: Final = ("handle_one_request", "parse_request", "handle_expect_100")
 OF_A_RESPONSE: Final = (
     "send_error", "send_response", "send_response_only", "send_header", "end_headers",
     "flush_headers",

@@ -207,7 +207,7 @@ def converse(
     """Have a handler converse with a peer in memory.
 
     All of the HTTP layer and the connection's `Stream` are the real ones, and requests are called
-    as `tlshttp._front.connection.Connection` and the server do it; only the TLS engine is not.
+    as `tlshttp._front.serving.ServingConnection` and the server do it; only the TLS engine is not.
 
     Args:
         handler: Who answers.

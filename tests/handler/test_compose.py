@@ -190,19 +190,28 @@ def test_own_handle_is_called_once(threaded: bool, ready_fd: int) -> None:
     assert calls == ["handle", "GET", "GET", "GET", "handle done"]
 
 
+@pytest.mark.parametrize(
+    ("version", "seen"), [("HTTP/1.1", [0, 0, 0]), ("HTTP/1.0", [0]), (None, [0, 1, 2])]
+)
 @pytest.mark.parametrize("threaded", [False, True])
-def test_plain_handler_is_made_once(threaded: bool, ready_fd: int) -> None:
-    """It cannot tell; what it keeps in itself stays from one request to the next."""
+def test_plain_handler_keeps_what_it_would_keep_on_http_server(
+    version: str | None, seen: list[int], threaded: bool, ready_fd: int
+) -> None:
+    """With HTTP/1.1 of its own it is one for the connection; else as good as new each time."""
     kept: list[int] = []
 
     class Keeps(Quiet):
+        protocol_version = version or Quiet.protocol_version
+
         def do_GET(self) -> None:
             kept.append(vars(self).setdefault("mine", len(kept)))
             self.send_response(204)
             self.end_headers()
 
+    if version is None:
+        del Keeps.protocol_version
     converse(Keeps, [GET, GET, GET], ready_fd, threaded=threaded)
-    assert kept == [0, 0, 0]
+    assert kept == seen
 
 
 BY_NAME = {

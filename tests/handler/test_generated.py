@@ -24,7 +24,7 @@ from tests.handler.generated import (
 from tests.handler.side_by_side import OURS, Outcome, Reference, framed_once, outcome
 
 SAMPLE = 16
-"""Of so many pairs one is tested each time; all of them are with ``-m thorough``."""
+"""Of so many pairs one is tested each time; all of them are by ``nox -s exhaustive``."""
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_two_overrides_end_as_on_http_server(recipe: Recipe, site: Path) -> None
     _check(recipe, site)
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("part", range(SAMPLE))
 def test_all_pairs_of_overrides_end_as_on_http_server(part: int, site: Path) -> None:
     """Every two methods, in every two ways."""

@@ -111,9 +111,9 @@ def test_nothing_of_the_servers_own_is_listed(
 ) -> None:
     """People U1: the listing has the rest, and only that."""
     site = serve(quiet(TLSFileRequestHandler), directory=str(folder))
-    names = site.get("/").body.decode().split('<li><a href="')[1:]
+    names = site.get("/").body.decode().split('<td><a href="')[1:]
     assert [name.split('"')[0] for name in names] == [
-        "index/", "key.pem-how-to.txt", "keys.txt", "page.html", "precompressed.txt", "sub/",
+        "index/", "sub/", "key.pem-how-to.txt", "keys.txt", "page.html", "precompressed.txt",
     ]  # fmt: skip
     assert b"hard" not in site.get("/sub/").body
 

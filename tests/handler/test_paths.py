@@ -21,7 +21,8 @@ from tests.handler.conftest import SECRET, Serve, Site, quiet, write
 from tests.support import UNIT
 from tlshttp import FollowSymlinks, TLSFileRequestHandler
 from tlshttp.handler import _opening, _paths
-from tlshttp.handler._listing import listing_page
+from tlshttp.handler._listing import listing_pieces
+from tlshttp.handler._order import Entry, Order
 
 # Each is sent as it stands; {public} is the served folder's own path. What looks like Windows is
 # sent to the server of this platform as well, where it is an odd name that does not exist.
@@ -110,7 +111,7 @@ def test_names_that_need_quoting_are_listed_and_served(site: Site, public: Path,
     """The link in the listing leads to the file, and the page has no markup of the name's."""
     write(public / "names" / name, b"found")
     page = site.get("/names/").body.decode()
-    link = page.split('<li><a href="')[1].split('"')[0]
+    link = page.split('<td><a href="')[2].split('"')[0]
     assert site.get(f"/names/{link}").body == b"found"
     assert "<tag>" not in page
 
@@ -448,12 +449,14 @@ def test_translate_path_must_stay_inside_unless_the_root_moves_along(
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.booleans(), st.booleans()), max_size=5))
-def test_listing_quotes_as_urllib_does(entries: list[tuple[str, bool, bool]]) -> None:
+def test_listing_quotes_as_urllib_does(names: list[tuple[str, bool, bool]]) -> None:
     """Peers 17: the quick way to write links writes the same links, and no markup."""
-    page = listing_page("/", entries).decode("utf-8")
-    links = re.findall('<li><a href="(.*?)">(.*?)</a></li>\n', page, re.DOTALL)
+    entries = [Entry(*name, size=0, changed=0.0) for name in names]
+    page = b"".join(listing_pieces("/", entries, Order())).decode("utf-8")
+    links = re.findall('<td><a href="(.*?)">(.*?)</a><td>', page, re.DOTALL)
     assert len(links) == len(entries)
-    ordered = sorted(entries, key=lambda entry: entry[0].lower())
-    for (link, shown), (name, is_folder, is_link) in zip(links, ordered, strict=True):
-        assert link == quote(name + "/" * is_folder, errors="surrogatepass")
-        assert html.unescape(shown) == name + ("@" if is_link else "/" * is_folder)
+    for (link, shown), entry in zip(links, Order().sort(entries), strict=True):
+        assert link == quote(entry.name + "/" * entry.is_folder, errors="surrogatepass")
+        assert html.unescape(shown) == entry.name + (
+            "@" if entry.is_link else "/" * entry.is_folder
+        )

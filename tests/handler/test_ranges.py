@@ -153,7 +153,7 @@ def test_single_range_is_206(site: Site) -> None:
     assert reply.body == CONTENT[5:15]
     assert reply.headers["Content-Range"] == "bytes 5-14/1000"
     assert reply.headers["Content-Length"] == "10"
-    assert reply.headers["Content-Type"] == "text/plain"
+    assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
 
 
 def test_several_ranges_are_multipart(site: Site) -> None:
@@ -170,7 +170,7 @@ def test_several_ranges_are_multipart(site: Site) -> None:
     for part, start in zip(parts, (0, 500, 990), strict=True):
         assert isinstance(part, email.message.Message)
         assert part["Content-Range"] == f"bytes {start}-{start + 9}/1000"
-        assert part["Content-Type"] == "text/plain"
+        assert part["Content-Type"] == "text/plain; charset=utf-8"
         assert part.get_payload(decode=True) == CONTENT[start : start + 10]
 
 

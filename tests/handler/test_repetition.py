@@ -230,6 +230,8 @@ def test_no_chunks_unless_both_sides_know_them(version: str, ready_fd: int) -> N
 class Counting(Quiet):
     """Tells how many attributes it has."""
 
+    protocol_version = "HTTP/1.1"
+
     def do_GET(self) -> None:
         names = " ".join(vars(self)).encode()
         self.send_response(200)

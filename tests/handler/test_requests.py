@@ -185,7 +185,9 @@ def test_head_that_is_too_long_is_named_as_far_as_it_can_be(
 
 
 class Answering(Quiet):
-    """Says yes."""
+    """Says yes, and stays the same for all requests of a connection."""
+
+    protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         """Answer."""

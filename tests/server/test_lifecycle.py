@@ -84,7 +84,7 @@ def test_shutdown_waits_until_serve_forever_has_returned(make: Make) -> None:
             super().serve_forever(poll_interval)
             returned.set()
 
-    server = make(Plain, Notes)
+    server: Any = make(Plain, Notes)
     loop = start(server.serve_forever, 60)
     assert wait_until(lambda: server._TLSHTTPServer__loop_thread is not None)
     server.shutdown()
@@ -234,7 +234,7 @@ def test_server_close_waits_for_handlers(make: Make, client: Client, waits: type
 
 def test_server_close_stops_a_running_loop(make: Make) -> None:
     """``server_close()`` while ``serve_forever()`` runs ends that first."""
-    server = make()
+    server: Any = make()
     loop = start(server.serve_forever, 60)
     assert wait_until(lambda: server._TLSHTTPServer__loop_thread is not None)
     server.server_close()

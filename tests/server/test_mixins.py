@@ -205,6 +205,34 @@ def test_server_close_waits_for_threads_and_processes(mixed: Mixed, client: Clie
     assert [t for t in threading.enumerate() if "process_request" in t.name] == []
 
 
+def test_a_handler_that_outlives_its_server_sends_by_itself(
+    server_class: type[TLSHTTPServer], server_context: ssl.SSLContext, client: Client
+) -> None:
+    """Where ``server_close()`` does not wait, a response that is begun afterwards arrives whole."""
+    entered, closed = threading.Event(), threading.Event()
+
+    class Late(Tells):
+        def do_GET(self) -> None:
+            entered.set()
+            closed.wait(10 * UNIT)
+            super().do_GET()
+
+    server = combine(socketserver.ThreadingMixIn, server_class)(
+        ("127.0.0.1", 0), Late, ssl_context=server_context, limits=LIMITS
+    )
+    server.block_on_close = False
+    with running(server), client.connect(server) as sock:
+        sock.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert entered.wait(10 * UNIT)
+        server.shutdown()
+        server.server_close()
+        closed.set()
+        assert len(read_all(sock)) > LARGE
+        threads = [t for t in threading.enumerate() if "process_request" in t.name]
+    for thread in threads:
+        thread.join()
+
+
 def test_mixin_reports_a_slow_or_lost_peer_as_an_event(
     server_class: type[TLSHTTPServer], server_context: ssl.SSLContext, client: Client
 ) -> None:

@@ -73,7 +73,7 @@ def test_peers_10_a_body_that_waits_for_room_costs_no_time(
         sender = threading.Thread(target=_send, args=(client, size))
         sender.start()
         front = server._TLSHTTPServer__front
-        assert wait_until(lambda: len(front._roomless) == 1)
+        assert wait_until(lambda: len(front.roomless) == 1)
         began = time.process_time()
         turns = _count_turns(front)
         assert wait_until(lambda: len(turns) >= 3)

@@ -1,14 +1,12 @@
-"""Answers by path, and WSGI applications."""
+"""Answers by path."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterable, Iterator
 from typing import Any
-from wsgiref.validate import validator
 
 import pytest
 
+from tests.support import UNIT
 from tests.testing.raw import exchange
 from tlshttp import testing
 
@@ -48,8 +46,8 @@ def test_what_is_not_there_is_404_and_says_what_is() -> None:
 
 def test_another_method_is_405() -> None:
     """With the methods that are allowed, as RFC 9110 section 15.5.6 has it."""
-    with testing.serve({"POST /": "", "PUT /": ""}) as server:
-        answer = server.get("/")
+    with testing.serve({"POST /": "", "PUT /": "", "POST /?a": ""}) as server:
+        answer = server.get("/?a")
         assert (answer.status, answer.headers["Allow"]) == (405, "POST, PUT")
 
 
@@ -124,6 +122,109 @@ def test_a_function_has_the_whole_request() -> None:
     assert answer.headers["X-Path"] == "/?q"
 
 
+CHUNKED = (
+    b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+)
+
+
+def test_a_function_has_a_chunked_body() -> None:
+    """It may ask for the body whose end only the last chunk tells: it does not wait for itself."""
+    with testing.serve({"/": lambda request: request.body}, timeout=20 * UNIT) as server:
+        assert exchange(server, CHUNKED).endswith(b"\r\n\r\nabcde")
+
+
+@pytest.mark.parametrize("size", [16_384, 16_385, 3 << 20])
+@pytest.mark.parametrize("path", ["/text", "/function", "/nowhere"])
+def test_bodies_are_recorded_whole(path: str, size: int) -> None:
+    """Of any size, whatever answers, and where nothing does."""
+    answers: dict[str, Any] = {"/text": "ok", "/function": lambda request: "ok"}
+    with testing.serve(answers) as server:
+        server.request("POST", path, body=b"x" * size)
+        assert server.requests[0].body == b"x" * size
+
+
+def test_a_chunked_body_is_recorded_whole() -> None:
+    """Without a function, too."""
+    with testing.serve({"/": "ok"}) as server:
+        assert exchange(server, CHUNKED).endswith(b"ok")
+        assert server.requests[0].body == b"abcde"
+
+
+def test_head_may_have_an_answer_of_its_own() -> None:
+    """A key with HEAD goes before that of GET, and alone allows no other method."""
+    answers: dict[str, Any] = {
+        "HEAD /x": testing.Response(status=204),
+        "GET /x": "get",
+        "HEAD /y": testing.Response("text", headers={"X-Mine": "yes"}),
+    }
+    with testing.serve(answers) as server:
+        assert server.request("HEAD", "/x").status == 204
+        assert server.get("/x").text == "get"
+        head = server.request("HEAD", "/y")
+        assert (head.status, head.headers["X-Mine"], head.body) == (200, "yes", b"")
+        other = server.get("/y")
+        assert (other.status, other.headers["Allow"]) == (405, "HEAD")
+
+
+def test_a_key_of_no_path_disturbs_nobody() -> None:
+    """An empty key is listed with the others, and answers nothing."""
+    with testing.serve({"": "never", " ": "never", "/a": "a"}) as server:
+        assert server.get("/a").text == "a"
+        assert server.get("/b").status == 404
+
+
+def test_answers_may_change_in_the_middle_of_a_search() -> None:
+    """A change at the worst moment, when a key is looked at, is no error of the server."""
+    answers: dict[str, Any] = {}
+
+    class Key(str):
+        __slots__ = ()
+
+        def split(self, *arguments: Any) -> list[str]:
+            answers[f"/{len(answers)}"] = ""
+            return super().split(*arguments)
+
+        def rpartition(self, sep: str) -> tuple[str, str, str]:
+            answers[f"/{len(answers)}"] = ""
+            return super().rpartition(sep)
+
+    answers[Key("POST /a")] = ""
+    with testing.serve(answers) as server:
+        assert server.get("/nowhere").status == 404
+    assert len(answers) > 1
+
+
+async def coroutine(request: testing.RecordedRequest) -> str:
+    """Answer, were it waited for."""
+    return "never"
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        (None, "None"),
+        (5, "5"),
+        ({"a": 1}, "{'a': 1}"),
+        (testing.Response({"a": 1}), "Response(body={'a': 1}"),  # type: ignore[arg-type]
+        (testing.Response(None), "Response(body=None"),  # type: ignore[arg-type]
+        (lambda request: None, "None"),
+        (lambda request: {"a": 1}, "{'a': 1}"),
+        (lambda request: lambda request: "too deep", "<function"),
+        (coroutine, "<coroutine object coroutine"),
+    ],
+    ids=str,
+)
+def test_what_is_no_answer_is_an_error(answer: Any, what: str) -> None:
+    """It names the request, what was given and what may be; the client gets its 500."""
+    server = testing.serve({"/": answer})
+    assert server.request("PUT", "/?a").status == 500
+    with pytest.raises(TypeError) as caught:
+        server.close()
+    assert str(caught.value).startswith(f"the answer to PUT /?a is {what}")
+    assert "a str, bytes, a Response" in str(caught.value)
+
+
 def test_a_function_s_exception_is_the_tests() -> None:
     """It is raised as any handler's."""
 
@@ -143,151 +244,3 @@ def test_other_servers_have_no_answers_by_path() -> None:
         pytest.raises(RuntimeError, match="no responses by path"),
     ):
         server.responses  # noqa: B018
-
-
-# WSGI ---------------------------------------------------------------------------------------------
-
-
-def test_an_application_is_called_as_pep_3333_says() -> None:
-    """The judge is the standard library's validator, for requests with bodies and without."""
-
-    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-        start_response("200 Fine", [("Content-Type", "text/plain")])
-        return [environ["wsgi.input"].read(length) or b"none"]
-
-    with testing.serve(validator(application)) as server:
-        assert server.get("/a?b").text == "none"
-        posted = server.request("POST", "/", body="body", headers={"Content-Type": "text/plain"})
-        assert posted.text == "body"
-        assert server.request("HEAD", "/").body == b""
-        assert server.requests[1].body == b"body"
-
-
-def test_the_environment_says_what_was_asked() -> None:
-    """Paths are decoded, header fields are there, repeated ones joined, and it is HTTPS."""
-    seen: dict[str, Any] = {}
-
-    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        seen.update(environ)
-        start_response("204 No Content", [])
-        return []
-
-    with testing.serve(application) as server:
-        exchange(
-            server,
-            b"GET /%C3%BC?a=%20 HTTP/1.1\r\nHost: localhost\r\nX-Two: 1\r\nX-Two: 2\r\n"
-            b"Connection: close\r\n\r\n",
-        )
-    assert seen["PATH_INFO"].encode("latin-1").decode() == "/ü"
-    assert (seen["QUERY_STRING"], seen["HTTP_X_TWO"]) == ("a=%20", "1,2")
-    assert (seen["wsgi.url_scheme"], seen["SERVER_NAME"]) == ("https", "localhost")
-    assert seen["SERVER_PORT"] == str(server.port)
-
-
-class Pieces:
-    """What an application may return: it is iterated and closed."""
-
-    def __init__(self, pieces: Iterable[bytes]) -> None:
-        self._pieces = pieces
-        self.closed = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._pieces)
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-def serve_pieces(pieces: Pieces, before: Callable[[Any], None] = lambda _: None) -> Any:
-    """Serve an application that returns these."""
-
-    def application(environ: dict[str, Any], start_response: Any) -> Pieces:
-        before(start_response)
-        return pieces
-
-    return testing.serve(application)
-
-
-def test_a_class_may_be_an_application() -> None:
-    """PEP 3333's own example: an instance is made for each request, and iterated."""
-
-    class Application:
-        def __init__(self, environ: dict[str, Any], start_response: Any) -> None:
-            self._start = start_response
-
-        def __iter__(self) -> Iterator[bytes]:
-            self._start("200 OK", [])
-            yield b"hello"
-
-    with testing.serve(Application) as server:
-        assert server.get("/").text == "hello"
-
-
-def test_pieces_are_closed() -> None:
-    """Once, whether all went well or not."""
-
-    def fails() -> Iterator[bytes]:
-        yield b"begun"
-        raise ValueError("in the middle")
-
-    well, badly = Pieces([b"a", b"b"]), Pieces(fails())
-    with serve_pieces(well, lambda start: start("200 OK", [])) as server:
-        assert server.get("/").text == "ab"
-    assert well.closed == 1
-    with serve_pieces(badly, lambda start: start("200 OK", [("Content-Length", "9")])) as server:
-        exchange(server, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        server.take_handler_errors()
-    assert badly.closed == 1
-
-
-def test_write_and_a_second_start_with_exc_info() -> None:
-    """The old way of writing works; a head that has not been sent may be replaced."""
-
-    def before(start_response: Any) -> None:
-        start_response("200 OK", [("X-Mine", "1")])
-        try:
-            raise ValueError
-        except ValueError as error:
-            write = start_response(
-                "503 Later", [("Retry-After", "1")], (ValueError, error, error.__traceback__)
-            )
-        write(b"written ")
-
-    with serve_pieces(Pieces([b"returned"]), before) as server:
-        answer = server.get("/")
-    assert (answer.status, answer.text) == (503, "written returned")
-    assert answer.headers["X-Mine"] is None
-
-
-@pytest.mark.parametrize(
-    ("before", "message"),
-    [
-        (lambda start: None, "has not called start_response"),
-        (lambda start: (start("200 OK", []), start("200 OK", [])), "called twice"),
-    ],
-)
-def test_mistakes_of_an_application_are_the_tests(before: Any, message: str) -> None:
-    """What PEP 3333 forbids is raised and answered with 500."""
-    server = serve_pieces(Pieces([b"x"]), before)
-    assert server.get("/").status == 500
-    with pytest.raises(RuntimeError, match=message):
-        server.close()
-
-
-def test_an_upload_is_read_as_a_file() -> None:
-    """``wsgi.input`` ends where the body ends, chunked or not."""
-
-    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        copy = io.BytesIO(b"".join(environ["wsgi.input"]))
-        start_response("200 OK", [])
-        return [str(len(copy.getvalue())).encode()]
-
-    with testing.serve(application) as server:
-        assert server.request("POST", "/", body=bytes(70_000)).text == "70000"
-        chunked = exchange(
-            server,
-            b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\n3\r\na\nb\r\n0\r\n\r\n",
-        )
-    assert b"\r\n3\r\n" in chunked

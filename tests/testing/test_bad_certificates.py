@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import ssl
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -239,3 +240,25 @@ def _by_get(asked: list[str], url: str, folder: Path) -> Path:
     with opener.open(path, timeout=5 * UNIT) as response:
         (folder / "response").write_bytes(response.read())
     return folder / "response"
+
+
+@pytest.mark.parametrize("name", ["wrong-host", "expired", "sha1"])
+def test_a_list_of_revocations_leaves_other_faults_as_they_are(name: str) -> None:
+    """Beside a revoked certificate, others are refused for their own fault."""
+    shows = testing.Show(name), testing.Show("revoked", connection=2)
+    with testing.bad_server(*shows) as server:
+        with pytest.raises(ssl.SSLCertVerificationError) as first:
+            server.get("/")
+        with pytest.raises(ssl.SSLCertVerificationError, match="certificate revoked"):
+            server.get("/")
+    assert "CRL" not in str(first.value)
+    assert "revoked" not in str(first.value)
+
+
+def test_a_good_certificate_is_accepted_until_a_revoked_one_comes() -> None:
+    """An honest server has a list of revocations, too, where a later connection is revoked."""
+    shows = testing.Show("honest"), testing.Show("revoked", connection=2)
+    with testing.bad_server(*shows) as server:
+        assert server.get("/").status == 200
+        with pytest.raises(ssl.SSLCertVerificationError, match="certificate revoked"):
+            server.get("/")

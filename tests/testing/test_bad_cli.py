@@ -109,6 +109,8 @@ def test_who_reads_only_a_part_of_the_list_is_not_shown_a_traceback() -> None:
         (["expird"], "perhaps 'expired'?"),
         (["expired", "sha1"], "connection 1 cannot show two certificates"),
         (["expired", "--port", "70000"], "not a port"),
+        (["--honest"], "--honest and --port need the name of a fault"),
+        (["--port", "8443"], "--honest and --port need the name of a fault"),
     ],
 )
 def test_wrong_use(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,7 @@ from tests.testing.bad_outcomes import (
     by_httpx,
 )
 from tests.testing.bad_peers import (
+    FORGOTTEN,
     answer_to_hello,
     connection_to,
     count_hellos,
@@ -35,8 +36,6 @@ from tests.testing.bad_peers import (
 from tlshttp import testing
 
 CLIENTS = [pytest.param(by_http_client, id="http.client"), pytest.param(by_httpx, id="httpx")]
-# Where the reset comes before Python has put TLS on the socket, nobody in the client closes it.
-FORGOTTEN = pytest.mark.filterwarnings("ignore:unclosed <(ssl.SSLSocket|socket):ResourceWarning")
 NAMED = [
     pytest.param(row, id=row.fault, marks=[FORGOTTEN] if row.fault == "reset-at-accept" else [])
     for row in ROWS

@@ -1,4 +1,4 @@
-"""The words that faults are made of: schedules, places, combinations, and what cannot be."""
+"""The words that faults are made of: schedules, places, combinations."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.support import UNIT
 from tests.testing.bad_outcomes import GOOD, LONG, by_http_client
-from tests.testing.bad_peers import answer_to_hello, connection_to, end_of_connection, get, tls_of
+from tests.testing.bad_peers import (
+    FORGOTTEN,
+    answer_to_hello,
+    connection_to,
+    end_of_connection,
+    get,
+    tls_of,
+)
 from tlshttp import testing
-from tlshttp.errors import ConfigurationError
-from tlshttp.testing import At, Close, Drip, Refuse, Reply, Reset, Send, Show, Stall, Terms, Trait
+from tlshttp.testing import At, Close, Refuse, Reply, Reset, Send, Show, Stall, Terms
 
 NO_HELLO = b"\x16\x03\x01\x00\x05hello"
-ELSEWHERE = testing.Fault("elsewhere", testing.FaultKind.TLS, "", "", (), host="::1")
 BODY = b"0123456789abcde\n" * 64
 
 
@@ -55,6 +60,7 @@ def test_the_handshake_is_cut_at_any_byte(place: int) -> None:
         assert len(answer_to_hello(server)) == place
 
 
+@FORGOTTEN
 def test_a_deed_for_one_connection() -> None:
     """The first and the third connection are good, the second one is not."""
     with testing.bad_server(Reset(At.ACCEPT, connection=2)) as server:
@@ -200,52 +206,6 @@ def test_head_has_no_body() -> None:
         assert get(connection) == GOOD
         connection.close()
         assert server.connections == 1
-
-
-@pytest.mark.parametrize(
-    ("faults", "finding"),
-    [
-        (["expird"], "there is no fault called 'expird'; perhaps 'expired'"),
-        (["expired", "wrong-host"], "connection 1 cannot show two certificates"),
-        (["tls-v1-0", "one-group"], "one set of Terms"),
-        (["address-as-name", ELSEWHERE], "one host, and here are several: 127.0.0.1, ::1"),
-        ([Terms(group="no-such-group")], "cannot be held to the group no-such-group"),
-        ([Terms(ciphers="NO-SUCH")], "knows none of the ciphers 'NO-SUCH'"),
-        ([Terms(ciphers="NO-SUCH", alpn="h2")], "knows none of the ciphers 'NO-SUCH'"),
-        ([Reset(At.ACCEPT, 5)], "nothing is sent at At.ACCEPT"),
-        ([Reset(At.HELLO, request=1)], "comes before any request"),
-        ([Reset(At.BODY, -1)], "cannot be negative"),
-        ([Reset(At.BODY, 2000)], "no body is that long; the longest has 1024 bytes"),
-        ([Reset(At.BODY, request=0)], "request counts from 1"),
-        ([Close(At.END, connection=0)], "connection counts from 1"),
-        ([Stall(At.END, seconds=-1)], "seconds cannot be negative"),
-        ([Send(At.HELLO, data=b"x")], "nothing can be encrypted at At.HELLO"),
-        ([Send(At.END, data=b"x", times=0)], "times counts from 1"),
-        ([Reply(500), Drip(1), Reply(404)], "another Reply for the same"),
-        (["redirect-loop", "broken-gzip"], "another Reply for the same"),
-        (["handshake-refused", "access-denied"], "another Refuse for the same"),
-        ([Drip(0)], "at least one byte"),
-        ([Reply(100)], "an interim one is a Send"),
-        ([Show("silent")], "the fault 'silent' has no certificate of its own"),
-        ([Show("nonsense")], "there is no fault called 'nonsense'"),
-        ([Show("expired", connection=0)], "connections are counted from 1"),
-        (
-            [Terms(minimum_version=ssl.TLSVersion.TLSv1_3, maximum_version=ssl.TLSVersion.TLSv1_2)],
-            "minimum_version is above maximum_version",
-        ),
-    ],
-)
-def test_what_cannot_be_is_refused(faults: list[str | Trait], finding: str) -> None:
-    """What would never happen, or contradicts itself, is an error at the start."""
-    with pytest.raises(ConfigurationError, match=finding.replace("(", r"\(")):
-        testing.bad_server(*faults)
-
-
-def test_all_that_is_wrong_is_named_at_once() -> None:
-    """One error lists everything."""
-    with pytest.raises(ConfigurationError) as caught:
-        testing.bad_server(Drip(0), Reset(At.ACCEPT, 5), Show("expired"), Show("sha1"))
-    assert len(caught.value.findings) == 3
 
 
 def test_close_ends_every_connection() -> None:

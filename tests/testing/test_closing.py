@@ -295,6 +295,15 @@ def test_closing_twice_does_nothing() -> None:
         server.get("/")
 
 
+@pytest.mark.parametrize("make", [testing.serve, testing.bad_server])
+def test_what_is_closed_is_not_entered_again(make: Any) -> None:
+    """``with`` on a closed server is an error, where it would only fail at the first request."""
+    with make() as server:
+        pass
+    with pytest.raises(RuntimeError, match=r"closed> cannot be started again"), server:
+        pytest.fail("it has been entered")
+
+
 def test_closing_at_once_ends_a_server_that_has_hardly_begun() -> None:
     """A server that nobody asked anything is closed however early."""
     for _ in range(20):

@@ -143,6 +143,153 @@ def test_shared_good_again(shared):
     assert "plugin.py" not in report
 
 
+def test_a_shared_server_s_error_is_of_whom_it_happened_to(tmp_path: Path) -> None:
+    """In a fixture's setup, in a test that skips, and at a fixture's end; nobody else is blamed."""
+    report = session(
+        tmp_path,
+        HEAD
+        + """
+from tlshttp import testing
+
+@pytest.fixture(scope="module")
+def shared():
+    with testing.serve(Boom) as server:
+        yield server
+
+@pytest.fixture
+def asks_before(shared):
+    shared.get("/before")
+
+@pytest.fixture
+def asks_and_skips(shared):
+    shared.get("/skips")
+    pytest.skip("for a reason")
+
+@pytest.fixture
+def asks_and_fails(shared):
+    shared.get("/fails")
+    assert not "mine"
+
+@pytest.fixture
+def asks_after(shared):
+    yield
+    shared.get("/after")
+
+def test_first(shared): pass
+def test_setup(asks_before): pass
+def test_second(shared): pass
+def test_setup_skips(asks_and_skips): pass
+def test_third(shared): pass
+def test_setup_fails(asks_and_fails): pass
+def test_fourth(shared): pass
+def test_skips(shared):
+    shared.get("/skips")
+    pytest.skip("for a reason")
+def test_fifth(shared): pass
+def test_teardown(asks_after): pass
+def test_sixth(shared): pass
+def test_xfails(shared):
+    shared.get("/xfails")
+    pytest.xfail("for a reason")
+def test_last(shared): pass
+""",
+        "-p",
+        "no:randomly",
+    )
+    good = ["first", "second", "third", "fourth", "fifth", "sixth", "last"]
+    assert outcomes(report) == {
+        **{f"test_{name}": "PASSED" for name in good},
+        "test_setup": "ERROR",
+        "test_setup_skips": "ERROR",
+        "test_setup_fails": "ERROR",
+        "test_skips": "FAILED",
+        "test_teardown": "ERROR",
+    }, report
+    assert "1 xfailed" in report
+    assert "assert not 'mine'" in report
+    for path in ("before", "skips", "fails", "after"):
+        assert f"raised by the handler of a test's server, for GET /{path}" in report
+
+
+def test_all_servers_are_closed_whatever_one_raises(tmp_path: Path) -> None:
+    """Problems of several servers are told as a group, and every one has been closed."""
+    report = session(
+        tmp_path,
+        HEAD
+        + """
+servers = []
+
+@pytest.fixture
+def checked():
+    yield
+    assert len(servers) == 3
+    assert all("closed" in repr(server) for server in servers)
+    print("all of them are closed")
+
+def stuck(request):
+    EVENT.wait()
+
+import threading
+EVENT = threading.Event()
+
+def test_two(checked, tls_server_factory):
+    for _ in range(2):
+        servers.append(tls_server_factory({"/": stuck}, timeout=0.1))
+        threading.Thread(target=ask, args=(servers[-1],), daemon=True).start()
+        servers[-1].wait_for(1, timeout=10)
+    servers.append(tls_server_factory({"/": "fine"}))
+
+def ask(server):
+    try:
+        server.get("/")
+    except OSError:
+        pass
+
+def test_bad(bad_tls_server):
+    servers[:] = [bad_tls_server() for _ in range(3)]
+    for server in servers[1:]:
+        server._crew.failures.append(ValueError("of the server itself"))
+
+def test_bad_is_over():
+    assert all("closed" in repr(server) for server in servers)
+""",
+        "-p",
+        "no:randomly",
+    )
+    assert outcomes(report) == {
+        "test_two": "ERROR",
+        "test_bad": "ERROR",
+        "test_bad_is_over": "PASSED",
+    }, report
+    assert report.count("TimeoutError: close() has waited 0.1 s for") == 2, report
+    assert report.count("ValueError: of the server itself") == 2, report
+    assert "all of them are closed" in report
+
+
+def test_a_mark_s_answers_are_the_test_s_own(tmp_path: Path) -> None:
+    """What a test adds to the answers of a shared mark is gone for the next one."""
+    report = session(
+        tmp_path,
+        HEAD
+        + """
+pytestmark = pytest.mark.tls_server(served={"/": "marked"})
+
+@pytest.mark.parametrize("number", range(2))
+def test_keyword(tls_server, number):
+    assert list(tls_server.responses) == ["/"]
+    tls_server.responses["/mine"] = ""
+
+@pytest.mark.tls_server({"/a": "first"})
+class TestPositional:
+    @pytest.mark.parametrize("number", range(2))
+    def test_positional(self, tls_server, number):
+        assert list(tls_server.responses) == ["/a"]
+        tls_server.responses["/mine"] = ""
+""",
+    )
+    assert "4 passed" in report, report
+
+
 def test_whoever_uses_nothing_imports_nothing(tmp_path: Path) -> None:
     """A session without our fixtures has the plugin and what names are found by, no more."""
     report = session(

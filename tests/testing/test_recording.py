@@ -180,6 +180,26 @@ def test_a_chunked_body_is_recorded_without_its_chunks() -> None:
         assert server.requests[0].body == b"abcde"
 
 
+@pytest.mark.parametrize("size", [(), (-1,), (None,)], ids=repr)
+def test_a_body_read_to_its_end_has_ended(size: tuple[Any, ...]) -> None:
+    """Where only the last chunk tells the end, who reads all need not return before it is told."""
+    bodies = []
+
+    class Asks(Post):
+        def read(self) -> int:
+            self.rfile.read(*size)
+            bodies.append(server.requests[0].body)
+            return 0
+
+    with testing.serve(Asks) as server:
+        exchange(
+            server,
+            b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+        )
+    assert bodies == [b"abcde"]
+
+
 def test_a_large_body_is_recorded_as_far_as_it_was_read() -> None:
     """Nobody waits for the rest of a body that its handler does not want."""
     with testing.serve(ReadsHalf) as server:

@@ -270,6 +270,62 @@ def test_names_may_come_from_any_iterable_but_one_text() -> None:
         testing.serve(names="a.test")
 
 
+@pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
+def test_a_time_limit_is_above_zero(timeout: float) -> None:
+    """With none at all nothing could be waited for."""
+    with pytest.raises(errors.ConfigurationError, match="timeout is in seconds and above zero"):
+        testing.serve(timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "hint"),
+    [
+        ("serve", {}, "; perhaps 'served'? it has served, server_class, host,"),
+        ("limit", {}, "; perhaps 'limits'? it has"),
+        ("max_worker", {}, "; perhaps 'max_workers'?"),
+        ("max_workers", {"server_class": TLSHTTPServer}, ": it has served,"),
+        ("zzz", {"served": OwnServer}, " passes on those of OwnServer: bind_and_activate,"),
+    ],
+)
+def test_an_argument_that_nobody_takes(name: str, options: dict[str, Any], hint: str) -> None:
+    """The error names those there are, of `serve` and of the server's class."""
+    with pytest.raises(TypeError) as caught:
+        testing.serve(**{"served": Hello, name: 1, **options})
+    assert str(caught.value).startswith(f"serve() has no argument {name!r}")
+    assert hint in str(caught.value)
+    assert "limits" in str(caught.value)
+
+
+def test_errors_of_a_constructor_are_its_own() -> None:
+    """What a server's class raises about anything else reaches the test as it is."""
+
+    class Particular(HTTPServer):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            if options.pop("database") is None:
+                raise TypeError("no database") from LookupError()
+            super().__init__(*arguments, **options)
+
+    with testing.serve(Hello, server_class=Particular, database="mine") as server:
+        assert server.get().text == "hello"
+    with pytest.raises(TypeError, match=r"\Ano database\Z") as caught:
+        testing.serve(Hello, server_class=Particular, database=None)
+    assert isinstance(caught.value.__cause__, LookupError)
+
+
+def test_an_argument_that_a_server_class_of_ones_own_does_not_take() -> None:
+    """One that is served as it is, and knows its handler, is not told to be given one."""
+
+    class Coloured(HTTPServer):
+        def __init__(self, address: Any, colour: str = "") -> None:
+            super().__init__(address, Hello)
+            self.colour = colour
+
+    with testing.serve(Coloured, colour="red") as server:
+        assert vars(server.server)["colour"] == "red"
+    with pytest.raises(TypeError, match=r"no argument 'color'; perhaps 'colour'\?.*: colour\Z"):
+        testing.serve(Coloured, color="red")
+
+
 def test_a_context_for_servers_of_others() -> None:
     """The authority vouches for a server that is none of ours."""
     ca = testing.authority()

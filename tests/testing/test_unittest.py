@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+import pytest
+
 from tlshttp import testing
 
 
@@ -111,3 +113,67 @@ def test_a_function_is_served_as_it_is() -> None:
 
     result = run(Case)
     assert (result.testsRun, result.errors, result.failures) == (1, [], [])
+
+
+def test_answers_of_the_class_are_each_test_s_own() -> None:
+    """What one test adds is gone for the next; a server beside it serves the very dictionary."""
+    answers = {"/": "hello"}
+
+    class Case(testing.TLSServerMixIn, unittest.TestCase):
+        tls_served = answers
+
+        def test_first(self) -> None:
+            self.add()
+
+        def test_second(self) -> None:
+            self.add()
+
+        def add(self) -> None:
+            assert list(self.tls_server.responses) == ["/"]
+            self.tls_server.responses["/mine"] = ""
+            assert self.serve_tls(answers).responses is answers
+
+    result = run(Case)
+    assert (result.testsRun, result.errors, result.failures) == (2, [], [])
+    assert answers == {"/": "hello"}
+
+
+def test_who_has_no_server_is_told_why() -> None:
+    """A ``setUp()`` without ``super()``, and bases in the wrong order, are named."""
+
+    class Forgetful(testing.TLSServerMixIn, unittest.TestCase):
+        def setUp(self) -> None:
+            self.mine = 1
+
+        def test_it(self) -> None:
+            self.tls_server.get("/")
+
+    class Last(unittest.TestCase, testing.TLSServerMixIn):  # type: ignore[misc]
+        def test_it(self) -> None:
+            self.tls_server.get("/")  # type: ignore[attr-defined]
+
+    cases: tuple[Any, ...] = (Forgetful, Last)
+    for case in cases:
+        ((_, text),) = run(case).errors
+        assert f"{case.__name__} has no tls_server: setUp() of TLSServerMixIn has not" in text
+        assert "super().setUp()" in text
+        assert "TLSServerMixIn before TestCase" in text
+
+
+def test_other_attributes_are_missing_as_ever() -> None:
+    """Neither names nor a ``__getattr__()`` of another base are in the way."""
+
+    class Invents:
+        def __getattr__(self, name: str) -> str:
+            return f"invented {name}"
+
+    class Case(testing.TLSServerMixIn, Invents, unittest.TestCase):
+        def test_it(self) -> None:
+            """Do nothing."""
+
+    class Plain(testing.TLSServerMixIn, unittest.TestCase):
+        test_it = Case.test_it
+
+    assert Case("test_it").anything == "invented anything"
+    with pytest.raises(AttributeError, match="'Plain' object has no attribute 'anything'"):
+        Plain("test_it").anything  # type: ignore[attr-defined]  # noqa: B018

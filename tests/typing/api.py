@@ -1,7 +1,8 @@
 """What a user would write, for the type checkers; never run.
 
-The session ``types`` checks it with mypy. A line that must be refused says so with a
-``type: ignore[code]``, which mypy reports when it is not needed.
+The session ``types`` checks it, and the programs beside it, with mypy and pyright for each Python
+from 3.11 to 3.14. A line that must be refused says so with a ``type: ignore[code]``, which both
+report when it is not needed.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from tlshttp._certs_cli import _looking, _making, _revoking, _trusting
 from tlshttp._certs_cli._arguments import PROGRAM
 from tlshttp._command_line import endings
 
-__all__ = ["main"]
+__all__ = ["main", "make_parser"]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -29,12 +29,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
-    arguments = _parser().parse_args(argv)
+    arguments = make_parser().parse_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
     return command(arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser for all of its commands."""
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Make, look at, check and trust certificates.",

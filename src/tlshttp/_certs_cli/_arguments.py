@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from tlshttp import certs
 from tlshttp._command_line.passwords import PasswordFile, ask_new_password, ask_password
-from tlshttp.certs._load import TOLERABLE
+from tlshttp.certs._findings import TOLERABLE
 from tlshttp.errors import CertificateError
 
 PROGRAM = "python -m tlshttp certs"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tlshttp import certs
 from tlshttp._binding import network_addresses
-from tlshttp._command_line.servers import host_of
 from tlshttp.errors import CertificateError
 
-_WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
+WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
+"""Addresses that stand for all of the machine's."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class OwnCertificate:
         return lines
 
 
-def own_certificate(bind: str | None, authority_folder: str | None) -> OwnCertificate:
+def own_certificate(hosts: Sequence[str], authority_folder: str | None) -> OwnCertificate:
     """Make a certificate for the names this machine is reached by from itself and its network.
 
     The developer's own authority issues it where there is one, so that whoever trusts that
     authority is not warned; see ``python -m tlshttp certs trust``.
 
     Args:
-        bind: The address to listen on; `None` means all.
+        hosts: The addresses to listen on; an empty one means all.
         authority_folder: Where the authority is; `None` means its usual place.
 
     Raises:
@@ -56,28 +56,24 @@ def own_certificate(bind: str | None, authority_folder: str | None) -> OwnCertif
     issue = certs.self_signed if authority is None else authority.issue_server
     names: list[str] = []
     missing: list[str] = []
-    for name in dict.fromkeys(_names(bind)):
+    for name in dict.fromkeys(_names(hosts)):
         (names if _can_be_certified(name, issue) else missing).append(name)
     if authority is None:
         return OwnCertificate(certs.CertificateStore.from_certificate(issue(*names)), ())
     return OwnCertificate(authority.store(*names), tuple(missing))
 
 
-def is_wildcard(bind: str | None) -> bool:
-    """Tell whether an address to listen on stands for all of the machine's; `None` does."""
-    return bind is None or host_of(bind) in _WILDCARDS
-
-
-def _names(bind: str | None) -> list[str]:
+def _names(hosts: Sequence[str]) -> list[str]:
     """List what this machine may be called, by itself and by others."""
-    host = socket.gethostname()
-    names = ["localhost", "127.0.0.1", "::1", host]
-    if host and "." not in host:
-        names.append(f"{host}.local")  # by multicast DNS: RFC 6762
-    if bind is None or is_wildcard(bind):
-        names += network_addresses()
-    else:
-        names.append(host_of(bind).partition("%")[0])  # a zone means nothing to others
+    own = socket.gethostname()
+    names = ["localhost", "127.0.0.1", "::1", own]
+    if own and "." not in own:
+        names.append(f"{own}.local")  # by multicast DNS: RFC 6762
+    for host in hosts:
+        if host in WILDCARDS:
+            names += network_addresses()
+        else:
+            names.append(host.partition("%")[0])  # a zone means nothing to others
     return [name for name in names if name]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -19,6 +20,8 @@ from tlshttp._engines.material import Material
 from tlshttp._engines.pins import Pins
 from tlshttp._engines.rules import profile_findings
 from tlshttp._engines.tickets import Tickets
+from tlshttp._members import require_member
+from tlshttp._several import require_several
 from tlshttp.certs import Certificate, CertificateStore
 from tlshttp.certs._names import parse_name
 from tlshttp.errors import CertificateError, ConfigurationError
@@ -66,9 +69,12 @@ def agree(
 
     Raises:
         ConfigurationError: It cannot be done as asked; all that is wrong is named.
+        TypeError: An argument is of another kind.
     """
-    authorities = tuple(client_cas)
-    pinned = tuple(client_certificates)
+    _require_kinds(profile, client_auth, client_auth_by_name or {}, unknown_names)
+    require_several("crls", crls)
+    authorities = _certificates("client_cas", client_cas)
+    pinned = _certificates("client_certificates", client_certificates)
     pins = Pins(pinned, beside_authorities=bool(authorities))
     findings = _Findings(
         profile_findings(profile), engine.profile_findings(profile), tickets.findings()
@@ -99,6 +105,34 @@ def agree(
         unknown_names=unknown_names,
         tickets=tickets,
         key_log=None if keylog_file is None else KeyLog(keylog_file),
+    )
+
+
+def _require_kinds(
+    profile: object,
+    client_auth: object,
+    client_auth_by_name: Mapping[str, object],
+    unknown_names: object,
+) -> None:
+    """Refuse what would be compared with the members of an enumeration in vain."""
+    require_member(ClientAuth, "client_auth", client_auth)
+    for name, wanted in client_auth_by_name.items():
+        require_member(ClientAuth, f"client_auth_by_name[{name!r}]", wanted)
+    require_member(UnknownNames, "unknown_names", unknown_names)
+    if not isinstance(profile, TLSProfile):
+        raise TypeError(f"profile must be a TLSProfile, such as profiles.MODERN, not {profile!r}")
+
+
+def _certificates(name: str, given: object) -> tuple[x509.Certificate, ...]:
+    """Return certificates, and refuse what is easily given for them: the path of their file."""
+    if isinstance(given, Iterable):
+        several = tuple(given)
+        found = tuple(one for one in several if isinstance(one, x509.Certificate))
+        if len(found) == len(several):
+            return found
+    raise TypeError(
+        f"{name} must be certificates, such as those that certs.load_trust_anchors() returns,"
+        f" not {reprlib.repr(given)}"
     )
 
 
@@ -137,8 +171,7 @@ def _client_findings(
 
 
 def _alpn_findings(alpn_protocols: Sequence[str]) -> list[str]:
-    if isinstance(alpn_protocols, str):
-        raise TypeError("alpn_protocols must be a sequence of str, not one str")
+    require_several("alpn_protocols", alpn_protocols)
     return [
         f"alpn_protocols: {name!r} is not 1 to 255 ASCII characters (RFC 7301, section 3.1)"
         for name in alpn_protocols

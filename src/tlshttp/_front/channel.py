@@ -48,6 +48,10 @@ engine's buffer stays as large as it had to be once, for as long as the connecti
 _HEADER = 5
 """Bytes before the contents of a record: type, version, length (RFC 8446, section 5.1)."""
 
+_APPLICATION_DATA = b"\x17\x03\x03"
+"""Type and version of records with data, the version being TLS 1.2's for both versions (RFC 8446,
+section 5.1)."""
+
 _MOST_RECORDS = 4
 """How many records of a large response leave at once."""
 
@@ -72,8 +76,8 @@ class Channel:
     """
 
     __slots__ = (
-        "_ahead", "_header", "_incoming", "_next_read", "_outgoing", "_record_left",
-        "_says_goodbye", "by_record", "has_input", "socket", "tls", "unsent",
+        "_ahead", "_header", "_incoming", "_next_read", "_outgoing", "_piece_left",
+        "_record_left", "_says_goodbye", "by_record", "has_input", "socket", "tls", "unsent",
     )  # fmt: skip
 
     tls: TLSObject
@@ -86,6 +90,7 @@ class Channel:
         """Whether there may be more to `recv` without the network."""
         self._says_goodbye = False
         self._ahead: bytes | memoryview = b""
+        self._piece_left = 0
         self._next_read = _AT_ONCE
         self.by_record = False
         """Whether no more than a record is read from the socket at once."""
@@ -130,11 +135,11 @@ class Channel:
                 self.has_input = False
             else:
                 # Who got less than was asked for has had the whole record.
-                self.has_input = (
-                    self._incoming.pending > 0
-                    or len(self._ahead) > 0
-                    or (len(data) == size and self.tls.pending() > 0)
+                self.has_input = self._incoming.pending > 0 or (
+                    len(data) == size and self.tls.pending() > 0
                 )
+                if self._ahead and not self.has_input:
+                    self._give_next()
                 return data
         self.has_input = len(self._ahead) > 0
         self.flush()
@@ -229,8 +234,16 @@ class Channel:
         self.has_input = True
 
     def _give_next(self) -> None:
-        """Give the engine a piece of what was read: its buffer stays as large as it was once."""
-        data, self._ahead = self._ahead[:_AT_ONCE], self._ahead[_AT_ONCE:]
+        """Give the engine a piece of what was read: its buffer stays as large as it was once.
+
+        If it can be told, that is a record: where a read ends within one, the engine has to say so
+        by an exception, which takes as long as to decrypt half of it.
+        """
+        ahead = self._ahead
+        size = self._piece_left or _record_size(ahead)
+        data = ahead[:size]
+        self._ahead = ahead[size:]
+        self._piece_left = size - len(data)
         self._incoming.write(data)
         self.has_input = True
 
@@ -279,3 +292,13 @@ def _begin(ssl_context: TLSContext) -> tuple[IncomingBuffer, OutgoingBuffer, TLS
         return own
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     return incoming, outgoing, ssl_context.wrap_bio(incoming, outgoing, server_side=True)
+
+
+def _record_size(data: bytes | memoryview) -> int:
+    """Return how many bytes a record of application data has that begins here.
+
+    A guess is good enough, since the engine takes pieces of any size.
+    """
+    if data[:3] != _APPLICATION_DATA or len(data) < _HEADER:
+        return _AT_ONCE
+    return min(_AT_ONCE, _HEADER + (data[3] << 8 | data[4]))

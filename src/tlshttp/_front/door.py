@@ -9,8 +9,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from tlshttp._front.connection import Connection
 from tlshttp._front.poller import READ, Poller, wait_for
+from tlshttp._front.serving import ServingConnection
 from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Door:
             raise
         front.counters.add("refused")
         front.hooks.shutdown_request(request)
-        front.answered()
+        front.answers.add()
 
     def _let_in(self, request: socket.socket, address: object) -> None:
         if self._front.is_full():
@@ -159,4 +159,4 @@ class Door:
             request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
             pass  # AF_UNIX has none; macOS refuses where the peer is gone again, as will show
-        self._front.parking.let_in(Connection(self._front, request, address))
+        self._front.parking.let_in(ServingConnection(self._front, request, address))

@@ -5,28 +5,33 @@ from __future__ import annotations
 import collections
 import contextlib
 import logging
-import math
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
+from tlshttp._front.answers import Answers
+from tlshttp._front.clock import Clock
 from tlshttp._front.connection import Connection
 from tlshttp._front.counters import Counters
+from tlshttp._front.departure import Departure
 from tlshttp._front.door import RETRY_SECONDS, Door
 from tlshttp._front.drainer import Drainer
+from tlshttp._front.events import Events
 from tlshttp._front.eviction import Eviction
+from tlshttp._front.fullness import Fullness
 from tlshttp._front.leader import LOOK_SECONDS, Leaders
 from tlshttp._front.parking import Parking
 from tlshttp._front.places import Hold, Places
 from tlshttp._front.poller import READ, WRITE, create_poller, wait_for
 from tlshttp._front.registry import Phase, Registry
+from tlshttp._front.roomless import Roomless
+from tlshttp._front.waiting import Waiting
 from tlshttp._front.workers import Workers
 from tlshttp._spool import Budget
 from tlshttp._tls import ManagedContext
-from tlshttp.errors import ConnectionCut, HandshakeError, RequestCrowdedOut
 from tlshttp.stats import Stats
 
 if TYPE_CHECKING:
@@ -48,13 +53,6 @@ to be equally good.
 
 _ACCEPTS_AT_ONCE = 64
 """How many the loop lets in on each tick while all workers are busy."""
-
-_LATE_SECONDS = 0.1
-"""What the loop may take for a turn, or the system to wake it, before that counts as being late."""
-
-_FULL_SECONDS = 1.0
-_FULL_AGAIN_SECONDS = 60.0
-"""After how long without a free place that is said, and how soon again."""
 
 
 class Front:
@@ -82,15 +80,17 @@ class Front:
         """Seconds that handlers give their peers for the first request, by their class."""
         self._share(settings)
         self.counters = Counters()
+        self.events = Events(hooks, self.counters)
         self.registry = Registry()
         self._eviction = Eviction(lambda: self.registry)
+        self._fullness = Fullness(self.places, self.counters)
         self.drainer = Drainer("tlshttp-drainer")
         self._loop_thread: int | None = None
-        self._late = 0.0
-        self._turned_at = time.monotonic()
-        self._said_full = -_FULL_AGAIN_SECONDS
+        self.clock = Clock()
+        """By which deadlines go."""
         self.pid = os.getpid()
         self.closing = False
+        self.departure = Departure()
         self._poller = create_poller()
         """What the loop waits on."""
         self._lane = self._poller
@@ -99,7 +99,7 @@ class Front:
             settings.max_threads,
             name="tlshttp-worker",
             daemon=settings.daemon_workers,
-            exhausted=self._cut_longest_wait,
+            exhausted=lambda: self._waiting.cut_longest(self._workers),
         )
         self._leaders: Leaders | None = None
         self._ready: collections.deque[Connection] = collections.deque()
@@ -115,8 +115,9 @@ class Front:
             if self._poller.waits_in_poller:
                 self._lane = create_poller()
                 self._poller.add(self._lane.fileno(), READ)
-        leaders = self._leaders
-        self.before_handshake = leaders.before_handshake if leaders else _do_nothing
+        self.before_handshake = (
+            self._leaders.before_handshake if self._leaders is not None else _do_nothing
+        )
         """Called by a connection: this thread is about to compute."""
         self._lane_fd = self._lane.fileno() if self._lane is not self._poller else None
         self.parking = Parking(self.registry, self._lane)
@@ -125,21 +126,16 @@ class Front:
         self.running = False
         """Whether somebody serves; otherwise nobody is accepted."""
         self._next_sweep = 0.0
-        self.counts_answers = True
-        """Whether `answered` is of any use: not where nobody calls ``handle_request()``."""
-        self._answers = 0  # that no handle_request() has returned for
-        self._answers_lock = threading.Lock()
+        self.answers = Answers(self.wake)
 
     def _share(self, settings: Settings) -> None:
         """Make what all connections have together, and where they wait for it."""
         limits = settings.limits
         self.budget = Budget(limits.max_total_memory, limits.max_total_disk)
-        self.budget.freed = self._room_freed
-        self._roomless: collections.deque[Connection] = collections.deque()
-        self._has_freed_room = False
+        self.roomless = Roomless(self.wake)
+        self.budget.freed = self.roomless.room_freed
         self.places = Places(settings.max_workers, self._resume)
-        self._waiting: collections.OrderedDict[Connection, None] = collections.OrderedDict()
-        self._waiting_lock = threading.Lock()
+        self._waiting = Waiting(self.places)
 
     # Called by the server ---------------------------------------------------------------------
 
@@ -148,9 +144,7 @@ class Front:
         self._loop_thread = threading.get_ident()
         timeout = self._shortest(timeout)
         fds = self._poller.wait(timeout)
-        began, woke = self._turned_at, time.monotonic()
-        if woke - began > timeout + _LATE_SECONDS:  # the system, or the user's own code in between
-            self._late += woke - began - timeout
+        began, woke = self.clock.turned_at, self.clock.wake(timeout)
         self._take_up(fds)
         if self._leaders is None:
             for _ in range(len(self._ready)):
@@ -158,17 +152,14 @@ class Front:
                     self._advance(self._ready.popleft())
         elif self._ready:
             self._call_leader()
-        now = time.monotonic()
-        self._turned_at = now
-        if now - woke > _LATE_SECONDS:
-            self._late += now - woke
+        now = self.clock.end_turn(woke)
         if now >= self._next_sweep:
             self._next_sweep = now + _SWEEP_SECONDS
             if self.managed is not None:
                 self.managed.maintain(now)
             self._sweep()
-            self._look_after_roomless()
-            self._say_if_full(now)
+            self.roomless.look_after(self.resume_later)
+            self._fullness.look(now, self.busy)
         if self._leaders is not None:
             self._watch(self._leaders, now, began)
         self.door.reopen(now)
@@ -177,24 +168,10 @@ class Front:
         """See to it that somebody leads."""
         leaders.watch(now)
         if leaders.is_vacant(now):
-            self._late += now - began  # nobody looks after anything
+            self.clock.lose(now - began)  # nobody looks after anything
             if self._leader_accepts:
                 # No worker is free, and nobody shall be kept waiting by that.
                 self.door.accept(_ACCEPTS_AT_ONCE)
-
-    def now(self) -> float:
-        """Return the time by which deadlines go: it stands still while the server is late.
-
-        So a peer is not blamed for what it did in time, and we did not see in time. That the loop
-        is late at this very moment counts, too.
-        """
-        now = time.monotonic()
-        running = now - self._turned_at
-        return now - self._late - (running if running > _LATE_SECONDS else 0.0)
-
-    def after(self, timeout: float | None) -> float:
-        """Return the moment `timeout` seconds from now, by that time; `None`: never."""
-        return math.inf if timeout is None else time.monotonic() - self._late + timeout
 
     def wake(self) -> None:
         """Make `turn` return soon, from any thread."""
@@ -217,14 +194,15 @@ class Front:
             while True:  # a leader may be taking them, too
                 connection = self._ready.popleft()
                 self._guard(connection.leave_with_server, connection)
-        for connection in [*self.places.take_all(), *self._take_roomless()]:
+        for connection in [*self.places.take_all(), *self.roomless.take_all()]:
             self._guard(connection.leave_with_server, connection)
         self._workers.close()
-        self._hang_up(connection for connection in self.busy() if _is_idle(connection))
+        self._hang_up(connection for connection in self.busy() if connection.is_idle)
 
     def send_responses(self, timeout: float) -> None:
         """Send what is left of responses, up to `timeout` seconds; the loop has stopped."""
         end = time.monotonic() + timeout
+        self.departure.pass_over()
         left = self._unfinished()
         while left and time.monotonic() < end:
             ready = [c for c in left if wait_for(c.fd, WRITE, 0.05 / len(left))]
@@ -296,34 +274,14 @@ class Front:
             return
         if self._leaders is not None:
             self._leaders.step_aside()
-        with self._waiting_lock:
-            self._waiting[connection] = None
-        connection.paused = self.places.pause()
+        self._waiting.begin(connection)
         if self._workers.backlog:
-            self._cut_longest_wait()
+            self._waiting.cut_longest(self._workers)
 
     def after_wait(self, connection: Connection) -> None:
         """Take note that it goes on."""
-        if os.getpid() != self.pid:
-            return
-        with self._waiting_lock:
-            self._waiting.pop(connection, None)
-        if connection.paused:
-            connection.paused = False
-            self.places.go_on()
-
-    def _cut_longest_wait(self) -> None:
-        """Have one thread of those that wait for their peers end its connection.
-
-        One that waits for another request of its peer, if there is one.
-        """
-        with self._waiting_lock:
-            connection = next(filter(_is_idle, self._waiting), next(iter(self._waiting), None))
-            if connection is None:
-                return
-            del self._waiting[connection]
-        message = f"more than {self._workers.maximum} handlers wait for their peers"
-        connection.cut_waiting(RequestCrowdedOut(message))
+        if os.getpid() == self.pid:
+            self._waiting.end(connection)
 
     def submit(self, connection: Connection) -> None:
         """Have a worker advance the connection, when there is a place for its handler."""
@@ -350,33 +308,6 @@ class Front:
             self._ready.append(connection)
             self._call_leader()
 
-    def await_room(self, connection: Connection) -> None:
-        """Take up a connection again when there is more room on disk, or its time is over."""
-        self._roomless.append(connection)
-
-    def _room_freed(self) -> None:
-        if self._roomless:
-            self._has_freed_room = True
-            self._poller.wake()
-
-    def _look_after_roomless(self) -> None:
-        """Have those that wait for room try again, and one of them give up if it is time.
-
-        Now and then, because room may be freed just before somebody begins to wait for it, and
-        because those that wait may hold what the others wait for: so one at a time.
-        """
-        has_given_up = False
-        for connection in self._take_roomless():
-            has_given_up = has_given_up or connection.give_up_room()
-            self.resume_later(connection)
-
-    def _take_roomless(self) -> list[Connection]:
-        taken = []
-        with contextlib.suppress(IndexError):
-            while True:
-                taken.append(self._roomless.popleft())
-        return taken
-
     def resume_later(self, connection: Connection) -> None:
         """Advance a connection that need not wait, after others have had their turn."""
         if connection.phase in self.worker_phases:
@@ -386,42 +317,6 @@ class Front:
         if self._leaders is not None and not self._leaders.present:
             self._call_leader()
             self._poller.wake()  # for it to watch the leader
-
-    def answered(self) -> None:
-        """Take note that a request was answered, refused or handed on."""
-        if self.counts_answers:
-            with self._answers_lock:
-                self._answers += 1
-            self._poller.wake()
-
-    def take_answer(self) -> bool:
-        """Return whether `answered` has been called once more than this has returned true."""
-        with self._answers_lock:
-            if not self._answers:
-                return False
-            self._answers -= 1
-            return True
-
-    @contextlib.contextmanager
-    def not_counting_answers(self) -> Iterator[None]:
-        """Spare ``serve_forever()`` the counting."""
-        self.counts_answers = False
-        try:
-            yield
-        finally:
-            with self._answers_lock:
-                self._answers = 0
-            self.counts_answers = True
-
-    def report_handshake(self, error: HandshakeError, address: object) -> None:
-        """Count a failed handshake and call its hook."""
-        self.counters.failure(error)
-        self._call_hook(self.hooks.handle_handshake_error, error, address)
-
-    def report_cut(self, cut: ConnectionCut, address: object) -> None:
-        """Count a connection that was cut and call its hook."""
-        self.counters.cut(cut)
-        self._call_hook(self.hooks.handle_connection_cut, cut, address)
 
     def forget(self, connection: Connection) -> None:
         """Let go of a connection whose socket is being closed."""
@@ -449,7 +344,7 @@ class Front:
         for fd in fds:
             if fd == self._lane_fd:
                 self._poller.remove(fd)
-                if self._leader_accepts and self.counts_answers:
+                if self._leader_accepts and self.answers.counted:
                     # handle_request() may be over before a leader is there to accept.
                     self.door.accept()
                 self._call_leader()
@@ -458,9 +353,7 @@ class Front:
             else:
                 others.append(fd)
         self._ready.extend(self.parking.take(others))
-        if self._has_freed_room:
-            self._has_freed_room = False
-            self._ready.extend(self._take_roomless())
+        self._ready.extend(self.roomless.take_resumed())
 
     def _ask(self) -> None:
         """Take up what is ready, waiting a moment if nothing is; called by the leader."""
@@ -513,7 +406,7 @@ class Front:
             _log.info("a handler ended its worker's task with SystemExit")
 
     def _sweep(self) -> None:
-        for connection in self.registry.take_overdue(self.now()):
+        for connection in self.registry.take_overdue(self.clock.now()):
             if wait_for(connection.fd, connection.armed or READ, 0):
                 # Something has come that we have not looked at: the peer has not been too slow.
                 self.resume_later(connection)
@@ -552,12 +445,6 @@ class Front:
         for connection in self.registry.take_all():
             self._guard(connection.leave_with_server, connection)
 
-    def _call_hook(self, hook: Callable[[Any, Any], None], error: Any, address: object) -> None:
-        try:
-            hook(error, address)
-        except Exception:
-            _log.exception("%s raised an exception", getattr(hook, "__name__", hook))
-
     # Room ---------------------------------------------------------------------------------------
 
     def has_room(self) -> bool:
@@ -578,35 +465,6 @@ class Front:
             if self.registry.take_back(connection):
                 self._dismiss(connection, connection.crowd_out)
                 return
-
-    # Places -------------------------------------------------------------------------------------
-
-    def _say_if_full(self, now: float) -> None:
-        """Say, now and then, that handlers take all places, and whose they are."""
-        if self.places.full_for(now) < _FULL_SECONDS or now - self._said_full < _FULL_AGAIN_SECONDS:
-            return
-        self._said_full = now
-        self.counters.add("full")
-        _log.warning(
-            "all %d handlers (max_workers) have been at work for %g s, and %d requests wait: %s",
-            self.places.maximum, _FULL_SECONDS, len(self.places.waiting), _summary(self.busy()),
-        )  # fmt: skip
-
-
-def _summary(connections: Iterable[Connection]) -> str:
-    """Return what handlers are at work on, and for which addresses, most first."""
-    lines = collections.Counter(connection.request_line for connection in connections)
-    holders = collections.Counter(
-        connection.group.decode("utf-8", "backslashreplace") for connection in connections
-    )
-    return "; ".join(
-        ", ".join(f"{count} x {what}" for what, count in counter.most_common(3))
-        for counter in (lines, holders)
-    )
-
-
-def _is_idle(connection: Connection) -> bool:
-    return connection.stream is not None and connection.stream.idle
 
 
 def _do_nothing() -> None:

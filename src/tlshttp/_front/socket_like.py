@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from tlshttp._front.stream import StreamChannel, StreamOwner
+    from tlshttp._front.patience import StreamChannel, StreamOwner
     from tlshttp._seam import Exchange
 
 __all__ = ["SocketLike", "refuse_flags"]

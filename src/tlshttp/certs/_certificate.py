@@ -76,6 +76,9 @@ class CertificateChain:
         Args:
             purpose: What the certificate is shown for.
             at: The moment to judge for, aware; `None` means now.
+
+        Raises:
+            TypeError: The purpose is no `Purpose`.
         """
         require_aware(at)
         return check_chain(self.leaf, self.chain, purpose, at or datetime.now(UTC))
@@ -99,6 +102,7 @@ class CertificateChain:
 
         Raises:
             CertificateError: It would be refused; the findings say why.
+            TypeError: The purpose is no `Purpose`.
         """
         from tlshttp.certs._verify import verify_chain
 

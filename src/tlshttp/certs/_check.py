@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from tlshttp._members import require_member
 from tlshttp.certs._chain import check_each, check_order, way_up
 from tlshttp.certs._check_chain import judge_chain, judge_size
 from tlshttp.certs._check_extensions import judge_authority, judge_extensions, judge_leaf
@@ -35,6 +36,7 @@ def check_chain(
     at: datetime,
 ) -> tuple[Finding, ...]:
     """Ask every rule about a leaf and its intermediates, then the verifiers that are not ours."""
+    require_member(Purpose, "purpose", purpose)
     at = at.replace(microsecond=0)  # certificates count whole seconds, ends included
     unreadable = [_find(*said) for one in (leaf, *chain) for said in _judge_readable(one)]
     if unreadable:

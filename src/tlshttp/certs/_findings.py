@@ -5,6 +5,16 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+TOLERABLE = (
+    "chain-order",
+    "expired",
+    "key-exposed",
+    "not-yet-valid",
+    "weak-key",
+    "weak-signature",
+)
+"""Codes of findings that leave a certificate usable for some clients."""
+
 
 class Severity(enum.Enum):
     """How bad a finding is."""

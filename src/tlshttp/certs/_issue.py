@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
+from tlshttp._members import require_member
 from tlshttp.certs._certificate import Certificate
 from tlshttp.certs._findings import Purpose
 from tlshttp.certs._keys import KeyType, PrivateKey, generate_key, signature_hash
@@ -37,6 +38,7 @@ class Role(enum.Enum):
 
 def roles_of(purpose: Purpose, *, also_client: bool) -> tuple[Role, ...]:
     """Return what a certificate for that purpose is good for."""
+    require_member(Purpose, "purpose", purpose)
     if purpose is Purpose.CLIENT:
         return (Role.CLIENT,)
     return (Role.SERVER, Role.CLIENT) if also_client else (Role.SERVER,)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from cryptography import x509
 
+from tlshttp._several import require_several
 from tlshttp.certs._certificate import Certificate, CertificateChain
 from tlshttp.certs._chain import check_each, check_order, without_repetitions
 from tlshttp.certs._check import check_period, check_strength
-from tlshttp.certs._findings import Finding, Severity
+from tlshttp.certs._findings import TOLERABLE, Finding, Severity
 from tlshttp.certs._inspect import describe, public_key_bytes
 from tlshttp.certs._keys import Password, PrivateKey
 from tlshttp.certs._kinds import are_swapped, instead
@@ -33,16 +34,6 @@ from tlshttp.certs._validity import require_aware
 from tlshttp.errors import CertificateError, ConfigurationError
 
 _log = logging.getLogger("tlshttp.certs")
-
-TOLERABLE = (
-    "chain-order",
-    "expired",
-    "key-exposed",
-    "not-yet-valid",
-    "weak-key",
-    "weak-signature",
-)
-"""Codes of findings that leave a certificate usable for some clients."""
 
 
 def load(
@@ -164,6 +155,7 @@ def load_trust_anchors(cafile: Source, password: Password | None = None) -> list
 
 
 def _known_codes(tolerate: Iterable[str]) -> frozenset[str]:
+    require_several("tolerate", tolerate)
     codes = frozenset(tolerate)
     ConfigurationError.raise_if(
         f"{code!r} cannot be tolerated, only {', '.join(TOLERABLE)}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MethodType
 from typing import Self
 
+from tlshttp._several import require_several
 from tlshttp.certs._certificate import Certificate
 from tlshttp.certs._documents import read_source
 from tlshttp.certs._expiry import is_near_end
@@ -56,6 +57,7 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
         poll_interval: float = FILE_POLL_INTERVAL,
         tolerate: Iterable[str] = (),
     ) -> None:
+        require_several("tolerate", tolerate)
         codes = tuple(tolerate)
         paths = [Path(path) for path in (certfile, keyfile) if path is not None]
         read = functools.partial(load, certfile, keyfile, password)

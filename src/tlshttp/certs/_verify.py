@@ -9,6 +9,7 @@ from datetime import datetime
 from cryptography import x509
 from cryptography.x509 import verification
 
+from tlshttp._members import require_member
 from tlshttp.certs._check import check_chain
 from tlshttp.certs._findings import Purpose, Severity
 from tlshttp.certs._inspect import describe, is_self_signed, names_of
@@ -29,6 +30,7 @@ def verify_chain(
     Raises:
         CertificateError: A client would refuse it; the findings say why, as far as is known.
     """
+    require_member(Purpose, "purpose", purpose)
     trusted = list(anchors)
     if not trusted:
         raise CertificateError("there is no trust anchor to verify against")

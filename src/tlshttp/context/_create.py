@@ -75,6 +75,9 @@ def create_server_context(
 
     Raises:
         ConfigurationError: It cannot be done as asked; all that is wrong is named.
+        TypeError: ``client_auth``, ``unknown_names`` or ``profile`` is of another kind, such as a
+            text, there is one text where several are due, or ``client_cas`` or
+            ``client_certificates`` are no certificates.
     """
     return ServerContext(
         agree(

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tlshttp._several import require_several
 from tlshttp.errors import ConfigurationError
 from tlshttp.handler._log_failures import bear_log_failure
 
@@ -50,6 +51,7 @@ def authorize(
     Raises:
         ConfigurationError: A condition is empty, so that nobody would be let in, or a fingerprint
             is none.
+        TypeError: One text is given where several are due.
     """
     rule = _Rule(names, fingerprints, issuers)
 
@@ -58,7 +60,7 @@ def authorize(
             """Parse the head of a request, and refuse it to clients that are not let in."""
             if not super(decorated, self).parse_request():
                 return False
-            reason = rule.refusal(self.tls)
+            reason = rule.refusal(self.request.tls)
             if reason is None:
                 return True
             try:
@@ -91,6 +93,8 @@ class _Rule:
         fingerprints: Iterable[str] | None,
         issuers: Iterable[x509.Certificate] | None,
     ) -> None:
+        require_several("authorize(names=...)", names)
+        require_several("authorize(fingerprints=...)", fingerprints)
         self._names = _frozen(names, _normal_name)
         self._fingerprints = _frozen(fingerprints, lambda text: text.replace(":", "").upper())
         self._issuers = None if issuers is None else tuple(issuers)
@@ -127,8 +131,6 @@ class _Rule:
 
 
 def _frozen(values: Iterable[str] | None, normalise: Callable[[str], str]) -> frozenset[str] | None:
-    if isinstance(values, str):
-        raise TypeError("authorize() wants several values: a list of str, not one str")
     return None if values is None else frozenset(map(normalise, values))
 
 

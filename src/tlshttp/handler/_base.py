@@ -30,6 +30,16 @@ if TYPE_CHECKING:
 __all__ = ["TLSRequestHandler", "copy_file", "writes_interim_response"]
 
 
+class _TLSOfConnection:
+    """Gives a handler what is known of its connection, unless it has set that name itself."""
+
+    def __get__(self, handler: Any, owner: type) -> Any:
+        return self if handler is None else handler.request.tls
+
+
+_tls_of_connection: Any = _TLSOfConnection()
+
+
 class TLSRequestHandler(BaseHTTPRequestHandler):
     """`~http.server.BaseHTTPRequestHandler` as this package's servers run it.
 
@@ -69,6 +79,10 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     """Whether a request whose Host is not the name the TLS handshake was for (SNI) gets 421 (RFC
     9110, section 7.4). Requests without SNI are not affected."""
 
+    tls: TLSInfo = _tls_of_connection
+    """What the TLS handshake of this connection agreed on. A handler that has something else of
+    that name keeps it."""
+
     connection: Any
     rfile: io.BufferedIOBase
     wfile: io.BufferedIOBase
@@ -99,12 +113,6 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
                 del vars(self)[step]
         self.setup()
         request.handler = self
-
-    @property
-    def tls(self) -> TLSInfo:
-        """What the TLS handshake of this connection agreed on."""
-        tls: TLSInfo = self.request.tls
-        return tls
 
     # A connection -----------------------------------------------------------------------------
 
@@ -149,12 +157,12 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             exchange.refuse(refused)
         except TimeoutError as error:
             if not self.request.raised(error):
-                exchange.apologise()
+                exchange.doubt()
                 raise
             self.log_error("Request timed out: %r", error)
             self.close_connection = True
         except Exception:
-            exchange.apologise()
+            exchange.doubt()
             raise
 
     def __serve(self, exchange: Any) -> None:

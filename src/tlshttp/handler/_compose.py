@@ -13,6 +13,7 @@ from socketserver import BaseRequestHandler
 from typing import Any, NamedTuple
 
 from tlshttp._own_files import OWN_FILES
+from tlshttp._several import require_several
 from tlshttp.handler._base import STANDARD_COPY, TLSRequestHandler, copy_file
 from tlshttp.handler._paths import decode, has_too_many_names, path_of
 
@@ -48,6 +49,9 @@ class Composition(NamedTuple):
     """Whether it makes handlers of HTTP, as far as that is known."""
     finishes: bool = False
     """Whether its handlers have a ``finish()`` of their own."""
+    renews: bool = False
+    """Whether each request is to find a handler as it was made, where one is driven: `http.server`
+    makes one for each connection, which with HTTP/1.0 is one for each request."""
     first_timeout: float | None = None
     """Seconds that its handlers wait for a request, by their class."""
 
@@ -57,6 +61,9 @@ def compose(handler: Callable[..., Any]) -> Composition:
 
     What only makes handlers (a function) is served as it is: its handlers do all their work in
     their constructor.
+
+    Raises:
+        TypeError: The class has one text where several are due.
     """
     if isinstance(handler, functools.partial):
         inner = compose(handler.func)
@@ -70,6 +77,7 @@ def compose(handler: Callable[..., Any]) -> Composition:
             composed,
             dispatches=_has_own(handler, "handle", "handle_one_request", "parse_request"),
             finishes=_has_own(handler, "finish"),
+            renews=not _sets_version(handler),
             first_timeout=_known_timeout(composed),
         )
     is_http = not (isinstance(handler, type) and issubclass(handler, BaseRequestHandler))
@@ -107,7 +115,7 @@ def _modes(original: type) -> tuple[Mode, Mode]:
     """
     if _has_own(original, "handle"):
         return Mode.CLASSIC, Mode.CLASSIC
-    is_constructed = _has_own(original, "__init__")
+    is_constructed = _has_own(original, "__init__", "__new__")
     if not is_constructed and not _has_own(original, "setup", "finish"):
         return Mode.DRIVEN, Mode.DRIVEN
     if not _sets_version(original):
@@ -124,19 +132,12 @@ def _sets_version(handler: type) -> bool:
 
 
 def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHandler]:
+    require_several("allowed_hosts", getattr(handler, "allowed_hosts", None))
+    if issubclass(handler, SimpleHTTPRequestHandler):
+        require_several("index_pages", getattr(handler, "index_pages", _INDEX_PAGES))
     if issubclass(TLSRequestHandler, handler):  # http.server's own, which answers 501
         return TLSRequestHandler
-    names: dict[str, Any] = {}
-    if hasattr(handler, "run_cgi") and _composed_of(handler, "setup", _setup_cgi) is None:
-        names.update(_CGI_NAMES)
-    if getattr(handler, "copyfile", None) is STANDARD_COPY:
-        names["copyfile"] = copy_file
-    # TLSFileRequestHandler looks at what it has opened, which is better.
-    serves_files = issubclass(handler, SimpleHTTPRequestHandler) and not hasattr(
-        handler, "root_for"
-    )
-    if serves_files and _composed_of(handler, "translate_path", _translate_path) is None:
-        names["translate_path"] = _translate_path
+    names = _mended(handler)
     if issubclass(handler, TLSRequestHandler) and not names:
         return handler
     if _has_own(handler, "handle") and not _sets_version(handler):
@@ -154,6 +155,22 @@ def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHand
     if any("__init_subclass__" in vars(base) for base in handler.__mro__[:-1]):
         bases = (_Unseen, *bases)
     return types.new_class(handler.__name__, bases, {}, lambda body: body.update(names))
+
+
+def _mended(handler: type[BaseHTTPRequestHandler]) -> dict[str, Any]:
+    """Return what of `http.server` a class has inherited that would not do here."""
+    names: dict[str, Any] = {}
+    if hasattr(handler, "run_cgi") and _composed_of(handler, "setup", _setup_cgi) is None:
+        names.update(_CGI_NAMES)
+    if getattr(handler, "copyfile", None) is STANDARD_COPY:
+        names["copyfile"] = copy_file
+    # TLSFileRequestHandler looks at what it has opened, which is better.
+    serves_files = issubclass(handler, SimpleHTTPRequestHandler) and not hasattr(
+        handler, "root_for"
+    )
+    if serves_files and _composed_of(handler, "translate_path", _translate_path) is None:
+        names["translate_path"] = _translate_path
+    return names
 
 
 def _translate_path(self: Any, path: str) -> str:

@@ -25,11 +25,11 @@ import io
 import os
 import stat
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from tlshttp._own_files import OWN_FILES
 
-__all__ = ["FollowSymlinks", "leads_inside", "list_inside", "open_inside"]
+__all__ = ["FollowSymlinks", "Found", "leads_inside", "list_inside", "open_inside"]
 
 _T = TypeVar("_T")
 
@@ -47,6 +47,18 @@ class FollowSymlinks(enum.Enum):
     INSECURE_ANYWHERE = "anywhere"
     """All. Whoever can create a link in the directory can publish any file of the machine that the
     server may read."""
+
+
+class Found(NamedTuple):
+    """What is in a folder, as little of it as will do: there may be a hundred thousand."""
+
+    name: str
+    mode: int
+    """Type and permissions, of a link those of the link itself."""
+    inode: int
+    size: int
+    changed: float
+    """When the content was last changed, in seconds since the epoch."""
 
 
 _HAVE_DIR_FD = os.open in os.supports_dir_fd and os.scandir in os.supports_fd
@@ -87,12 +99,12 @@ def open_inside(root: str, path: str, follow: FollowSymlinks) -> io.FileIO:
     return file
 
 
-def list_inside(root: str, path: str, follow: FollowSymlinks) -> list[os.DirEntry[str]]:
+def list_inside(root: str, path: str, follow: FollowSymlinks) -> list[Found]:
     """Return what is in a folder below a root; see `open_inside`."""
     found = _inside(root, path, follow, _list)
     if OWN_FILES.include(path, os.stat(path)):
         raise _absent(path)
-    return [entry for entry in found if not _is_own(path, entry)]
+    return [it for it in found if not _is_own(path, it)]
 
 
 def leads_inside(root: str, path: str, follow: FollowSymlinks) -> os.stat_result | None:
@@ -100,7 +112,7 @@ def leads_inside(root: str, path: str, follow: FollowSymlinks) -> os.stat_result
     if follow is FollowSymlinks.NEVER and os.path.islink(path):
         return None
     try:
-        if follow is FollowSymlinks.INSIDE:
+        if follow is not FollowSymlinks.INSECURE_ANYWHERE:
             _names_below(os.path.realpath(root), os.path.realpath(path, strict=True))
         status = os.stat(path)
     except OSError:
@@ -108,11 +120,11 @@ def leads_inside(root: str, path: str, follow: FollowSymlinks) -> os.stat_result
     return None if OWN_FILES.include(path, status) else status
 
 
-def _is_own(folder: str, entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry, if it is no link, is the server's own."""
-    if not OWN_FILES.may_include(entry.name, entry.inode()) or entry.is_symlink():
+def _is_own(folder: str, found: Found) -> bool:
+    """Return whether something in a folder, if it is no link, is the server's own."""
+    if not OWN_FILES.may_include(found.name, found.inode) or stat.S_ISLNK(found.mode):
         return False
-    path = os.path.join(folder, entry.name)
+    path = os.path.join(folder, found.name)
     try:
         return OWN_FILES.include(path, os.lstat(path))
     except OSError:
@@ -199,21 +211,25 @@ def _require_regular(status: os.stat_result, name: str) -> None:
         raise _absent(name)
 
 
-def _list(name: str, folder: int | None) -> list[os.DirEntry[str]]:
+def _list(name: str, folder: int | None) -> list[Found]:
     if folder is None:
         with os.scandir(name) as entries:
-            return list(entries)
+            return [found for entry in entries if (found := _look_at(entry)) is not None]
     readable = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | _NOFOLLOW
     descriptor = os.open(name, readable, dir_fd=folder)
     try:
         with os.scandir(descriptor) as entries:
-            # Types are asked for while the descriptor is open; DirEntry keeps the answers.
-            found = list(entries)
-            for entry in found:
-                entry.is_dir(follow_symlinks=False)
-        return found
+            return [found for entry in entries if (found := _look_at(entry)) is not None]
     finally:
         os.close(descriptor)
+
+
+def _look_at(entry: os.DirEntry[str]) -> Found | None:
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:  # it has gone meanwhile
+        return None
+    return Found(entry.name, status.st_mode, status.st_ino, status.st_size, status.st_mtime)
 
 
 def _absent(path: str) -> FileNotFoundError:

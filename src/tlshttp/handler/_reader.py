@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from tlshttp._seam import Transport
 from tlshttp.errors import PeerDisconnected, RequestRefused
 from tlshttp.handler._framing import Body
+from tlshttp.handler._gather import gather
 
 if TYPE_CHECKING:
     from tlshttp._spool import Spool
@@ -162,6 +163,8 @@ class RequestReader(io.BufferedIOBase):
         if self._state == _BODY and not self._at and 0 <= left == len(self._data):
             data, self._data = self._data, b""  # as nearly always: all of a small body
             return data
+        if (left < 0 or left > _AT_ONCE) and self._body is not None and not self._body.done:
+            return gather(self._exchange, self._stream, self, left)
         pieces = []
         while left and (data := self.read1(min(left, _AT_ONCE) if left > 0 else _AT_ONCE)):
             pieces.append(data)

@@ -5,45 +5,39 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+import itertools
 import os
 import secrets
 import shutil
 import stat
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler
 from typing import Any
 
+from tlshttp._members import require_member
 from tlshttp.handler import _paths
 from tlshttp.handler._base import TLSRequestHandler
 from tlshttp.handler._body import FileBody
-from tlshttp.handler._conditions import Outcome, Validators, evaluate, listed, range_applies
-from tlshttp.handler._encodings import SUFFIXES, preferred_coding
-from tlshttp.handler._listing import listing_page
-from tlshttp.handler._opening import FollowSymlinks, leads_inside, list_inside, open_inside
+from tlshttp.handler._conditions import Outcome, evaluate, listed, range_applies
+from tlshttp.handler._listing import Pieces, listing_pieces
+from tlshttp.handler._opening import FollowSymlinks, Found, leads_inside, list_inside, open_inside
+from tlshttp.handler._order import Entry, Order
+from tlshttp.handler._page import ERROR_PAGE, security_policy
 from tlshttp.handler._ranges import Span, multipart, requested_spans
+from tlshttp.handler._representation import Representation, represent
 
 __all__ = ["TLSFileRequestHandler"]
 
 _BUFFER = 262_144  # bytes: sixteen TLS records, as many as the connection encrypts at once
 
+_PIECES_AT_ONCE = 4
+"""Pieces of a page that are made before its length is given up on: a thousand entries."""
+
 _REFUSED_METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 # What is wrong with the machine and not with the path is no "404 Not Found".
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO})
-
-
-@dataclass(frozen=True, slots=True)
-class _Representation:
-    """What would be sent for a path, if the request had no conditions (RFC 9110, section 3.2)."""
-
-    file: io.FileIO
-    size: int
-    content_type: str
-    coding: str | None
-    varies: bool
-    validators: Validators
 
 
 class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
@@ -58,7 +52,13 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
     folder ``public``.
     """
 
-    server_version: str = TLSRequestHandler.server_version
+    server_version: str = "tlshttp"
+    """What ``Server`` says: no versions, which help nobody but those who look for old ones. A
+    ``sys_version`` is added."""
+
+    sys_version = ""
+
+    error_message_format = ERROR_PAGE
 
     serve_dotfiles = False
     """Whether names that begin with a dot are served and listed (``.git``, ``.env``, ...).
@@ -77,6 +77,19 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
 
     index_pages: Sequence[str] = ("index.html", "index.htm")
     """What is sent for a folder, if it is there; else the folder is listed."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Refuse a rule for links that does not exist.
+
+        Raises:
+            TypeError: `follow_symlinks` is no `FollowSymlinks`.
+        """
+        super().__init_subclass__(**arguments)
+        require_member(FollowSymlinks, "follow_symlinks", cls.follow_symlinks)
+
+    def version_string(self) -> str:
+        """Return what ``Server`` says: ``server_version``, and ``sys_version`` if there is any."""
+        return f"{self.server_version} {self.sys_version}".strip()
 
     def root_for(self, path: str) -> str:
         """Return the folder that a file has to lie in, links resolved: ``directory``.
@@ -143,14 +156,34 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
             found = list_inside(self.root_for(path), path, self.follow_symlinks)
         except (OSError, ValueError) as error:
             return self._send_absence(error)
-        shown = _paths.decode(_paths.path_of(_paths.origin_form(self.path) or "/"))
-        visible = (self._listed(path, entry, at_root=shown == "/") for entry in found)
-        page = listing_page(shown, [entry for entry in visible if entry is not None])
-        self.send_response(HTTPStatus.OK)
+        target = _paths.origin_form(self.path) or "/"
+        shown = _paths.decode(_paths.path_of(target))
+        visible = (self._listed(path, it, at_root=shown == "/") for it in found)
+        entries = [entry for entry in visible if entry is not None]
+        order = Order.of_query(target.partition("?")[2])
+        above, *scripts = self._above_listing()
+        return self._send_page(listing_pieces(shown, entries, order, above), *scripts)
+
+    def _above_listing(self) -> Sequence[str]:
+        """Return HTML to put above the table, and the scripts in it."""
+        return ("",)
+
+    def _send_page(
+        self, pieces: Iterator[bytes], *scripts: str, status: HTTPStatus = HTTPStatus.OK
+    ) -> Any:
+        """Send the head for a page of ours, in which these scripts may run; return its body."""
+        beginning = b"".join(itertools.islice(pieces, _PIECES_AT_ONCE))
+        following = next(pieces, b"")
+        self.send_response(status)
         self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(page)))
+        self.send_header("Content-Security-Policy", security_policy(*scripts))
+        self.send_header("X-Content-Type-Options", "nosniff")
+        if following:
+            self.end_headers()
+            return Pieces(itertools.chain((beginning, following), pieces))
+        self.send_header("Content-Length", str(len(beginning)))
         self.end_headers()
-        return io.BytesIO(page)
+        return io.BytesIO(beginning)
 
     def copyfile(self, source: Any, outputfile: Any) -> None:
         """Copy one file object into another, through one buffer.
@@ -194,23 +227,21 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def _listed(
-        self, folder: str, entry: os.DirEntry[str], *, at_root: bool
-    ) -> tuple[str, bool, bool] | None:
-        """Return name, whether a folder and whether a link; `None` for what is not served."""
-        if not _paths.is_servable_name(
-            entry.name, at_root=at_root, serve_dotfiles=self.serve_dotfiles
-        ):
+    def _listed(self, folder: str, found: Found, *, at_root: bool) -> Entry | None:
+        """Return what is listed of something in a folder; `None` for what is not served."""
+        name, mode, _, size, changed = found
+        if not _paths.is_servable_name(name, at_root=at_root, serve_dotfiles=self.serve_dotfiles):
             return None
-        if not entry.is_symlink():
-            is_folder = entry.is_dir(follow_symlinks=False)
-            served = is_folder or entry.is_file(follow_symlinks=False)
-            return (entry.name, is_folder, False) if served else None
-        path = os.path.join(folder, entry.name)
-        status = leads_inside(self.root_for(path), path, self.follow_symlinks)
-        if status is None or not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
-            return None
-        return entry.name, stat.S_ISDIR(status.st_mode), True
+        is_link = stat.S_ISLNK(mode)
+        if is_link:
+            path = os.path.join(folder, name)
+            status = leads_inside(self.root_for(path), path, self.follow_symlinks)
+            if status is None:
+                return None
+            mode, size, changed = status.st_mode, status.st_size, status.st_mtime
+        is_folder = stat.S_ISDIR(mode)
+        served = is_folder or stat.S_ISREG(mode)
+        return Entry(name, is_folder, is_link, size, changed) if served else None
 
     # Files ------------------------------------------------------------------------------------
 
@@ -234,49 +265,20 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
                     file.close()
             return body
 
-    def _represent(self, path: str, file: io.FileIO) -> _Representation:
+    def _represent(self, path: str, file: io.FileIO) -> Representation:
         """Choose between a file and its compressed siblings."""
-        status = os.fstat(file.fileno())
-        content_type = self.guess_type(path)
-        available = self._siblings(path, status) if self.serve_precompressed else ()
-        coding = preferred_coding(listed(self.headers, "Accept-Encoding"), available)
-        if coding is not None:
-            sibling = self._open_sibling(path + SUFFIXES[coding], status)
-            if sibling is None:
-                coding = None
-            else:
-                file, status = sibling, os.fstat(sibling.fileno())
-        return _Representation(
-            file=file,
-            size=status.st_size,
-            content_type=content_type,
-            coding=coding,
-            varies=bool(available),
-            validators=Validators.of(status, coding),
+        return represent(
+            path,
+            file,
+            self.guess_type(path),
+            listed(self.headers, "Accept-Encoding"),
+            self._open_sibling if self.serve_precompressed else None,
         )
 
-    @staticmethod
-    def _siblings(path: str, original: os.stat_result) -> list[str]:
-        """Return the codings a file is there in, besides itself."""
-        found = []
-        for coding, suffix in SUFFIXES.items():
-            with contextlib.suppress(OSError):
-                if _is_fresh(os.stat(path + suffix), original):
-                    found.append(coding)
-        return found
+    def _open_sibling(self, path: str) -> io.FileIO:
+        return open_inside(self.root_for(path), path, self.follow_symlinks)
 
-    def _open_sibling(self, path: str, original: os.stat_result) -> io.FileIO | None:
-        """Open one; `None` where it may not be served, or has gone or grown stale meanwhile."""
-        try:
-            file = open_inside(self.root_for(path), path, self.follow_symlinks)
-        except OSError:
-            return None
-        if _is_fresh(os.fstat(file.fileno()), original):
-            return file
-        file.close()
-        return None
-
-    def _answer(self, it: _Representation) -> FileBody | None:
+    def _answer(self, it: Representation) -> FileBody | None:
         """Send the head that conditions and ranges lead to; return what is to follow."""
         outcome = evaluate(self.headers, it.validators, self.command)
         if outcome is Outcome.FAILED:
@@ -309,7 +311,7 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
             f"multipart/byteranges; boundary={boundary}",
         )
 
-    def _requested_spans(self, it: _Representation) -> tuple[Span, ...] | None:
+    def _requested_spans(self, it: Representation) -> tuple[Span, ...] | None:
         """Return the ranges to send; `None` for all of the file."""
         fields = self.headers.get_all("Range", ())
         # Ranges are defined for GET only (section 14.2).
@@ -321,7 +323,7 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
 
     def _send_body(
         self,
-        it: _Representation,
+        it: Representation,
         status: HTTPStatus,
         pieces: Sequence[bytes | Span],
         content_type: str,
@@ -340,7 +342,7 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
         self.end_headers()
         return body
 
-    def _send_validators(self, it: _Representation) -> None:
+    def _send_validators(self, it: Representation) -> None:
         self.send_header("Last-Modified", self.date_time_string(it.validators.last_modified))
         self.send_header("ETag", it.validators.etag)
         if it.varies:
@@ -370,9 +372,11 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
         else:
             self.send_error(HTTPStatus.NOT_FOUND, "File not found")
 
-    def _send_text(self, status: HTTPStatus, fields: dict[str, str] | None = None) -> None:
-        """Answer with the status as a line of text."""
-        text = f"{status.value} {status.phrase}\n".encode()
+    def _send_text(
+        self, status: HTTPStatus, fields: dict[str, str] | None = None, text: bytes = b""
+    ) -> None:
+        """Answer with text, or with the status as a line of it."""
+        text = text or f"{status.value} {status.phrase}\n".encode()
         self.send_response(status)
         for name, value in (fields or {}).items():
             self.send_header(name, value)
@@ -381,7 +385,3 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(text)
-
-
-def _is_fresh(sibling: os.stat_result, original: os.stat_result) -> bool:
-    return stat.S_ISREG(sibling.st_mode) and sibling.st_mtime_ns >= original.st_mtime_ns

@@ -21,9 +21,10 @@ from __future__ import annotations
 import enum
 import io
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tlshttp._seam import Transport
+from tlshttp.handler._own_chunks import OwnChunks
 from tlshttp.handler._response import (
     CHUNKED_LINE,
     CLOSE_LINE,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from tlshttp.handler._exchange import HTTPExchange
 
-__all__ = ["ResponseWriter", "buffered"]
+__all__ = ["ResponseWriter"]
 
 _WITHOUT_BODY = ("HEAD", "CONNECT")
 """Methods to which a response has no body, or is the beginning of another protocol."""
@@ -63,10 +64,13 @@ class Framing(enum.Enum):
     """By the last chunk (section 7.1)."""
     AS_IS = enum.auto()
     """By the end of the connection, or by the handler itself."""
+    IN_DOUBT = enum.auto()
+    """The handler has raised an exception, and has written nothing since: whoever called it may
+    bear that, and write on."""
 
 
 # Naming them spares the look-up in an enumeration, which Python 3.11 makes dear.
-HEAD, NONE, LENGTH, CHUNKED, AS_IS = Framing
+HEAD, NONE, LENGTH, CHUNKED, AS_IS, IN_DOUBT = Framing
 
 
 class ResponseWriter(io.BufferedIOBase):
@@ -79,11 +83,13 @@ class ResponseWriter(io.BufferedIOBase):
 
     # What derives from `io` has a dictionary as well, in which looking up takes longer.
     __slots__ = (
+        "_before_doubt",
         "_excess",
         "_exchange",
         "_framing",
         "_held",
         "_left",
+        "_own_chunks",
         "_stream",
         "closes",
         "head_ended",
@@ -94,6 +100,7 @@ class ResponseWriter(io.BufferedIOBase):
     def __init__(self, exchange: HTTPExchange, stream: Transport) -> None:
         self._exchange = exchange
         self._stream = stream
+        self._before_doubt = HEAD
         self.begin()
 
     # For the exchange -------------------------------------------------------------------------
@@ -104,6 +111,7 @@ class ResponseWriter(io.BufferedIOBase):
         self._framing = HEAD
         self._left = 0
         self._excess = 0
+        self._own_chunks: OwnChunks | None = None
         self.is_last = False
         """Whether the connection ends with the response: all that it takes is there, or in it."""
         self.started = False
@@ -124,6 +132,22 @@ class ResponseWriter(io.BufferedIOBase):
         self._framing = NONE
         self._left = 0
         self._excess = 0
+        self._own_chunks = None
+
+    def doubt(self) -> None:
+        """Take note that the handler has raised an exception, which may have been borne."""
+        if self._framing is not IN_DOUBT:
+            self._before_doubt, self._framing = self._framing, IN_DOUBT
+
+    def trust(self) -> None:
+        """Take note that something is written after all."""
+        if self._framing is IN_DOUBT:
+            self._framing = self._before_doubt
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether nothing has been written since the handler raised an exception."""
+        return self._framing is IN_DOUBT
 
     def end(self) -> str | None:
         """End the response; return what was wrong with it, `None` if nothing was.
@@ -137,7 +161,10 @@ class ResponseWriter(io.BufferedIOBase):
         elif self._held:
             self._send(is_last=self.is_last)
         self._framing = NONE
-        missing, excess = self._left, self._excess
+        missing, excess, chunks = self._left, self._excess, self._own_chunks
+        self._own_chunks = None
+        if chunks is not None and not (chunks.ended and not chunks.malformed):
+            return "chunks of its handler's without a last one"
         if not missing and not excess:
             return None
         self.mute()
@@ -166,6 +193,8 @@ class ResponseWriter(io.BufferedIOBase):
             return False
         self.flush()
         self._left -= size if self._framing is LENGTH else 0
+        if self._own_chunks is not None:
+            self._own_chunks.follow_file(size)
         self._stream.transmit_file(fd, start, size)
         return True
 
@@ -190,6 +219,9 @@ class ResponseWriter(io.BufferedIOBase):
                 return len(data)
         view = memoryview(data)
         size = view.nbytes
+        if framing is IN_DOUBT and size:
+            self.trust()
+            return self.write(data)
         if framing is HEAD:
             self._write_head(bytes(view))
         elif size:
@@ -211,7 +243,7 @@ class ResponseWriter(io.BufferedIOBase):
 
     def flush(self) -> None:
         """Send what is held back."""
-        if self._held and self._framing is not HEAD:
+        if self._held and self._framing not in (HEAD, IN_DOUBT):
             self._send()
 
     def close(self) -> None:
@@ -273,13 +305,16 @@ class ResponseWriter(io.BufferedIOBase):
         self.closes = closes
         self._framing = framing
         self._left = head.length if framing is LENGTH else 0
+        takes_over = framing is AS_IS and exchange.takes_over(head)
+        frames_itself = framing is AS_IS and head.transfer_encoding and not head.unbounded
+        self._own_chunks = OwnChunks() if frames_itself and not takes_over else None
         connection = KEEP_LINE if exchange.says_keep_alive else b""
         if closes:  # HTTP/1.0 does, unless it says otherwise
             connection = CLOSE_LINE if head.minor_version or head.asks() else b""
         self._held = framed_head(head, CHUNKED_LINE if framing is CHUNKED else b"", connection)
         self.is_last = closes and exchange.rfile.is_received()
         self._stream.known_length = framing is LENGTH or framing is NONE
-        if framing is AS_IS and exchange.takes_over(head):
+        if takes_over:
             self.flush()
             exchange.take_over()
         elif head.streams:
@@ -344,6 +379,8 @@ class ResponseWriter(io.BufferedIOBase):
         elif framing is CHUNKED:
             self._send(b"%x\r\n" % len(view), view, b"\r\n")
         else:
+            if self._own_chunks is not None:
+                self._own_chunks.follow(view)
             self._send(view)
 
     def _send_counted(self, data: memoryview) -> None:
@@ -378,30 +415,3 @@ def _head_end(data: bytes) -> int:
     if end >= 0:
         return end + 3
     return data.find(b"\n\n") + 2 if b"\n\n" in data else 0
-
-
-def buffered(writer: ResponseWriter, size: int) -> io.BufferedIOBase:
-    """Return a buffer before the writer, for handlers that ask for one by ``wbufsize``."""
-    raw: Any = writer
-    return _BufferedWriter(raw, size if size > 1 else io.DEFAULT_BUFFER_SIZE)
-
-
-class _BufferedWriter(io.BufferedWriter):
-    """A buffer whose ``flush()`` also sends a head that is held back, and that stays open.
-
-    A head goes through at once, to be judged: that of an event stream must not wait.
-    """
-
-    def write(self, data: Buffer, /) -> int:
-        size = super().write(data)
-        raw: Any = self.raw
-        if not raw.head_ended and bytes(memoryview(data)[-4:]) == b"\r\n\r\n":
-            super().flush()
-        return size
-
-    def flush(self) -> None:
-        super().flush()
-        self.raw.flush()
-
-    def close(self) -> None:
-        self.flush()

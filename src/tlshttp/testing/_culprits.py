@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Any
 from tlshttp._front.report import peer_name
 from tlshttp.testing._recorder import Recorder
 
-__all__ = ["OURS", "handlers_at_work"]
+__all__ = ["OURS", "handlers_at_work", "is_in_a_handler"]
 
 OURS = "tlshttp."
 """What the names of our modules begin with."""
@@ -22,6 +23,11 @@ def handlers_at_work(server: object) -> list[str]:
     frames = sys._current_frames().values()  # noqa: SLF001 (documented, in spite of its name)
     lines = (_describe(frame, server) for frame in frames)
     return sorted(line for line in lines if line is not None)
+
+
+def is_in_a_handler(server: object) -> bool:
+    """Return whether the caller is called by a handler of the server."""
+    return any(_handler(frame, server) is not None for frame in _outwards(inspect.currentframe()))
 
 
 def _describe(innermost: FrameType, server: object) -> str | None:

@@ -14,9 +14,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tlshttp.certs import Certificate
+from tlshttp.errors import ConfigurationError
 from tlshttp.testing._authority import Authority, ClientCertificate
 
-__all__ = ["Answer", "Endpoint"]
+__all__ = ["Answer", "Endpoint", "check_timeout"]
 
 
 @dataclass(frozen=True)
@@ -155,3 +156,16 @@ class Endpoint:
     @functools.cached_property
     def _context(self) -> ssl.SSLContext:
         return self.client_context()
+
+
+def check_timeout(timeout: float) -> None:
+    """Refuse a time limit that leaves no time.
+
+    Args:
+        timeout: The seconds that somebody has chosen.
+
+    Raises:
+        ConfigurationError: It is not above zero.
+    """
+    if not timeout > 0:
+        raise ConfigurationError(f"timeout is in seconds and above zero, not {timeout!r}")

@@ -81,6 +81,7 @@ class _InFront(_Base):
         error = sys.exception()
         if error is not None:
             self.__happenings.add_handler_error(error, f"a request of {client_address}")
+            self.__happenings.forget_passing()
         super().handle_error(request, client_address)
 
     def handle_handshake_error(self, exc: HandshakeError, client_address: Any) -> None:

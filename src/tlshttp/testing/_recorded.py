@@ -17,8 +17,6 @@ __all__ = ["Happenings", "RecordedRequest", "is_peers_fault"]
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=PeerError)
 
-_NOTE = "raised by the handler of a test's server, for"
-
 
 class RecordedRequest:
     """A request that a test's server has received.
@@ -113,6 +111,12 @@ class Happenings:
         self.not_recorded: str | None = None
         """Why no requests are recorded; `None`: they are."""
         self._changed = threading.Condition()
+        self._passing = threading.local()
+        """What is on its way up in a thread, and has been recorded: everybody it passes tells."""
+
+    def forget_passing(self) -> None:
+        """Take note that what is raised in this thread from now on is another matter."""
+        self._passing.error = None
 
     def add_request(self, request: RecordedRequest) -> None:
         """Record a request."""
@@ -133,13 +137,17 @@ class Happenings:
             error: What it raised.
             during: What it was at work on, to be named in a note of the exception.
         """
+        passing = getattr(self._passing, "error", None)
         if is_peers_fault(error):
             return
+        if passing is not None and (error is passing or error.__cause__ is passing):
+            return
+        self._passing.error = error
+        if isinstance(error, (SystemExit, KeyboardInterrupt)):  # they would end the test run
+            error = _as_failure(error)
+        _note(error, f"raised by the handler of a test's server, for {during}")
         with self._changed:
-            # The note also tells of what has been recorded and, meanwhile, forgiven.
-            if not (_is_noted(error) or _is_noted(error.__cause__)):
-                error.add_note(f"{_NOTE} {during}")
-                self.handler_errors.append(error)
+            self.handler_errors.append(error)
 
     def take_handler_errors(self) -> list[BaseException]:
         """Return what handlers have raised, and forget it."""
@@ -190,8 +198,15 @@ class Happenings:
         return "; ".join(lines)
 
 
-def _is_noted(error: BaseException | None) -> bool:
-    return any(note.startswith(_NOTE) for note in getattr(error, "__notes__", ()))
+def _as_failure(error: BaseException) -> RuntimeError:
+    failure = RuntimeError(f"a handler has raised {error!r}")
+    failure.__cause__ = error
+    return failure
+
+
+def _note(error: BaseException, note: str) -> None:
+    if note not in getattr(error, "__notes__", ()):  # the same object may be raised again
+        error.add_note(note)
 
 
 def is_peers_fault(error: BaseException) -> bool:

@@ -91,6 +91,7 @@ class Recorder(_Base):
         return parsed
 
     def __begin(self) -> None:
+        self.__happenings.forget_passing()
         self.__request = request = RecordedRequest(
             self.command,
             self.path,
@@ -120,13 +121,11 @@ class Recorder(_Base):
         """Call a method that serves the request, and take note of what it raises and of its end."""
         try:
             method()
-        except (SystemExit, KeyboardInterrupt):
-            raise
         except BaseException as error:
             self.__happenings.add_handler_error(error, self.__request or "a request")
             if isinstance(error, Exception):
                 raise
-            # What pytest.fail() raises would end the server's thread.
+            # What sys.exit() and pytest.fail() raise would end the server's thread.
             raise RuntimeError("the handler has failed its test") from error
         finally:
             self.__end()
@@ -183,7 +182,10 @@ class _Tee(io.BufferedIOBase):
         return seen
 
     def read(self, size: int | None = -1, /) -> bytes:
-        return self._took(self.file.read(size), size)
+        data = self._took(self.file.read(size), size)
+        if size is None or size < 0:
+            self._request.end_body()
+        return data
 
     def read1(self, size: int = -1, /) -> bytes:
         return self._took(self.file.read1(size), size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
@@ -48,6 +49,9 @@ Responses: TypeAlias = MutableMapping[str, Respond]
 what says more is tried first."""
 
 
+_NOTHING = Response(status=404)
+
+
 def responder(answers: Mapping[str, Respond]) -> type[Responder]:
     """Return a handler class that answers from a mapping, as it then stands."""
     return type("Responder", (Responder,), {"answers": answers})
@@ -64,24 +68,42 @@ class Responder(BaseHTTPRequestHandler):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _answer(self) -> None:
+        self.rfile.read()  # so that it is recorded whole, and a function has it
         respond = self._find()
-        if callable(respond):
-            self.rfile.read()  # so that the function has the whole request
-            respond = respond(self._recorded())
-        self._send(respond if isinstance(respond, Response) else Response(respond))
+        answer = respond(self._recorded()) if callable(respond) else respond
+        self._send(self._response(answer))
 
     def _find(self) -> Respond:
-        without_query = self.path.partition("?")[0]
-        paths = dict.fromkeys((self.path, without_query))
-        method = "GET" if self.command == "HEAD" else self.command
-        for key in [f"{method} {path}" for path in paths] + list(paths):
-            if key in self.answers:
-                return self.answers[key]
-        others = [key.split()[0] for key in self.answers if key.split()[-1] in paths]
+        paths = dict.fromkeys((self.path, self.path.partition("?")[0]))
+        methods = ("HEAD", "GET") if self.command == "HEAD" else (self.command,)
+        for key in [f"{method} {path}" for method in methods for path in paths] + list(paths):
+            respond = self.answers.get(key, _NOTHING)
+            if respond is not _NOTHING:
+                return respond
+        keys = list(self.answers)  # a test may change them meanwhile
+        split = [key.rpartition(" ") for key in keys]
+        others = dict.fromkeys(method for method, _, path in split if path in paths)
         if others:
             return Response(f"only {', '.join(others)} here\n", 405, {"Allow": ", ".join(others)})
-        known = "".join(f"  {key}\n" for key in self.answers) or "  nothing yet\n"
+        known = "".join(f"  {key}\n" for key in keys) or "  nothing yet\n"
         return Response(f"nothing at {self.command} {self.path}; there is:\n{known}", 404)
+
+    def _response(self, answer: object) -> Response:
+        """Return an answer as a whole one.
+
+        Raises:
+            TypeError: It is none.
+        """
+        if isinstance(answer, Response) and isinstance(answer.body, bytes | str):
+            return answer
+        if isinstance(answer, bytes | str):
+            return Response(answer)
+        if inspect.iscoroutine(answer):
+            answer.close()  # or Python warns that nobody has awaited it
+        raise TypeError(
+            f"the answer to {self.command} {self.path} is {answer!r}; it has to be a str, bytes, a"
+            " Response whose body is one of these, or a function that returns one of them"
+        )
 
     def _recorded(self) -> RecordedRequest:
         """Return the record of this very request."""

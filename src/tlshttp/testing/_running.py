@@ -7,19 +7,19 @@ import traceback
 import weakref
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from tlshttp.certs import Certificate, CertificateStore
 from tlshttp.errors import PeerError
 from tlshttp.server import TLSHTTPServer
 from tlshttp.stats import Stats
 from tlshttp.testing._authority import Authority
-from tlshttp.testing._culprits import OURS, handlers_at_work
+from tlshttp.testing._culprits import OURS, handlers_at_work, is_in_a_handler
 from tlshttp.testing._endpoint import Endpoint
 from tlshttp.testing._recorded import Happenings, RecordedRequest
 from tlshttp.testing._responses import Responses
 
-__all__ = ["RunningServer", "report_handler_errors"]
+__all__ = ["RunningServer", "close_all", "report_handler_errors"]
 
 _E = TypeVar("_E", bound=PeerError)
 
@@ -29,6 +29,13 @@ _servers: weakref.WeakSet[RunningServer] = weakref.WeakSet()
 
 _GRACE_SECONDS = 1.5
 """``server_close()`` breaks connections after five seconds, and then gives handlers one more."""
+
+
+class Closeable(Protocol):
+    """A server of this kit."""
+
+    def close(self) -> None:
+        """End it, and raise what has gone wrong."""
 
 
 class RunningServer(Endpoint):
@@ -148,11 +155,12 @@ class RunningServer(Endpoint):
     def close(self) -> None:
         """Stop, let requests be answered, close every connection and join every thread.
 
-        Calling it again does nothing.
+        Calling it again closes nothing, and raises what handlers have raised since.
 
         Raises:
             TimeoutError: A handler is still at work after the server's ``timeout``; the message
                 names its client and its line.
+            RuntimeError: A handler of this server has called it: it would wait for itself.
             Exception: What a handler has raised, or an `ExceptionGroup` of all they have.
         """
         __tracebackhide__ = True  # in pytest
@@ -165,7 +173,9 @@ class RunningServer(Endpoint):
     def _end(self) -> list[BaseException]:
         """Close, and return what has gone wrong."""
         if self._closed:
-            return []
+            return self.take_handler_errors()
+        if is_in_a_handler(self.server):
+            raise RuntimeError("a handler has called close(), which waits for all handlers")
         self._closed = True
         late = self._shut_down()
         with _registering:
@@ -191,6 +201,13 @@ class RunningServer(Endpoint):
         self.server.server_close()
 
     def __enter__(self) -> Self:
+        """Return the server itself.
+
+        Raises:
+            RuntimeError: It has been closed.
+        """
+        if self._closed:
+            raise RuntimeError(f"{self!r} cannot be started again: make another")
         return self
 
     def __exit__(
@@ -231,6 +248,20 @@ def report_handler_errors(failure: BaseException | None) -> None:
         _raise(problems)
     else:
         _add_notes(failure, problems)
+
+
+def close_all(servers: Iterable[Closeable]) -> None:
+    """Close every server, and raise then what has gone wrong at any of them."""
+    __tracebackhide__ = True  # in pytest
+    problems: list[BaseException] = []
+    for server in servers:
+        try:
+            server.close()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as problem:  # noqa: BLE001 (it is raised below)
+            problems.append(problem)
+    _raise(problems)
 
 
 def _raise(problems: list[BaseException]) -> None:

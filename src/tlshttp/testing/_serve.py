@@ -10,12 +10,15 @@ from socketserver import BaseRequestHandler, BaseServer
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from tlshttp import profiles
+from tlshttp._several import require_several
 from tlshttp.certs import Certificate, CertificateAuthority, CertificateStore
 from tlshttp.context import ClientAuth, create_server_context
 from tlshttp.errors import ConfigurationError
 from tlshttp.server import ThreadingTLSHTTPServer, TLSHTTPServer
 from tlshttp.testing._authority import LOCAL_NAMES, Authority, authority
+from tlshttp.testing._endpoint import check_timeout
 from tlshttp.testing._observer import observe, without_handler
+from tlshttp.testing._options import refuse_untaken
 from tlshttp.testing._recorded import Happenings
 from tlshttp.testing._responses import Respond, Responses, responder
 from tlshttp.testing._running import RunningServer
@@ -24,7 +27,7 @@ from tlshttp.testing._wsgi import WSGIApplication, wsgi_handler
 if TYPE_CHECKING:
     from tlshttp._tls import TLSContext
 
-__all__ = ["Served", "serve"]
+__all__ = ["Served", "own", "serve"]
 
 Served: TypeAlias = (
     type[BaseHTTPRequestHandler | HTTPServer]
@@ -80,8 +83,11 @@ def serve(
     Raises:
         ConfigurationError: It cannot be served as asked; all that is wrong is named.
         OSError: The address cannot be bound.
+        TypeError: Nobody takes one of the options; the message names those there are.
     """
-    names = _texts(names)
+    require_several("names", names)
+    names = tuple(names)
+    check_timeout(timeout)
     ConfigurationError.raise_if(
         _findings(served, names, certificate, client_auth, profile, ssl_context)
     )
@@ -98,19 +104,21 @@ def serve(
         )
     happenings = Happenings(timeout)
     responses = _responses(served)
-    if _is_server(served):
-        made = observe(served, ssl_context, happenings)
-        server = _construct(made, (host, 0), options)
-    else:
-        made = observe(server_class, ssl_context, happenings)
-        server = made((host, 0), _handler(served, responses), **options)
+    made = observe(served if _is_server(served) else server_class, ssl_context, happenings)
+    try:
+        if _is_server(served):
+            server = _construct(made, (host, 0), options)
+        else:
+            server = made((host, 0), _handler(served, responses), **options)
+    except TypeError as error:
+        refuse_untaken(error, options, serve, made)
+        raise
     return RunningServer(server, issuer, certificate, happenings, responses)
 
 
-def _texts(names: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(names, str):
-        raise TypeError("names must be an iterable of str, not one str")
-    return tuple(names)
+def own(served: Any) -> Any:
+    """Return what tests share so that what one adds to it is not there for the next."""
+    return dict(served) if isinstance(served, dict) else served
 
 
 def _is_server(served: object) -> TypeGuard[type[HTTPServer]]:
@@ -156,6 +164,7 @@ def _construct(
     try:
         inspect.signature(made).bind(address, **options)
     except TypeError as error:
+        refuse_untaken(error, options, serve, made)
         raise without_handler(made, error) from None
     make: Callable[..., TLSHTTPServer] = made
     return make(address, **options)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlshttp.testing._authority import Authority, authority
 from tlshttp.testing._running import RunningServer
-from tlshttp.testing._serve import Served, serve
+from tlshttp.testing._serve import Served, own, serve
 
 __all__ = ["TLSServerMixIn"]
 
@@ -45,10 +45,29 @@ class TLSServerMixIn(_Base):
         super().setUp()
         # Asked of the class, a function that is a WSGI application does not become a method.
         served = vars(self).get("tls_served", type(self).tls_served)
-        self.tls_server = self.serve_tls(served, **self.tls_options)
+        self.tls_server = self.serve_tls(own(served), **self.tls_options)
 
     def serve_tls(self, served: Served | None = None, **options: Any) -> RunningServer:
         """Start a further server, closed after the test; the arguments are those of `serve`."""
         server = serve(served, **options)
         self.addCleanup(server.close)
         return server
+
+    if not TYPE_CHECKING:  # or every name would be one of its attributes
+
+        def __getattr__(self, name: str) -> Any:
+            """Say to who asks for the server why there is none.
+
+            Raises:
+                AttributeError: There is no such attribute.
+            """
+            if name == "tls_server":
+                raise AttributeError(
+                    f"{type(self).__name__} has no tls_server: setUp() of TLSServerMixIn has not"
+                    " been run. Name TLSServerMixIn before TestCase, and begin a setUp() of your"
+                    " own with super().setUp()"
+                )
+            ask = getattr(super(), "__getattr__", None)
+            if ask is not None:
+                return ask(name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

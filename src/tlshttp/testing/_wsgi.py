@@ -108,6 +108,8 @@ class _Run:
             raise RuntimeError("the application has not called start_response() (PEP 3333)")
         self._sent = True
         (code, _, phrase), headers = self._head[0].partition(" "), self._head[1]
+        if not code.isdecimal():
+            raise RuntimeError(f'the status is to begin as "200 OK" does (PEP 3333), not {code!r}')
         given = {name.lower() for name, _ in headers}
         handler = self._handler
         handler.log_request(code)

@@ -53,40 +53,44 @@ def tls_server(request: pytest.FixtureRequest, tls_server_factory: ServerFactory
     It serves what the mark ``@pytest.mark.tls_server(served=...)`` names; without one, an empty
     mapping, to be filled by ``tls_server.responses``.
     """
+    from tlshttp.testing._serve import own
+
     mark = request.node.get_closest_marker("tls_server")
-    return tls_server_factory(*mark.args, **mark.kwargs) if mark else tls_server_factory()
+    if mark is None:
+        return tls_server_factory()
+    return tls_server_factory(*map(own, mark.args), **{k: own(v) for k, v in mark.kwargs.items()})
 
 
 @pytest.fixture
 def tls_server_factory() -> Iterator[ServerFactory]:
     """A function that starts further HTTPS servers, all closed after the test."""
-    from contextlib import ExitStack
-
     from tlshttp.testing import serve
+    from tlshttp.testing._running import close_all
 
-    with ExitStack() as stack:
+    servers = []
 
-        def start(served: Served | None = None, **options: Any) -> RunningServer:
-            server = serve(served, **options)
-            stack.callback(server.close)
-            return server
+    def start(served: Served | None = None, **options: Any) -> RunningServer:
+        servers.append(serve(served, **options))
+        return servers[-1]
 
-        yield start
+    yield start
+    close_all(reversed(servers))
 
 
 @pytest.fixture
 def bad_tls_server() -> Iterator[BadServerFactory]:
     """A function that starts servers that misbehave, all closed after the test."""
-    from contextlib import ExitStack
-
     from tlshttp.testing import bad_server
+    from tlshttp.testing._running import close_all
 
-    with ExitStack() as stack:
+    servers = []
 
-        def start(*faults: str | Fault | Trait, **options: Any) -> BadServer:
-            return stack.enter_context(bad_server(*faults, **options))
+    def start(*faults: str | Fault | Trait, **options: Any) -> BadServer:
+        servers.append(bad_server(*faults, **options))
+        return servers[-1]
 
-        yield start
+    yield start
+    close_all(reversed(servers))
 
 
 @pytest.fixture(scope="session")
@@ -117,12 +121,30 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail the test whose fixtures have made a handler raise."""
+    return (yield from _reporting())
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Fail the test that has made a handler raise; a test that has failed gets the traceback."""
+    return (yield from _reporting())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail the test whose fixtures have made a handler raise at their end."""
+    return (yield from _reporting())
+
+
+def _reporting() -> Generator[None, object, object]:
+    """Report what handlers have raised meanwhile, before anybody else could be blamed for it."""
     __tracebackhide__ = True
     try:
         result = yield
     except pytest.skip.Exception:
+        _report_handler_errors(None)
         raise
     except BaseException as failure:
         _report_handler_errors(failure)

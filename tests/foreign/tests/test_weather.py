@@ -102,7 +102,9 @@ def test_at_another_time(tls_server_factory, when):
         assert server.get("/").text == "trusted"
 
 
-@pytest.mark.xfail(raises=ZeroDivisionError, strict=True, reason="what a handler raises is ours")
+@pytest.mark.xfail(
+    raises=ZeroDivisionError, strict=True, reason="what a handler raises is ours"
+)
 def test_service_with_a_mistake(tls_server):
     tls_server.responses["/"] = lambda request: str(1 / 0)
     assert tls_server.get("/").status == 500

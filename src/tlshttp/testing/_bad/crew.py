@@ -48,7 +48,10 @@ class Crew:
         self._timeout = timeout
         self._changed = threading.Condition()
         self._open: dict[threading.Thread, socket.socket] = {}
-        self._acceptor = threading.Thread(target=self._accept, name="tlshttp-testing-bad")
+        # Who has not closed the server can still leave the interpreter.
+        self._acceptor = threading.Thread(
+            target=self._accept, name="tlshttp-testing-bad", daemon=True
+        )
         self._acceptor.start()
 
     def wait_for(self, number: int, timeout: float) -> bool:
@@ -93,6 +96,7 @@ class Crew:
                     target=self._converse,
                     args=(sock, self.connections),
                     name=f"tlshttp-testing-bad-{self.connections}",
+                    daemon=True,
                 )
                 self._open[thread] = sock
             thread.start()

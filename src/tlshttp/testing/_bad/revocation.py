@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from tlshttp.certs import Certificate, CertificateAuthority
+from tlshttp.errors import CertificateError
 from tlshttp.testing._bad.workshop import Extensions, Signer, root
 
 __all__ = ["Registry"]
@@ -34,6 +36,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._entries: dict[int, _Entry] = {}
+        self._others: list[CertificateAuthority] = []
         owner = self
 
         class Handler(_Handler):
@@ -66,17 +69,27 @@ class Registry:
 
     def enter(self, issuer: Signer, certificate: x509.Certificate, *, revoked: bool) -> None:
         """Publish a certificate, revoked or not."""
-        chain = (root().certificate,)
-        authority = CertificateAuthority(Certificate(issuer.certificate, chain, issuer.key))
+        authority = _authority(issuer)
         if revoked:
             authority.revoke(certificate, reason=x509.ReasonFlags.key_compromise)
         self._entries[certificate.serial_number] = _Entry(authority, certificate)
+
+    def publish_list_of(self, issuer: Signer, certificate: x509.Certificate) -> None:
+        """Have a list of the issuer of a certificate that has not been entered: it revoked nothing.
+
+        A client that asks for revocation refuses a certificate whose issuer has no list. What is
+        no authority by its own certificate gets none: that is its fault.
+        """
+        if certificate.serial_number not in self._entries:
+            with contextlib.suppress(CertificateError):
+                self._others.append(_authority(issuer))
 
     def crls(self) -> list[x509.CertificateRevocationList]:
         """Return the lists of all issuers, and that of the root, which has revoked nothing."""
         own = root()
         top = CertificateAuthority(Certificate(own.certificate, (), own.key))
-        return [entry.issuer.crl() for entry in self._entries.values()] + [top.crl()]
+        issuers = [*(entry.issuer for entry in self._entries.values()), *self._others, top]
+        return [issuer.crl() for issuer in issuers]
 
     def staple(self, serial: int) -> bytes:
         """Return the OCSP response about a certificate, in DER."""
@@ -91,6 +104,11 @@ class Registry:
         self._server.shutdown()
         self._loop.join()
         self._server.server_close()
+
+
+def _authority(issuer: Signer) -> CertificateAuthority:
+    chain = (root().certificate,)
+    return CertificateAuthority(Certificate(issuer.certificate, chain, issuer.key))
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -49,9 +49,10 @@ class Scenery:
         self._makers: dict[Show, Callable[[], Engine]] = {}
         published = any(show.certificate in _PUBLISHED for show in shows)
         self._registry = Registry() if published else None
-        if published:
+        if self._registry is not None:
             for show in shows:  # what is revoked stands in the list before a client looks
-                self._make(show)
+                shown = self._make(show)
+                self._registry.publish_list_of(shown.issuer, shown.leaf)
 
     def engine(self, connection: int) -> Engine:
         """Return the server side of TLS for a connection."""

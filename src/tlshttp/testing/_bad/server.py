@@ -12,12 +12,13 @@ from tlshttp.certs import Certificate
 from tlshttp.certs._memory import pem_path
 from tlshttp.testing._authority import authority
 from tlshttp.testing._bad.catalogue import find_fault
+from tlshttp.testing._bad.check import check
 from tlshttp.testing._bad.crew import Crew
 from tlshttp.testing._bad.fault import Fault
 from tlshttp.testing._bad.requests import SeenRequest
 from tlshttp.testing._bad.scenery import Scenery
-from tlshttp.testing._bad.vocabulary import Show, Terms, Trait, check
-from tlshttp.testing._endpoint import Endpoint
+from tlshttp.testing._bad.vocabulary import Show, Terms, Trait
+from tlshttp.testing._endpoint import Endpoint, check_timeout
 
 __all__ = ["BadServer", "bad_server"]
 
@@ -49,6 +50,7 @@ def bad_server(
         traits.extend(one.traits if isinstance(one, Fault) else (one,))
     hosts = [one.host for one in named if isinstance(one, Fault) and one.host is not None]
     check(tuple(traits), hosts)
+    check_timeout(timeout)
     host = hosts[0] if hosts else "localhost"
     return BadServer(traits, host=host, honest=honest, port=port, timeout=timeout)
 
@@ -159,6 +161,13 @@ class BadServer(Endpoint):
             raise self._crew.failures[0]
 
     def __enter__(self) -> Self:
+        """Return the server itself.
+
+        Raises:
+            RuntimeError: It has been closed.
+        """
+        if self._closed:
+            raise RuntimeError(f"{self!r} cannot be started again: make another")
         return self
 
     def __exit__(

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import enum
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, TypeAlias
-
-from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tlshttp.certs import Certificate
@@ -123,7 +121,7 @@ class Stall(Timed):
     def findings(self) -> Iterator[str]:
         """Say what can never come true."""
         yield from super().findings()
-        if self.seconds is not None and self.seconds < 0:
+        if self.seconds is not None and not self.seconds >= 0:
             yield f"{self!r}: seconds cannot be negative"
 
 
@@ -167,6 +165,8 @@ class Refuse:
     def findings(self) -> Iterator[str]:
         """Say what can never come true."""
         yield from _count_findings(self)
+        if not 0 <= self.alert <= 255:
+            yield f"{self!r}: an alert is a number from 0 to 255 (RFC 8446, section 6)"
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class Drip:
     def findings(self) -> Iterator[str]:
         """Say what can never come true."""
         yield from _count_findings(self)
-        if self.size < 1 or self.pause < 0:
+        if self.size < 1 or not self.pause >= 0:
             yield f"{self!r}: a piece has at least one byte, and a pause is not negative"
 
 
@@ -280,48 +280,6 @@ Deed: TypeAlias = Reset | Close | Stall | Send | Refuse | Drip | Reply
 
 Trait: TypeAlias = Deed | Show | Terms
 """Everything that a bad server can be made of."""
-
-
-def check(traits: tuple[Trait, ...], hosts: Sequence[str]) -> None:
-    """Refuse what can never come true.
-
-    Args:
-        traits: What a server is to be made of.
-        hosts: The hosts that faults need in the URL.
-
-    Raises:
-        ConfigurationError: It lists all of that.
-    """
-    found = [finding for trait in traits for finding in trait.findings()]
-    terms = [trait for trait in traits if isinstance(trait, Terms)]
-    if len(terms) > 1:
-        found.append("a server has one set of Terms, and here are several: join them")
-    if len(set(hosts)) > 1:
-        found.append(f"a URL has one host, and here are several: {', '.join(sorted(set(hosts)))}")
-    shows = [trait.connection for trait in traits if isinstance(trait, Show)]
-    found += [
-        f"connection {number} cannot show two certificates"
-        for number in sorted({one for one in shows if shows.count(one) > 1})
-    ]
-    found += _contradictions(traits)
-    longest = max([len(HONEST_BODY), *(len(one.body) for one in traits if isinstance(one, Reply))])
-    found += [
-        f"{one!r}: no body is that long; the longest has {longest} bytes"
-        for one in traits
-        if isinstance(one, Timed) and one.at is At.BODY and one.after > longest
-    ]
-    ConfigurationError.raise_if(found)
-
-
-def _contradictions(traits: tuple[Trait, ...]) -> Iterator[str]:
-    """Say where two things are asked for and only one can be."""
-    seen = set()
-    for trait in traits:
-        if isinstance(trait, Reply | Drip | Refuse):
-            place = type(trait), getattr(trait, "request", None), trait.connection
-            if place in seen:
-                yield f"{trait!r}: there is another {type(trait).__name__} for the same"
-            seen.add(place)
 
 
 def _count_findings(trait: Timed | Refuse | Drip | Reply) -> Iterator[str]:

@@ -1,0 +1,27 @@
+# access_log.py
+import contextlib
+import logging
+
+from tlshttp import (
+    AccessLogMixIn,
+    ThreadingTLSHTTPServer,
+    TLSFileRequestHandler,
+    certs,
+    context,
+)
+
+
+class Handler(AccessLogMixIn, TLSFileRequestHandler):
+    pass
+
+
+log = logging.getLogger("tlshttp.access")
+log.setLevel(logging.INFO)
+log.propagate = False
+log.addHandler(logging.FileHandler("access.log"))
+
+ssl_context = context.create_server_context(certs.self_signed("localhost"))
+with ThreadingTLSHTTPServer(("localhost", 8443), Handler, ssl_context=ssl_context) as server:
+    print(server.url)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.serve_forever()

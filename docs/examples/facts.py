@@ -1,0 +1,24 @@
+# facts.py
+import contextlib
+
+from tlshttp import ThreadingTLSHTTPServer, TLSRequestHandler, certs, context
+
+
+class Facts(TLSRequestHandler):
+    def do_GET(self) -> None:
+        tls = self.tls
+        facts = f"{tls.version} {tls.cipher} for {tls.server_name}, resumed: {tls.resumed}\n"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.end_headers()
+        self.wfile.write(facts.encode())
+
+
+certificate = certs.self_signed("localhost")
+certificate.write("localhost.pem", "localhost.key")
+
+ssl_context = context.create_server_context(certificate)
+with ThreadingTLSHTTPServer(("localhost", 8443), Facts, ssl_context=ssl_context) as server:
+    print(server.url)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.serve_forever()

@@ -1,0 +1,33 @@
+"""``python -m tlshttp`` without a command: a folder served over HTTPS."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from tlshttp._command_line import endings
+from tlshttp._file_server.parser import make_parser, program
+
+__all__ = ["main"]
+
+
+def main(words: Sequence[str]) -> int:
+    """Serve until Ctrl-C or SIGTERM.
+
+    Args:
+        words: The command line without the program's name.
+
+    Returns:
+        The exit status: 0, or 2 where something has to be mended first.
+    """
+
+    def run() -> int:
+        given = make_parser().parse_args(words)
+        # What it takes to serve is imported when it is known that something is to be served.
+        from tlshttp._file_server.options import Options
+        from tlshttp._file_server.serving import serve
+
+        serve(Options.read(given, os.environ))
+        return endings.OK
+
+    return endings.run(program(), run)

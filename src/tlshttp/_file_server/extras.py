@@ -1,0 +1,103 @@
+"""What the file handler does on request: one mix-in for each option."""
+
+from __future__ import annotations
+
+import os
+from http import HTTPStatus
+from typing import Any
+
+from tlshttp._file_server.gate import GuardedMixIn
+from tlshttp.handler import TLSFileRequestHandler
+from tlshttp.handler._base import writes_interim_response
+from tlshttp.handler._paths import origin_form, path_of
+
+__all__ = [
+    "CrossOriginMixIn",
+    "ExtraHeadersMixIn",
+    "GuardedCrossOriginMixIn",
+    "QuietMixIn",
+    "SinglePageMixIn",
+]
+
+_DAY = "86400"
+
+
+class ExtraHeadersMixIn(TLSFileRequestHandler):
+    """Sends fields of the user's with each response (``--header``)."""
+
+    extra_headers: tuple[tuple[str, str], ...]
+
+    def end_headers(self) -> None:
+        """Add them."""
+        if not writes_interim_response(self):
+            for name, value in self.extra_headers:
+                self.send_header(name, value)
+        super().end_headers()
+
+
+class CrossOriginMixIn(TLSFileRequestHandler):
+    """Lets pages of other sites read what is served (``--cors``; WHATWG Fetch, section 3.3)."""
+
+    def end_headers(self) -> None:
+        """Add what browsers ask for."""
+        if not writes_interim_response(self):
+            self.send_header("Access-Control-Allow-Origin", "*")
+            self.send_header("Access-Control-Expose-Headers", "Accept-Ranges, Content-Range, ETag")
+        super().end_headers()
+
+    def do_OPTIONS(self) -> None:
+        """Answer a browser that asks whether it may ask."""
+        if not self._is_preflight():
+            super().do_OPTIONS()
+            return
+        self.send_response(HTTPStatus.NO_CONTENT)
+        self.send_header("Access-Control-Allow-Methods", "GET, HEAD")
+        # "*" does not stand for Authorization; other fields have no say in a file.
+        self.send_header("Access-Control-Allow-Headers", "*, Authorization")
+        self.send_header("Access-Control-Max-Age", _DAY)
+        self.end_headers()
+
+    def _is_open(self) -> bool:
+        # Browsers send no password along with that question.
+        return self._is_preflight()
+
+    def _is_preflight(self) -> bool:
+        return (
+            self.command == "OPTIONS"
+            and "Origin" in self.headers
+            and "Access-Control-Request-Method" in self.headers
+        )
+
+
+class GuardedCrossOriginMixIn(CrossOriginMixIn, GuardedMixIn):
+    """Both, so that the question of a browser passes the gate."""
+
+
+class SinglePageMixIn(TLSFileRequestHandler):
+    """Answers with the page of the root where there is nothing else (``--spa``).
+
+    A script or an image that is missing is still missing: only a path whose last name has no dot
+    is one of the application's, or one that a browser goes to itself, which asks for HTML.
+    """
+
+    def _send_absence(self, error: OSError | ValueError | None) -> Any:
+        if isinstance(error, (FileNotFoundError, NotADirectoryError)) and self._is_route():
+            index = os.path.join(self.directory, "index.html")
+            try:
+                return self._send_file(index, self._open(index))
+            except OSError as without_index:
+                error = without_index
+        return super()._send_absence(error)
+
+    def _is_route(self) -> bool:
+        if self.command not in ("GET", "HEAD"):
+            return False
+        last = path_of(origin_form(self.path) or "/").rpartition("/")[2]
+        return "." not in last or "text/html" in self.headers.get("Accept", "")
+
+
+class QuietMixIn(TLSFileRequestHandler):
+    """Logs no requests (``--quiet``); what this program itself fails in is still told."""
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's)
+        """Do nothing."""

@@ -1,0 +1,52 @@
+"""The handler class for what the user wants."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from tlshttp._file_server.extras import (
+    CrossOriginMixIn,
+    ExtraHeadersMixIn,
+    GuardedCrossOriginMixIn,
+    QuietMixIn,
+    SinglePageMixIn,
+)
+from tlshttp._file_server.gate import Gate, GuardedMixIn
+from tlshttp._file_server.options import Options
+from tlshttp._file_server.receiving import UploadingMixIn
+from tlshttp._file_server.uploads import UploadFolder
+from tlshttp.handler import TLSFileRequestHandler
+
+__all__ = ["make_handler"]
+
+
+def make_handler(
+    options: Options, gate: Gate | None, uploads: UploadFolder | None
+) -> Callable[..., Any]:
+    """Return what makes handlers.
+
+    Args:
+        options: What the user wants.
+        gate: Who is let in; `None`: everybody.
+        uploads: Where uploads go; `None`: none are taken.
+    """
+    wanted = {
+        QuietMixIn: options.quiet,
+        ExtraHeadersMixIn: bool(options.headers),
+        GuardedCrossOriginMixIn: options.cors and gate is not None,
+        CrossOriginMixIn: options.cors and gate is None,
+        GuardedMixIn: gate is not None and not options.cors,
+        SinglePageMixIn: options.spa,
+        UploadingMixIn: uploads is not None,
+    }
+    bases = [mixin for mixin, is_wanted in wanted.items() if is_wanted]
+    attributes = {
+        "protocol_version": options.protocol,
+        "extra_headers": options.headers,
+        "gate": gate,
+        "uploads": uploads,
+    }
+    made = type("FileHandler", (*bases, TLSFileRequestHandler), attributes)
+    return functools.partial(made, directory=options.directory)

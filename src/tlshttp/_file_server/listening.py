@@ -1,0 +1,101 @@
+"""The servers of a run: one for each place, with one certificate and one kind of handler."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tlshttp._command_line import endings
+from tlshttp._file_server.places import Place
+from tlshttp.errors import ConfigurationError
+from tlshttp.server import ThreadingTLSHTTPServer
+
+__all__ = ["FileServer", "listen"]
+
+Make = Callable[[tuple[str, int]], "FileServer"]
+
+
+class FileServer(ThreadingTLSHTTPServer):
+    """A server that does something now and then."""
+
+    now_and_then: Callable[[], None] | None = None
+    """Called by the loop, twice a second at least; `None`: nothing is."""
+
+    def service_actions(self) -> None:
+        """Call it."""
+        super().service_actions()
+        if self.now_and_then is not None:
+            self.now_and_then()
+
+
+def listen(places: Sequence[Place], make: Make) -> list[FileServer]:
+    """Return a server for each place, or none and an error.
+
+    Where the system chooses a port, it chooses once: all places get the same.
+
+    Args:
+        places: Where to listen.
+        make: Makes a server for an address.
+
+    Raises:
+        ConfigurationError: Nothing can listen there; the finding names host and port.
+    """
+    servers: list[FileServer] = []
+    with contextlib.ExitStack() as on_failure:
+        for place in places:
+            port = place.port or (servers[0].server_port if servers and not places[0].port else 0)
+            server = _listen(Place(place.host, port), make)
+            on_failure.callback(server.server_close)
+            servers.append(server)
+        on_failure.pop_all()
+    return servers
+
+
+def _listen(place: Place, make: Make) -> FileServer:
+    port = place.port or 0
+    try:
+        if place.host:
+            return make((_resolve(place, port), port))
+        try:
+            return make(("::", port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                raise
+        return make(("", port))  # a machine without IPv6
+    except OSError as error:
+        raise ConfigurationError(_explain(error, place)) from error
+
+
+def _resolve(place: Place, port: int) -> str:
+    """Return the host as given, or its address where that is of IPv6."""
+    host = place.host
+    if "%" in host:
+        return host
+    try:
+        infos: Any = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except UnicodeError:
+        raise ConfigurationError(f"--bind {host}: that is not the name of a host") from None
+    families = {family: str(address[0]) for family, _, _, _, address in infos}
+    return host if socket.AF_INET in families else families[socket.AF_INET6]
+
+
+def _explain(error: OSError, place: Place) -> str:
+    """Say why nothing can listen there, and what can be done about it."""
+    host = f"[{place.host}]" if ":" in place.host else place.host
+    where = f"port {place.port}" + (f" of {host}" if host else "")
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} is taken by another program; choose another port"
+    if error.errno == errno.EACCES:
+        return f"{where} needs privileges; choose one of 1024 or more"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"cannot listen on {where}: this machine has no such address; see 'ip address'"
+    if error.errno == errno.EINVAL and place.host.lower().startswith("fe80"):
+        return f"cannot listen on {where}: add its network interface, as in {place.host}%eth0"
+    if isinstance(error, socket.gaierror):
+        return f"--bind {host}: {error.strerror}: give a host name or address of this machine"
+    return f"cannot listen on {where}: {endings.describe_os_error(error)}"

@@ -1,0 +1,195 @@
+"""What the user wants, from the command line and the environment, read once and whole."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tlshttp._file_server.environment import complete
+from tlshttp._file_server.places import DEFAULT_PORT, Place, parse_place, parse_port
+from tlshttp.errors import ConfigurationError
+
+__all__ = ["Options"]
+
+_PASSWORD_VARIABLE = "TLSHTTP_AUTH_PASSWORD"  # noqa: S105
+
+_UPLOAD_LIMIT = 1 << 30
+"""Bytes: what `tlshttp.Limits` has for a request body."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+
+_OURS = frozenset(
+    {
+        "accept-ranges", "connection", "content-encoding", "content-length", "content-range",
+        "content-type", "date", "etag", "last-modified", "location", "server",
+        "transfer-encoding", "www-authenticate",
+    }
+)  # fmt: skip
+"""Fields, in lower case, whose value is the server's to know."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Options:
+    """What the user wants. Its text would show a password: it has none."""
+
+    places: tuple[Place, ...]
+    """Where to listen, one at least; each has a port."""
+    directory: str
+    protocol: str
+    spa: bool
+    cors: bool
+    headers: tuple[tuple[str, str], ...]
+    auth: str | None
+    """The user who is let in; `None`: everybody is."""
+    auth_file: str | None
+    auth_password: str | None
+    """The password as the environment has it."""
+    upload: str | None
+    """Where files are put; `None`: none are taken."""
+    upload_limit: int
+    """Bytes taken at once."""
+    quiet: bool
+    open: bool
+    qr: bool
+    tls_cert: str | None
+    tls_key: str | None
+    tls_password_file: str | None
+    tolerate: tuple[str, ...]
+    authority_folder: str | None
+
+    @classmethod
+    def read(cls, given: argparse.Namespace, environ: Mapping[str, str]) -> Options:
+        """Read all of it.
+
+        Args:
+            given: What the parser has found.
+            environ: The environment.
+
+        Raises:
+            ConfigurationError: Everything that is wrong.
+        """
+        values = complete(given, environ)
+        password = environ.get(_PASSWORD_VARIABLE) if values["auth"] is not None else None
+        findings: list[str] = []
+        places = _gathered(findings, _places(values))
+        headers = _gathered(findings, map(_header, values["header"] or ()))
+        findings += _contradictions(values, password)
+        ConfigurationError.raise_if(findings)
+        return cls(
+            places=places,
+            directory=values["directory"] or ".",
+            protocol=values["protocol"] or "HTTP/1.1",
+            headers=headers,
+            auth_password=password,
+            upload_limit=values["upload_limit"] or _UPLOAD_LIMIT,
+            tolerate=tuple(values["tolerate"] or ()),
+            spa=bool(values["spa"]),
+            cors=bool(values["cors"]),
+            quiet=bool(values["quiet"]),
+            open=bool(values["open"]),
+            qr=bool(values["qr"]),
+            **{name: values[name] for name in _AS_GIVEN},
+        )
+
+
+_AS_GIVEN = (
+    "auth", "auth_file", "upload", "tls_cert", "tls_key", "tls_password_file", "authority_folder",
+)  # fmt: skip
+
+
+def _gathered(findings: list[str], values: Iterator[Any]) -> tuple[Any, ...]:
+    """Return all values; what is wrong with one is a finding, and ends them."""
+    found: list[Any] = []
+    try:
+        found.extend(values)
+    except ConfigurationError as error:
+        findings.extend(error.findings)
+    return tuple(found)
+
+
+def _places(values: dict[str, Any]) -> Iterator[Place]:
+    """Yield where to listen: what ``--bind`` says, and the port of it or of the argument."""
+    word: str = values["port"] or ""
+    own = _of_argument(word) if word else Place("", None)
+    binds = [_of_bind(text) for text in values["bind"] or ()]
+    if own.host or not binds:
+        binds.insert(0, own)
+    port = DEFAULT_PORT if own.port is None else own.port
+    places = [Place(it.host, port if it.port is None else it.port) for it in binds]
+    for place in places:
+        same = [it for it in places if it.port == place.port and it.port]
+        if same.count(place) > 1:
+            raise ConfigurationError(f"{place}: given twice")
+        if place.is_wildcard and len(same) > 1:
+            raise ConfigurationError(f"{place}: that includes the other addresses")
+    yield from places
+
+
+def _of_argument(word: str) -> Place:
+    if word.isascii() and word.isdecimal():
+        return Place("", parse_port(word))
+    if Path(word).is_dir():
+        raise ConfigurationError(f"{word!r} is not a port; to serve that, give --directory {word}")
+    if ":" not in word:
+        raise ConfigurationError(f"{word!r} is not a port (0 to 65535), nor HOST:PORT")
+    return parse_place(word)
+
+
+def _of_bind(text: str) -> Place:
+    try:
+        return parse_place(text)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"--bind {text}: {error}") from None
+
+
+def _header(text: str) -> tuple[str, str]:
+    """Read ``NAME:VALUE``."""
+    name, colon, value = text.partition(":")
+    name, value = name.strip(), value.strip()
+    if not colon or not _TOKEN.fullmatch(name):
+        raise ConfigurationError(f"--header {text!r} is not NAME:VALUE, as Cache-Control:no-store")
+    if name.lower() in _OURS:
+        raise ConfigurationError(f"--header {name}: the server itself says that")
+    if not value.isprintable() or not value.isascii():
+        raise ConfigurationError(f"--header {name}: its value has more than ASCII in it")
+    return name, value
+
+
+def _contradictions(values: dict[str, Any], password: str | None) -> Iterator[str]:
+    """Yield what does not go together."""
+    for option in ("tls_key", "tls_password_file"):
+        if values[option] is not None and values["tls_cert"] is None:
+            yield f"{_name(option)} needs --tls-cert"
+    if values["tolerate"] and values["tls_cert"] is None:
+        yield "--tolerate needs --tls-cert"
+    yield from _wrong_about_user(values, password)
+    if values["upload_limit"] is not None and values["upload"] is None:
+        yield "--upload-limit needs --upload"
+    if values["spa"] and not Path(values["directory"] or ".", "index.html").is_file():
+        yield f"--spa: there is no index.html in {values['directory'] or '.'!r}"
+    if values["auth_file"] == "-" == values["tls_password_file"]:
+        yield "--auth-file and --tls-password-file cannot both be standard input"
+
+
+def _wrong_about_user(values: dict[str, Any], password: str | None) -> Iterator[str]:
+    user: str | None = values["auth"]
+    if user is None:
+        if values["auth_file"] is not None:
+            yield "--auth-file needs --auth"
+        return
+    if not user or not user.isprintable():
+        yield "--auth: that is no name of a user"
+    elif ":" in user:  # RFC 7617, section 2; and a password must not stand there
+        yield "--auth takes a user without a password: give that by --auth-file, or when asked"
+    if password is not None and values["auth_file"] is not None:
+        yield f"--auth-file and {_PASSWORD_VARIABLE} are both given: which of them counts?"
+    elif password == "":
+        yield f"{_PASSWORD_VARIABLE} is empty"
+
+
+def _name(option: str) -> str:
+    return "--" + option.replace("_", "-")

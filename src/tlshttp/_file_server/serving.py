@@ -1,0 +1,215 @@
+"""A run of the file server, from what the user wants to the end."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tlshttp import certs, context
+from tlshttp._binding import network_addresses
+from tlshttp._command_line import endings
+from tlshttp._command_line.own_certificate import own_certificate
+from tlshttp._command_line.passwords import STANDARD_INPUT, PasswordFile, ask_password
+from tlshttp._file_server.gate import Gate
+from tlshttp._file_server.handlers import make_handler
+from tlshttp._file_server.listening import FileServer, listen
+from tlshttp._file_server.options import Options
+from tlshttp._file_server.qr_code import qr_code, require_library
+from tlshttp._file_server.signals import Reloading, end_on_sigterm
+from tlshttp._file_server.upload_page import PATH
+from tlshttp._file_server.uploads import UploadFolder
+from tlshttp._own_files import OWN_FILES
+from tlshttp.errors import ConfigurationError
+from tlshttp.limits import Limits
+
+__all__ = ["serve"]
+
+
+def serve(options: Options) -> None:
+    """Serve until Ctrl-C or SIGTERM.
+
+    Raises:
+        ConfigurationError: Something has to be mended first.
+    """
+    level = logging.ERROR if options.quiet else logging.WARNING
+    logging.basicConfig(format="%(name)s: %(message)s", level=level)
+    if options.qr:
+        require_library()
+    store, lines = _certificate(options)
+    gate = _gate(options)
+    uploads = None if options.upload is None else _upload_folder(options.upload, options)
+    make = functools.partial(
+        FileServer,
+        RequestHandlerClass=make_handler(options, gate, uploads),
+        ssl_context=context.create_server_context(store),
+        # Uploads have a limit of their own, which is said in words.
+        limits=Limits() if uploads is None else Limits(max_body_bytes=None),
+    )
+    servers = listen(options.places, make)
+    reloading = Reloading(functools.partial(_reload, store, gate))
+    servers[0].now_and_then = reloading.reload_if_asked
+    end_on_sigterm()
+    with contextlib.ExitStack() as stack:
+        for server in servers:
+            stack.callback(server.server_close)
+        try:
+            _greet(options, servers, lines)
+            _run(servers)
+        except KeyboardInterrupt:
+            endings.say("\nStopped.")
+
+
+def _run(servers: Sequence[FileServer]) -> None:
+    """Run the first server on this thread, which has the signals, the others on their own."""
+    first, *others = servers
+    threads = [threading.Thread(target=_run_beside, args=(it, first)) for it in others]
+    try:
+        for thread in threads:
+            thread.start()
+        first.serve_forever()
+    finally:
+        for server, thread in zip(others, threads, strict=True):
+            server.shutdown()
+            if thread.is_alive():
+                thread.join()
+
+
+def _run_beside(server: FileServer, first: FileServer) -> None:
+    try:
+        server.serve_forever()
+    except BaseException:
+        first.shutdown()  # rather than serve half of what was asked for
+        raise
+
+
+# What is needed --------------------------------------------------------------------------------
+
+
+def _certificate(options: Options) -> tuple[certs.CertificateStore, list[str]]:
+    """Return what is shown to clients, and lines that tell of it."""
+    if options.tls_cert is None:
+        own = own_certificate([place.host for place in options.places], options.authority_folder)
+        return own.store, own.describe()
+    file = None if options.tls_password_file is None else _file(options.tls_password_file)
+    password = functools.cache(_asked_for_key) if file is None else file.read()
+    tolerate = ["key-exposed", *options.tolerate]
+    return certs.CertificateStore(
+        options.tls_cert, options.tls_key, password, tolerate=tolerate
+    ), []
+
+
+def _asked_for_key() -> str:
+    """Ask for the key's password, when it is first needed: never while serving."""
+    return ask_password("Password of the private key", "give --tls-password-file")
+
+
+def _gate(options: Options) -> Gate | None:
+    if options.auth is None:
+        return None
+    if options.auth_file is not None:
+        path = options.auth_file
+        _file(path)
+        once = functools.cache(lambda: PasswordFile(path).read())
+        read = once if path == STANDARD_INPUT else lambda: PasswordFile(path).read()
+        return Gate(options.auth, read)
+    if options.auth_password is not None:
+        word = options.auth_password.encode()
+    else:
+        advice = "give --auth-file"
+        word = ask_password(f"Password for {ascii(options.auth)[1:-1]}", advice).encode()
+    return Gate(options.auth, lambda: word)
+
+
+def _file(path: str) -> PasswordFile:
+    if path != STANDARD_INPUT:
+        OWN_FILES.add(path)
+    return PasswordFile(path)
+
+
+def _upload_folder(path: str, options: Options) -> UploadFolder:
+    own = OWN_FILES.inside(path)
+    if own:
+        names = ", ".join(ascii(str(Path(it).relative_to(Path(path).resolve()))) for it in own)
+        raise ConfigurationError(
+            f"--upload {path}: the server's own files are in there: {names}; take another folder"
+        )
+    folder = UploadFolder(path, options.upload_limit)
+    try:
+        with folder.receiving() as batch:
+            batch.add("trial")
+    except OSError as error:
+        raise ConfigurationError(
+            f"--upload {path}: nothing can be put there: {error.strerror}"
+        ) from error
+    return folder
+
+
+def _reload(store: certs.CertificateStore, gate: Gate | None) -> None:
+    """Read certificate and password again; keep the old ones where the new cannot be used."""
+    try:
+        renewed = store.reload()
+        if gate is not None:
+            gate.reload()
+    except ConfigurationError as error:
+        for finding in error.findings:
+            endings.complain("SIGHUP", f"the old one stays in use: {finding}")
+    else:
+        endings.say(f"Reloaded; the certificate is {'a new one' if renewed else 'the same'}.")
+
+
+# What is said ----------------------------------------------------------------------------------
+
+
+def _greet(options: Options, servers: Sequence[FileServer], lines: list[str]) -> None:
+    directory = Path(options.directory).resolve()
+    urls = [f"{server.url}/" for server in servers]
+    network = list(_network_urls(options, servers))
+    endings.say(f"Serving {directory} at {urls[0]} (Ctrl-C ends)")
+    endings.say(*(f"Also at {url}" for url in urls[1:]), *lines)
+    endings.say(*(f"From the network: {url}" for url in network))
+    if options.upload is not None:
+        endings.say(f"Uploads go to {Path(options.upload).resolve()}: {urls[0][:-1]}{PATH}")
+    _say_what_is_not_served(directory)
+    if options.qr:
+        _show_qr_code([*network, *urls[: len(urls) if _is_for_others(options) else 0]])
+    if options.open:
+        _open_browser(urls[0])
+
+
+def _network_urls(options: Options, servers: Sequence[FileServer]) -> Iterator[str]:
+    """Yield by which addresses others on the network come here."""
+    for place, server in zip(options.places, servers, strict=True):
+        if place.is_wildcard:
+            for host in network_addresses():
+                yield f"https://{f'[{host}]' if ':' in host else host}:{server.server_port}/"
+
+
+def _say_what_is_not_served(directory: Path) -> None:
+    """Name the server's own files that lie in what is served."""
+    own = [Path(path) for path in OWN_FILES.inside(directory)]
+    if own:
+        names = ", ".join(ascii(str(path.relative_to(directory))) for path in own)
+        endings.say(f"Not served, since they are the server's own: {names}")
+
+
+def _is_for_others(options: Options) -> bool:
+    return not any(place.is_wildcard or place.is_loopback for place in options.places)
+
+
+def _show_qr_code(urls: list[str]) -> None:
+    if urls:
+        endings.say(qr_code(urls[0], getattr(sys.stdout, "encoding", None) or "ascii"))
+    else:
+        endings.say("No QR code: only this machine itself can come to that address.")
+
+
+def _open_browser(url: str) -> None:
+    """Open the page, on a thread of its own: a browser in the terminal would keep this one."""
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()

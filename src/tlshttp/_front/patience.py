@@ -1,0 +1,297 @@
+"""A TLS connection as a thread waits for it: how long its peer may take, and who is told.
+
+A peer's fault is remembered in `PatientStream.failure` before it is raised, so that the connection
+can tell it from the handler's own exceptions, however the handler dealt with it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from tlshttp._front.allowance import Allowance
+from tlshttp._front.outbox import Outbox
+from tlshttp._front.poller import READ, WRITE, wait_for
+from tlshttp._front.socket_like import SocketLike
+from tlshttp._spool import Budget
+from tlshttp._tls import TLSInfo, TLSObject
+from tlshttp.errors import (
+    BodyTimeout,
+    ConnectionCut,
+    PeerDisconnected,
+    RequestRefused,
+    TunnelTimeout,
+    WriteTimeout,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from tlshttp._seam import DrivenHandler, Exchange
+    from tlshttp.limits import Limits
+
+__all__ = ["WANTS", "PatientStream", "StreamChannel", "StreamOwner", "WouldBlock"]
+
+WANTS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class WouldBlock(ssl.SSLWantReadError, BlockingIOError):
+    """What a connection in non-blocking mode raises, be it taken for an SSL socket or for none."""
+
+
+class StreamOwner(Protocol):
+    """The connection of a stream, as far as the stream needs it."""
+
+    def may_wait(self) -> bool: ...
+    def before_wait(self) -> None: ...
+    def after_wait(self) -> None: ...
+    def watch(self) -> None: ...
+    def unwatch(self) -> None: ...
+    def report_exception(self) -> None: ...
+    def begin_close(self) -> None: ...
+    def closed(self) -> None: ...
+
+
+class StreamChannel(Protocol):
+    """What a stream asks of a `tlshttp._front.channel.Channel`."""
+
+    unsent: bytes
+    by_record: bool
+    tls: TLSObject
+    socket: socket.socket
+
+    @property
+    def has_input(self) -> bool: ...
+    def fileno(self) -> int: ...
+    def do_handshake(self) -> None: ...
+    def recv(self, size: int) -> bytes: ...
+    def send(self, data: Buffer, *, hold: bool = False) -> int: ...
+    def flush(self) -> None: ...
+    def say_goodbye(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class PatientStream(SocketLike):
+    """A TLS connection.
+
+    Args:
+        channel: What encrypts and decrypts.
+        limits: How long the peer may keep somebody waiting.
+        owner: Who is told of waits and of the end.
+        server_name: The host name the client asks for, `None` without one.
+        budget: What all connections may have waiting; `None`: any amount.
+    """
+
+    def __init__(
+        self,
+        channel: StreamChannel,
+        limits: Limits,
+        owner: StreamOwner,
+        server_name: str | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        self._channel = channel
+        self._limits = limits
+        self._server_name = server_name
+        self.budget = budget or Budget(None, None)
+        self._info: TLSInfo | None = None
+        self.timeout = None
+        self._last_timeout: TimeoutError | None = None
+        self._buffer = b""
+        self._position = 0
+        self._is_over = False
+        self._lock = threading.Lock()
+        self._outbox: Outbox | None = None
+        self._allowance: Allowance | None = None
+        self._reading = True
+        self.owner = owner
+        self.exchange: Exchange | None = None
+        """What the protocol makes of the bytes; `None` until somebody has set it."""
+        self.handler: DrivenHandler | None = None
+        """The handler that the connection drives; `None` until there is one."""
+        self.failure: ConnectionCut | None = None
+        """What broke the connection, once it is broken."""
+        self.fault: RequestRefused | None = None
+        """What was wrong with a request that was answered nevertheless."""
+        self.idle = False
+        """Whether a handler in blocking mode is waiting for a request to begin."""
+        self.tunnel = False
+        """Whether a handler has taken the connection over, which is no longer HTTP."""
+        self.known_length = False
+        """Whether the response being sent has an end that is known."""
+        self.goodbye_with_response = False
+        """Whether the goodbye may leave with the last response, before anybody asks for it."""
+        self.watched = False
+        """Whether the drainer looks after what is in the outbox."""
+        self.at_end = False
+        """Whether the peer has said that it sends no more."""
+        self.input_complete = False
+        """Whether the last request has been read to its end, as far as HTTP tells."""
+        self.requests = 0
+        """Requests answered, and bytes moved either way, that are not in the server's counters."""
+        self.bytes_in = 0
+        self.bytes_out = 0
+
+    @property
+    def tls(self) -> TLSInfo:
+        """What the handshake agreed on."""
+        if self._info is None:
+            self._info = TLSInfo(self._channel.tls, self._server_name)
+        return self._info
+
+    @property
+    def restricted(self) -> bool:
+        """Whether there are hosts that may not be asked for here (`TLSInfo.may_serve`)."""
+        return getattr(self._channel.tls, "may_serve", None) is not None
+
+    @property
+    def cut(self) -> ConnectionCut | None:
+        """What the peer did wrong, whether or not that broke the connection."""
+        return self.failure or self.fault
+
+    @property
+    def fd(self) -> int:
+        """The file descriptor, -1 once closed."""
+        return self._channel.fileno()
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that were written and that the peer's socket has not taken."""
+        outbox = self._outbox
+        return len(self._channel.unsent) + (outbox.size if outbox is not None else 0)
+
+    def do_handshake(self) -> TLSObject:
+        """Take one step of the handshake; return what knows its outcome.
+
+        Raises:
+            OSError: What the engine raises.
+        """
+        self._channel.do_handshake()
+        return self._channel.tls
+
+    def fail(self, cut: ConnectionCut) -> NoReturn:
+        """Take note of what broke the connection, and raise it."""
+        if self.failure is None:
+            self.failure = cut
+        raise self.failure
+
+    def raised(self, error: TimeoutError) -> bool:
+        """Return whether this is a time limit of this connection, not one of the handler's own."""
+        return error in (self.failure, self._last_timeout)
+
+    def begin_allowance(self, direction: int) -> Allowance:
+        """Return what the peer has from now on for a request body (`READ`) or a response."""
+        limits = self._limits
+        if direction == READ:
+            return Allowance(
+                limits.body_timeout, limits.body_min_rate, BodyTimeout,
+                "sent the request body", self.bytes_in,
+            )  # fmt: skip
+        return Allowance(
+            limits.write_timeout, limits.write_min_rate, WriteTimeout,
+            "took the response", self.moved_out,
+        )  # fmt: skip
+
+    @property
+    def moved_out(self) -> int:
+        """Bytes of responses that the kernel has taken."""
+        return self.bytes_out - len(self._channel.unsent)
+
+    def _waiting(self, operation: Callable[[], Any]) -> Any:
+        """Call `operation` until it need not wait.
+
+        Raises:
+            TimeoutError: The handler's own timeout (`settimeout`) has passed.
+            ConnectionCut: The peer was too slow, or is gone.
+        """
+        while True:
+            try:
+                return operation()
+            except ssl.SSLWantReadError:
+                event = READ
+            except ssl.SSLWantWriteError:
+                event = WRITE
+            self._wait_under_allowance(event, READ)
+
+    def _wait_under_allowance(self, event: int, direction: int) -> None:
+        """Wait as long as the peer's allowance and the handler's own timeout have it."""
+        if self.timeout == 0:
+            raise WouldBlock("the operation would have to wait for the peer")
+        if self.tunnel:
+            self._wait_in_tunnel(event)
+            return
+        if (direction == READ) != self._reading or self._allowance is None:
+            self._reading = direction == READ
+            self._allowance = self.begin_allowance(direction)
+        allowance = self._allowance
+        allowance.earn(self.bytes_in if self._reading else self.moved_out)
+        shortest = allowance.left if self.timeout is None else min(allowance.left, self.timeout)
+        began = time.monotonic()
+        ready = self._wait_here(event, shortest)
+        allowance.spend(time.monotonic() - began)
+        if ready:
+            return
+        if not allowance.left:
+            self.fail(allowance.used_up())
+        self._last_timeout = TimeoutError("timed out")
+        raise self._last_timeout
+
+    def _wait_in_tunnel(self, event: int) -> None:
+        limit = self._limits.tunnel_timeout
+        if self._wait_here(event, min(filter(None, (limit, self.timeout)), default=None)):
+            return
+        if self.timeout is None or (limit is not None and limit <= self.timeout):
+            self.fail(TunnelTimeout(f"nothing has moved for {limit:g} s"))
+        self._last_timeout = TimeoutError("timed out")
+        raise self._last_timeout
+
+    def _wait_here(self, event: int, timeout: float | None) -> bool:
+        """Wait in this thread, which has no place among the workers meanwhile."""
+        self.owner.before_wait()
+        try:
+            return wait_for(self.fd, event, timeout if timeout != float("inf") else None)
+        finally:
+            self.owner.after_wait()
+
+    def wait_for_disk(self, size: int) -> bool:
+        """Wait until there is room for `size` bytes on disk; false where none is made in time."""
+        self.owner.before_wait()
+        try:
+            return self.budget.await_disk(size, self._limits.body_timeout)
+        finally:
+            self.owner.after_wait()
+
+    def take_over(self) -> None:
+        """Be a plain connection from now on: no framing, and a limit of its own."""
+        self.tunnel = True
+        self.known_length = False
+        self._channel.by_record = True
+
+    def begin_exchange(self) -> None:
+        """Have the next body and the next response begin with allowances of their own."""
+        self._allowance = None
+        self.known_length = False
+
+    def _break(self, error: OSError) -> NoReturn:
+        """Take note of what the TLS engine found wrong with the connection, and raise that."""
+        if self.fd < 0:
+            raise OSError(errno.EBADF, "the connection has been closed on this side") from error
+        self.fail(_disconnected(error))
+
+    def __repr__(self) -> str:
+        """Show whose connection it is."""
+        return f"<tlshttp connection {self._info!r} fd={self.fd}>"
+
+
+def _disconnected(error: OSError) -> PeerDisconnected:
+    if isinstance(error, ssl.SSLEOFError):
+        return PeerDisconnected("the peer left without closing the TLS session (close_notify)")
+    if isinstance(error, ssl.SSLError):
+        return PeerDisconnected(f"the peer broke off: {error.reason or error}")
+    return PeerDisconnected(f"the peer broke off: {os.strerror(error.errno or 0)}")

@@ -1,0 +1,187 @@
+"""What a TLS connection has received, in one buffer, until somebody asks for it."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tlshttp._front.patience import WANTS, PatientStream, WouldBlock
+from tlshttp._front.poller import READ, WRITE
+from tlshttp.errors import (
+    ConnectionCut,
+    RequestTimeout,
+)
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["ReceivingStream"]
+
+_RECORD = 16_384
+
+_FILLED_AT_ONCE = 65_536
+"""Bytes that are received at once where so many are there."""
+
+_RECORDS_AT_ONCE = 64
+"""How many records are read before others have their turn, however little is in each."""
+
+
+class ReceivingStream(PatientStream):
+    """A connection that is read from."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes received and not read."""
+        return len(self._buffer) - self._position
+
+    def awaited_event(self) -> int:
+        """Return what comes before anything can be read here; 0 where there may be something.
+
+        What has been taken from the kernel already no poller sees. What the kernel had no room for
+        must leave first.
+        """
+        if self._buffer or self._channel.has_input:
+            return 0
+        return WRITE if self._channel.unsent else READ
+
+    def has_more(self) -> bool:
+        """Return whether more can be received without the network."""
+        return self._channel.has_input
+
+    def fill(self) -> bool:
+        """Receive what has arrived, without waiting; false at the peer's end.
+
+        Raises:
+            ssl.SSLWantReadError, ssl.SSLWantWriteError: Nothing has arrived.
+            PeerDisconnected: The connection is broken.
+        """
+        data = self._receive(_RECORD)
+        # Who has taken the connection over may wait with `select`, which sees nothing of a buffer.
+        if (self._channel.has_input or len(data) == _RECORD) and not self.tunnel:
+            data = self._receive_more(data)
+        if self._buffer:
+            data = self._buffer[self._position :] + data
+            self._position = 0
+        self._buffer = data
+        return not self.at_end
+
+    def _receive_more(self, data: bytes) -> bytes:
+        """Receive what else is there: the rest of many small records, or of a large body."""
+        channel = self._channel
+        pieces, size = [data], len(data)
+        # What is wrong is raised again next time.
+        with contextlib.suppress(*WANTS, ConnectionCut), self._lock:
+            for _ in range(_RECORDS_AT_ONCE):
+                is_large = len(data) == _RECORD  # then there may be more in the kernel
+                if size >= _FILLED_AT_ONCE or not (channel.has_input or is_large):
+                    break
+                data = self._receive_locked(_RECORD)
+                pieces.append(data)
+                size += len(data)
+        return b"".join(pieces)
+
+    def look(self, find: Callable[[bytes, int], Any]) -> Any:
+        """Return ``find(buffer, position)`` for the bytes received and not read."""
+        return find(self._buffer, self._position)
+
+    def take(self, size: int) -> bytes:
+        """Take up to `size` bytes of those received and not read."""
+        start, buffer = self._position, self._buffer
+        if not start and size >= len(buffer):  # as nearly always
+            self._buffer = b""
+            return buffer
+        data = buffer[start : start + size]
+        self._position = start + len(data)
+        if self._position == len(buffer):
+            self._buffer = b""
+            self._position = 0
+        return data
+
+    def give_back(self, data: bytes) -> None:
+        """Put bytes back that have been taken last."""
+        self._buffer = data + self._buffer[self._position :]
+        self._position = 0
+
+    def fill_waiting(self) -> bool:
+        """Receive something, waiting for it under the allowance; false at the peer's end."""
+        return bool(self._waiting(self.fill))
+
+    def wait_for_request(self) -> bool:
+        """Wait until a request begins; false where none will.
+
+        Raises:
+            TimeoutError: The handler's own timeout, or ``Limits.keep_alive_timeout``, has passed.
+        """
+        self.idle = True
+        self._allowance = None
+        try:
+            times = (self.timeout, self._limits.keep_alive_timeout)
+            return self._fill_until(min(filter(None, times), default=None), None)
+        finally:
+            self.idle = False
+
+    def wait_for_head(self, deadline: float) -> bool:
+        """Wait for more of a request head, up to a moment by `time.monotonic`.
+
+        Raises:
+            RequestTimeout: It has come.
+        """
+        left = max(0.0, deadline - time.monotonic())
+        if self.timeout:
+            left = min(left, self.timeout)
+        return self._fill_until(left, RequestTimeout("the request was not finished in time"))
+
+    def _fill_until(self, timeout: float | None, cut: ConnectionCut | None) -> bool:
+        while True:
+            try:
+                return self.fill()
+            except WANTS as want:
+                event = READ if isinstance(want, ssl.SSLWantReadError) else WRITE
+            if self.timeout == 0:
+                raise WouldBlock("the operation would have to wait for the peer")
+            began = time.monotonic()
+            if not self._wait_here(event, timeout):
+                if cut is not None:
+                    self.fail(cut)
+                self._last_timeout = TimeoutError("timed out")
+                raise self._last_timeout
+            if timeout is not None:
+                timeout = max(0.0, timeout - (time.monotonic() - began))
+
+    def raw_recv(self, size: int) -> bytes:
+        """Receive up to `size` bytes, waiting for them; empty at the peer's end."""
+        if not self.buffered and size and not self.fill_waiting():
+            return b""
+        return self.take(size)
+
+    def peek(self) -> bytes:
+        """Return what has been received and not read, waiting if that is nothing."""
+        if not self.buffered:
+            self.fill_waiting()
+        return self._buffer[self._position :]
+
+    def _receive(self, size: int) -> bytes:
+        """Receive once, without waiting."""
+        if self.failure is not None:
+            raise self.failure
+        if self.at_end:
+            return b""
+        with self._lock:
+            return self._receive_locked(size)
+
+    def _receive_locked(self, size: int) -> bytes:
+        """Receive once, with the lock held."""
+        try:
+            data = self._channel.recv(size)
+        except WANTS:
+            raise
+        except OSError as error:
+            if not self.idle or self.fd < 0:
+                self._break(error)
+            data = b""  # to leave between two requests, in whatever way, is nothing
+        self.at_end = not data
+        self.bytes_in += len(data)
+        return data

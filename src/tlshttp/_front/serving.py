@@ -1,0 +1,313 @@
+"""A connection while it serves: requests come, handlers run, responses leave."""
+
+from __future__ import annotations
+
+import ssl
+
+from tlshttp._front.allowance import Allowance
+from tlshttp._front.beginning import BeginningConnection, shorter
+from tlshttp._front.connection import GO_ON, GONE, OTHERS_FIRST
+from tlshttp._front.poller import READ, WRITE
+from tlshttp._front.registry import Phase
+from tlshttp._front.stream import Stream
+from tlshttp._seam import BODY_MISSING, HEAD_MISSING, ROOM_MISSING
+from tlshttp._seam import OTHERS_FIRST as MORE_TO_LOOK_AT
+from tlshttp.errors import ConnectionCut, PeerDisconnected
+
+__all__ = ["ServingConnection"]
+
+_HANDLER, _IDLE, _REQUEST = Phase.HANDLER, Phase.IDLE, Phase.REQUEST
+_HANDSHAKE, _HELLO = Phase.HANDSHAKE, Phase.HELLO
+_BODY, _RESPONSE = Phase.BODY, Phase.RESPONSE
+_SERVING = frozenset({Phase.HANDLER, Phase.REQUEST, Phase.BODY, Phase.IDLE, Phase.RESPONSE})
+
+_FILLS_AT_ONCE = 4
+"""How often a connection is read, up to a record or 64 small ones each, before others have their
+turn: what a 64 KiB head or body takes."""
+
+
+class _Served(Exception):
+    """A connection is somebody else's now, or over."""
+
+
+class ServingConnection(BeginningConnection):
+    """The state machine of one connection."""
+
+    __slots__ = ()
+
+    def advance(self, others: frozenset[Phase] | None) -> None:
+        """Go as far as possible without waiting for the peer; then park, hand on, or end.
+
+        Args:
+            others: The phases in which this thread hands the connection on, besides handlers that
+                may have to wait; `None`: it hands on none.
+        """
+        front = self._front
+        try:
+            while True:
+                phase = self.phase
+                stream = self.stream
+                if phase is _HANDLER and others is not None and self._needs_thread(others, stream):
+                    front.submit(self)
+                    return
+                if stream is None or phase not in _SERVING:
+                    event = self._step(phase)
+                elif phase is _HANDLER:
+                    event = self._serve(stream)
+                elif phase is _RESPONSE:
+                    event = self._send_on(stream)
+                else:
+                    event = self._receive(stream)
+                if event != GO_ON:
+                    break
+            self._settle(event)
+        except BaseException:
+            if not self._ending:  # it may belong to the loop again
+                self.abort()
+            raise
+
+    def _settle(self, event: int) -> None:
+        """Park, or wait for a turn, as the last step has said."""
+        if event > 0:
+            self._park(event)
+        elif event == OTHERS_FIRST:
+            self._front.resume_later(self)
+
+    def _needs_thread(self, others: frozenset[Phase], stream: Stream | None) -> bool:
+        """Return whether the handler may have to wait, and this thread must not."""
+        exchange = stream.exchange if stream is not None else None
+        return bool(others) or (exchange is not None and exchange.streams)
+
+    def _park(self, event: int) -> None:
+        # Whoever drips keeps the connection from being parked when the loop looks for the overdue
+        # ones, so it is looked at here, too.
+        if self.deadline <= self._front.clock.now():
+            self.expire()
+        else:
+            self._front.parking.park(self, event)
+
+    def _step(self, phase: Phase) -> int:
+        """Take a step in a phase without requests."""
+        if phase is _HANDSHAKE:
+            return self._shake_hands()
+        if phase is _HELLO:
+            return self._look()
+        if phase is Phase.PLAIN:
+            return self._hear_plain_request()
+        return self._drain() if phase is Phase.CLOSING else GONE
+
+    def _receive(self, stream: Stream) -> int:
+        """Take in what has arrived until a request is ready for a handler."""
+        exchange = self._exchange(stream)
+        if self.phase is _IDLE or not (stream.buffered or self.phase is _BODY):
+            missing = HEAD_MISSING
+        else:
+            missing = exchange.receive()
+        fills = _FILLS_AT_ONCE
+        while missing < 0:
+            if missing == ROOM_MISSING:
+                return self._await_room()
+            try:
+                if missing != MORE_TO_LOOK_AT:
+                    if not stream.fill():
+                        return self._leave(stream)
+                    fills -= 1
+            except ssl.SSLWantWriteError:
+                return WRITE
+            except ssl.SSLWantReadError:
+                self._expect(stream, missing)
+                return READ
+            except ConnectionCut:
+                return self._leave(stream)
+            if not fills or missing == MORE_TO_LOOK_AT:
+                return self._look_again(stream, missing)
+            missing = exchange.receive()
+        self.phase = _HANDLER
+        return GO_ON
+
+    def _look_again(self, stream: Stream, missing: int) -> int:
+        """Go on when others have had their turn, unless the peer has had its time."""
+        missing = BODY_MISSING if missing == MORE_TO_LOOK_AT else missing
+        self._expect(stream, missing)
+        if self.deadline <= self._front.clock.now():
+            self.expire()
+            return GONE
+        return OTHERS_FIRST
+
+    def _await_room(self) -> int:
+        """Wait until the server has room for more of a body; the peer's time stands still."""
+        if self.phase is not _BODY or self._allowance is not None:
+            self._waits_since = self._front.clock.now()
+            self._enter(_BODY, None)
+        self._allowance = None
+        self._front.roomless.add(self)
+        return GONE
+
+    def give_up_room(self) -> bool:
+        """Have the request refused if it has waited for room too long; tell if it has."""
+        timeout = self._front.limits.body_timeout
+        if timeout is None or self._front.clock.now() - self._waits_since < timeout:
+            return False
+        self._exchange(self._established()).refuse_for_room()
+        return True
+
+    def _expect(self, stream: Stream, missing: int) -> None:
+        """Enter the phase in which the missing is waited for, unless it is this one."""
+        if missing == BODY_MISSING:
+            self._expect_body(stream)
+        elif self.phase is not _REQUEST and (stream.buffered or self.phase is not _IDLE):
+            self._enter(_REQUEST, self._shortened(self._front.limits.header_timeout))
+
+    def _expect_body(self, stream: Stream) -> None:
+        """Give the peer time for more of the body, as its rate allows."""
+        if self.phase is not _BODY or self._allowance is None:
+            self._allowance = stream.begin_allowance(READ)
+            self._waits_since = self._front.clock.now()
+            self._enter(_BODY, self._shortened(self._allowance.left))
+            self._own_timeout(stream)
+            return
+        self._keep_pace(self._allowance, stream.bytes_in)
+        self._own_timeout(stream)
+
+    def _own_timeout(self, stream: Stream) -> None:
+        """Have the handler's ``timeout`` bound the wait, before there is a handler, too."""
+        own = stream.timeout or (self._front.first_timeout if stream.handler is None else None)
+        if own:
+            self.deadline = min(self.deadline, self._front.clock.after(own))
+
+    def _keep_pace(self, allowance: Allowance, total: int) -> None:
+        """Move the deadline with what the peer has done."""
+        now = self._front.clock.now()
+        allowance.spend(now - self._waits_since)
+        allowance.earn(total)
+        self._waits_since = now
+        self.deadline = now + allowance.left
+
+    def _shortened(self, timeout: float | None) -> float | None:
+        """Return the limit, or the handler's own ``timeout`` where that is shorter."""
+        own = self.stream.timeout if self.stream is not None else None
+        if not own:
+            return timeout
+        self._front.registry.in_order = False
+        return shorter(timeout, own)
+
+    def _leave(self, stream: Stream) -> int:
+        """The peer has ended: silently between two requests, else that is an event."""
+        if self._exchange(stream).begun:
+            cut = stream.failure or PeerDisconnected("the peer left in the middle of a request")
+            self._front.events.cut(cut, self.address)
+        self._end(stream)
+        return GONE
+
+    def _serve(self, stream: Stream) -> int:
+        """Run the handler for the request that is ready."""
+        front = self._front
+        exchange = stream.exchange
+        if exchange is None or not front.may_handle(self):
+            return GONE  # until there is a place for it
+        keep = False
+        try:
+            if stream.handler is None:
+                keep = self._begin(stream)
+            if stream.handler is not None:
+                keep = exchange.run(stream.handler)
+        except _Served:
+            return GONE
+        except Exception:
+            self._report_exception(stream)
+        except BaseException:
+            self._end(stream)
+            raise
+        return self._after_handler(stream, keep)
+
+    def _after_handler(self, stream: Stream, keep: bool) -> int:
+        """Report what went wrong; see to what is left of the response, then go on or end."""
+        front = self._front
+        stream.requests += 1
+        if front.answers.counted:
+            front.answers.add()
+        if stream.watched:
+            front.drainer.forget(stream)
+        cut = stream.failure or stream.fault
+        if cut is not None:
+            self._report_failure(stream)
+        self._keeps = keep and cut is None and not front.closing and self.phase is not Phase.CLOSED
+        if stream.failure is None and stream.backlog and self.phase is not Phase.CLOSED:
+            self._allowance = stream.begin_allowance(WRITE)
+            self._waits_since = front.clock.now()
+            self._enter(_RESPONSE, self._allowance.left)
+            return WRITE
+        return self._after_response(stream)
+
+    def _send_on(self, stream: Stream) -> int:
+        """Send what is left of a response; then go on, or end."""
+        front = self._front
+        try:
+            done = stream.pump()
+        except ConnectionCut:
+            self._report_failure(stream)
+            self._end(stream)
+            return GONE
+        if done:
+            self._allowance = None
+            self._keeps = self._keeps and not front.closing
+            if self._ending:
+                return self._finish_close(stream)
+            return self._after_response(stream)
+        if self._allowance is not None:
+            self._keep_pace(self._allowance, stream.moved_out)
+        return WRITE if stream.is_blocked() else OTHERS_FIRST
+
+    def _after_response(self, stream: Stream) -> int:
+        """Await the next request, or end."""
+        front = self._front
+        if not self._keeps:
+            self._end(stream)
+            return GONE
+        event = stream.awaited_event()
+        if event == GO_ON:
+            self._enter(_REQUEST, self._shortened(front.limits.header_timeout))
+            return OTHERS_FIRST
+        timeout = front.limits.keep_alive_timeout
+        self._enter(_IDLE, timeout if stream.timeout is None else self._shortened(timeout))
+        front.parking.park(self, event)
+        return GONE
+
+    def _begin(self, stream: Stream) -> bool:
+        """Have the server make a handler; where that has served its request, tell whether to go on.
+
+        Raises:
+            _Served: The connection has been handed to somebody else, or is over.
+        """
+        front = self._front
+        hooks, exchange = front.hooks, self._exchange(stream)
+        exchange.begin_handler()
+        try:
+            hooks.process_request(stream, self.address)
+        except Exception as error:
+            if not exchange.bear(error):
+                self._report_exception(stream)
+            if exchange.one_shot:
+                exchange.end()
+                return False
+            hooks.shutdown_request(stream)
+        except BaseException:
+            hooks.shutdown_request(stream)
+            raise
+        else:
+            if stream.handler is not None:
+                return False  # it has not been called yet
+            if exchange.one_shot and not self._ending:
+                return exchange.end()
+        front.counters.add("requests")
+        front.answers.add()
+        raise _Served
+
+    def send_on_closing(self) -> None:
+        """Send more of a response while the server closes; then end."""
+        stream = self._established()
+        self._keeps = False
+        if self._send_on(stream) == GONE:
+            return
+        if self._allowance is not None and self.deadline <= self._front.clock.now():
+            self.expire()

@@ -1,0 +1,57 @@
+"""Handlers that wait for their peers, each in a thread of its own."""
+
+from __future__ import annotations
+
+import collections
+import threading
+from typing import TYPE_CHECKING
+
+from tlshttp._front.places import Places
+from tlshttp._front.workers import Workers
+from tlshttp.errors import RequestCrowdedOut
+
+if TYPE_CHECKING:
+    from tlshttp._front.connection import Connection
+
+__all__ = ["Waiting"]
+
+
+class Waiting:
+    """Who waits, in the order in which they began.
+
+    Args:
+        places: Whose places they give back meanwhile.
+    """
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+        self._connections: collections.OrderedDict[Connection, None] = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def begin(self, connection: Connection) -> None:
+        """Take note that this thread waits for a peer, in the middle of a handler."""
+        with self._lock:
+            self._connections[connection] = None
+        connection.paused = self._places.pause()
+
+    def end(self, connection: Connection) -> None:
+        """Take note that it goes on."""
+        with self._lock:
+            self._connections.pop(connection, None)
+        if connection.paused:
+            connection.paused = False
+            self._places.go_on()
+
+    def cut_longest(self, workers: Workers) -> None:
+        """Have one thread of those that wait end its connection, because others need threads.
+
+        One that waits for another request of its peer, if there is one.
+        """
+        with self._lock:
+            idle = (one for one in self._connections if one.is_idle)
+            connection = next(idle, next(iter(self._connections), None))
+            if connection is None:
+                return
+            del self._connections[connection]
+        message = f"more than {workers.maximum} handlers wait for their peers"
+        connection.cut_waiting(RequestCrowdedOut(message))

@@ -1,0 +1,264 @@
+"""What command lines and environments mean, and what is said of those that mean nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.file_server.conftest import options
+from tlshttp.__main__ import main
+from tlshttp._file_server.environment import variable
+from tlshttp._file_server.parser import make_parser
+from tlshttp._file_server.places import Place, parse_place
+from tlshttp.errors import ConfigurationError
+
+# Places ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("", "", None),
+        ("*", "", None),
+        ("*:8443", "", 8443),
+        (":8443", "", 8443),
+        ("127.0.0.1", "127.0.0.1", None),
+        ("127.0.0.1:8443", "127.0.0.1", 8443),
+        ("localhost:8443", "localhost", 8443),
+        ("localhost", "localhost", None),
+        ("::1", "::1", None),
+        ("[::1]", "::1", None),
+        ("[::1]:8443", "::1", 8443),
+        ("[::]:0", "::", 0),
+        ("fe80::1%eth0", "fe80::1%eth0", None),
+        ("[fe80::1%eth0]:8443", "fe80::1%eth0", 8443),
+        ("https://localhost:8443/", "localhost", 8443),
+        ("https://[fe80::1%25eth0]:8443", "fe80::1%eth0", 8443),
+        (" localhost:8443 ", "localhost", 8443),
+    ],
+)
+def test_people_u7_addresses_as_people_write_them(text: str, host: str, port: int | None) -> None:
+    """With brackets or without, with a port or without, as a URL."""
+    assert parse_place(text) == Place(host, port)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("8443", "is a port, not an address: write :8443"),
+        ("localhost:http", "'http' is not a port"),
+        ("localhost:", "'' is not a port"),
+        ("localhost:65536", "'65536' is not a port"),
+        ("localhost:-1", "'-1' is not a port"),
+        ("localhost:٣", "'٣' is not a port"),
+        ("[localhost]:1", "[localhost] is not an IPv6 address"),
+        ("a b", "is not an address"),
+        ("a:1:2", "is not an address"),
+        ("http://localhost:8443", "HTTPS only"),
+        ("https://localhost/page", "is not an address"),
+        ("user@localhost", "is not an address"),
+    ],
+)
+def test_what_is_no_address_is_called_that(text: str, says: str) -> None:
+    """The sentence has what was written, and what is wrong with it."""
+    with pytest.raises(ConfigurationError) as refused:
+        parse_place(text)
+    assert says in str(refused.value)
+
+
+@given(st.text())
+def test_no_address_fails_otherwise(text: str) -> None:
+    """Whatever is written there, it is an address or an error with a sentence."""
+    with contextlib.suppress(ConfigurationError):
+        assert isinstance(parse_place(text), Place)
+
+
+@pytest.mark.parametrize(
+    ("words", "places"),
+    [
+        ([], [Place("", 8000)]),
+        (["8443"], [Place("", 8443)]),
+        (["localhost:8443"], [Place("localhost", 8443)]),
+        (["[::1]:8443"], [Place("::1", 8443)]),
+        (["8443", "-b", "::1"], [Place("::1", 8443)]),
+        (["8443", "-b", "::1", "-b", "localhost:1"], [Place("::1", 8443), Place("localhost", 1)]),
+        (["0", "-b", "::1", "-b", "127.0.0.1"], [Place("::1", 0), Place("127.0.0.1", 0)]),
+        (["-b", "localhost:9"], [Place("localhost", 9)]),
+        (["::1:8443"], None),
+    ],
+)
+def test_places_of_a_command_line(words: list[str], places: list[Place] | None) -> None:
+    """Port and addresses stand apart or together; a bare IPv6 address can have no port."""
+    if places is None:
+        assert options(*words).places == (Place("::1:8443", 8000),)
+    else:
+        assert list(options(*words).places) == places
+
+
+# The environment -------------------------------------------------------------------------------
+
+
+def test_every_option_has_a_variable(tmp_path: Path) -> None:
+    """What the environment says is what the command line would; of all options."""
+    (tmp_path / "index.html").touch()
+    folder = str(tmp_path)
+    environment = {
+        "TLSHTTP_PORT": "8443", "TLSHTTP_BIND": "::1\n127.0.0.1:9\n", "TLSHTTP_OPEN": "yes",
+        "TLSHTTP_QR": "1", "TLSHTTP_QUIET": "TRUE", "TLSHTTP_DIRECTORY": folder,
+        "TLSHTTP_PROTOCOL": "HTTP/1.0", "TLSHTTP_SPA": "on", "TLSHTTP_CORS": "true",
+        "TLSHTTP_HEADER": "X-A: 1, 2\nX-B:3", "TLSHTTP_AUTH": "me", "TLSHTTP_AUTH_FILE": "word",
+        "TLSHTTP_UPLOAD": folder, "TLSHTTP_UPLOAD_LIMIT": "5k", "TLSHTTP_TLS_CERT": "c",
+        "TLSHTTP_TLS_KEY": "k", "TLSHTTP_TLS_PASSWORD_FILE": "p",
+        "TLSHTTP_TOLERATE": "expired\nweak-key", "TLSHTTP_AUTHORITY": "a",
+    }  # fmt: skip
+    words = (
+        f"8443 -b ::1 -b 127.0.0.1:9 --open --qr -q -d {folder} -p HTTP/1.0 --spa --cors"
+        f" --header X-A:1,\x002 --header X-B:3 --auth me --auth-file word --upload {folder}"
+        " --upload-limit 5120 --tls-cert c --tls-key k --tls-password-file p --tolerate expired"
+        " --tolerate weak-key --authority-folder a"
+    ).split(" ")
+    given = options(*(word.replace("\0", " ") for word in words))
+    assert vars(options(**environment)) == vars(given)
+    assert {variable(action.dest) for action in make_parser().choices} == set(environment)
+
+
+def test_the_command_line_goes_before() -> None:
+    """What is given there replaces what the environment says, also where there may be several."""
+    given = options("-b", "::1", "1", TLSHTTP_BIND="127.0.0.1", TLSHTTP_PORT="2", TLSHTTP_CORS="no")
+    assert given.places == (Place("::1", 1),)
+    assert not given.cors
+
+
+def test_an_empty_variable_is_none() -> None:
+    """As in files of containers that set all of them."""
+    names = [variable(action.dest) for action in make_parser().choices]
+    assert vars(options(**dict.fromkeys(names, ""))) == vars(options())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("TLSHTTP_CORS", "perhaps", "TLSHTTP_CORS: 'perhaps' is neither yes nor no"),
+        ("TLSHTTP_DIRECTORY", "/nowhere", "TLSHTTP_DIRECTORY: '/nowhere' is not a directory"),
+        ("TLSHTTP_PROTOCOL", "HTTP/3", "TLSHTTP_PROTOCOL: 'HTTP/3' is none of HTTP/1.0, HTTP/1.1"),
+        ("TLSHTTP_TOLERATE", "all", "TLSHTTP_TOLERATE: 'all' is none of"),
+        ("TLSHTTP_PORT", "tcp://10.0.0.1:8000", "this server speaks HTTPS only"),  # Kubernetes
+    ],
+)
+def test_wrong_variables_are_named(name: str, text: str, says: str) -> None:
+    """Whoever set it, perhaps long ago, is told which one it is."""
+    with pytest.raises(ConfigurationError) as refused:
+        options(**{name: text})
+    assert says in str(refused.value)
+
+
+def test_no_password_in_its_text() -> None:
+    """The options print without the password that the environment has."""
+    given = options("--auth", "me", TLSHTTP_AUTH_PASSWORD="s3cret")
+    assert given.auth_password == "s3cret"
+    assert "s3cret" not in f"{given!r} {given}"
+
+
+# What is wrong ---------------------------------------------------------------------------------
+
+WRONG: dict[str, tuple[tuple[str, ...], str]] = {
+    "an option that is none": (("--bin", "x", "--nonsense"), "unrecognized arguments: --nonsense"),
+    "an ambiguous option": (("--tls", "x"), "ambiguous option: --tls"),
+    "no value": (("--bind",), "-b/--bind: expected one argument"),
+    "a value where none is taken": (("--cors=yes",), "--cors: ignored explicit argument 'yes'"),
+    "two ports": (("8000", "9000"), "unrecognized arguments: 9000"),
+    "a port too high": (("70000",), "'70000' is not a port (0 to 65535)"),
+    "a port below none": (("--", "-1"), "'-1' is not a port"),
+    "a service": (("https",), "'https' is not a port"),
+    "a fraction": (("80.5",), "'80.5' is not a port"),
+    "an unknown command": (("cert",), "'cert' is not a port"),
+    "a folder for a port": (("/",), "to serve that, give --directory /"),
+    "no folder": (("-d", "/nowhere"), "-d/--directory: '/nowhere' is not a directory"),
+    "a file for a folder": (("-d", __file__), "is not a directory"),
+    "a folder that cannot be": (("-d", "a\0b"), "is not a directory"),
+    "HTTP/3": (("-p", "HTTP/3"), "invalid choice: 'HTTP/3'"),
+    "a port for an address": (("-b", "8443"), "'8443' is a port, not an address"),
+    "no host": (("0", "-b", "no.such.host.invalid"), "--bind no.such.host.invalid"),
+    "an address of others": (("0", "-b", "192.0.2.9"), "port 0 of 192.0.2.9"),
+    "a host that cannot be": (("0", "-b", "a..b"), "--bind a..b: that is not the name of a host"),
+    "no interface": (("0", "-b", "fe80::1%none"), "no network interface 'none'"),
+    "an address twice": (("-b", "::1", "-b", "::1"), "[::1], port 8000: given twice"),
+    "all and one": (("-b", "", "-b", "::1"), "that includes the other addresses"),
+    "plain HTTP": (("-b", "http://localhost"), "this server speaks HTTPS only"),
+    "a header without colon": (("--header", "X-A"), "'X-A' is not NAME:VALUE"),
+    "a header that is none": (("--header", "X A: 1"), "'X A: 1' is not NAME:VALUE"),
+    "a header with a line break": (("--header", "X: 1\r\nY: 2"), "more than ASCII in it"),
+    "a header of ours": (("--header", "Content-Length: 5"), "the server itself says that"),
+    "a password in the open": (("--auth", "me:secret"), "takes a user without a password"),
+    "a user without a name": (("--auth", ""), "that is no name of a user"),
+    "a password for nobody": (("--auth-file", "f"), "--auth-file needs --auth"),
+    "no password file": (("0", "--auth", "me", "--auth-file", "/none"), "cannot read the password"),
+    "a limit for nothing": (("--upload-limit", "1G"), "--upload-limit needs --upload"),
+    "a limit that is none": (("--upload-limit", "much"), "'much' is not a size"),
+    "a limit of nothing": (("--upload-limit", "0"), "'0' is not a size"),
+    "a limit of another unit": (("--upload-limit", "5 parsec"), "is not a size"),
+    "no folder for uploads": (("--upload", "/nowhere"), "--upload: '/nowhere' is not a directory"),
+    "an application without a page": (("--spa", "-d", "/"), "there is no index.html in '/'"),
+    "a key without a certificate": (("--tls-key", "k"), "--tls-key needs --tls-cert"),
+    "no certificate": (("0", "--tls-cert", "/none.pem"), "/none.pem"),
+    "to tolerate anything": (("--tolerate", "anything"), "invalid choice: 'anything'"),
+    "standard input twice": (
+        ("--auth", "a", "--auth-file", "-", "--tls-cert", "c", "--tls-password-file", "-"),
+        "cannot both be standard input",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_wrong_arguments(
+    kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each ends with status 2 and one sentence, which says what is wrong; nothing is repeated."""
+    monkeypatch.setenv("XDG_DATA_HOME", "/nowhere")
+    words, says = WRONG[kind]
+    assert main(words) == 2
+    output, errors = capsys.readouterr()
+    assert says in errors
+    assert output == ""
+    assert len(errors.splitlines()) == 1
+    assert errors.startswith("python -m tlshttp: ")
+    assert "secret" not in errors
+
+
+def test_all_that_is_wrong_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody mends one thing to be told of the next."""
+    assert main(["--header", "X", "--tls-key", "k", "--auth-file", "f", "-b", "1"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 4
+
+
+def test_wrong_arguments_of_a_program() -> None:
+    """The same as a program: no traceback, and the name that was called."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tlshttp", "0", "-b", "192.0.2.9"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.startswith("python -m tlshttp: cannot listen on port 0 of 192.0.2.9: ")
+
+
+# What nobody waits for -------------------------------------------------------------------------
+
+
+def test_help_imports_nothing_that_serves() -> None:
+    """``--help`` is there before cryptography would be."""
+    code = (
+        "import sys\n"
+        "from tlshttp.__main__ import main\n"
+        "main(['--help'])\n"
+        "print(*sorted(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--upload-limit" in done.stdout
+    loaded = set(done.stderr.split())
+    assert not loaded & {"cryptography", "ssl", "http.server", "tlshttp.server", "segno"}
