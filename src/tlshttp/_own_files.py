@@ -25,7 +25,9 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+
+from tlshttp._user_folders import authority_folders
 
 __all__ = ["OWN_FILES", "OwnFiles"]
 
@@ -45,9 +47,14 @@ _Form = tuple[int, int, int, int]
 
 
 class OwnFiles:
-    """Files that are never served."""
+    """Files that are never served.
 
-    def __init__(self) -> None:
+    Args:
+        always: Returns folders that are the server's own whether or not it has used them.
+    """
+
+    def __init__(self, always: Callable[[], Iterable[str]] = tuple) -> None:
+        self._always = always
         self._lock = threading.Lock()
         self._files: dict[str, None] = {}
         self._folders: dict[str, None] = {}
@@ -85,7 +92,7 @@ class OwnFiles:
         root = os.path.realpath(folder)
         self._look_if_due()
         with self._lock:
-            known = [*self._files, *self._folders]
+            known = [*self._files, *self._folders, *self._always()]
         found = {os.path.realpath(path) for path in known}
         return sorted(path for path in found if _lies_in(path, root) and os.path.exists(path))
 
@@ -144,8 +151,9 @@ class OwnFiles:
 
     def _look(self, now: float) -> None:
         files = [*self._files, *_log_files()]
-        folders = [os.path.dirname(path) for path in files] + [*self._folders]
-        forms = frozenset(map(_form, _statuses(files, self._folders)))
+        own_folders = [*self._folders, *filter(os.path.isdir, self._always())]
+        folders = [os.path.dirname(path) for path in files] + [*self._folders, *self._always()]
+        forms = frozenset(map(_form, _statuses(files, own_folders)))
         inodes = frozenset((device, inode) for device, inode, _, _ in forms)
         gone = [form for form in self._forms if form[:2] not in inodes]
         self._former = (*self._former, *gone)[-_FORMER:]
@@ -154,12 +162,12 @@ class OwnFiles:
         self._names = tuple(
             start for path in files for start in _with_suffixes(os.path.basename(path))
         )
-        self._real_folders = tuple(map(os.path.realpath, self._folders))
+        self._real_folders = tuple(map(os.path.realpath, own_folders))
         self._places = {place: _folder_time(place) for place in folders}
         self._next_look = now + _LOOK_SECONDS
 
 
-OWN_FILES = OwnFiles()
+OWN_FILES = OwnFiles(authority_folders)
 """Those of this process."""
 
 

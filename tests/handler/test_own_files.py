@@ -16,6 +16,7 @@ import pytest
 from tests.handler.conftest import Serve, quiet
 from tlshttp import FollowSymlinks, TLSFileRequestHandler, TLSRequestHandler, certs, context
 from tlshttp._own_files import OWN_FILES, OwnFiles
+from tlshttp._user_folders import authority_folders
 from tlshttp.errors import CertificateError
 from tlshttp.handler import _opening
 
@@ -116,6 +117,60 @@ def test_nothing_of_the_servers_own_is_listed(
         "index/", "sub/", "key.pem-how-to.txt", "keys.txt", "page.html", "precompressed.txt",
     ]  # fmt: skip
     assert b"hard" not in site.get("/sub/").body
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+@pytest.mark.parametrize("place", ["variable", "usual"])
+def test_the_local_authority_is_not_served_where_nobody_has_used_it(
+    handler: Any, place: str, folder: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People P1: by no name or link, in a program that has a certificate of its own."""
+    usual = folder / "data" / "tlshttp"
+    (usual / "sub").mkdir(parents=True)
+    shutil.copy(folder / "authority" / "x.key", usual / "sub" / "y.key")
+    (folder / "deep").symlink_to(usual / "sub")
+    if place == "variable":
+        monkeypatch.setenv("TLSHTTP_AUTHORITY", str(folder / "authority"))
+        own = ["/authority/x.key", "/to-authority/x.key", "/hard-of-authority.txt", "/authority/"]
+    else:
+        monkeypatch.delenv("TLSHTTP_AUTHORITY", raising=False)
+        own = ["/data/tlshttp/sub/y.key", "/data/tlshttp/", "/deep/y.key", "/data/tlshttp/sub/"]
+    monkeypatch.setattr(OWN_FILES, "_always", lambda: authority_folders(environment))
+    environment = {**os.environ, "XDG_DATA_HOME": str(folder / "data")}
+    OWN_FILES.add(folder / "another")  # look now
+    site = serve(quiet(handler), directory=str(folder))
+    for path in own:
+        assert site.get(path).status == 404, path
+    assert site.get("/page.html").body == b"public"
+
+
+def test_an_authority_that_is_made_later_is_known_at_once(tmp_path: Path) -> None:
+    """People P1: by another process, within the second in which nobody looks again."""
+    folder = tmp_path / "authority"
+    own = OwnFiles(lambda: [str(folder)])
+    page = tmp_path / "page.html"
+    page.write_text("page")
+    assert not own.include(str(page), page.stat())
+    assert own.inside(tmp_path) == []
+    folder.mkdir()
+    key = folder / "authority-key.pem"
+    key.write_text("key")
+    os.link(key, tmp_path / "hard.txt")
+    assert own.include(str(tmp_path / "hard.txt"), key.stat())
+    assert own.include(str(folder), folder.stat())
+    assert not own.include(str(page), page.stat())
+    assert own.inside(tmp_path) == [str(folder)]
+
+
+def test_an_authority_without_a_home_is_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """People P1: who has no home folder has no authority there, and is served all the same."""
+
+    def homeless() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert list(authority_folders({})) == []
+    assert list(authority_folders({"TLSHTTP_AUTHORITY": "/a"})) == ["/a"]
 
 
 def test_a_renewed_key_is_known_at_once_and_the_old_one_still(
