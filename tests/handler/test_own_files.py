@@ -265,6 +265,13 @@ def test_names_that_no_file_can_have_do_no_harm(tmp_path: Path) -> None:
     [
         ("password", True), ("password~", True), ("password.gz", True), ("PASSWORD.bak", True),
         ("password.1", True), ("password.2026-11-25.gz", True), ("password.html", False),
+        ("password.~1~", True),
+        ("#password#", True), (".#password", True), (".password.swp", True), ("password_old", True),
+        ("password.dpkg-old", True), ("password.dpkg-dist", True), ("password.rpmsave", True),
+        ("password.rpmnew", True), ("password.backup", True), ("password.save", True),
+        ("password.orig", True), ("password-old", True), ("password.ucf-dist", True),
+        ("password.swo", True), ("password.Backup2.gz", True), ("#passwords.html", True),
+        ("password_policy", False), ("password-how-to", False), ("password.~x~", False),
         ("passwords", False), ("password.d", False), ("my-password", False),
     ],
 )  # fmt: skip
@@ -281,6 +288,19 @@ def test_what_lies_beside_under_a_name_with_a_suffix(
     other = tmp_path / "elsewhere" / name
     other.write_text("y")
     assert not own.include(str(other), other.stat())
+
+
+@pytest.mark.parametrize(
+    "name", ["password.~1~", "#password#", "password.rpmsave", "password.dpkg-old", "password_old"]
+)
+def test_a_hard_link_to_a_copy_is_the_copy(name: str, tmp_path: Path) -> None:
+    """People P13: by a name that says nothing, too."""
+    own = OwnFiles()
+    own.add(tmp_path / "password")
+    (tmp_path / name).write_text("x")
+    public = tmp_path / "public.txt"
+    public.hardlink_to(tmp_path / name)
+    assert own.include(str(public), public.stat())
 
 
 def test_people_u1_a_link_replaced_while_it_is_looked_at_is_not_followed(
