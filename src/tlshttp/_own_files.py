@@ -157,8 +157,9 @@ class OwnFiles:
 
     def _look(self, now: float) -> None:
         files = [*self._files, *_log_files()]
-        own_folders = [*self._folders, *filter(os.path.isdir, self._always())]
-        folders = [os.path.dirname(path) for path in files] + [*self._folders, *self._always()]
+        always = list(self._always())
+        own_folders = [*self._folders, *always]
+        folders = [os.path.dirname(path) for path in files] + own_folders
         forms = frozenset(map(_form, _statuses(files, own_folders)))
         inodes = frozenset((device, inode) for device, inode, _, _ in forms)
         gone = [form for form in self._forms if form[:2] not in inodes]
@@ -168,7 +169,8 @@ class OwnFiles:
         self._names = tuple(
             start for path in files for start in _beginnings_of_copies(os.path.basename(path))
         )
-        self._real_folders = tuple(map(os.path.realpath, own_folders))
+        deep = [*self._folders, *filter(_has_folders, always)]
+        self._real_folders = tuple(map(os.path.realpath, deep))
         self._places = {place: _folder_time(place) for place in folders}
         self._next_look = now + _LOOK_SECONDS
 
@@ -204,6 +206,17 @@ def _folder_time(path: str) -> int:
         return 0
     now = time.time_ns()
     return now if abs(now - changed) < _RECENT_NS else changed
+
+
+def _has_folders(folder: str) -> bool:
+    """Return whether there is more in a folder than inodes tell: else no path need be resolved."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.is_dir() for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        return True
 
 
 def _usual_copies(path: str) -> Iterator[str]:

@@ -135,8 +135,8 @@ def test_the_local_authority_is_not_served_where_nobody_has_used_it(
     else:
         monkeypatch.delenv("TLSHTTP_AUTHORITY", raising=False)
         own = ["/data/tlshttp/sub/y.key", "/data/tlshttp/", "/deep/y.key", "/data/tlshttp/sub/"]
-    monkeypatch.setattr(OWN_FILES, "_always", lambda: authority_folders(environment))
     environment = {**os.environ, "XDG_DATA_HOME": str(folder / "data")}
+    monkeypatch.setattr(OWN_FILES, "_always", lambda: authority_folders(environment))
     OWN_FILES.add(folder / "another")  # look now
     site = serve(quiet(handler), directory=str(folder))
     for path in own:
@@ -158,6 +158,10 @@ def test_an_authority_that_is_made_later_is_known_at_once(tmp_path: Path) -> Non
     os.link(key, tmp_path / "hard.txt")
     assert own.include(str(tmp_path / "hard.txt"), key.stat())
     assert own.include(str(folder), folder.stat())
+    (folder / "new").mkdir()
+    (folder / "new" / "key").touch()
+    (tmp_path / "link").symlink_to(folder / "new")
+    assert own.include(str(tmp_path / "link" / "key"), (folder / "new" / "key").stat())
     assert not own.include(str(page), page.stat())
     assert own.inside(tmp_path) == [str(folder)]
 
