@@ -7,13 +7,23 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.engines import skip_on_other_engine
+from tests.engine_of_program import VARIABLE
+from tests.engines import create_with_ssl, skip_on_other_engine
 from tests.support import nothing_left_behind
+from tlshttp import context
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what is not about the engine it would run on."""
     skip_on_other_engine(item)
+
+
+@pytest.fixture(autouse=True)
+def _own_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have tests that are not for both engines create their contexts with Python's own."""
+    if "engine" not in request.fixturenames:
+        monkeypatch.setattr(context, "create_server_context", create_with_ssl)
+        monkeypatch.delenv(VARIABLE, raising=False)
 
 
 @pytest.fixture(scope="session", autouse=True)
