@@ -36,8 +36,25 @@ def wait_until(condition: Callable[[], bool], *, timeout: float = 5 * UNIT) -> b
 class NoOwner:
     """Whoever owns a `tlshttp._front.stream.Stream`, where that is nobody."""
 
+    def may_wait(self) -> bool:
+        """Let handlers wait for their peers."""
+        return True
+
     def before_wait(self) -> None:
         """Bear that a handler waits."""
+
+    def after_wait(self) -> None:
+        """Bear that it goes on."""
+
+    def watch(self) -> None:
+        """Bear that something is left to be sent."""
+
+    def unwatch(self) -> None:
+        """Bear that somebody else sends it."""
+
+    def report_exception(self) -> None:
+        """Have an exception of a handler's be seen."""
+        raise  # noqa: PLE0704  # it is called in an except clause
 
     def begin_close(self) -> None:
         """Be told of the end."""

@@ -2,78 +2,163 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from tlshttp._tls import TLSInfo
-    from tlshttp.errors import RequestRefused
+    from tlshttp.errors import ConnectionCut, RequestRefused
 
-__all__ = ["BODY_MISSING", "HEAD_MISSING", "UNUSUAL", "DrivenHandler", "FindRequest", "Transport"]
+__all__ = [
+    "BODY_MISSING",
+    "HEAD_MISSING",
+    "OTHERS_FIRST",
+    "READY",
+    "ROOM_MISSING",
+    "CreateExchange",
+    "DrivenHandler",
+    "Exchange",
+    "Transport",
+]
 
-
-_T = TypeVar("_T")
-
+READY: Final = 0
+"""A request is ready for a handler."""
 
 HEAD_MISSING: Final = -1
 """Request line and headers are not there yet."""
 
 BODY_MISSING: Final = -2
-"""A body is not there yet that is so small that a handler is only called when it is."""
+"""Of a body that is collected before a handler is called, something is missing."""
 
-UNUSUAL: Final = 0
-"""A request is ready for a handler, which has to read its head line by line."""
+ROOM_MISSING: Final = -3
+"""The server has no room on disk for more of a body."""
 
-FindRequest = Callable[[bytes, int], int]
-"""Tells, of a buffer from a position on, how many bytes the head of the request has that is ready
-there; or one of the three above."""
+
+OTHERS_FIRST: Final = -4
+"""There is more to look at, when others have had their turn."""
 
 
 class DrivenHandler(Protocol):
     """A handler as the front drives it: one call for each request that is ready."""
 
-    def serve_ready_request(self) -> bool:
-        """Serve the request; tell whether the connection may be kept for another."""
+    def handle_one_request(self) -> None:
+        """Serve the request."""
 
     def finish(self) -> None:
         """Flush and let go; there will be no more requests."""
 
 
-class Transport(Protocol):
-    """A connection as the HTTP layer uses it: blocking, under deadlines."""
+class Exchange(Protocol):
+    """The protocol's side of a connection: a request and its response, then the next ones."""
 
-    driven: bool
-    """Whether a handler made now is driven by the front."""
+    @property
+    def rfile(self) -> io.BufferedIOBase:
+        """The request, as handlers read it."""
+
+    @property
+    def wfile(self) -> io.BufferedIOBase:
+        """The response, as handlers write it."""
+
+    one_shot: bool
+    """Whether a handler is made for this request alone."""
+    blocking: bool
+    """Whether the handler asks for its next request itself."""
+    streams: bool
+    """Whether the handler of the request that is ready reads its body as it comes."""
+
+    @property
+    def request_line(self) -> str:
+        """The first line of the request, for the log."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether something of a request is there that has not been answered."""
+
+    def receive(self) -> int:
+        """Take in what the stream has received; tell what is missing, or `READY`."""
+
+    def refuse_for_room(self) -> None:
+        """Have the request refused because there is no room for its body."""
+
+    def begin_handler(self) -> None:
+        """Take note that a handler is to be made."""
+
+    def run(self, handler: DrivenHandler) -> bool:
+        """Have a handler serve the request; tell whether the connection may be kept."""
+
+    def end(self) -> bool:
+        """End the response, and let go of the request; tell whether the connection may be kept."""
+
+    def apologise(self) -> None:
+        """Tell the client of a handler's failure, if it can still be told, and spoil the rest."""
+
+    def bear(self, error: Exception) -> bool:
+        """Answer what a handler has raised; tell if that is only what the peer did wrong."""
+
+    def makefile(self, mode: str, buffering: int | None) -> Any:
+        """Return ``rfile`` (``"rb"``) or ``wfile`` (``"wb"``)."""
+
+    def send_file(self, file: Any, count: int | None) -> int | None:
+        """Queue a file as a file; `None` where it is none that can be."""
+
+    def let_go(self) -> None:
+        """Give back what is collected: the connection is over."""
+
+
+CreateExchange = Callable[[Any], Exchange]
+"""Makes the exchange of a stream."""
+
+
+class Transport(Protocol):
+    """A connection as the HTTP layer uses it."""
+
     handler: DrivenHandler | None
     """The handler that is driven."""
-    failure: Exception | None
-    """What the peer did wrong, once it has."""
-    before_send: Callable[[], None] | None
-    """Called before a handler sends something past its ``wfile``."""
+    failure: ConnectionCut | None
+    """What broke the connection, once it is broken."""
     fault: RequestRefused | None
     """What was wrong with a request that was answered nevertheless."""
     goodbye_with_response: bool
     """Whether a response that is sent as the last one ends the connection at once."""
     input_complete: bool
     """Whether the last request has been read to its end."""
+    tunnel: bool
+    """Whether a handler has taken the connection over."""
+    known_length: bool
+    """Whether the response being sent has an end that is known."""
+    at_end: bool
+    """Whether the peer sends no more."""
+    budget: Any
+    """What all connections may have waiting."""
+    owner: Any
+    """The connection."""
 
     @property
     def tls(self) -> TLSInfo: ...
     @property
     def restricted(self) -> bool: ...
     @property
+    def fd(self) -> int: ...
+    @property
     def buffered(self) -> int: ...
-    def examine(self, find: Callable[[bytes, int], _T]) -> _T: ...
-    def readline(self, limit: int = -1) -> bytes: ...
-    def read(self, size: int | None = -1) -> bytes: ...
-    def take_head(self) -> bytes: ...
+    def look(self, find: Callable[[bytes, int], Any]) -> Any: ...
+    def take(self, size: int) -> bytes: ...
+    def give_back(self, data: bytes) -> None: ...
     def peek(self) -> bytes: ...
-    def recv(self, bufsize: int) -> bytes: ...
+    def raw_recv(self, size: int) -> bytes: ...
+    def fill(self) -> bool: ...
+    def fill_waiting(self) -> bool: ...
+    def await_taken(self) -> None: ...
+    def wait_for_request(self) -> bool: ...
+    def wait_for_head(self, deadline: float) -> bool: ...
+    def begin_exchange(self) -> None: ...
+    def take_over(self) -> None: ...
     def transmit(self, data: Buffer, *, is_last: bool = False) -> None: ...
-    def fail(self, message: str) -> NoReturn: ...
+    def transmit_file(self, fd: int, start: int, size: int) -> None: ...
+    def fail(self, cut: ConnectionCut) -> Any: ...
     def raised(self, error: TimeoutError) -> bool: ...
     def settimeout(self, value: float | None) -> None: ...
     def gettimeout(self) -> float | None: ...
-    def fileno(self) -> int: ...

@@ -36,7 +36,10 @@ __all__ = [
     "RequestCrowdedOut",
     "RequestRefused",
     "RequestTimeout",
+    "ResponseAborted",
+    "ResponseBacklog",
     "TLSHTTPError",
+    "TunnelTimeout",
     "UnrecognizedName",
     "WriteTimeout",
 ]
@@ -174,7 +177,7 @@ class ConnectionCut(PeerError):
 
 
 class RequestTimeout(ConnectionCut, TimeoutError):
-    """A request was begun and its head or small body not finished in time."""
+    """A request was begun and its head not finished in time."""
 
     reason = "request-timeout"
 
@@ -209,7 +212,7 @@ class RequestRefused(ConnectionCut):
 
 
 class BodyTimeout(ConnectionCut, TimeoutError):
-    """A handler waited longer for the request body than ``Limits.body_timeout`` allows."""
+    """The peer sent a request body more slowly than ``Limits.body_timeout`` allows."""
 
     reason = "body-timeout"
 
@@ -220,7 +223,31 @@ class WriteTimeout(ConnectionCut, TimeoutError):
     reason = "write-timeout"
 
 
-class PeerDisconnected(ConnectionCut, ConnectionError):
-    """The peer reset the connection, or left in the middle of a request or response."""
+class TunnelTimeout(ConnectionCut, TimeoutError):
+    """Nothing moved for ``Limits.tunnel_timeout`` on a connection that a handler had taken over."""
+
+    reason = "tunnel-timeout"
+
+
+class ResponseBacklog(ConnectionCut):
+    """The peer left more of a response to be taken than ``Limits.max_response_backlog`` allows."""
+
+    reason = "response-backlog"
+
+
+class ResponseAborted(ConnectionCut):
+    """The rest of a response could not be kept for its peer, or not be read.
+
+    The disk was full, or a file became shorter while it was sent.
+    """
+
+    reason = "response-aborted"
+
+
+class PeerDisconnected(ConnectionCut, BrokenPipeError, ConnectionResetError):
+    """The peer reset the connection, or left in the middle of a request or response.
+
+    It is caught by ``except (BrokenPipeError, ConnectionResetError)``, as programs have it.
+    """
 
     reason = "disconnected"

@@ -11,7 +11,10 @@ from tlshttp.errors import ConfigurationError
 __all__ = ["Limits"]
 
 _FILES_KEPT_BACK = 256
-_CONNECTIONS_WITHOUT_A_FILE_LIMIT = 8192
+_MOST_CONNECTIONS = 2048
+"""At about 60 KiB for one that has moved much in both directions, and with the other bounds of
+memory, that is 256 MiB."""
+
 _SOCKETS_OF_WINDOWS = 512  # what select() takes there: FD_SETSIZE of CPython's selectmodule.c
 
 
@@ -51,7 +54,7 @@ class Limits:
     """
 
     body_timeout: float | None = 20.0
-    """Seconds a handler may wait for a request body in all, besides what `body_min_rate` adds.
+    """Seconds a peer may take for a request body in all, besides what `body_min_rate` adds.
 
     Twenty seconds, with 500 bytes buying one second more, is the ``body=20,MinRate=500`` of
     Apache's mod_reqtimeout. `None`: no limit, at any rate.
@@ -62,8 +65,7 @@ class Limits:
     again. `None`: none do, and `body_timeout` bounds the waiting for the whole body."""
 
     write_timeout: float | None = 60.0
-    """Seconds a handler may wait for the peer to take a response in all, besides what
-    `write_min_rate` adds.
+    """Seconds a peer may take to accept a response in all, besides what `write_min_rate` adds.
 
     Sixty seconds is nginx's ``send_timeout``. `None`: no limit, at any rate.
     """
@@ -80,14 +82,14 @@ class Limits:
     """
 
     max_connections: int | None = None
-    """Connections open at once. For a further one another is closed: the oldest unfinished
-    handshake; without one, the oldest that only waits for its peer's end, then the oldest idle
-    one, then the oldest unfinished request. While all are in handlers, new ones wait in the
-    listen queue.
+    """Connections open at once. For a further one another is closed, of the address that holds
+    most: one of those that wait for their peers, in the way that most of them wait. While all are
+    in handlers, new ones wait in the listen queue.
 
-    `None`: as many as the process's soft limit on open files (``RLIMIT_NOFILE``) allows, with 256
-    files, but never more than half, kept back for everything else; 8192 where there is no such
-    limit, 256 on Windows, where ``select()`` takes 512 sockets.
+    `None`: 2048, or fewer where the process's soft limit on open files (``RLIMIT_NOFILE``) has it,
+    with 256 files, but never more than half, kept back for everything else; 256 on Windows, where
+    ``select()`` takes 512 sockets. With all other defaults a server whose connections are all in
+    the worst state that their peers can bring about stays below 256 MiB.
     """
 
     max_header_bytes: int = 65_536
@@ -107,6 +109,49 @@ class Limits:
     in one request. `None`: no limit.
     """
 
+    max_collected_body: int | None = 1 << 20
+    """Bytes of a request body that `~tlshttp.ThreadingTLSHTTPServer` collects before it calls a
+    handler; with a larger one the handler is called at once, reads as it comes, and waits for its
+    peer. (Bodies in chunks are always collected, and `~tlshttp.TLSHTTPServer` collects every body.)
+
+    One mebibyte is what nginx accepts of a body unless told otherwise (``client_max_body_size``).
+    `None`: collect all.
+    """
+
+    max_buffer_memory: int | None = 65_536
+    """Bytes of a collected body, and as many of a response that its peer has not taken, that are
+    kept in memory for one connection. What is more goes to a temporary file without a name.
+
+    It is four TLS records; nginx's ``client_body_buffer_size`` is 16 KiB. `None`: all.
+    """
+
+    max_total_memory: int | None = 64 << 20
+    """Bytes of that kind in memory for all connections, besides the first 4 KiB of each; the rest
+    goes to files. `None`: no limit."""
+
+    max_total_disk: int | None = 4 << 30
+    """Bytes in temporary files for all connections. At the limit further bodies are not read until
+    there is room, for `body_timeout` at most (then they get 507), and responses wait in their
+    handlers, or are cut where these cannot wait.
+
+    It is four of the largest bodies. `None`: no limit.
+    """
+
+    max_response_backlog: int | None = 1 << 30
+    """Bytes of a response that may wait for its peer to take them. Beyond that a handler has to
+    wait for its peer, or the connection is cut where it cannot. (A response of unknown length, such
+    as a stream of events, keeps its handler waiting at 64 KiB where that can wait.)
+
+    It is nginx's ``proxy_max_temp_file_size``. `None`: no limit.
+    """
+
+    tunnel_timeout: float | None = 3600.0
+    """Seconds in which nothing moves on a connection that a handler has taken over, by 101
+    (Switching Protocols) or in answer to CONNECT, while the handler waits for that.
+
+    An hour is what HAProxy's documentation proposes for ``timeout tunnel``. `None`: no limit.
+    """
+
     def __post_init__(self) -> None:
         """Check every field."""
         ConfigurationError.raise_if(
@@ -121,8 +166,8 @@ class Limits:
             return self.max_connections
         files = _file_limit()
         if files is None:
-            return _CONNECTIONS_WITHOUT_A_FILE_LIMIT
-        return max(1, files - min(_FILES_KEPT_BACK, files // 2))
+            return _MOST_CONNECTIONS
+        return min(_MOST_CONNECTIONS, max(1, files - min(_FILES_KEPT_BACK, files // 2)))
 
 
 def _findings(name: str, value: object) -> list[str]:

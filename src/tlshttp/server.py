@@ -23,6 +23,8 @@ from tlshttp._binding import (
     socket_address,
     socket_options,
 )
+from tlshttp._computed import computed
+from tlshttp._front.door import WRAPPED
 from tlshttp._front.front import Front
 from tlshttp._front.registry import Phase
 from tlshttp._front.report import ThrottledLog, peer_name
@@ -39,8 +41,8 @@ from tlshttp.errors import (
     PeerDisconnected,
     RequestRefused,
 )
-from tlshttp.handler._compose import Composition, compose
-from tlshttp.handler._ready import request_finder
+from tlshttp.handler._compose import Composition, Mode, compose
+from tlshttp.handler._exchange import HTTPExchange
 from tlshttp.limits import Limits
 from tlshttp.stats import Stats
 
@@ -49,7 +51,13 @@ if TYPE_CHECKING:
 
 __all__ = ["TLSHTTPServer", "ThreadingTLSHTTPServer"]
 
-_DEFAULT_WORKERS = 32
+_DEFAULT_WORKERS = 200
+"""Handlers at work at once: Tomcat's ``maxThreads``. An idle one costs nothing, and one that waits
+for an event, as those of event streams do, has its place all the time."""
+
+_WAITING_THREADS = 800
+"""Threads that handlers may have besides, which wait for their peers: about 40 KiB each."""
+
 _PATIENCE_SECONDS = 5.0  # before server_close() says whom it waits for, as Go's httptest does
 _GRACE_SECONDS = 1.0  # for handlers whose connection has been broken to come to their end
 _SLICE_SECONDS = 0.5
@@ -63,11 +71,11 @@ class TLSHTTPServer(http.server.HTTPServer):
     """An HTTPS server for any request handler.
 
     Everything happens in the thread that calls `serve_forever`, one request at a time: handshakes,
-    too, but never a wait for a peer that has yet to send its request. Within a handler, reads and
-    writes wait for the peer, and everybody else with it, as long as the limits allow: where large
-    bodies or responses are exchanged with clients that may be slow, use `ThreadingTLSHTTPServer`.
-    Handlers that have to run in blocking mode (see `~tlshttp.TLSRequestHandler`) get threads of
-    their own.
+    too, but never a wait for a peer. Request bodies have been collected when a handler is called,
+    and what a client has not taken of a response is kept for it, so that no client, however slow,
+    keeps others waiting. A handler that computes for long, or waits for something else, does.
+    Handlers that have to wait for their peers, since they override ``handle()``, are made by a
+    function or have ``stream_request`` set, get threads of their own.
 
     It takes the arguments of Python 3.14's ``http.server.HTTPSServer`` and more.
 
@@ -120,8 +128,6 @@ class TLSHTTPServer(http.server.HTTPServer):
     """Whether `server_close` waits for running handlers: with `daemon_threads` for five seconds,
     otherwise for as long as it takes."""
 
-    _has_leaders = False
-
     def __init_subclass__(cls, **arguments: Any) -> None:
         """Get along with other servers as second base."""
         super().__init_subclass__(**arguments)
@@ -148,33 +154,41 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.ssl_context: TLSContext = given_context(
             certfile, keyfile, password, alpn_protocols, ssl_context
         )
-        self._log = ThrottledLog(logging.getLogger("tlshttp.handshake"))
-        self._cut_log = ThrottledLog(logging.getLogger("tlshttp.connection"))
-        self._composed: tuple[object, Composition] | None = None
-        self._stopped = threading.Event()
-        self._stopped.set()
-        self._stop_requested = False
-        self._loop_thread: threading.Thread | None = None
-        self._bound_path: tuple[str, int] | None = None
-        self._closed = False
-        self._socket_timeout: float | None = None
-        self._making = threading.local()
-        self._handler_class = RequestHandlerClass
-        self._composition()  # so that what is wrong with it shows now
+        self.__log = ThrottledLog(logging.getLogger("tlshttp.handshake"))
+        self.__cut_log = ThrottledLog(logging.getLogger("tlshttp.connection"))
+        self.__composed: tuple[object, Composition] | None = None
+        self.__stopped = threading.Event()
+        self.__stopped.set()
+        self.__stop_requested = False
+        self.__loop_thread: threading.Thread | None = None
+        self.__bound_path: tuple[str, int] | None = None
+        self.__closed = False
+        self.__socket_timeout: float | None = None
+        self.__making = threading.local()
+        self.__handler_class = RequestHandlerClass
         self.address_family = address_family(server_address, self.address_family)
-        self._front = Front(
+        self.__limits = limits
+        self.__threads = isinstance(self, ThreadingTLSHTTPServer)
+        workers = getattr(self, "max_workers", None) if self.__threads else None
+        workers = workers or _DEFAULT_WORKERS
+        phases = self.__worker_phases()
+        self.__collects_all = not (self.__threads or phases or self.__hands_on())
+        self.__front = Front(
             self,
             Settings(
                 limits=limits,
                 ssl_context=self.ssl_context,
                 redirect_plain_http=redirect_plain_http,
-                leaders=self._has_leaders,
+                leaders=self.__threads,
                 leaders_accept=all(_is_ours(self, hook) for hook in _ACCEPTING_HOOKS),
                 goodbye_with_response=_is_ours(self, "shutdown_request"),
-                worker_phases=self._worker_phases(),
-                max_workers=self._max_workers(),
+                worker_phases=phases,
+                max_workers=workers,
+                max_threads=workers + _WAITING_THREADS,
                 daemon_workers=lambda: self.daemon_threads,
-                find_request=request_finder(limits),
+                create_exchange=self.__create_exchange,
+                first_timeout=self.__composition().first_timeout,
+                url=self.__own_url,
             ),
         )
         try:
@@ -182,18 +196,31 @@ class TLSHTTPServer(http.server.HTTPServer):
                 server_address, RequestHandlerClass, bind_and_activate=bind_and_activate, **more
             )
         except BaseException:
-            self._front.close()
+            self.__front.close()
             raise
 
-    def _worker_phases(self) -> frozenset[Phase]:
+    def __worker_phases(self) -> frozenset[Phase]:
         """Return in which phases connections are not advanced by the loop's own thread."""
         mixed = isinstance(self, (socketserver.ThreadingMixIn, _forking_mix_in()))
-        if mixed and not _is_ours(self, "process_request"):
+        if self.__threads or (mixed and not _is_ours(self, "process_request")):
             return frozenset()  # process_request() itself hands on
-        ours = all(_is_ours(self, hook) for hook in ("process_request", "finish_request"))
-        if ours and self._composition().driven:
+        if self.__mode() is not Mode.CLASSIC and not self.__hands_on():
             return frozenset()
         return frozenset({Phase.HANDLER})
+
+    def __hands_on(self) -> bool:
+        """Return whether a hook of the user's takes each connection, for as long as it lasts."""
+        return not all(_is_ours(self, hook) for hook in ("process_request", "finish_request"))
+
+    def __mode(self) -> Mode:
+        """Return how handlers are run."""
+        composition = self.__composition()
+        return composition.threaded_mode if self.__threads else composition.mode
+
+    def __create_exchange(self, stream: Any) -> HTTPExchange:
+        return HTTPExchange(
+            stream, self.__limits, self.__composition(), collects_all=self.__collects_all
+        )
 
     @property
     def RequestHandlerClass(self) -> Callable[..., Any]:
@@ -202,39 +229,32 @@ class TLSHTTPServer(http.server.HTTPServer):
         Within ``finish_request()`` it is what has been composed of that: so a server may override
         the hook to pass its handlers further arguments, as ``python -m http.server`` does.
         """
-        if getattr(self._making, "a_handler", False):
-            return self._composition().factory
-        return self._handler_class
+        if getattr(self.__making, "a_handler", False):
+            return self.__composition().factory
+        return self.__handler_class
 
     @RequestHandlerClass.setter
     def RequestHandlerClass(self, handler: Callable[..., Any]) -> None:
-        self._handler_class = handler
+        self.__handler_class = handler
 
-    def _max_workers(self) -> int:
-        return _DEFAULT_WORKERS
-
-    def _composition(self) -> Composition:
+    def __composition(self) -> Composition:
         """Return how handlers are made, as `RequestHandlerClass` now stands."""
-        if self._composed is None or self._composed[0] is not self._handler_class:
-            made = compose(self._handler_class)
-            if not made.composed and getattr(self.ssl_context, "tells_hosts_apart", False):
-                raise ConfigurationError(
-                    "with client_auth_by_name the handler has to be a class, or a functools.partial"
-                    " of one: nothing looks at the hosts that the handlers of a function are asked"
-                    " for"
-                )
-            self._composed = (self._handler_class, made)
-        return self._composed[1]
+        if self.__composed is None or self.__composed[0] is not self.__handler_class:
+            self.__composed = (self.__handler_class, compose(self.__handler_class))
+        return self.__composed[1]
 
     # What can be asked ------------------------------------------------------------------------
 
-    @property
+    @computed
     def url(self) -> str:
         """Where the server is to be reached, usable as it stands: ``"https://localhost:8443"``.
 
         An address that stands for all of the machine's is given as ``localhost``; a path is given
         percent-encoded after ``https+unix://``.
         """
+        return self.__own_url()
+
+    def __own_url(self) -> str:
         if not isinstance(self.server_address, tuple):
             from urllib.parse import quote
 
@@ -248,7 +268,7 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     def stats(self) -> Stats:
         """Return the counters as they stand now."""
-        stats = self._front.stats()
+        stats = self.__front.stats()
         if isinstance(self.ssl_context, ShowsCertificates):
             in_use = self.ssl_context.certificates_in_use()
             return dataclasses.replace(stats, certificates=in_use)
@@ -261,7 +281,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         for level, option, value in socket_options(self.address_family, self.server_address):
             self.socket.setsockopt(level, option, value)
         if not isinstance(self.server_address, tuple):
-            self._bind_path(os.fsdecode(self.server_address))
+            self.__bind_path(os.fsdecode(self.server_address))
             self.server_name, self.server_port = "localhost", 0
         else:
             host = str(self.server_address[0])
@@ -271,19 +291,19 @@ class TLSHTTPServer(http.server.HTTPServer):
             self.server_port = int(self.server_address[1])
         set_up_wsgi(self)
 
-    def _bind_path(self, path: str) -> None:
+    def __bind_path(self, path: str) -> None:
         is_file = not path.startswith("\0")  # Linux's abstract names are none
         if is_file:
             remove_stale_socket(path)
         socketserver.TCPServer.server_bind(self)
         if is_file:
-            self._bound_path = (path, os.stat(path).st_ino)
+            self.__bound_path = (path, os.stat(path).st_ino)
 
     def server_activate(self) -> None:
         """Listen."""
         super().server_activate()
         self.socket.setblocking(False)
-        self._front.door.listen(self.socket.fileno())
+        self.__front.door.listen(self.socket.fileno())
 
     # Running ----------------------------------------------------------------------------------
 
@@ -293,14 +313,16 @@ class TLSHTTPServer(http.server.HTTPServer):
         Args:
             poll_interval: Seconds between two calls of ``service_actions()`` at most.
         """
-        self._take_socket_timeout()
-        with self._running(), self._front.not_counting_answers():
-            while not self._stop_requested:
-                self._front.turn(poll_interval)
-                self._log.flush()
-                self._cut_log.flush()
-                if not self._stop_requested:
+        self.__take_socket()
+        with self.__running(), self.__front.not_counting_answers():
+            while not self.__stop_requested:
+                self.__front.turn(poll_interval)
+                self.__log.flush()
+                self.__cut_log.flush()
+                if not self.__stop_requested:
                     self.service_actions()
+            if not self.__threads and self.__composition().finishes:
+                self.__front.end_idle_handlers()
 
     def handle_request(self) -> None:
         """Serve until one request has been answered, refused or handed on.
@@ -309,21 +331,40 @@ class TLSHTTPServer(http.server.HTTPServer):
         one (`None`: never) it calls ``handle_timeout()``. Connections that stay open are served
         further by the next call.
         """
-        self._take_socket_timeout()
+        self.__take_socket()
         timeout = min(
-            (limit for limit in (self.timeout, self._socket_timeout) if limit is not None),
+            (limit for limit in (self.timeout, self.__socket_timeout) if limit is not None),
             default=math.inf,
         )
         end = time.monotonic() + timeout
-        with self._running():
-            while not (self._front.take_answer() or self._stop_requested):
+        with self.__running():
+            while not (self.__front.take_answer() or self.__stop_requested):
                 left = end - time.monotonic()
-                self._front.turn(max(0.0, min(left, _SLICE_SECONDS)))
+                self.__front.turn(max(0.0, min(left, _SLICE_SECONDS)))
                 if left <= 0:  # all that could be done without waiting has been done
                     self.handle_timeout()
                     return
 
-    def _take_socket_timeout(self) -> None:
+    def __take_socket(self) -> None:
+        """Listen on the socket as it now is: it may have been put there by the user.
+
+        Raises:
+            ConfigurationError: It is an `ssl.SSLSocket`.
+        """
+        if hasattr(self.socket, "do_handshake"):
+            raise ConfigurationError(WRAPPED.format("server.socket"))
+        if not hasattr(self, "server_name"):
+            self.server_address = self.socket.getsockname()
+            host, port = (
+                (*self.server_address, 0)[:2]
+                if isinstance(self.server_address, tuple)
+                else ("localhost", 0)
+            )
+            self.server_name, self.server_port = str(host), int(port)
+        self.__take_socket_timeout()
+        self.__front.door.listen(self.socket.fileno())
+
+    def __take_socket_timeout(self) -> None:
         """Make the listening socket non-blocking again, and remember the timeout somebody has set.
 
         ``server.socket.settimeout()`` is how ``handle_request()`` was bounded of old.
@@ -331,21 +372,21 @@ class TLSHTTPServer(http.server.HTTPServer):
         timeout = self.socket.gettimeout()
         if timeout != 0:
             self.socket.setblocking(False)
-            self._socket_timeout = timeout
+            self.__socket_timeout = timeout
 
     @contextlib.contextmanager
-    def _running(self) -> Any:
+    def __running(self) -> Any:
         """Take note of which thread is the loop."""
-        self._stopped.clear()
-        self._loop_thread = threading.current_thread()
-        self._front.running = True
+        self.__stopped.clear()
+        self.__loop_thread = threading.current_thread()
+        self.__front.running = True
         try:
             yield
         finally:
-            self._front.running = False
-            self._loop_thread = None
-            self._stop_requested = False
-            self._stopped.set()
+            self.__front.running = False
+            self.__loop_thread = None
+            self.__stop_requested = False
+            self.__stopped.set()
 
     def shutdown(self) -> None:
         """Make `serve_forever` return, and wait until it has.
@@ -354,10 +395,10 @@ class TLSHTTPServer(http.server.HTTPServer):
         open until `server_close`. Called from a handler on the loop's own thread, it does not wait;
         called before `serve_forever`, it makes that return at once.
         """
-        self._stop_requested = True
-        self._front.wake()
-        if self._loop_thread is not threading.current_thread():
-            self._stopped.wait()
+        self.__stop_requested = True
+        self.__front.wake()
+        if self.__loop_thread is not threading.current_thread():
+            self.__stopped.wait()
 
     def server_close(self) -> None:
         """Close the listening socket and every connection, and wait for running handlers.
@@ -365,40 +406,41 @@ class TLSHTTPServer(http.server.HTTPServer):
         A handler that is still at work gets the time `block_on_close` describes; then its
         connection is broken, so that its next read or write fails. Calling it again does nothing.
         """
-        if self._closed:
+        if self.__closed:
             return
-        self._closed = True
-        if self._loop_thread is not None:
+        self.__closed = True
+        if self.__loop_thread is not None:
             self.shutdown()
-        self._front.door.stop()
+        self.__front.door.stop()
         super().server_close()
-        self._remove_path()
-        self._front.leave()
-        self._wait_for_handlers()
-        self._front.close()
-        self._log.flush(at_once=True)
-        self._cut_log.flush(at_once=True)
+        self.__remove_path()
+        self.__front.leave()
+        self.__wait_for_handlers()
+        self.__front.send_responses(_PATIENCE_SECONDS)
+        self.__front.close()
+        self.__log.flush(at_once=True)
+        self.__cut_log.flush(at_once=True)
 
-    def _wait_for_handlers(self) -> None:
+    def __wait_for_handlers(self) -> None:
         if not self.block_on_close:
             return
-        if self._front.join(_PATIENCE_SECONDS):
+        if self.__front.join(_PATIENCE_SECONDS):
             return
-        peers = ", ".join(peer_name(connection.address) for connection in self._front.busy())
+        peers = ", ".join(peer_name(connection.address) for connection in self.__front.busy())
         logging.getLogger("tlshttp.server").warning(
             "server_close() has waited %g s for the handlers of %s", _PATIENCE_SECONDS, peers
         )
         if not self.daemon_threads:
-            self._front.join(None)
+            self.__front.join(None)
             return
-        self._front.hang_up()
-        self._front.join(_GRACE_SECONDS)
+        self.__front.hang_up()
+        self.__front.join(_GRACE_SECONDS)
 
-    def _remove_path(self) -> None:
+    def __remove_path(self) -> None:
         """Remove the file of an ``AF_UNIX`` socket, if it is still the one we made."""
-        if self._bound_path is None:
+        if self.__bound_path is None:
             return
-        path, inode = self._bound_path
+        path, inode = self.__bound_path
         with contextlib.suppress(OSError):
             if os.stat(path).st_ino == inode:
                 os.unlink(path)
@@ -411,19 +453,22 @@ class TLSHTTPServer(http.server.HTTPServer):
         return request, address if isinstance(address, tuple) else (address or "unix:", 0)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Make a handler for a connection whose first request is ready (hook)."""
-        request.driven = self._composition().driven
-        self._making.a_handler = True
+        """Make a handler for a connection whose request is ready (hook)."""
+        mode = self.__mode()
+        request.driven = mode is Mode.DRIVEN
+        request.exchange.one_shot = mode is Mode.ONE_SHOT
+        request.exchange.blocking = mode is Mode.CLASSIC
+        self.__making.a_handler = True
         try:
             self.finish_request(request, client_address)
         finally:
-            self._making.a_handler = request.driven = False
-        if request.handler is None:
+            self.__making.a_handler = request.driven = False
+        if mode is Mode.CLASSIC or (mode is Mode.DRIVEN and request.handler is None):
             self.shutdown_request(request)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Call the handler class, composed with `~tlshttp.TLSRequestHandler` (hook)."""
-        self._composition().factory(request, client_address, self)
+        self.__composition().factory(request, client_address, self)
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection in an orderly way: ``close_notify``, end, then the socket (hook)."""
@@ -453,7 +498,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         """
         level = logging.INFO if isinstance(exc, HandshakeDisconnected) else logging.WARNING
         asked = f" (SNI {exc.server_name})" if exc.server_name else ""
-        self._log.log(
+        self.__log.log(
             level, "%s: handshake failed: %s%s [%s]",
             peer_name(client_address), exc, asked, exc.reason,
             address=client_address, reason=exc.reason,
@@ -470,7 +515,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         """
         level = logging.INFO if isinstance(exc, PeerDisconnected) else logging.WARNING
         what = "request refused" if isinstance(exc, RequestRefused) else "connection cut"
-        self._cut_log.log(
+        self.__cut_log.log(
             level, "%s: %s: %s [%s]",
             peer_name(client_address), what, exc, exc.reason,
             address=client_address, reason=exc.reason,
@@ -490,13 +535,13 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
     taken a few milliseconds, others run beside it.
 
     Args:
-        max_workers: The largest number of threads that run handlers; `None`: 32. Threads are
-            started when needed and end after ten idle seconds.
+        max_workers: How many handlers may be at work at once; `None`: 200. One that waits for its
+            peer to send or to take something does not count; 800 of these are borne besides, then
+            the one that has waited longest is cut. Threads are started when needed and end after
+            ten idle seconds.
 
     All other arguments are those of `TLSHTTPServer`.
     """
-
-    _has_leaders = True
 
     def __init__(
         self,
@@ -530,12 +575,6 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
             redirect_plain_http=redirect_plain_http,
             **more,
         )
-
-    def _worker_phases(self) -> frozenset[Phase]:
-        return frozenset()
-
-    def _max_workers(self) -> int:
-        return self.max_workers
 
 
 def _forking_mix_in() -> type:

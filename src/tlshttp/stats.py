@@ -38,8 +38,16 @@ class Stats:
 
     parked: Mapping[str, int]
     """Connections that wait for their peer now, by phase: ``"hello"`` (nothing usable sent yet),
-    ``"handshake"``, ``"request"`` (request not complete), ``"idle"`` (between two requests),
-    ``"closing"`` (response sent, waiting for the peer's end)."""
+    ``"handshake"``, ``"request"`` (head or body not complete), ``"response"`` (the handler is done,
+    its response not all taken), ``"idle"`` (between two requests), ``"closing"`` (response sent,
+    waiting for the peer's end)."""
+
+    waiting: int
+    """Requests that wait for a handler's place now: ``max_workers`` are at work."""
+
+    full: int
+    """How often requests have had to wait for that for a second; each is a line in the log
+    ``tlshttp.server``, but for those within a minute."""
 
     handshakes: int
     """Handshakes finished."""

@@ -17,14 +17,22 @@ import pytest
 
 from tests.benchmarks.apps import BODY, Handler
 from tests.benchmarks.client import KEEP
+from tests.support import NoOwner
 from tlshttp import Limits, certs, context
+from tlshttp._front.stream import Stream
+from tlshttp._seam import READY
 from tlshttp.handler._compose import compose
+from tlshttp.handler._exchange import HTTPExchange
 from tlshttp.handler._head import parse_head
 from tlshttp.profiles import INTERMEDIATE
 
 pytest.importorskip("pytest_benchmark", reason="pytest-benchmark is not installed")
 
 Benchmark = Callable[..., Any]
+
+_COMPOSITION = compose(Handler)
+_LIMITS = Limits()
+_SERVER = types.SimpleNamespace(limits=_LIMITS)
 
 FIELDS = (
     b"Host: localhost:8443\r\n"
@@ -40,25 +48,28 @@ FIELDS = (
 
 
 class Tape:
-    """A connection in memory: the same request again and again, and nobody who reads answers."""
+    """A channel without TLS: the same request again and again, and nobody who reads answers."""
 
-    # What a handler of ours asks of a connection while nothing goes wrong.
-    restricted = False
-    driven = True
-    failure = fault = None
+    # What a stream asks of a channel while nothing goes wrong.
+    unsent = b""
+    by_record = False
+    has_input = False
+    tls = types.SimpleNamespace()
 
     def __init__(self, request: bytes) -> None:
         self.request = request
-        self.handler: Any = None
-        self.before_send: Any = None
-        self.input_complete = False
 
-    def take_head(self) -> bytes:
+    def recv(self, _size: int) -> bytes:
         """Give the request once more."""
         return self.request
 
-    def transmit(self, data: bytes, *, is_last: bool = False) -> None:
+    def send(self, data: Any, *, hold: bool = False) -> int:
         """Take everything."""
+        return len(data)
+
+    def fileno(self) -> int:
+        """Have no descriptor."""
+        return -1
 
     def sendall(self, data: bytes) -> None:
         """Take everything from a handler of the standard library."""
@@ -66,6 +77,35 @@ class Tape:
     def makefile(self, *_: object) -> io.BytesIO:
         """Give the request to a handler of the standard library."""
         return io.BytesIO(self.request)
+
+
+class Driven:
+    """A connection in memory with a handler on it, as the server drives it."""
+
+    def __init__(self) -> None:
+        channel: Any = Tape(KEEP)
+        stream: Any = Stream(channel, _LIMITS, NoOwner())
+        self.stream = stream
+        self.exchange = HTTPExchange(self.stream, _LIMITS, _COMPOSITION, collects_all=False)
+        self.stream.exchange = self.exchange
+        self.receive()
+        self.exchange.begin_handler()
+        self.stream.driven, self.exchange.blocking = True, False
+        _COMPOSITION.factory(self.stream, ("127.0.0.1", 50000), _SERVER)
+
+    def receive(self) -> None:
+        """Receive a request."""
+        self.stream.fill()
+        assert self.exchange.receive() == READY
+
+    def serve(self) -> bool:
+        """Have the handler serve it; tell whether the connection is kept."""
+        return self.exchange.run(self.stream.handler)
+
+    def serve_next(self) -> bool:
+        """Do both."""
+        self.receive()
+        return self.serve()
 
 
 @pytest.fixture
@@ -98,8 +138,11 @@ def test_head_of_the_standard_library(benchmark: Benchmark) -> None:
 @pytest.mark.benchmark(group="head of a response")
 def test_response_head(benchmark: Benchmark) -> None:
     """Put a response head together and hand it to the connection with a body."""
-    handler = _driven_handler()
-    assert handler.serve_ready_request()
+    driven = Driven()
+    assert driven.serve()
+    driven.receive()
+    handler = driven.exchange.handler = driven.stream.handler
+    assert driven.exchange.begin()
 
     def respond() -> None:
         handler.wfile.begin()
@@ -124,7 +167,9 @@ def test_response_head_of_the_standard_library(benchmark: Benchmark) -> None:
 @pytest.mark.benchmark(group="request and response, without a network")
 def test_request(benchmark: Benchmark) -> None:
     """Serve a whole request of a kept connection."""
-    assert benchmark(_driven_handler().serve_ready_request)
+    driven = Driven()
+    assert driven.serve()
+    assert benchmark(driven.serve_next)
 
 
 @pytest.mark.benchmark(group="request and response, without a network")
@@ -132,9 +177,9 @@ def test_connection(benchmark: Benchmark) -> None:
     """Serve the only request of a connection, the handler being made for it."""
 
     def serve() -> bool:
-        handler = _driven_handler()
-        kept = bool(handler.serve_ready_request())
-        handler.finish()
+        driven = Driven()
+        kept = driven.serve()
+        driven.stream.handler.finish()
         return kept
 
     assert benchmark(serve)
@@ -159,17 +204,6 @@ def test_context_of_the_standard_library(benchmark: Benchmark, tmp_path: Any) ->
     files = tmp_path / "cert.pem", tmp_path / "key.pem"
     certs.self_signed("localhost").write(*files)
     benchmark(lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*files))
-
-
-def _driven_handler() -> Any:
-    """Return a handler as the server drives it, on a connection in memory."""
-    tape = Tape(KEEP)
-    _FACTORY(tape, ("127.0.0.1", 50000), _SERVER)
-    return tape.handler
-
-
-_FACTORY = compose(Handler).factory
-_SERVER = types.SimpleNamespace(limits=Limits())
 
 
 def _standard_handler() -> BaseHTTPRequestHandler:

@@ -53,6 +53,12 @@ class Plain(BaseHTTPRequestHandler):
             self.wfile.write(_PIECE)
 
 
+class Streams(Plain):
+    """The same, called when the head is there."""
+
+    stream_request = True
+
+
 class Reads(Plain):
     """Answer POST with all of the body, whatever its framing."""
 

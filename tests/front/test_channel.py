@@ -381,7 +381,8 @@ def test_records_without_data_let_others_have_their_turn(monkeypatch: pytest.Mon
         counted, channel = chatterbox(near)
         with pytest.raises(ssl.SSLWantReadError):
             channel.recv(1)
-        assert counted.reads == 4
+        assert counted.reads <= 4
+        assert channel.has_input or counted.reads == 4  # else what is left would be forgotten
         assert near.recv(1)  # there was more
 
 
@@ -446,8 +447,10 @@ def test_a_slow_reader_is_waited_for_until_it_has_the_last_response(open_pair: P
     stream = ending_stream(open_pair, write_timeout=0.05)
     while not open_pair.channel.unsent:
         open_pair.channel.send(bytes(65_536))
+    stream.transmit(b"answer", is_last=True)
+    assert stream.backlog > len(b"answer")
     with pytest.raises(errors.WriteTimeout):
-        stream.transmit(b"answer", is_last=True)
+        stream.end_waiting()
     assert isinstance(stream.failure, errors.WriteTimeout)
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.front.conftest import Recording, Serve
-from tests.front.handlers import Classic, OneRequest, Plain
+from tests.front.handlers import Classic, OneRequest, Plain, Streams
 from tests.front.peers import (
     client_context,
     client_hello,
@@ -64,7 +64,7 @@ def no_connections(server: Recording) -> bool:
         (Plain, request(version="1.0"), 200),
         (Classic, request(close=True), 200),
         (Buffered, request(close=True), 200),
-        (Plain, b"BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n", 501),
+        (Plain, b"BREW / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", 501),
         (Plain, b"GET / HTTP/9.9\r\n\r\n", 505),
         (Plain, b"nonsense\r\n\r\n", 400),
         (Plain, b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
@@ -125,7 +125,7 @@ EARLY = {
 }
 
 
-@pytest.mark.parametrize("handler", [Plain, Classic])
+@pytest.mark.parametrize("handler", [Streams, Classic])
 @pytest.mark.parametrize("status", EARLY)
 def test_an_early_response_reaches_a_client_that_is_still_sending(
     serve: Serve, tls_version: ssl.TLSVersion, status: int, handler: Any
@@ -151,7 +151,7 @@ def test_lingering_ends(serve: Serve) -> None:
     """A client that neither reads nor closes after an early response is let go in time."""
     limits = Limits(linger_timeout=SHORT)
     with (
-        serve(Plain, limits) as server,
+        serve(Streams, limits) as server,
         handshake(server.server_address, client_context()) as sock,
     ):
         sock.sendall(EARLY[200])
@@ -183,7 +183,8 @@ def test_lingering_ends_for_a_peer_that_does_not_stop_sending(
     serve: Serve, start: Callable[[Any], Any]
 ) -> None:
     """Bytes without end do not keep a connection beyond its time."""
-    with serve(Plain, Limits(linger_timeout=SHORT)) as server, start(server.server_address) as sock:
+    limits = Limits(linger_timeout=SHORT)
+    with serve(Streams, limits) as server, start(server.server_address) as sock:
         began = time.monotonic()
         with contextlib.suppress(OSError):
             while time.monotonic() - began < 10 * UNIT:

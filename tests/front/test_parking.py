@@ -130,8 +130,8 @@ def test_two_threads_never_take_the_same(place: Place) -> None:
 
         def spare(barrier: threading.Barrier = barrier, taken: list[Any] = taken) -> None:
             barrier.wait(5 * UNIT)
-            oldest = place.registry.take_oldest([Phase.IDLE])
-            taken.extend([] if oldest is None else [oldest])
+            if place.registry.take_back(place.connection):
+                taken.append(place.connection)
 
         threads = [threading.Thread(target=target) for target in (take, spare, take, spare)]
         for thread in threads:

@@ -126,11 +126,14 @@ def parked_in(server: Recording, *phases: str) -> int:
 
 def all_parked(server: Recording) -> bool:
     """Return whether no worker is with a connection, as one is for a moment after a response."""
-    return all(connection.parked for connection in server._front.registry)
+    return all(connection.parked for connection in server._TLSHTTPServer__front.registry)
 
 
-def test_the_oldest_handshake_goes_first_then_the_oldest_idle(serve: Serve) -> None:
+def test_the_oldest_handshake_goes_first_then_the_oldest_idle(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At max_connections unfinished handshakes make room before idle connections do, by age."""
+    monkeypatch.setattr("tlshttp._front.eviction._YOUNG_SECONDS", 0.0)
     context = client_context()
     with serve(Plain, Limits(max_connections=5)) as server, closing_all([]) as held:
         address = server.server_address
@@ -148,17 +151,35 @@ def test_the_oldest_handshake_goes_first_then_the_oldest_idle(serve: Serve) -> N
     assert [type(error) for error, _ in server.events] == [errors.HandshakeCrowdedOut] * 2
 
 
-def test_a_half_sent_request_goes_last(serve: Serve) -> None:
-    """An idle connection, though younger, makes room before one in the middle of a request."""
+def test_a_young_handshake_is_spared(serve: Serve) -> None:
+    """Who has just come is not pushed out by the next one while somebody else can be."""
+    context = client_context()
+    with serve(Plain, Limits(max_connections=3)) as server, closing_all([]) as held:
+        idle_ones = [idle(server.server_address, context) for _ in range(2)]
+        held.extend(idle_ones)
+        young = connect(server.server_address)
+        held.append(young)
+        assert wait_until(lambda: server.stats().accepted == 3 and all_parked(server))
+        held.append(connect(server.server_address))
+        assert idle_ones[0].recv(1) == b""
+        with context.wrap_socket(young, server_hostname="localhost") as sock:
+            sock.sendall(request(close=True))
+            assert read_to_end(sock).endswith(b"/")
+    assert not [error for error, _ in server.events if "crowded" in error.reason]
+
+
+def test_a_half_sent_request_makes_room(serve: Serve) -> None:
+    """A request that does not come to its end makes room before a connection that is idle."""
     context = client_context()
     with serve(Plain, Limits(max_connections=2)) as server, closing_all([]) as held:
         half = half_head(server.server_address, context)
         held.extend([half, idle(server.server_address, context)])
         assert wait_until(lambda: all_parked(server))
         held.append(idle(server.server_address, context))
-        assert held[1].recv(1) == b""
-        half.sendall(b"lf: x\r\n\r\n")
-        assert read_response(half).endswith(b"/")
+        assert half.recv(1) == b""
+        held[1].sendall(request())
+        assert read_response(held[1]).endswith(b"/")
+    assert [type(error) for error, _ in server.events] == [errors.RequestCrowdedOut]
 
 
 def test_new_connections_wait_while_all_are_busy(

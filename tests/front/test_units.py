@@ -8,6 +8,8 @@ import math
 import ssl
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from tests.front.handlers import Plain
 from tests.front.peers import client_context, connect, handshake, read_response, request
 from tests.support import wait_until
 from tlshttp import Limits, Stats, errors
+from tlshttp._front.eviction import Eviction, group_of
 from tlshttp._front.handshake import handshake_error
 from tlshttp._front.registry import Phase, Registry
 from tlshttp._front.report import ThrottledLog, peer_name
@@ -120,11 +123,10 @@ def test_who_is_not_parked_is_left_alone() -> None:
     registry, stubs = filled(1, 1)
     stubs[0].parked = False
     assert registry.take_overdue(5) == [stubs[1]]
-    assert not registry.has_parked([Phase.HELLO])
-    assert registry.take_oldest([Phase.HELLO]) is None
+    assert not registry.has_parked()
+    assert not registry.take_back(stubs[1])
     stubs[1].parked = True
-    assert registry.has_parked([Phase.IDLE, Phase.HELLO])
-    assert not registry.has_parked([Phase.IDLE])
+    assert registry.has_parked()
     assert registry.take([0, 1, 7]) == ([stubs[1]], [0, 7])
     assert registry.take([1]) == ([], [1])
 
@@ -134,18 +136,81 @@ def test_the_handshakes_phases_share_one_queue() -> None:
     registry, stubs = filled(1, 2, 3)
     registry.move(stubs[0], Phase.HANDSHAKE, 1)
     registry.move(stubs[1], Phase.PLAIN, 2)
-    assert registry.take_oldest([Phase.HELLO]) is stubs[0]
+    assert registry.take_overdue(1) == stubs[:1]
     assert registry.take_overdue(2) == stubs[1:2]
 
 
 def test_a_phase_entered_again_is_entered_last() -> None:
     """The second idle time of a connection begins behind those that are idle already."""
     registry, stubs = filled(1, 1)
-    for stub in (*stubs, stubs[0]):
-        registry.move(stub, Phase.IDLE, math.inf)
-    assert registry.take_oldest([Phase.REQUEST, Phase.IDLE]) is stubs[1]
-    assert registry.take_oldest([Phase.REQUEST, Phase.IDLE]) is stubs[0]
+    for deadline, stub in enumerate((*stubs, stubs[0])):
+        registry.move(stub, Phase.IDLE, deadline)
+    assert registry.take_overdue(9) == [stubs[1], stubs[0]]
     assert registry.count() == {Phase.IDLE: 2}
+
+
+@pytest.mark.parametrize("phase", [Phase.BODY, Phase.RESPONSE])
+def test_where_deadlines_move_the_overdue_are_found_behind_others(phase: Phase) -> None:
+    """Who keeps pace has a later deadline than whoever came after and does not."""
+    registry, stubs = filled(1, 1)
+    registry.move(stubs[0], phase, 9)
+    registry.move(stubs[1], phase, 2)
+    assert registry.take_overdue(2) == [stubs[1]]
+
+
+# Eviction -----------------------------------------------------------------------------------
+
+
+def chosen(*stubs: tuple[bytes, Phase, float, float]) -> list[int]:
+    """Return the numbers of those that make room, in order: group, phase, deadline, age."""
+    now = time.monotonic()
+    connections: Any = [
+        SimpleNamespace(
+            number=number, group=group, phase=phase, deadline=deadline, since=now - age, parked=True
+        )
+        for number, (group, phase, deadline, age) in enumerate(stubs)
+    ]
+    return [one.number for one in Eviction(lambda: connections).candidates()]
+
+
+def test_the_address_that_holds_most_makes_room() -> None:
+    """However young or busy its connections are; of others nobody is touched."""
+    mine = [(b"a", Phase.REQUEST, 3.0, 9.0), (b"a", Phase.REQUEST, 2.0, 9.0)]
+    others = [(name, Phase.HELLO, 1.0, 9.0) for name in (b"b", b"c", b"d")]
+    assert chosen(*others, *mine) == [4, 3]
+
+
+def test_where_nobody_holds_much_the_commonest_phase_makes_room() -> None:
+    """Half-sent requests from everywhere push out half-sent requests."""
+    requests = [(b"%d" % number, Phase.REQUEST, float(number), 9.0) for number in range(9)]
+    bodies = [(b"b%d" % number, Phase.BODY, 0.0, 9.0) for number in range(8)]
+    assert chosen(*bodies, *requests) == [number + 8 for number in range(9)]
+
+
+def test_idle_connections_and_young_handshakes_make_room_last() -> None:
+    """One that is closing, or an old handshake, goes first, though they are many more."""
+    idle = [(b"a", Phase.IDLE, 5.0, 9.0)] * 5
+    young = [(b"a", Phase.HANDSHAKE, 1.0, 0.1)] * 6
+    assert chosen(*idle, *young, (b"a", Phase.PLAIN, 1.0, 9.0)) == [11]
+    assert chosen(*idle, *young) == [5, 6, 7, 8, 9, 10]
+    assert chosen(*idle) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("address", "group"),
+    [
+        (("192.0.2.1", 1), b"192.0.2.1"),
+        (("::ffff:192.0.2.1", 1, 0, 0), b"192.0.2.1"),
+        (("2001:db8:1:2::3", 1, 0, 0), bytes.fromhex("20010db800010002")),
+        (("fe80::1%eth0", 1, 0, 2), bytes.fromhex("fe80000000000000")),
+        (("unix:", 0), b"unix:"),
+        ("@name", b""),
+        (None, b""),
+    ],
+)
+def test_who_holds_a_connection(address: object, group: bytes) -> None:
+    """An IPv4 address, however it is written, or a /64 network of IPv6."""
+    assert group_of(address) == group
 
 
 def test_who_has_gone_is_gone() -> None:
@@ -381,8 +446,8 @@ def test_the_counters_tell_what_happened(serve: Serve, tls_version: ssl.TLSVersi
                 with connect(address):
                     assert wait_until(
                         lambda: (
-                            dict(server.stats().parked)
-                            == {"hello": 1, "handshake": 0, "request": 0, "idle": 2, "closing": 0}
+                            {name: n for name, n in server.stats().parked.items() if n}
+                            == {"hello": 1, "idle": 2}
                         )
                     )
         assert wait_until(lambda: not any(server.stats().parked.values()))

@@ -10,7 +10,6 @@ import contextlib
 import socket
 import sys
 from pathlib import Path
-from typing import Any
 
 import atheris
 
@@ -25,9 +24,8 @@ with atheris.instrument_imports(include=["tlshttp.handler", "tlshttp._front.stre
         parse_request_line,
         parse_simple_request,
     )
-    from tlshttp.handler._reader import RequestReader
 
-from tests.handler.http_support import MemoryEngine, converse
+from tests.handler.http_support import MemoryEngine, converse, streamed
 from tests.handler.rows import ROWS
 from tests.support import NoOwner
 from tlshttp.errors import ConnectionCut, RequestRefused
@@ -81,12 +79,11 @@ def fuzz_head(data: bytes) -> None:
 
 def read_chunks(pieces: list[bytes], how: str, size: int) -> tuple[bytes, bool]:
     """Read a body in chunks; return it and whether it was whole."""
-    stream: Any = Stream(MemoryEngine(pieces, near.fileno()), LIMITS, NoOwner())
-    reader = RequestReader(stream, LIMITS.max_body_bytes, lambda: None)
-    reader.begin_body(CHUNKED, None)
+    stream = Stream(MemoryEngine(pieces, near.fileno()), LIMITS, NoOwner())
+    exchange = streamed(stream, b"Transfer-Encoding: chunked\r\n", limits=LIMITS)
     body = b""
     try:
-        while data := getattr(reader, how)(size):
+        while data := getattr(exchange.rfile, how)(size):
             body += data
             assert len(body) <= 1000
     except ConnectionCut:
@@ -105,14 +102,25 @@ def fuzz_chunks(data: bytes) -> None:
         assert not complete or body == whole[0]
 
 
+class Streaming(Reader):
+    """Reads bodies as they come."""
+
+    stream_request = True
+
+
 def fuzz_connection(data: bytes) -> None:
-    """Serve it as a connection, whole and in pieces, with the same requests handled."""
+    """Serve it as a connection, whole and in pieces, with the same requests handled.
+
+    So they are by a handler that reads bodies as they come, but for one whose body is refused.
+    """
     whole = converse(Reader, [data], near.fileno(), limits=LIMITS)
     size = 1 + data[-1] % 16 if data else 1
     pieces = [data[place : place + size] for place in range(0, len(data), size)]
     parts = converse(Reader, pieces, near.fileno(), limits=LIMITS)
     assert parts.handled == whole.handled
     assert parts.kept == whole.kept
+    streamed = converse(Streaming, pieces, near.fileno(), limits=LIMITS)
+    assert streamed.handled == whole.handled
 
 
 TARGETS = (*[fuzz_head] * 8, *[fuzz_chunks] * 7, fuzz_connection)  # the last takes longest

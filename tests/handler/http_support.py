@@ -19,9 +19,9 @@ import pytest
 from tests.support import UNIT, NoOwner
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
 from tlshttp._front.stream import Stream
-from tlshttp.errors import ConnectionCut
-from tlshttp.handler._compose import Composition, compose
-from tlshttp.handler._ready import request_finder
+from tlshttp._seam import BODY_MISSING, HEAD_MISSING, OTHERS_FIRST, READY
+from tlshttp.handler._compose import Composition, Mode, compose
+from tlshttp.handler._exchange import HTTPExchange
 from tlshttp.limits import Limits
 
 # Servers -----------------------------------------------------------------------------------------
@@ -53,7 +53,8 @@ def serving(
     **options: Any,
 ) -> Iterator[Any]:
     """Serve with a handler on a free port of the loopback interface, in another thread."""
-    server: Any = server_class(("127.0.0.1", 0), handler, ssl_context=server_context(), **options)
+    options.setdefault("ssl_context", server_context())
+    server: Any = server_class(("127.0.0.1", 0), handler, **options)
     server.handled = []
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="server")
     thread.start()
@@ -100,6 +101,7 @@ class MemoryEngine:
         self.sent = bytearray()
         self.sends: list[bytes] = []
         self.unsent = b""
+        self.by_record = False
         self.tls: Any = self
         self.socket: Any = None
 
@@ -178,8 +180,8 @@ class Outcome:
 
     sent: bytes
     """All that the peer was sent."""
-    handled: list[str]
-    """The requests that reached the handler."""
+    handled: list[Any]
+    """What the handler took note of: mostly the requests that reached it."""
     kept: bool
     """Whether the server waits for more."""
     fault: Exception | None = None
@@ -195,40 +197,44 @@ def converse(
     *,
     limits: Limits = Limits(),
     server_name: str | None = None,
+    threaded: bool = False,
+    errors: list[Exception] | None = None,
 ) -> Outcome:
     """Have a handler converse with a peer in memory.
 
     All of the HTTP layer and the connection's `Stream` are the real ones, and requests are called
-    as `tlshttp._front.connection.Connection` does it; only the TLS engine is not.
+    as `tlshttp._front.connection.Connection` and the server do it; only the TLS engine is not.
+
+    Args:
+        handler: Who answers.
+        segments: What the peer sends.
+        fd: A descriptor that is always ready.
+        limits: Of the server.
+        server_name: What the client asks for in its handshake.
+        threaded: Whether it is `ThreadingTLSHTTPServer` that serves.
+        errors: Where goes what the handler raises; `None`: it passes through.
     """
     engine = MemoryEngine(segments, fd)
-    stream = Stream(engine, limits, NoOwner(), server_name)
-    server = SimpleNamespace(limits=limits, handled=[])
     kind: Any = handler  # a class is hashable, whatever mypy makes of it
     composition = _composed(kind)
-    stream.driven = composition.driven
-    kept = _wait_for_request(stream, engine, limits)
-    if not kept:
-        driven = composition.factory(stream, ("127.0.0.1", 4711), server)
-        kept = composition.driven and _drive(driven, stream, engine, limits)
-    return Outcome(
-        bytes(engine.sent), server.handled, kept, stream.fault or stream.failure, engine.sends
-    )
-
-
-def _drive(handler: Any, stream: Stream, engine: MemoryEngine, limits: Limits) -> bool:
-    """Serve requests until the connection ends (false) or the peer has no more to say (true)."""
-    while not _wait_for_request(stream, engine, limits):
-        keep = False
+    stream = Stream(engine, limits, NoOwner(), server_name)
+    exchange = HTTPExchange(stream, limits, composition, collects_all=not threaded)
+    stream.exchange = exchange
+    server = SimpleNamespace(limits=limits, handled=[])
+    mode = composition.threaded_mode if threaded else composition.mode
+    make = functools.partial(composition.factory, stream, ("127.0.0.1", 4711), server)
+    keep = True
+    while keep and receive(exchange, stream, engine):
         try:
-            keep = handler.serve_ready_request()
-        except ConnectionCut as cut:
-            if cut is not stream.failure:
+            keep = _serve(mode, make, stream, exchange)
+        except Exception as error:
+            if errors is None:
                 raise
-        if stream.failure or stream.fault or not keep:
-            handler.finish()
-            return False
-    return True
+            errors.append(error)
+            keep = False
+    if stream.handler is not None and not keep:
+        stream.handler.finish()
+    return Outcome(bytes(engine.sent), server.handled, keep, stream.cut, engine.sends)
 
 
 @functools.lru_cache(maxsize=32)
@@ -236,16 +242,82 @@ def _composed(handler: type[BaseHTTPRequestHandler]) -> Composition:
     return compose(handler)
 
 
-def _wait_for_request(stream: Stream, engine: MemoryEngine, limits: Limits) -> bool:
-    """Receive until a request is ready (false) or the peer has no more to say (true)."""
-    find_request = request_finder(limits)
-    while not stream.buffered or stream.find(find_request) < 0:
+def receive(exchange: HTTPExchange, stream: Stream, engine: MemoryEngine) -> bool:
+    """Receive until a request is ready; false where the peer has no more to say."""
+    while (missing := exchange.receive()) != READY:
+        assert missing in (HEAD_MISSING, BODY_MISSING, OTHERS_FIRST)
+        if missing == OTHERS_FIRST:
+            continue
         try:
-            stream.fill()
+            if not stream.fill():
+                return False
         except ssl.SSLWantReadError:
             if engine.exhausted:
-                return True
-    return False
+                return False
+    return True
+
+
+def _serve(mode: Mode, make: Callable[[], Any], stream: Stream, exchange: HTTPExchange) -> bool:
+    """Serve the request that is ready; tell whether the connection is kept.
+
+    Whatever a handler raises passes through, unless it is the peer's fault.
+    """
+    keep = False
+    try:
+        if stream.handler is None:
+            keep = _begin(mode, make, stream, exchange)
+        if stream.handler is not None:
+            keep = exchange.run(stream.handler)
+    except Exception as error:
+        exchange.end()
+        if error is not stream.failure:
+            raise
+    return keep and stream.cut is None
+
+
+def _begin(mode: Mode, make: Callable[[], Any], stream: Any, exchange: HTTPExchange) -> bool:
+    """Make a handler, which may have served its request then, or all of them."""
+    exchange.begin_handler()
+    stream.driven = mode is Mode.DRIVEN
+    exchange.one_shot = mode is Mode.ONE_SHOT
+    exchange.blocking = mode is Mode.CLASSIC
+    try:
+        make()
+    except Exception as error:
+        if not exchange.bear(error):
+            raise
+    finally:
+        stream.driven = False
+    if stream.handler is not None:
+        return True
+    keep = exchange.end()
+    return keep and mode is Mode.ONE_SHOT
+
+
+class _AsItComes(BaseHTTPRequestHandler):
+    """Wants its bodies as they come."""
+
+    stream_request = True
+
+    def do_POST(self) -> None:
+        """Never called."""
+
+
+def streamed(stream: Stream, head: bytes, *, limits: Limits = Limits()) -> HTTPExchange:
+    """Return an exchange that has begun with a request whose body its handler reads as it comes.
+
+    Args:
+        stream: Where the body comes from.
+        head: Header lines, which say how long that is.
+        limits: Of the server.
+    """
+    exchange = HTTPExchange(stream, limits, _composed(_AsItComes), collects_all=False)
+    stream.exchange = exchange
+    stream.give_back(b"POST / HTTP/1.1\r\nHost: a\r\n" + head + b"\r\n")
+    assert exchange.receive() == READY
+    exchange.begin_handler()
+    exchange.rfile.skip_head()
+    return exchange
 
 
 # What is sent and what comes back ----------------------------------------------------------------

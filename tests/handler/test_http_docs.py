@@ -20,11 +20,11 @@ def table_below(heading: str) -> list[list[str]]:
 def test_refusals_are_documented() -> None:
     """Each rule of the table has its line, with the status of its rows; no line is without rows."""
     documented = {(rule, int(status)) for rule, status, _ in table_below("What is refused")}
-    shown = {(row.rule, row.statuses[-1]) for row in ROWS if row.rule and row.statuses[-1] >= 400}
+    shown = {(row.rule, max(row.statuses)) for row in ROWS if row.rule and max(row.statuses) >= 400}
     assert documented == shown
 
 
 def test_leniencies_are_documented() -> None:
     """So has each leniency."""
     documented = {rule for rule, _ in table_below("What stays lenient, and why")}
-    assert documented == {row.rule for row in ROWS if row.rule and row.statuses[-1] < 400}
+    assert documented == {row.rule for row in ROWS if row.rule and max(row.statuses) < 400}

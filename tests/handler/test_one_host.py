@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import socket
 import ssl
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler
 
@@ -16,7 +15,6 @@ from tests.handler.http_support import Quiet
 from tests.support import UNIT
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
 from tlshttp.context import ClientAuth
-from tlshttp.errors import ConfigurationError
 from tlshttp.handler import StrictTransportSecurityMixIn
 from tlshttp.handler._hosts import without_port
 
@@ -188,25 +186,3 @@ def test_a_message_class_of_ones_own_has_the_host_of_the_target() -> None:
     with running(server):
         answer = ask(server, client, "https://secret.test:444/", None, 0)
     assert answer.endswith(b"(['secret.test:444'], 'secret.test:444')")
-
-
-@pytest.mark.parametrize("server_class", [TLSHTTPServer, ThreadingTLSHTTPServer])
-def test_a_function_is_no_handler_where_hosts_are_told_apart(
-    server_class: type[TLSHTTPServer],
-) -> None:
-    """Peers 1: nothing would look at the host, so the server is not made, or serves nobody."""
-    ssl_context = context.create_server_context(
-        certs.self_signed("public.test"),
-        client_auth_by_name={"secret.test": ClientAuth.REQUIRED},
-        client_cas=[certs.CertificateAuthority.generate("clients").certificate.leaf],
-    )
-
-    def make(*arguments: Any) -> BaseHTTPRequestHandler:
-        return BaseHTTPRequestHandler(*arguments)
-
-    for handler in (make, functools.partial(make)):
-        with pytest.raises(ConfigurationError, match=r"client_auth_by_name.*has to be a class"):
-            server_class(("127.0.0.1", 0), handler, ssl_context=ssl_context)
-    whole: Any = functools.partial(BaseHTTPRequestHandler)
-    with server_class(("127.0.0.1", 0), whole, ssl_context=ssl_context):
-        pass

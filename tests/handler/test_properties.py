@@ -27,6 +27,7 @@ from tests.handler.http_support import (
     read_to_end,
     serving,
     statuses,
+    streamed,
 )
 from tests.handler.rows import PROBE, ROWS
 from tests.support import UNIT, NoOwner
@@ -41,7 +42,6 @@ from tlshttp.handler._head import (
     parse_request_line,
     parse_simple_request,
 )
-from tlshttp.handler._reader import RequestReader
 from tlshttp.limits import Limits
 
 pytestmark = pytest.mark.thorough
@@ -108,15 +108,15 @@ def test_reader_raises_nothing_but_cuts(how: str, ready_fd: int) -> None:
     @given(anything, st.integers(1, 50))
     def check(data: bytes, size: int) -> None:
         pieces = [data[place : place + size] for place in range(0, len(data), size)]
-        stream: Any = Stream(MemoryEngine(pieces, ready_fd), Limits(), NoOwner())
-        reader = RequestReader(stream, 1000, lambda: None)
-        reader.begin_body(CHUNKED, None)
+        limits = Limits(max_body_bytes=1000)
+        stream = Stream(MemoryEngine(pieces, ready_fd), limits, NoOwner())
+        reader = streamed(stream, b"Transfer-Encoding: chunked\r\n", limits=limits).rfile
         read: Any = {
             "read": lambda: reader.read(7),
             "readline": reader.readline,
             "read1": reader.read1,
             "readinto": lambda: reader.readinto(bytearray(7)),
-            "drain": lambda: reader.drain(1000) and None,
+            "drain": lambda: reader.drain() and None,
         }[how]
         with contextlib.suppress(ConnectionCut):
             for _ in range(len(data) + 2):
@@ -187,7 +187,7 @@ def test_what_h11_accepts_is_not_read_differently(data: bytes) -> None:
     with near, far:
         far.send(b"x")
         handled = converse(Bodies, [data], near.fileno()).handled
-    if handled:
+    if handled and hasattr(Bodies, f"do_{request.method.decode()}"):  # else it got its 501
         target = request.target.decode("latin-1")
         target = "/" + target.lstrip("/") if target.startswith("//") else target
         assert handled[0] == f"{request.method.decode()} {target} {body.decode('latin-1')}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import logging
@@ -27,7 +28,7 @@ from tests.handler.http_support import (
     statuses,
 )
 from tests.support import UNIT
-from tlshttp import TLSHTTPServer
+from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer
 
 BODY = b"the quick brown fox\n"
 EVENTS = b"".join(b"data: %d\n\n" % n for n in range(3))
@@ -256,24 +257,51 @@ def test_h11_sees_the_framing_it_should(h11_client: H11Client) -> None:
     )
 
 
-def test_h11_gets_100_when_the_body_is_read(h11_client: H11Client) -> None:
-    """A client that waits for 100 (Continue) gets it, sends its body and gets its answer."""
+@pytest.mark.parametrize("path", ["/echo", "/length"])
+def test_h11_gets_100_and_sends_its_body(h11_client: H11Client, path: str) -> None:
+    """A client that waits for 100 (Continue) gets it before its handler is called.
+
+    So it is kept, whether or not that reads the body.
+    """
     fields = [("Host", "a"), ("Content-Length", "5"), ("Expect", "100-continue")]
-    h11_client.send(h11.Request(method="POST", target="/echo", headers=fields))
+    h11_client.send(h11.Request(method="POST", target=path, headers=fields))
     assert h11_client.next().status_code == 100
     h11_client.send(h11.Data(data=b"hello"), h11.EndOfMessage())
     _, response, received = h11_client.answer()
-    assert (response.status_code, received) == (201, b"hello")
+    expected = (201, b"hello") if path == "/echo" else (200, BODY)
+    assert (response.status_code, received) == expected
     h11_client.again()
 
 
-def test_h11_gets_no_100_when_the_body_is_not_read(h11_client: H11Client) -> None:
-    """The answer comes at once; the connection ends, since the body may come or not."""
-    fields = [("Host", "a"), ("Content-Length", "5"), ("Expect", "100-continue")]
-    h11_client.send(h11.Request(method="POST", target="/length", headers=fields))
-    response = h11_client.next()
-    assert response.status_code == 200
-    assert (b"connection", b"close") not in response.headers  # known only when the handler is done
+class Streaming(Everything):
+    """Reads bodies as they come."""
+
+    stream_request = True
+
+
+@pytest.mark.parametrize("server_class", [TLSHTTPServer, ThreadingTLSHTTPServer])
+@pytest.mark.parametrize(("path", "statuses"), [("/echo", [100, 201]), ("/length", [200])])
+def test_h11_gets_100_when_a_streamed_body_is_read(
+    server_class: type[TLSHTTPServer], path: str, statuses: list[int]
+) -> None:
+    """With ``stream_request`` the first read says 100; who never reads spares the body.
+
+    The answer comes at once then, and says that the connection ends, since the body may come or
+    not.
+    """
+    with (
+        serving(Streaming, server_class=server_class) as server,
+        contextlib.closing(H11Client(server)) as client,
+    ):
+        fields = [("Host", "a"), ("Content-Length", "5"), ("Expect", "100-continue")]
+        client.send(h11.Request(method="POST", target=path, headers=fields))
+        response: Any = None
+        for status in statuses:
+            response = client.next()
+            assert response.status_code == status
+            if status == 100:
+                client.send(h11.Data(data=b"hello"), h11.EndOfMessage())
+    assert ((b"connection", b"close") in response.headers) == (statuses == [200])
 
 
 def test_h11_sends_chunks(h11_client: H11Client) -> None:
@@ -289,10 +317,19 @@ def test_h11_sends_chunks(h11_client: H11Client) -> None:
     assert received == b"one " + b"two " * 10_000
 
 
-@pytest.mark.parametrize("path", ["/missing", "/close"])
-def test_h11_sees_the_announced_end(h11_client: H11Client, path: str) -> None:
+def test_h11_keeps_the_connection_after_an_error(h11_client: H11Client) -> None:
+    """A handler's ``send_error()`` is no reason to close, whatever `http.server` has."""
+    for _ in range(3):
+        _, response, body = h11_client.ask("GET", "/missing")
+        assert response.status_code == 404
+        assert b"Not here" in body
+        assert (b"connection", b"close") not in response.headers
+        h11_client.again()
+
+
+def test_h11_sees_the_announced_end(h11_client: H11Client) -> None:
     """Where the server closes, it says so in the head."""
-    _, response, _ = h11_client.ask("GET", path)
+    _, response, _ = h11_client.ask("GET", "/close")
     assert (b"connection", b"close") in response.headers
     with pytest.raises(h11.LocalProtocolError):
         h11_client.again()
@@ -598,12 +635,14 @@ def test_head_begun_anew_replaces_the_first(ready_fd: int) -> None:
         handler.send_error(404)
 
     outcome = play(ready_fd, script)
-    assert statuses(outcome.sent) == (404,)
+    assert statuses(outcome.sent) == (404, 404)
     assert b"X-Other" not in outcome.sent
 
 
-def test_error_after_a_complete_head_cannot_be_a_second_response(ready_fd: int) -> None:
-    """What comes after a head is body, and the connection ends after it."""
+def test_error_after_a_complete_head_cannot_be_a_second_response(
+    ready_fd: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What comes after a head is body, framed as such; that it is odd is said once."""
 
     def script(handler: Any) -> None:
         handler.send_response(200)
@@ -611,9 +650,12 @@ def test_error_after_a_complete_head_cannot_be_a_second_response(ready_fd: int) 
         handler.wfile.write(b"half")
         handler.send_error(404)
 
-    outcome = play(ready_fd, script)
-    assert not outcome.kept
-    assert outcome.sent.startswith(b"HTTP/1.1 200")
+    outcome = play(ready_fd, script, ASK)
+    assert statuses(outcome.sent) == (200,)
+    assert b"half\r\n" in outcome.sent
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "a second response head is sent as body" in record.getMessage()
 
 
 @pytest.mark.parametrize("status", [101, 200])

@@ -24,11 +24,11 @@ from tests.handler.http_support import (
     converse,
     read_to_end,
     serving,
+    streamed,
 )
 from tests.support import UNIT, NoOwner
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer
 from tlshttp._front.stream import Stream
-from tlshttp.handler._head import CHUNKED
 from tlshttp.handler._reader import RequestReader
 from tlshttp.limits import Limits
 
@@ -152,6 +152,8 @@ def test_conversation_within_one_request() -> None:
     """A client that waits for the head, and for each answer, before it sends more, gets them."""
 
     class Echo(Quiet):
+        stream_request = True
+
         def do_POST(self) -> None:
             self.send_response(200)
             self.end_headers()
@@ -300,10 +302,8 @@ def body(size: int, piece: bytes, fd: int, *, chunked: bool) -> RequestReader:
     """Return a body of `size` bytes."""
     if chunked:
         piece = b"%x\r\n%b\r\n" % (len(piece), piece)
-    transport: Any = stream_of(piece, fd)[1]
-    reader = RequestReader(transport, None, lambda: None)
-    reader.begin_body(CHUNKED if chunked else size, None)
-    return reader
+    head = b"Transfer-Encoding: chunked\r\n" if chunked else b"Content-Length: %d\r\n" % size
+    return streamed(stream_of(piece, fd)[1], head).rfile
 
 
 def by_read(reader: RequestReader, size: int) -> int:
@@ -405,7 +405,7 @@ def test_large_write_takes_linear_time(ready_fd: int) -> None:
 
     def run(size: int) -> None:
         engine, stream = stream_of(b"x", ready_fd)
-        stream.sendall(bytes(size))
+        stream.transmit(bytes(size))
         assert engine.taken == size
 
     assert seconds(lambda: run(160 * MIB)) < 10 * seconds(lambda: run(40 * MIB))

@@ -85,7 +85,7 @@ def test_unread_body_is_not_the_next_request_in_blocking_mode(serve: Serve, clie
         def do_POST(self) -> None:
             self.reply(b"not read")
 
-    body = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20_000
+    body = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n" * 40_000
     head = f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
     answer = client.exchange(serve(Classic), head.encode() + body)
     assert answer.endswith(b"\r\n\r\nnot read")

@@ -128,8 +128,8 @@ def test_open_connections_are_closed_through_the_hook_at_the_end(
             assert ask(idle, "GET").status == 200
             assert wait_until(
                 lambda: (
-                    server.stats().parked
-                    == {"hello": 2, "handshake": 0, "request": 2, "idle": 1, "closing": 0}
+                    {phase: count for phase, count in server.stats().parked.items() if count}
+                    == {"hello": 2, "request": 2, "idle": 1}
                 )
             )
         assert server.balanced()
@@ -166,6 +166,6 @@ def test_pipelined_connection_ends_orderly_after_shutdown_in_a_handler(
     with client.connect(server) as sock:
         sock.sendall((b"GET /" + GET) * 10)
         read_until(sock, b"stopped")
-        assert wait_until(lambda: server._loop_thread is None)
+        assert wait_until(lambda: server._TLSHTTPServer__loop_thread is None)
         server.server_close()
         assert server.balanced()

@@ -76,7 +76,6 @@ def test_unread_body_is_no_request_under_a_finish_request_of_the_users_own(
     assert paths == []
 
 
-@gap("a driven handler's __init__() returns before its first request")
 def test_code_after_the_constructor_runs_after_the_requests(serve: Serve, client: Client) -> None:
     """What a class does after ``super().__init__()``, such as closing a database, comes last."""
     done = threading.Event()

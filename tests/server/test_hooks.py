@@ -247,14 +247,15 @@ def test_process_request_may_hand_on_to_a_thread_of_the_users_own(
 def test_process_request_that_raises_is_reported_and_closes(
     serve: Serve, client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An exception in ``process_request()`` goes to ``handle_error()``; the peer sees an end."""
+    """An exception in ``process_request()`` goes to ``handle_error()``; the peer gets a 500."""
 
     class Broken(Balance):
         def process_request(self, request: Any, client_address: Any) -> None:
             raise LookupError("no place")
 
     server: Any = serve(Plain, Broken)
-    assert client.exchange(server, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
+    answer = client.exchange(server, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 500 ")
     assert wait_until(lambda: len(server.closed) == 1)
     assert capsys.readouterr().err.count("LookupError: no place") == 1
 

@@ -86,7 +86,7 @@ def test_shutdown_waits_until_serve_forever_has_returned(make: Make) -> None:
 
     server = make(Plain, Notes)
     loop = start(server.serve_forever, 60)
-    assert wait_until(lambda: server._loop_thread is not None)
+    assert wait_until(lambda: server._TLSHTTPServer__loop_thread is not None)
     server.shutdown()
     assert ends(loop, UNIT)
     assert returned.is_set()
@@ -236,7 +236,7 @@ def test_server_close_stops_a_running_loop(make: Make) -> None:
     """``server_close()`` while ``serve_forever()`` runs ends that first."""
     server = make()
     loop = start(server.serve_forever, 60)
-    assert wait_until(lambda: server._loop_thread is not None)
+    assert wait_until(lambda: server._TLSHTTPServer__loop_thread is not None)
     server.server_close()
     assert ends(loop)
 

@@ -255,7 +255,7 @@ def test_thread_that_outlives_the_server_leaves_no_socket(
 
     server = Server(("127.0.0.1", 0), Late, ssl_context=server_context)
     with running(server), client.connect(server) as sock:
-        sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n")
+        sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000000\r\n\r\n")
         assert in_handler.wait(5 * UNIT)
         server.shutdown()
         server.server_close()

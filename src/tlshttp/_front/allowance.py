@@ -1,31 +1,30 @@
-"""How long a handler may be kept waiting by its peer."""
+"""How long a peer may take: a minimum rate, with something to begin with."""
 
 from __future__ import annotations
 
 import math
-import time
 
-from tlshttp._front.poller import wait_for
 from tlshttp.errors import ConnectionCut
 
 __all__ = ["Allowance"]
 
 
 class Allowance:
-    """How long a peer may keep a handler waiting in one direction.
+    """How long a peer may keep us waiting in one direction.
 
-    What has moved is only looked at when there is something to wait for, so that a connection whose
-    peer keeps up pays nothing for the bookkeeping.
+    A few seconds to begin with, and one more for so many bytes moved, up to what it was at first.
+    (Without that bound, megabytes that vanish in the kernel's buffers would buy hours.) Only time
+    in which somebody waits for the peer counts, be it a thread in a handler or the loop.
 
     Args:
         base: Seconds to begin with, and at most; `None`: any time.
         rate: Bytes that buy one second more; `None`: none are to be had.
-        error: What is raised when it is used up.
+        error: What it is reported as when it is used up.
         what: What the peer did too slowly.
         began: How many bytes had moved in this direction before.
     """
 
-    __slots__ = ("_base", "_began", "_error", "_left", "_rate", "_seen", "_waited", "_what")
+    __slots__ = ("_base", "_began", "_error", "_rate", "_seen", "_waited", "_what", "left")
 
     def __init__(
         self,
@@ -39,35 +38,27 @@ class Allowance:
         self._rate = math.inf if base is None else rate
         self._error = error
         self._what = what
-        self._left = self._base
+        self.left = self._base
+        """Seconds the peer may still take."""
         self._waited = 0.0
         self._began = self._seen = began
 
-    def wait(self, fd: int, event: int, timeout: float | None, total: int) -> bool:
-        """Wait for `event` at most `timeout` seconds, `total` bytes having moved so far.
-
-        Raises:
-            ConnectionCut: The allowance is used up.
-        """
-        self._earn(total)
-        shortest = self._left if timeout is None else min(self._left, timeout)
-        began = time.monotonic()
-        ready = wait_for(fd, event, None if shortest == math.inf else shortest)
-        waited = time.monotonic() - began
-        self._waited += waited
-        is_last = shortest == self._left
-        self._left = max(0.0, self._left - waited)
-        if not ready and is_last:
-            raise self._error(
-                f"the peer {self._what} too slowly: "
-                f"{total - self._began} bytes in {self._waited:.1f} s of waiting"
-            )
-        return ready
-
-    def _earn(self, total: int) -> None:
-        """Let what has moved since the last wait buy time."""
+    def earn(self, total: int) -> None:
+        """Let what has moved buy time, `total` bytes having moved so far."""
         # What had been given to the connection before, and has not left it yet, counts for nothing.
         moved = max(0, total - self._seen)
-        if self._rate is not None:
-            self._left = min(self._base, self._left + moved / self._rate)
+        if self._rate is not None and moved:
+            self.left = min(self._base, self.left + moved / self._rate)
         self._seen += moved
+
+    def spend(self, seconds: float) -> None:
+        """Take note that somebody has waited for the peer so long."""
+        self._waited += seconds
+        self.left = max(0.0, self.left - seconds)
+
+    def used_up(self) -> ConnectionCut:
+        """Return what to report."""
+        return self._error(
+            f"the peer {self._what} too slowly: "
+            f"{self._seen - self._began} bytes in {self._waited:.1f} s of waiting"
+        )

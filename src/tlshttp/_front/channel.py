@@ -38,9 +38,15 @@ __all__ = ["Channel"]
 _AT_ONCE = 16_384 + 256 + 5
 """Bytes to read from the socket: one record of the largest size (RFC 8446, section 5.2)."""
 
+_MUCH_AT_ONCE = 65_536
+"""Bytes to read where the last read has brought all that it could: somebody sends a lot."""
+
 _RECORD = 16_384
 """Bytes that are encrypted at once: a record of the largest size (RFC 8446, section 5.1). The
 engine's buffer stays as large as it had to be once, for as long as the connection."""
+
+_HEADER = 5
+"""Bytes before the contents of a record: type, version, length (RFC 8446, section 5.1)."""
 
 _MOST_RECORDS = 4
 """How many records of a large response leave at once."""
@@ -66,7 +72,8 @@ class Channel:
     """
 
     __slots__ = (
-        "_incoming", "_outgoing", "_says_goodbye", "has_input", "socket", "tls", "unsent",
+        "_ahead", "_header", "_incoming", "_next_read", "_outgoing", "_record_left",
+        "_says_goodbye", "by_record", "has_input", "socket", "tls", "unsent",
     )  # fmt: skip
 
     def __init__(self, ssl_context: TLSContext, sock: socket.socket, first_bytes: bytes) -> None:
@@ -76,6 +83,12 @@ class Channel:
         self.has_input = bool(first_bytes)
         """Whether there may be more to `recv` without the network."""
         self._says_goodbye = False
+        self._ahead: bytes | memoryview = b""
+        self._next_read = _AT_ONCE
+        self.by_record = False
+        """Whether no more than a record is read from the socket at once."""
+        self._record_left = 0
+        self._header = b""
         self.socket = sock
         self.tls = ssl_context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         """The engine's side; what it knows of the session can be asked there."""
@@ -117,8 +130,13 @@ class Channel:
                 self.has_input = False
             else:
                 # Who got less than was asked for has had the whole record.
-                self.has_input = len(data) == size or self._incoming.pending > 0
+                self.has_input = (
+                    self._incoming.pending > 0
+                    or len(self._ahead) > 0
+                    or (len(data) == size and self.tls.pending() > 0)
+                )
                 return data
+        self.has_input = len(self._ahead) > 0
         self.flush()
         raise ssl.SSLWantReadError
 
@@ -191,22 +209,50 @@ class Channel:
         """Read from the socket, or send what is left and have the caller wait."""
         if self.unsent or self._outgoing.pending > _BACKLOG:
             self.flush()
+        if self._ahead:
+            self._give_next()
+            return
         try:
-            data = self.socket.recv(_AT_ONCE)
+            data = self._recv_record() if self.by_record else self.socket.recv(self._next_read)
         except BlockingIOError:
             data = self._receive_after_sending()
+        if len(data) >= _AT_ONCE:
+            self._next_read = _MUCH_AT_ONCE
+            self._ahead = memoryview(data)
+            self._give_next()
+            return
+        self._next_read = _AT_ONCE
         if data:
             self._incoming.write(data)
         else:
             self._incoming.write_eof()
         self.has_input = True
 
+    def _give_next(self) -> None:
+        """Give the engine a piece of what was read: its buffer stays as large as it was once."""
+        data, self._ahead = self._ahead[:_AT_ONCE], self._ahead[_AT_ONCE:]
+        self._incoming.write(data)
+        self.has_input = True
+
+    def _recv_record(self) -> bytes:
+        """Read no further than the record goes that comes next (RFC 8446, section 5.1)."""
+        if self._record_left:
+            data = self.socket.recv(self._record_left)
+            self._record_left -= len(data)
+            return data
+        data = self.socket.recv(_HEADER - len(self._header))
+        self._header += data
+        if len(self._header) == _HEADER:
+            self._record_left = int.from_bytes(self._header[3:], "big")
+            self._header = b""
+        return data
+
     def _receive_after_sending(self) -> bytes:
         """Send what is left, and read what a peer on this machine has held back until then."""
         try:
             if self._outgoing.pending:
                 self.flush()
-                return self.socket.recv(_AT_ONCE)
+                return self._recv_record() if self.by_record else self.socket.recv(_AT_ONCE)
         except BlockingIOError:
             pass
         raise ssl.SSLWantReadError

@@ -34,7 +34,9 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from tlshttp._front.allowance import Allowance
 from tlshttp._front.channel import Channel
+from tlshttp._front.eviction import group_of
 from tlshttp._front.greeting import Greeting, Unwelcome, refuse_finite_field
 from tlshttp._front.handshake import handshake_error
 from tlshttp._front.hello import ClientHello
@@ -43,7 +45,7 @@ from tlshttp._front.poller import READ, WRITE, wait_for
 from tlshttp._front.records import FirstBytes
 from tlshttp._front.registry import HANDSHAKING, Phase
 from tlshttp._front.stream import Stream
-from tlshttp._seam import HEAD_MISSING
+from tlshttp._seam import BODY_MISSING, HEAD_MISSING, OTHERS_FIRST, ROOM_MISSING
 from tlshttp.errors import (
     ClientCertificateError,
     ConnectionCut,
@@ -58,19 +60,29 @@ from tlshttp.errors import (
 
 if TYPE_CHECKING:
     from tlshttp._front.front import Front
+    from tlshttp._seam import Exchange
 
 __all__ = ["Connection"]
 
 _GO_ON = 0
-_GONE = -1
-_OTHERS_FIRST = -2
+_GONE = -11
+_OTHERS_FIRST = -12
 # besides READ and WRITE: wait for that
 
 _HANDLER, _IDLE, _REQUEST = Phase.HANDLER, Phase.IDLE, Phase.REQUEST
 _HANDSHAKE, _HELLO = Phase.HANDSHAKE, Phase.HELLO
-_SERVING = frozenset({Phase.HANDLER, Phase.REQUEST, Phase.BODY, Phase.IDLE})
+_BODY, _RESPONSE = Phase.BODY, Phase.RESPONSE
+_SERVING = frozenset({Phase.HANDLER, Phase.REQUEST, Phase.BODY, Phase.IDLE, Phase.RESPONSE})
+
+_FILLS_AT_ONCE = 4
+"""How often a connection is read, up to a record or 64 small ones each, before others have their
+turn: what a 64 KiB head or body takes."""
 
 _DRAINS_AT_ONCE = 16  # reads of 64 KiB while closing, before others have their turn
+
+
+class _Served(Exception):
+    """A connection is somebody else's now, or over."""
 
 
 class Connection:
@@ -83,19 +95,25 @@ class Connection:
     """
 
     __slots__ = (
+        "_allowance",
         "_ending",
         "_failure_reported",
         "_front",
         "_greeting",
+        "_keeps",
         "_socket",
+        "_waits_since",
         "address",
         "armed",
         "deadline",
         "fd",
+        "group",
         "parked",
+        "paused",
         "phase",
         "queue",
         "server_name",
+        "since",
         "stream",
     )
 
@@ -105,11 +123,20 @@ class Connection:
         self._greeting = Greeting(sock)
         self._ending = False
         self._failure_reported = False
+        self._keeps = False
+        self._allowance: Allowance | None = None
+        self._waits_since = 0.0
         self.address = address
+        self.group = group_of(address)
+        """Whose it is, among all who hold connections."""
+        self.since = time.monotonic()
+        """When it was accepted."""
         self.fd = sock.fileno()
         self.phase = Phase.HELLO
-        self.deadline = _after(front.limits.handshake_timeout)
+        self.deadline = front.after(front.limits.handshake_timeout)
         self.parked = False
+        self.paused = False
+        """Whether its handler's thread has given its place back, to wait."""
         self.armed = 0
         """For which event the poller has it; 0 where it does not."""
         self.queue: OrderedDict[Connection, None]
@@ -117,41 +144,53 @@ class Connection:
         self.server_name: str | None = None
         self.stream: Stream | None = None
 
-    def advance(self, others: frozenset[Phase]) -> None:
+    def advance(self, others: frozenset[Phase] | None) -> None:
         """Go as far as possible without waiting for the peer; then park, hand on, or end.
 
         Args:
-            others: The phases in which this thread hands the connection on.
+            others: The phases in which this thread hands the connection on, besides handlers that
+                may have to wait; `None`: it hands on none.
         """
         front = self._front
         try:
             while True:
                 phase = self.phase
-                if others and phase in others:
+                stream = self.stream
+                if phase is _HANDLER and others is not None and self._needs_thread(others, stream):
                     front.submit(self)
                     return
-                stream = self.stream
                 if stream is None or phase not in _SERVING:
                     event = self._step(phase)
                 elif phase is _HANDLER:
                     event = self._serve(stream)
+                elif phase is _RESPONSE:
+                    event = self._send_on(stream)
                 else:
                     event = self._receive(stream)
                 if event != _GO_ON:
                     break
-            if event > 0:
-                self._park(event)
-            elif event == _OTHERS_FIRST:
-                front.resume_later(self)
+            self._settle(event)
         except BaseException:
             if not self._ending:  # it may belong to the loop again
                 self.abort()
             raise
 
+    def _settle(self, event: int) -> None:
+        """Park, or wait for a turn, as the last step has said."""
+        if event > 0:
+            self._park(event)
+        elif event == _OTHERS_FIRST:
+            self._front.resume_later(self)
+
+    def _needs_thread(self, others: frozenset[Phase], stream: Stream | None) -> bool:
+        """Return whether the handler may have to wait, and this thread must not."""
+        exchange = stream.exchange if stream is not None else None
+        return bool(others) or (exchange is not None and exchange.streams)
+
     def _park(self, event: int) -> None:
         # Whoever drips keeps the connection from being parked when the loop looks for the overdue
         # ones, so it is looked at here, too.
-        if self.deadline <= time.monotonic():
+        if self.deadline <= self._front.now():
             self.expire()
         else:
             self._front.parking.park(self, event)
@@ -167,7 +206,7 @@ class Connection:
         return self._drain() if phase is Phase.CLOSING else _GONE
 
     def _enter(self, phase: Phase, timeout: float | None) -> None:
-        self._front.registry.move(self, phase, _after(timeout))
+        self._front.registry.move(self, phase, self._front.after(timeout))
 
     # Before TLS ------------------------------------------------------------------------------
 
@@ -205,7 +244,7 @@ class Connection:
         """Read a request that came without TLS, and answer it."""
         front = self._front
         try:
-            self._greeting.hear(front.hooks.url, redirect=front.redirect_plain_http)
+            self._greeting.hear(front.url(), redirect=front.redirect_plain_http)
         except BlockingIOError:
             return READ
         except Unwelcome as end:
@@ -233,7 +272,8 @@ class Connection:
             message = "the client showed no certificate for the name that it asks for"
             return self._fail(ClientCertificateError(message, server_name=self.server_name))
         self._front.counters.handshake(bool(tls.session_reused))
-        self._enter(Phase.REQUEST, self._front.limits.header_timeout)
+        limits, first = self._front.limits, self._front.first_timeout
+        self._enter(Phase.REQUEST, _shorter(limits.header_timeout, first))
         return _GO_ON  # with TLS 1.3 the first request has mostly come, too
 
     def _begin_tls(self) -> Stream:
@@ -245,7 +285,8 @@ class Connection:
             address = None if seen.has_name else greeting.local_address()
             ssl_context = front.managed.context_for(seen.groups, seen.key_shares, address)
         channel = Channel(ssl_context, self._socket, greeting.take_data())
-        stream = Stream(channel, front.limits, self, self.server_name)
+        stream = Stream(channel, front.limits, self, self.server_name, front.budget)
+        stream.exchange = front.create_exchange(stream)
         stream.goodbye_with_response = front.goodbye_with_response
         return stream
 
@@ -282,15 +323,20 @@ class Connection:
 
     def _receive(self, stream: Stream) -> int:
         """Take in what has arrived until a request is ready for a handler."""
-        find_request = self._front.find_request
-        if self.phase is _IDLE or not stream.buffered:
+        exchange = self._exchange(stream)
+        if self.phase is _IDLE or not (stream.buffered or self.phase is _BODY):
             missing = HEAD_MISSING
         else:
-            missing = stream.find(find_request)
+            missing = exchange.receive()
+        fills = _FILLS_AT_ONCE
         while missing < 0:
+            if missing == ROOM_MISSING:
+                return self._await_room()
             try:
-                if not stream.fill():
-                    return self._leave(stream)
+                if missing != OTHERS_FIRST:
+                    if not stream.fill():
+                        return self._leave(stream)
+                    fills -= 1
             except ssl.SSLWantWriteError:
                 return WRITE
             except ssl.SSLWantReadError:
@@ -298,20 +344,74 @@ class Connection:
                 return READ
             except ConnectionCut:
                 return self._leave(stream)
-            missing = stream.find(find_request)
+            if not fills or missing == OTHERS_FIRST:
+                return self._look_again(stream, missing)
+            missing = exchange.receive()
         self.phase = _HANDLER
         return _GO_ON
 
+    def _look_again(self, stream: Stream, missing: int) -> int:
+        """Go on when others have had their turn, unless the peer has had its time."""
+        missing = BODY_MISSING if missing == OTHERS_FIRST else missing
+        self._expect(stream, missing)
+        if self.deadline <= self._front.now():
+            self.expire()
+            return _GONE
+        return _OTHERS_FIRST
+
+    def _await_room(self) -> int:
+        """Wait until the server has room for more of a body; the peer's time stands still."""
+        if self.phase is not _BODY or self._allowance is not None:
+            self._waits_since = self._front.now()
+            self._enter(_BODY, None)
+        self._allowance = None
+        self._front.await_room(self)
+        return _GONE
+
+    def give_up_room(self) -> bool:
+        """Have the request refused if it has waited for room too long; tell if it has."""
+        timeout = self._front.limits.body_timeout
+        if timeout is None or self._front.now() - self._waits_since < timeout:
+            return False
+        self._exchange(self._established()).refuse_for_room()
+        return True
+
     def _expect(self, stream: Stream, missing: int) -> None:
         """Enter the phase in which the missing is waited for, unless it is this one."""
-        if not stream.buffered and self.phase is _IDLE:
+        if missing == BODY_MISSING:
+            self._expect_body(stream)
+        elif self.phase is not _REQUEST and (stream.buffered or self.phase is not _IDLE):
+            self._enter(_REQUEST, self._shortened(self._front.limits.header_timeout))
+
+    def _expect_body(self, stream: Stream) -> None:
+        """Give the peer time for more of the body, as its rate allows."""
+        if self.phase is not _BODY or self._allowance is None:
+            self._allowance = stream.begin_allowance(READ)
+            self._waits_since = self._front.now()
+            self._enter(_BODY, self._shortened(self._allowance.left))
+            self._own_timeout(stream)
             return
-        phase = _REQUEST if missing == HEAD_MISSING else Phase.BODY
-        if phase is self.phase:
-            return
-        limits = self._front.limits
-        timeout = limits.body_timeout if phase is Phase.BODY else limits.header_timeout
-        self._enter(phase, self._shortened(timeout))
+        self._keep_pace(self._allowance, stream.bytes_in)
+        self._own_timeout(stream)
+
+    def _own_timeout(self, stream: Stream) -> None:
+        """Have the handler's ``timeout`` bound the wait, before there is a handler, too."""
+        own = stream.timeout or (self._front.first_timeout if stream.handler is None else None)
+        if own:
+            self.deadline = min(self.deadline, self._front.after(own))
+
+    def _keep_pace(self, allowance: Allowance, total: int) -> None:
+        """Move the deadline with what the peer has done."""
+        now = self._front.now()
+        allowance.spend(now - self._waits_since)
+        allowance.earn(total)
+        self._waits_since = now
+        self.deadline = now + allowance.left
+
+    def _exchange(self, stream: Stream) -> Exchange:
+        if stream.exchange is None:
+            raise RuntimeError("a connection without a protocol")
+        return stream.exchange
 
     def _shortened(self, timeout: float | None) -> float | None:
         """Return the limit, or the handler's own ``timeout`` where that is shorter."""
@@ -319,11 +419,11 @@ class Connection:
         if not own:
             return timeout
         self._front.registry.in_order = False
-        return own if timeout is None else min(own, timeout)
+        return _shorter(timeout, own)
 
     def _leave(self, stream: Stream) -> int:
         """The peer has ended: silently between two requests, else that is an event."""
-        if stream.buffered:
+        if self._exchange(stream).begun:
             cut = stream.failure or PeerDisconnected("the peer left in the middle of a request")
             self._front.report_cut(cut, self.address)
         self._end(stream)
@@ -332,26 +432,66 @@ class Connection:
     def _serve(self, stream: Stream) -> int:
         """Run the handler for the request that is ready."""
         front = self._front
-        front.before_handler()
-        if stream.handler is None:
-            self._begin(stream)
-        if stream.handler is None:
-            return _GONE  # served, or handed on, by whoever overrode a hook
+        exchange = stream.exchange
+        if exchange is None or not front.may_handle(self):
+            return _GONE  # until there is a place for it
         keep = False
         try:
-            keep = stream.handler.serve_ready_request()
+            if stream.handler is None:
+                keep = self._begin(stream)
+            if stream.handler is not None:
+                keep = exchange.run(stream.handler)
+        except _Served:
+            return _GONE
         except Exception:
             self._report_exception(stream)
         except BaseException:
             self._end(stream)
             raise
+        return self._after_handler(stream, keep)
+
+    def _after_handler(self, stream: Stream, keep: bool) -> int:
+        """Report what went wrong; see to what is left of the response, then go on or end."""
+        front = self._front
         stream.requests += 1
         if front.counts_answers:
             front.answered()
+        if stream.watched:
+            front.drainer.forget(stream)
         cut = stream.failure or stream.fault
         if cut is not None:
             self._report_failure(stream)
-        if not keep or cut is not None or front.closing or self.phase is Phase.CLOSED:
+        self._keeps = keep and cut is None and not front.closing and self.phase is not Phase.CLOSED
+        if stream.failure is None and stream.backlog and self.phase is not Phase.CLOSED:
+            self._allowance = stream.begin_allowance(WRITE)
+            self._waits_since = front.now()
+            self._enter(_RESPONSE, self._allowance.left)
+            return WRITE
+        return self._after_response(stream)
+
+    def _send_on(self, stream: Stream) -> int:
+        """Send what is left of a response; then go on, or end."""
+        front = self._front
+        try:
+            done = stream.pump()
+        except ConnectionCut:
+            self._report_failure(stream)
+            self._end(stream)
+            return _GONE
+        if done:
+            self._allowance = None
+            self._keeps = self._keeps and not front.closing
+            if self._ending:
+                return self._finish_close(stream)
+            return self._after_response(stream)
+        if self._allowance is not None:
+            self._keep_pace(self._allowance, stream.moved_out)
+        return WRITE if stream.is_blocked() else _OTHERS_FIRST
+
+    def _after_response(self, stream: Stream) -> int:
+        """Await the next request, or end."""
+        front = self._front
+        if not self._keeps:
             self._end(stream)
             return _GONE
         event = stream.awaited_event()
@@ -363,20 +503,35 @@ class Connection:
         front.parking.park(self, event)
         return _GONE
 
-    def _begin(self, stream: Stream) -> None:
-        """Have the server make a handler, as `socketserver` does it for a new connection."""
-        hooks = self._front.hooks
+    def _begin(self, stream: Stream) -> bool:
+        """Have the server make a handler; where that has served its request, tell whether to go on.
+
+        Raises:
+            _Served: The connection has been handed to somebody else, or is over.
+        """
+        front = self._front
+        hooks, exchange = front.hooks, self._exchange(stream)
+        exchange.begin_handler()
         try:
             hooks.process_request(stream, self.address)
-        except Exception:
-            self._report_exception(stream)
+        except Exception as error:
+            if not exchange.bear(error):
+                self._report_exception(stream)
+            if exchange.one_shot:
+                exchange.end()
+                return False
             hooks.shutdown_request(stream)
         except BaseException:
             hooks.shutdown_request(stream)
             raise
-        if stream.handler is None:
-            self._front.counters.add("requests")
-            self._front.answered()
+        else:
+            if stream.handler is not None:
+                return False  # it has not been called yet
+            if exchange.one_shot and not self._ending:
+                return exchange.end()
+        front.counters.add("requests")
+        front.answered()
+        raise _Served
 
     def _report_exception(self, stream: Stream) -> None:
         """Report what a handler raised, unless it is only the peer's fault passed on."""
@@ -409,6 +564,9 @@ class Connection:
             return
         self._ending = True
         stream = self._established()
+        if stream.watched:
+            self._front.drainer.forget(stream)
+        self._end_exchange(stream)
         if self.phase in (Phase.HANDLER, Phase.CLOSED):
             self._report_failure(stream)
         if self.phase is Phase.CLOSED:  # by the handler itself
@@ -417,17 +575,39 @@ class Connection:
         if os.getpid() != self._front.pid:
             self._close_here(stream)
             return
+        if stream.backlog and stream.failure is None:
+            self._allowance = stream.begin_allowance(WRITE)
+            self._waits_since = self._front.now()
+            self._enter(_RESPONSE, self._allowance.left)
+            self._front.parking.park(self, WRITE)
+            return
+        self._finish_close(stream)
+
+    def _end_exchange(self, stream: Stream) -> None:
+        """End the response of a handler in blocking mode; of others it has been ended."""
+        if stream.exchange is None:
+            return
+        try:
+            stream.exchange.end()
+        except ConnectionCut:
+            pass  # it is remembered
+        except Exception:
+            self._report_exception(stream)
+
+    def _finish_close(self, stream: Stream) -> int:
+        """Say goodbye after all else, and see to the peer's end."""
         event = READ
         try:
             stream.say_goodbye()
             if self._may_close_now(stream):
                 self._close()
-                return
+                return _GONE
             stream.end_sending()
         except ssl.SSLWantWriteError:
             event = WRITE
         self._enter(Phase.CLOSING, self._front.limits.linger_timeout)
         self._front.parking.park(self, event)
+        return _GONE
 
     def _may_close_now(self, stream: Stream) -> bool:
         """Return whether nothing of the peer's is unread or expected.
@@ -444,7 +624,8 @@ class Connection:
         """Close while waiting for the peer in this process, a child that has no loop."""
         with contextlib.suppress(OSError):
             stream.shutdown(socket.SHUT_WR)
-        end = _after(self._front.limits.linger_timeout)
+        timeout = self._front.limits.linger_timeout
+        end = math.inf if timeout is None else time.monotonic() + timeout
         more = not self._may_close_now(stream)
         while more and wait_for(self.fd, READ, max(0.0, end - time.monotonic())):
             with contextlib.suppress(BlockingIOError):
@@ -485,6 +666,9 @@ class Connection:
             self._fail(HandshakeTimeout(message, server_name=self.server_name))
         elif self.phase is Phase.CLOSING:
             self._close()
+        elif self._allowance is not None and self.phase in (_BODY, _RESPONSE):
+            self._allowance.spend(self._front.now() - self._waits_since)
+            self._end_early(self._allowance.used_up())
         else:
             self._end_early(RequestTimeout("the request was not finished in time"))
 
@@ -499,18 +683,40 @@ class Connection:
             self._front.counters.add("evicted")
             self._end_early(RequestCrowdedOut(message))
 
+    @property
+    def request_line(self) -> str:
+        """The first line of the request that a handler is at work on."""
+        exchange = self.stream.exchange if self.stream is not None else None
+        return exchange.request_line if exchange is not None else ""
+
+    def send_on_closing(self) -> None:
+        """Send more of a response while the server closes; then end."""
+        stream = self._established()
+        self._keeps = False
+        if self._send_on(stream) == _GONE:
+            return
+        if self._allowance is not None and self.deadline <= self._front.now():
+            self.expire()
+
     def leave_with_server(self) -> None:
         """End a connection that nobody is at work on, because the server closes."""
         if self.stream is None or self.phase in HANDSHAKING | {Phase.CLOSING}:
             self._close()
-        else:
+        elif self.phase is not _RESPONSE:  # else the server sees to the rest of it
             self.stream.input_complete = True
             self._end(self.stream)
 
     def _end_early(self, cut: ConnectionCut) -> None:
         """End between two requests, which is no event, or inside one, which is."""
         stream = self._established()
-        if stream.buffered:
+        if self.phase is _RESPONSE:
+            stream.failure = stream.failure or cut
+            stream.drop_backlog()
+            self._report_failure(stream)
+            if self._ending:
+                self._finish_close(stream)
+                return
+        elif self._exchange(stream).begun:
             self._front.report_cut(cut, self.address)
         stream.input_complete = True  # the peer had its time: no lingering
         self._end(stream)
@@ -521,14 +727,47 @@ class Connection:
         stream, self.stream = self.stream, None  # nothing is left for the garbage collector
         self._front.hooks.close_request(stream or self._socket)
         if stream is not None:
-            stream.before_send = None
+            stream.let_go()
+
+    # Called by the stream ---------------------------------------------------------------------
+
+    def may_wait(self) -> bool:
+        """Return whether the handler's thread may wait for the peer."""
+        return self._front.may_wait()
 
     def before_wait(self) -> None:
         """Take note that a handler is going to wait for the peer."""
-        self._front.step_aside()
+        self._front.before_wait(self)
+
+    def after_wait(self) -> None:
+        """Take note that it goes on."""
+        self._front.after_wait(self)
+
+    def watch(self) -> None:
+        """Have somebody send what the handler has written while it goes on."""
+        if self.stream is not None and os.getpid() == self._front.pid:
+            self._front.drainer.watch(self.stream)
+
+    def unwatch(self) -> None:
+        """Leave that to the handler's own thread."""
+        if self.stream is not None:
+            self._front.drainer.forget(self.stream)
+
+    def report_exception(self) -> None:
+        """Report an exception of a handler's, in its ``except`` clause."""
+        self._front.hooks.handle_error(self.stream, self.address)
+
+    def cut_waiting(self, cut: ConnectionCut) -> None:
+        """Have a handler that waits for the peer, in another thread, wait no more."""
+        stream = self.stream
+        if stream is not None and not stream.idle and stream.failure is None:
+            stream.failure = cut
+        self._front.hang_up_one(self)
 
     def closed(self) -> None:
         """Take note that the socket is closed, or just about to be."""
+        if self.stream is not None and self.stream.watched:
+            self._front.drainer.forget(self.stream)
         if self.phase is not Phase.CLOSED:
             self._front.forget(self)
 
@@ -538,8 +777,9 @@ class Connection:
         (self.stream or self._socket).close()
 
 
-def _after(timeout: float | None) -> float:
-    return math.inf if timeout is None else time.monotonic() + timeout
+def _shorter(one: float | None, other: float | None) -> float | None:
+    """Return the shorter of two limits, of which `None` is none."""
+    return min((limit for limit in (one, other) if limit is not None), default=None)
 
 
 def _comes_from(error: BaseException | None, origin: BaseException) -> bool:

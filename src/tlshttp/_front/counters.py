@@ -57,12 +57,13 @@ class Counters:
             self._totals["bytes_out"] += stream.bytes_out
             stream.requests = stream.bytes_in = stream.bytes_out = 0
 
-    def snapshot(self, phases: Counter[Phase], streams: Iterable[Stream]) -> Stats:
+    def snapshot(self, phases: Counter[Phase], streams: Iterable[Stream], waiting: int) -> Stats:
         """Return all numbers.
 
         Args:
             phases: How many connections are in each.
             streams: Those that have not gone.
+            waiting: How many requests wait for a worker.
         """
         with self._lock:
             totals = self._totals.copy()
@@ -79,6 +80,7 @@ class Counters:
                         "hello": phases[Phase.HELLO] + phases[Phase.PLAIN],
                         "handshake": phases[Phase.HANDSHAKE],
                         "request": phases[Phase.REQUEST] + phases[Phase.BODY],
+                        "response": phases[Phase.RESPONSE],
                         "idle": phases[Phase.IDLE],
                         "closing": phases[Phase.CLOSING],
                     }
@@ -88,6 +90,8 @@ class Counters:
                 handshake_failures=MappingProxyType(dict(self._failures)),
                 cut=MappingProxyType(dict(self._cut)),
                 evicted=totals["evicted"],
+                waiting=waiting,
+                full=totals["full"],
                 requests=totals["requests"],
                 bytes_in=totals["bytes_in"],
                 bytes_out=totals["bytes_out"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import threading
@@ -10,17 +11,25 @@ from typing import TYPE_CHECKING
 
 from tlshttp._front.connection import Connection
 from tlshttp._front.poller import READ, Poller, wait_for
+from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tlshttp._front.front import Front
 
-__all__ = ["RETRY_SECONDS", "Door"]
+__all__ = ["RETRY_SECONDS", "WRAPPED", "Door"]
 
 RETRY_SECONDS = 0.1
 """How long the door stays closed when there is no room, or the system had no descriptor or memory
 for a connection; less if a connection goes."""
 
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+WRAPPED = (
+    "{} has been wrapped for TLS: remove the wrap_socket() line, this server does it by itself, for"
+    " each connection"
+)
+"""What somebody is told who has come from `ssl.SSLContext.wrap_socket`."""
 
 
 class Door:
@@ -46,9 +55,11 @@ class Door:
         return self._closed_until is not None
 
     def listen(self, fd: int) -> None:
-        """Accept connections from the listening socket with this descriptor."""
-        self.listener = fd
-        self._poller.add(fd, READ)
+        """Accept connections from the listening socket with this descriptor, and no other."""
+        if fd != self.listener:
+            self.stop()
+            self.listener = fd
+            self._poller.add(fd, READ)
 
     def stop(self) -> None:
         """Forget the listening socket, which is about to be closed."""
@@ -91,6 +102,9 @@ class Door:
                     self._bear_exhaustion()
                     return
                 continue  # a connection that was gone before it was accepted
+            if hasattr(request, "do_handshake"):
+                request.close()
+                raise ConfigurationError(WRAPPED.format("get_request() returns a socket that"))
             self._admit(request, address)
 
     def reopen(self, now: float) -> None:
@@ -99,8 +113,10 @@ class Door:
             return
         if now < self._closed_until and not self._has_room:
             return
-        self._closed_until = None
-        self._poller.add(self.listener, READ)
+        with self._accepting:  # whoever accepts may be about to close
+            self._closed_until = None
+            with contextlib.suppress(FileExistsError):
+                self._poller.add(self.listener, READ)
 
     def _close(self) -> None:
         """Leave new connections in the listen queue, for a moment or until one has gone."""

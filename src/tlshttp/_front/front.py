@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import logging
+import math
 import os
 import socket
 import threading
@@ -15,13 +16,17 @@ from typing import TYPE_CHECKING, Any
 from tlshttp._front.connection import Connection
 from tlshttp._front.counters import Counters
 from tlshttp._front.door import RETRY_SECONDS, Door
+from tlshttp._front.drainer import Drainer
+from tlshttp._front.eviction import Eviction
 from tlshttp._front.leader import LOOK_SECONDS, Leaders
 from tlshttp._front.parking import Parking
-from tlshttp._front.poller import READ, create_poller
+from tlshttp._front.places import Hold, Places
+from tlshttp._front.poller import READ, WRITE, create_poller, wait_for
 from tlshttp._front.registry import Phase, Registry
 from tlshttp._front.workers import Workers
+from tlshttp._spool import Budget
 from tlshttp._tls import ManagedContext
-from tlshttp.errors import ConnectionCut, HandshakeError
+from tlshttp.errors import ConnectionCut, HandshakeError, RequestCrowdedOut
 from tlshttp.stats import Stats
 
 if TYPE_CHECKING:
@@ -44,10 +49,12 @@ to be equally good.
 _ACCEPTS_AT_ONCE = 64
 """How many the loop lets in on each tick while all workers are busy."""
 
-_EVICTION_ORDER = (Phase.HELLO, Phase.CLOSING, Phase.IDLE, Phase.REQUEST, Phase.BODY)
-"""Whose place is taken when there are too many; the first stands for all unfinished handshakes."""
+_LATE_SECONDS = 0.1
+"""What the loop may take for a turn, or the system to wake it, before that counts as being late."""
 
-_NO_PHASES: frozenset[Phase] = frozenset()
+_FULL_SECONDS = 1.0
+_FULL_AGAIN_SECONDS = 60.0
+"""After how long without a free place that is said, and how soon again."""
 
 
 class Front:
@@ -69,9 +76,19 @@ class Front:
         self.redirect_plain_http = settings.redirect_plain_http
         self.goodbye_with_response = settings.goodbye_with_response
         self.worker_phases = settings.worker_phases
-        self.find_request = settings.find_request
+        self.create_exchange = settings.create_exchange
+        self.url = settings.url
+        self.first_timeout = settings.first_timeout
+        """Seconds that handlers give their peers for the first request, by their class."""
+        self._share(settings)
         self.counters = Counters()
         self.registry = Registry()
+        self._eviction = Eviction(lambda: self.registry)
+        self.drainer = Drainer("tlshttp-drainer")
+        self._loop_thread: int | None = None
+        self._late = 0.0
+        self._turned_at = time.monotonic()
+        self._said_full = -_FULL_AGAIN_SECONDS
         self.pid = os.getpid()
         self.closing = False
         self._poller = create_poller()
@@ -79,21 +96,26 @@ class Front:
         self._lane = self._poller
         """What connections wait in: a poller of their own where a worker asks it."""
         self._workers = Workers(
-            settings.max_workers, name="tlshttp-worker", daemon=settings.daemon_workers
+            settings.max_threads,
+            name="tlshttp-worker",
+            daemon=settings.daemon_workers,
+            exhausted=self._cut_longest_wait,
         )
         self._leaders: Leaders | None = None
         self._ready: collections.deque[Connection] = collections.deque()
         if settings.leaders:
             self._leaders = Leaders(
-                self._workers.submit, self._ask, self._advance_on_worker, self._leader_resigned
+                self._workers.submit,
+                self._ask,
+                self._advance_on_worker,
+                self._leader_resigned,
+                self.places,
             )
             self._ready = self._leaders.ready
             if self._poller.waits_in_poller:
                 self._lane = create_poller()
                 self._poller.add(self._lane.fileno(), READ)
         leaders = self._leaders
-        self.before_handler = leaders.before_handler if leaders else _do_nothing
-        """Called by a connection: this thread is about to run a handler."""
         self.before_handshake = leaders.before_handshake if leaders else _do_nothing
         """Called by a connection: this thread is about to compute."""
         self._lane_fd = self._lane.fileno() if self._lane is not self._poller else None
@@ -108,11 +130,28 @@ class Front:
         self._answers = 0  # that no handle_request() has returned for
         self._answers_lock = threading.Lock()
 
+    def _share(self, settings: Settings) -> None:
+        """Make what all connections have together, and where they wait for it."""
+        limits = settings.limits
+        self.budget = Budget(limits.max_total_memory, limits.max_total_disk)
+        self.budget.freed = self._room_freed
+        self._roomless: collections.deque[Connection] = collections.deque()
+        self._has_freed_room = False
+        self.places = Places(settings.max_workers, self._resume)
+        self._waiting: collections.OrderedDict[Connection, None] = collections.OrderedDict()
+        self._waiting_lock = threading.Lock()
+
     # Called by the server ---------------------------------------------------------------------
 
     def turn(self, timeout: float) -> None:
         """Wait at most `timeout` seconds for something to do, and do it."""
-        self._take_up(self._poller.wait(self._shortest(timeout)))
+        self._loop_thread = threading.get_ident()
+        timeout = self._shortest(timeout)
+        fds = self._poller.wait(timeout)
+        began, woke = self._turned_at, time.monotonic()
+        if woke - began > timeout + _LATE_SECONDS:  # the system, or the user's own code in between
+            self._late += woke - began - timeout
+        self._take_up(fds)
         if self._leaders is None:
             for _ in range(len(self._ready)):
                 if self._ready:  # a handler may close the server
@@ -120,17 +159,42 @@ class Front:
         elif self._ready:
             self._call_leader()
         now = time.monotonic()
+        self._turned_at = now
+        if now - woke > _LATE_SECONDS:
+            self._late += now - woke
         if now >= self._next_sweep:
             self._next_sweep = now + _SWEEP_SECONDS
             if self.managed is not None:
                 self.managed.maintain(now)
             self._sweep()
+            self._look_after_roomless()
+            self._say_if_full(now)
         if self._leaders is not None:
-            self._leaders.watch(now)
-            if self._leader_accepts and self._leaders.is_vacant(now):
+            self._watch(self._leaders, now, began)
+        self.door.reopen(now)
+
+    def _watch(self, leaders: Leaders, now: float, began: float) -> None:
+        """See to it that somebody leads."""
+        leaders.watch(now)
+        if leaders.is_vacant(now):
+            self._late += now - began  # nobody looks after anything
+            if self._leader_accepts:
                 # No worker is free, and nobody shall be kept waiting by that.
                 self.door.accept(_ACCEPTS_AT_ONCE)
-        self.door.reopen(now)
+
+    def now(self) -> float:
+        """Return the time by which deadlines go: it stands still while the server is late.
+
+        So a peer is not blamed for what it did in time, and we did not see in time. That the loop
+        is late at this very moment counts, too.
+        """
+        now = time.monotonic()
+        running = now - self._turned_at
+        return now - self._late - (running if running > _LATE_SECONDS else 0.0)
+
+    def after(self, timeout: float | None) -> float:
+        """Return the moment `timeout` seconds from now, by that time; `None`: never."""
+        return math.inf if timeout is None else time.monotonic() - self._late + timeout
 
     def wake(self) -> None:
         """Make `turn` return soon, from any thread."""
@@ -139,7 +203,7 @@ class Front:
     def stats(self) -> Stats:
         """Return all counters."""
         streams = [connection.stream for connection in self.registry if connection.stream]
-        return self.counters.snapshot(self.registry.count(), streams)
+        return self.counters.snapshot(self.registry.count(), streams, len(self.places.waiting))
 
     def busy(self) -> list[Connection]:
         """Return the connections that are in a handler."""
@@ -153,8 +217,29 @@ class Front:
             while True:  # a leader may be taking them, too
                 connection = self._ready.popleft()
                 self._guard(connection.leave_with_server, connection)
+        for connection in [*self.places.take_all(), *self._take_roomless()]:
+            self._guard(connection.leave_with_server, connection)
         self._workers.close()
         self._hang_up(connection for connection in self.busy() if _is_idle(connection))
+
+    def send_responses(self, timeout: float) -> None:
+        """Send what is left of responses, up to `timeout` seconds; the loop has stopped."""
+        end = time.monotonic() + timeout
+        left = self._unfinished()
+        while left and time.monotonic() < end:
+            ready = [c for c in left if wait_for(c.fd, WRITE, 0.05 / len(left))]
+            for connection in ready:
+                self._guard(connection.send_on_closing, connection)
+            left = self._unfinished()
+
+    def _unfinished(self) -> list[Connection]:
+        return [connection for connection in self.registry if connection.phase is Phase.RESPONSE]
+
+    def end_idle_handlers(self) -> None:
+        """End idle connections with handlers, which are to be finished on this thread."""
+        for connection in self.registry:
+            if connection.phase is Phase.IDLE and self.registry.take_back(connection):
+                self._guard(connection.leave_with_server, connection)
 
     def join(self, timeout: float | None) -> bool:
         """Wait for the handlers, up to `timeout` seconds (`None`: for ever); tell if all ended."""
@@ -169,11 +254,15 @@ class Front:
 
     def _hang_up(self, connections: Iterable[Connection]) -> None:
         for connection in connections:
-            try:
-                with socket.fromfd(connection.fd, socket.AF_INET, socket.SOCK_STREAM) as double:
-                    double.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # it has just ended by itself
+            self.hang_up_one(connection)
+
+    def hang_up_one(self, connection: Connection) -> None:
+        """Break one such connection."""
+        try:
+            with socket.fromfd(connection.fd, socket.AF_INET, socket.SOCK_STREAM) as double:
+                double.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it has just ended by itself
 
     def close(self) -> None:
         """Give back everything; after `leave`, and with the loop stopped."""
@@ -182,19 +271,111 @@ class Front:
         for connection in self.registry:
             if connection.phase is not Phase.HANDLER:
                 connection.abort()
+        self.drainer.close()
         self._lane.close()
         self._poller.close()
 
     # Called by connections ---------------------------------------------------------------------
 
-    def step_aside(self) -> None:
-        """Take note that this thread may be kept waiting by a peer."""
-        if self._leaders is not None and os.getpid() == self.pid:  # a forked child has no workers
+    def may_handle(self, connection: Connection) -> bool:
+        """Tell whether a handler may be called now; else do it when there is a place for it."""
+        if self._leaders is not None:
+            places = self.places
+            if places.taken >= places.maximum and places.queue_up(connection):
+                return False
+            self._leaders.before_handler()
+        return True
+
+    def may_wait(self) -> bool:
+        """Return whether this thread may wait for a peer: not if it is the loop's."""
+        return self._leaders is not None or threading.get_ident() != self._loop_thread
+
+    def before_wait(self, connection: Connection) -> None:
+        """Take note that this thread waits for a peer, in the middle of a handler."""
+        if os.getpid() != self.pid:  # a forked child has no workers
+            return
+        if self._leaders is not None:
             self._leaders.step_aside()
+        with self._waiting_lock:
+            self._waiting[connection] = None
+        connection.paused = self.places.pause()
+        if self._workers.backlog:
+            self._cut_longest_wait()
+
+    def after_wait(self, connection: Connection) -> None:
+        """Take note that it goes on."""
+        if os.getpid() != self.pid:
+            return
+        with self._waiting_lock:
+            self._waiting.pop(connection, None)
+        if connection.paused:
+            connection.paused = False
+            self.places.go_on()
+
+    def _cut_longest_wait(self) -> None:
+        """Have one thread of those that wait for their peers end its connection.
+
+        One that waits for another request of its peer, if there is one.
+        """
+        with self._waiting_lock:
+            connection = next(filter(_is_idle, self._waiting), next(iter(self._waiting), None))
+            if connection is None:
+                return
+            del self._waiting[connection]
+        message = f"more than {self._workers.maximum} handlers wait for their peers"
+        connection.cut_waiting(RequestCrowdedOut(message))
 
     def submit(self, connection: Connection) -> None:
-        """Have a worker advance the connection."""
-        self._delegate(lambda: self._advance_on_worker(connection), connection)
+        """Have a worker advance the connection, when there is a place for its handler."""
+        if self.places.queue_up(connection):
+            return
+        hold = Hold()
+        self.places.take(hold)
+        self._delegate(lambda: self._work(connection, hold), connection)
+
+    def _work(self, connection: Connection, hold: Hold) -> None:
+        self.places.begin(hold)
+        try:
+            self._advance_on_worker(connection)
+        finally:
+            self.places.give_back(hold)
+
+    def _resume(self, connection: Connection) -> None:
+        """Take up a connection that has waited for a place."""
+        if self.closing:
+            self._guard(connection.leave_with_server, connection)
+        elif self._leaders is None:
+            self.submit(connection)
+        else:
+            self._ready.append(connection)
+            self._call_leader()
+
+    def await_room(self, connection: Connection) -> None:
+        """Take up a connection again when there is more room on disk, or its time is over."""
+        self._roomless.append(connection)
+
+    def _room_freed(self) -> None:
+        if self._roomless:
+            self._has_freed_room = True
+            self._poller.wake()
+
+    def _look_after_roomless(self) -> None:
+        """Have those that wait for room try again, and one of them give up if it is time.
+
+        Now and then, because room may be freed just before somebody begins to wait for it, and
+        because those that wait may hold what the others wait for: so one at a time.
+        """
+        has_given_up = False
+        for connection in self._take_roomless():
+            has_given_up = has_given_up or connection.give_up_room()
+            self.resume_later(connection)
+
+    def _take_roomless(self) -> list[Connection]:
+        taken = []
+        with contextlib.suppress(IndexError):
+            while True:
+                taken.append(self._roomless.popleft())
+        return taken
 
     def resume_later(self, connection: Connection) -> None:
         """Advance a connection that need not wait, after others have had their turn."""
@@ -277,19 +458,24 @@ class Front:
             else:
                 others.append(fd)
         self._ready.extend(self.parking.take(others))
+        if self._has_freed_room:
+            self._has_freed_room = False
+            self._ready.extend(self._take_roomless())
 
     def _ask(self) -> None:
-        """Take up what is ready, waiting a moment for it; called by the leader."""
+        """Take up what is ready, waiting a moment if nothing is; called by the leader."""
+        waits = not self._ready
         accepted = self._lane is not self._poller
-        while accepted and not (self._ready or self.closing):
+        while accepted and not self.closing:
             try:
-                fds = self._lane.wait(_LINGER_SECONDS)
+                fds = self._lane.wait(_LINGER_SECONDS if waits and not self._ready else 0)
             except (OSError, ValueError):
                 return  # the server has been closed meanwhile
             accepted = self.running and self.door.listener in fds
             if accepted:
                 self.door.accept()
-            self._ready.extend(self.parking.take(fds))
+            self._ready.extend(self.parking.take(fds, in_passing=not waits))
+            accepted = accepted and not self._ready
 
     def _call_leader(self) -> None:
         if self._leaders is None:
@@ -320,15 +506,19 @@ class Front:
     def _advance_on_worker(self, connection: Connection) -> None:
         """Do the same on a worker, of which a handler that exits is not the end."""
         try:
-            connection.advance(_NO_PHASES)
+            connection.advance(None)
         except Exception:
             _log.exception("connection with %s ended by an internal error", connection.address)
         except SystemExit:
             _log.info("a handler ended its worker's task with SystemExit")
 
     def _sweep(self) -> None:
-        for connection in self.registry.take_overdue(time.monotonic()):
-            self._dismiss(connection, connection.expire)
+        for connection in self.registry.take_overdue(self.now()):
+            if wait_for(connection.fd, connection.armed or READ, 0):
+                # Something has come that we have not looked at: the peer has not been too slow.
+                self.resume_later(connection)
+            else:
+                self._dismiss(connection, connection.expire)
 
     def _dismiss(self, connection: Connection, how: Callable[[], None]) -> None:
         """End a parked connection; where a handler has to finish, where handlers run."""
@@ -376,7 +566,7 @@ class Front:
         One too many is there while a worker ends the one that it replaces; not more than that.
         """
         missing = self.max_connections - len(self.registry)
-        return missing > 0 or (missing == 0 and self.registry.has_parked(_EVICTION_ORDER))
+        return missing > 0 or (missing == 0 and self.registry.has_parked())
 
     def is_full(self) -> bool:
         """Return whether another connection can only take the place of one."""
@@ -384,9 +574,35 @@ class Front:
 
     def make_room(self) -> None:
         """Close the connection that can best be spared, if there is one."""
-        connection = self.registry.take_oldest(_EVICTION_ORDER)
-        if connection is not None:
-            self._dismiss(connection, connection.crowd_out)
+        for connection in self._eviction.candidates():
+            if self.registry.take_back(connection):
+                self._dismiss(connection, connection.crowd_out)
+                return
+
+    # Places -------------------------------------------------------------------------------------
+
+    def _say_if_full(self, now: float) -> None:
+        """Say, now and then, that handlers take all places, and whose they are."""
+        if self.places.full_for(now) < _FULL_SECONDS or now - self._said_full < _FULL_AGAIN_SECONDS:
+            return
+        self._said_full = now
+        self.counters.add("full")
+        _log.warning(
+            "all %d handlers (max_workers) have been at work for %g s, and %d requests wait: %s",
+            self.places.maximum, _FULL_SECONDS, len(self.places.waiting), _summary(self.busy()),
+        )  # fmt: skip
+
+
+def _summary(connections: Iterable[Connection]) -> str:
+    """Return what handlers are at work on, and for which addresses, most first."""
+    lines = collections.Counter(connection.request_line for connection in connections)
+    holders = collections.Counter(
+        connection.group.decode("utf-8", "backslashreplace") for connection in connections
+    )
+    return "; ".join(
+        ", ".join(f"{count} x {what}" for what, count in counter.most_common(3))
+        for counter in (lines, holders)
+    )
 
 
 def _is_idle(connection: Connection) -> bool:

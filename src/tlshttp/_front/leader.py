@@ -28,6 +28,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tlshttp._front.places import Hold, Places
+
 if TYPE_CHECKING:
     from tlshttp._front.connection import Connection
 
@@ -47,14 +49,25 @@ _LONGEST_CAUTION_SECONDS = 1.6
 # While handlers stay slow, less than a tenth of the time is spent on finding that out.
 
 
-class _Term:
-    """One worker's time as the leader."""
+_CONNECTIONS_AT_ONCE = 64
+_SECONDS_AT_ONCE = 0.002
+"""After how many connections, or how much time, a leader asks who else is ready, though some are
+known to be: whoever pipelines is ready again and again."""
 
-    __slots__ = ("asked", "asked_cpu", "began", "called", "thread")
+
+class _Term(Hold):
+    """One worker's time as the leader, and its place once another leads."""
+
+    __slots__ = ("advanced", "asked", "asked_cpu", "began", "called", "looked", "thread")
 
     def __init__(self) -> None:
+        super().__init__()
         self.thread: int | None = None
         """Whose it is; `None` until a worker was free for it."""
+        self.advanced = 0
+        """Connections taken up since it last looked at the others."""
+        self.looked = 0.0
+        """When it did that."""
         self.called = time.monotonic()
         self.began = math.inf
         """When it took up the connection it is at work on."""
@@ -71,6 +84,7 @@ class Leaders:
         ask: Adds what is ready to `ready`, waiting a moment if nothing is; called by the leader.
         advance: Takes a connection as far as it goes.
         resigned: Called when the last leader has left because nothing was ready.
+        places: Where whoever is at work and no longer leads has a place.
     """
 
     def __init__(
@@ -79,8 +93,10 @@ class Leaders:
         ask: Callable[[], None],
         advance: Callable[[Connection], None],
         resigned: Callable[[], None],
+        places: Places | None = None,
     ) -> None:
         self._submit = submit
+        self._places = places
         self._ask = ask
         self._advance = advance
         self._resigned = resigned
@@ -142,6 +158,8 @@ class Leaders:
                 # While the server closes there is no other.
                 with contextlib.suppress(RuntimeError):
                     self._appoint()
+                    if self._places is not None:
+                        self._places.take(term)
 
     def _appoint(self) -> None:
         """Have a worker lead as soon as one is free; the lock is held."""
@@ -155,26 +173,41 @@ class Leaders:
     def _lead(self, term: _Term) -> None:
         """Lead until nothing is ready, or another has been appointed."""
         term.thread = threading.get_ident()
+        places = self._places
+        waiting = places.waiting if places is not None else ()
+        if places is not None:
+            places.begin(term)
         self._begin(term)
         try:
-            while self._term is term:
+            while self._term is term and (self.ready or self._ask_for_more(term)):
                 try:
                     connection = self.ready.popleft()
                 except IndexError:
-                    self._judge(term)
-                    self._ask()
-                    if not self.ready:
-                        break
-                    self._begin(term)
                     continue
-                term.began = time.monotonic()
+                now = term.began = time.monotonic()
                 self._advance(connection)
                 term.began = math.inf
+                if waiting and places is not None:
+                    places.resume_one()
+                term.advanced += 1
+                if term.advanced >= _CONNECTIONS_AT_ONCE or now - term.looked > _SECONDS_AT_ONCE:
+                    term.advanced, term.looked = 0, now
+                    self._ask()
         finally:
             self._leave(term)
+            if places is not None:
+                places.give_back(term)
+
+    def _ask_for_more(self, term: _Term) -> bool:
+        """Ask what is ready, when nothing is known to be; false where nothing is."""
+        self._judge(term)
+        self._ask()
+        self._begin(term)
+        return bool(self.ready)
 
     def _begin(self, term: _Term) -> None:
-        term.asked = time.monotonic()
+        term.advanced = 0
+        term.asked = term.looked = time.monotonic()
         term.asked_cpu = time.thread_time()
 
     def _judge(self, term: _Term) -> None:

@@ -72,11 +72,18 @@ class Parking:
         """Have whoever parks a connection from now on end it: nobody would take it up again."""
         self._closed = True
 
-    def take(self, fds: Iterable[int]) -> list[Connection]:
-        """Return the connections of reported descriptors, no longer parked."""
+    def take(self, fds: Iterable[int], *, in_passing: bool = False) -> list[Connection]:
+        """Return the connections of reported descriptors, no longer parked.
+
+        Args:
+            fds: The descriptors.
+            in_passing: Whether others are known to be ready, and will be reported again: they are
+                not taken out of the poller for that.
+        """
         taken, not_parked = self._registry.take(fds)
-        for fd in not_parked:
-            self._disarm(fd)
+        if not in_passing:
+            for fd in not_parked:
+                self._disarm(fd)
         return taken
 
     def forget(self, connection: Connection) -> None:

@@ -130,7 +130,12 @@ if sys.platform == "linux":
                 pass  # it has not been added, or the poller is closed
 
         def wait(self, timeout: float) -> list[int]:
-            ready = [fd for fd, _ in self._epoll.poll(timeout)]
+            try:
+                ready = [fd for fd, _ in self._epoll.poll(timeout)]
+            except (OSError, ValueError):
+                if self._epoll.closed:  # by a signal handler, or another thread
+                    return []
+                raise
             if self._waker_fd in ready:
                 self._waker.drain()
                 ready.remove(self._waker_fd)

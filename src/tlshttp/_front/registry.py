@@ -1,8 +1,9 @@
 """All open connections, by phase, each phase in the order of its deadlines.
 
 A phase has one duration, so the connection that entered it first has the earliest deadline and is
-the oldest: the same queue answers who is overdue, who is to go when room is needed, and how many
-there are. Hello, plain request and handshake share one duration and one queue, because their
+the oldest: the same queue answers who is overdue and how many there are. (While a body is collected
+or a response sent, a deadline moves with what the peer does. These two queues are looked through.)
+Hello, plain request and handshake share one duration and one queue, because their
 deadline runs from accepting the connection and must not start anew in between.
 """
 
@@ -32,7 +33,9 @@ class Phase(enum.Enum):
     REQUEST = "request"
     """A request has been begun, or the first one is awaited."""
     BODY = "body"
-    """The request head is there, its small body not yet."""
+    """The request head is there; the body is being collected."""
+    RESPONSE = "response"
+    """The handler has returned; what is left of its response is being sent."""
     HANDLER = "handler"
     """In a handler, or handed to whoever overrides ``process_request()``."""
     IDLE = "idle"
@@ -56,7 +59,11 @@ _QUEUES: dict[Phase, int] = {
     Phase.BODY: 2,
     Phase.IDLE: 3,
     Phase.CLOSING: 4,
+    Phase.RESPONSE: 5,
 }
+
+_PACED = frozenset({_QUEUES[Phase.BODY], _QUEUES[Phase.RESPONSE]})
+"""The queues in which deadlines move with what the peer does: no order is kept there."""
 
 _CLOSED = Phase.CLOSED
 
@@ -157,38 +164,21 @@ class Registry:
         """Return the parked connections whose deadline has passed, no longer parked."""
         overdue = []
         with self._lock:
-            for queue in self._queues:
+            for number, queue in enumerate(self._queues):
+                in_order = self.in_order and number not in _PACED
                 for connection in queue:
                     if connection.deadline > now:
-                        if self.in_order:
+                        if in_order:
                             break
                     elif connection.parked:
                         connection.parked = False
                         overdue.append(connection)
         return overdue
 
-    def has_parked(self, phases: Iterable[Phase]) -> bool:
-        """Return whether a connection is parked in the queue of one of these phases."""
+    def has_parked(self) -> bool:
+        """Return whether any connection is parked."""
         with self._lock:
-            return self._oldest_parked(phases) is not None
-
-    def take_oldest(self, phases: Iterable[Phase]) -> Connection | None:
-        """Return the longest parked connection, no longer parked; `None` if there is none.
-
-        Args:
-            phases: Whose queues are looked at, one after the other.
-        """
-        with self._lock:
-            connection = self._oldest_parked(phases)
-            if connection is not None:
-                connection.parked = False
-            return connection
-
-    def _oldest_parked(self, phases: Iterable[Phase]) -> Connection | None:
-        queues = (self._queue_of[phase] for phase in phases)
-        return next(
-            (connection for queue in queues for connection in queue if connection.parked), None
-        )
+            return any(connection.parked for connection in self._by_fd.values())
 
     def take_all(self) -> list[Connection]:
         """Return every parked connection, no longer parked."""

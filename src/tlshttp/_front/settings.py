@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from tlshttp._front.registry import Phase
-    from tlshttp._seam import FindRequest
+    from tlshttp._seam import CreateExchange
     from tlshttp._tls import TLSContext
     from tlshttp.errors import ConnectionCut, HandshakeError
     from tlshttp.limits import Limits
@@ -18,8 +18,6 @@ __all__ = ["Hooks", "Settings"]
 class Hooks(Protocol):
     """The server, as far as the front calls it: `socketserver`'s hooks and our own two."""
 
-    @property
-    def url(self) -> str: ...
     def get_request(self) -> tuple[Any, Any]: ...
     def verify_request(self, request: Any, client_address: Any) -> bool: ...
     def process_request(self, request: Any, client_address: Any) -> None: ...
@@ -47,6 +45,11 @@ class Settings(NamedTuple):
     worker_phases: frozenset[Phase]
     """Without leaders: the phases in which a connection is advanced by a worker of its own."""
     max_workers: int
+    max_threads: int
     daemon_workers: Callable[[], bool]
-    find_request: FindRequest
-    """Tells whether a request is ready in a buffer, from a position on."""
+    url: Callable[[], str]
+    """Where the server is to be reached."""
+    create_exchange: CreateExchange
+    """Makes the protocol's side of a connection."""
+    first_timeout: float | None
+    """Seconds that handlers give their peers for the first request, by their class."""

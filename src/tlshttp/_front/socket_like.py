@@ -6,13 +6,16 @@ socket that carries what is encrypted is refused.
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import socket
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from tlshttp._front.stream import StreamChannel, StreamOwner
+    from tlshttp._seam import Exchange
 
 __all__ = ["SocketLike", "refuse_flags"]
 
@@ -20,23 +23,57 @@ _PIECE = 262_144  # bytes of a file read at once: sixteen records
 
 
 class SocketLike:
-    """A socket's methods and attributes, over those that a subclass has."""
+    """A socket's methods and attributes, over those that a subclass has.
+
+    As long as the connection is HTTP, what is received here is the request and what is sent here
+    is the response, as through ``rfile`` and ``wfile``: these are the same two files. Once it has
+    been taken over, or where there is no protocol, it is the bytes themselves.
+    """
 
     if TYPE_CHECKING:
-        before_send: Callable[[], None] | None
+        exchange: Exchange | None
+        tunnel: bool
+        owner: StreamOwner
+        _channel: StreamChannel
 
-        def recv(self, bufsize: int, flags: int = 0) -> bytes: ...
+        @property
+        def fd(self) -> int: ...
+        @property
+        def buffered(self) -> int: ...
+        @property
+        def backlog(self) -> int: ...
+        def raw_recv(self, size: int) -> bytes: ...
         def transmit(self, data: Buffer) -> None: ...
+        def end_waiting(self) -> None: ...
+        def end_sending(self) -> None: ...
 
     timeout: float | None
     """What `settimeout` was last given, `None` at first."""
 
+    def recv(self, bufsize: int, flags: int = 0) -> bytes:
+        """Receive up to `bufsize` bytes; empty at the end."""
+        refuse_flags(flags)
+        if bufsize < 0:
+            raise ValueError("negative buffersize in recv")
+        if self.exchange is None or self.tunnel:
+            return self.raw_recv(bufsize)
+        return self.exchange.rfile.read1(bufsize)
+
+    read = recv
+
     def recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive into `buffer`; return how many bytes, 0 at the peer's end."""
+        """Receive into `buffer`; return how many bytes, 0 at the end."""
         view = memoryview(buffer).cast("B")
         data = self.recv(nbytes or len(view), flags)
         view[: len(data)] = data
         return len(data)
+
+    def pending(self) -> int:
+        """Return how many bytes can be received without the network, at least."""
+        if not self.buffered and self._channel.has_input:
+            with contextlib.suppress(OSError):
+                self.fill()  # type: ignore[attr-defined]
+        return self.buffered
 
     def send(self, data: Buffer, flags: int = 0) -> int:
         """Send all of `data`; return its size."""
@@ -46,11 +83,12 @@ class SocketLike:
     write = send
 
     def sendall(self, data: Buffer, flags: int = 0) -> None:
-        """Send all of `data`, past the handler's ``wfile``."""
+        """Send all of `data`."""
         refuse_flags(flags)
-        if self.before_send is not None:
-            self.before_send()
-        self.transmit(data)
+        if self.exchange is None or self.tunnel:
+            self.transmit(data)
+        else:
+            self.exchange.wfile.write(data)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send a file opened in binary mode, from `offset`; return how many bytes.
@@ -62,6 +100,10 @@ class SocketLike:
         """
         if offset:
             file.seek(offset)
+        if self.exchange is not None and not self.tunnel:
+            sent = self.exchange.send_file(file, count)
+            if sent is not None:
+                return sent
         total = 0
         while count is None or total < count:
             data = file.read(_PIECE if count is None else min(_PIECE, count - total))
@@ -72,7 +114,13 @@ class SocketLike:
         return total
 
     def makefile(self, mode: str = "r", buffering: int | None = None, **text: Any) -> Any:
-        """Return a file object over this connection, as `socket.socket.makefile` does."""
+        """Return a file object over this connection, as `socket.socket.makefile` does.
+
+        Where the connection is HTTP, it is the request or the response: what `socketserver` makes
+        ``rfile`` and ``wfile`` of.
+        """
+        if self.exchange is not None and mode in ("rb", "wb"):
+            return self.exchange.makefile(mode, buffering)
         make: Any = socket.socket.makefile  # it needs no more of a socket than this class has
         return make(self, mode, buffering, **text)
 
@@ -80,6 +128,26 @@ class SocketLike:
 
     def _decref_socketios(self) -> None:
         """Bear the end of such a file; the connection is not closed by it."""
+
+    def fileno(self) -> int:
+        """Return the file descriptor, -1 once closed. What passes there is encrypted.
+
+        From now on no more than a record is taken from it at once, so that ``select()`` and its
+        like tell whether there is something to receive, as for an `ssl.SSLSocket`.
+        """
+        self._channel.by_record = True
+        return self.fd
+
+    def shutdown(self, how: int) -> None:
+        """End sending, in an orderly way: response, ``close_notify`` and the end of the stream."""
+        if how != socket.SHUT_RD:
+            self.end_waiting()
+            self.end_sending()
+
+    def unwrap(self) -> socket.socket:
+        """Say goodbye and return the bare socket, which is non-blocking."""
+        self.end_waiting()
+        return self._channel.socket
 
     def settimeout(self, value: float | None) -> None:
         """Bound each further wait by `value` seconds, besides the server's own limits.

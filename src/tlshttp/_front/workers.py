@@ -21,12 +21,21 @@ class Workers:
         maximum: The largest number of threads.
         name: What their names begin with.
         daemon: Tells, whenever one is started, whether the interpreter may exit while it runs.
+        exhausted: Called when a task has to wait because there may be no further thread.
     """
 
-    def __init__(self, maximum: int, *, name: str, daemon: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        maximum: int,
+        *,
+        name: str,
+        daemon: Callable[[], bool],
+        exhausted: Callable[[], None] | None = None,
+    ) -> None:
         self.maximum = maximum
         self._name = name
         self._daemon = daemon
+        self._exhausted = exhausted
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
@@ -48,10 +57,19 @@ class Workers:
             if self._closed:
                 raise RuntimeError("the workers of this server have been dismissed")
             self._queue.put(task)
+            waits = False
             if self._free:
                 self._free -= 1
             elif len(self._threads) >= self.maximum or not self._start():
                 self._backlog += 1
+                waits = True
+        if waits and self._exhausted is not None:
+            self._exhausted()
+
+    @property
+    def backlog(self) -> int:
+        """Tasks that wait for a thread."""
+        return self._backlog
 
     def close(self) -> None:
         """Let every thread end once the work submitted before is done."""

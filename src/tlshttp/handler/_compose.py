@@ -1,20 +1,34 @@
-"""Putting `TLSRequestHandler` underneath whatever a user serves with."""
+"""Putting `TLSRequestHandler` underneath whatever a user serves with, and how that is run."""
 
 from __future__ import annotations
 
+import enum
 import functools
 import os
 import stat
 import types
 from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
+from socketserver import BaseRequestHandler
 from typing import Any, NamedTuple
 
 from tlshttp._own_files import OWN_FILES
-from tlshttp.handler._base import TLSRequestHandler
+from tlshttp.handler._base import STANDARD_COPY, TLSRequestHandler, copy_file
 from tlshttp.handler._paths import decode, has_too_many_names, path_of
 
-__all__ = ["Composition", "compose"]
+__all__ = ["Composition", "Mode", "compose"]
+
+
+class Mode(enum.Enum):
+    """How handlers are run."""
+
+    DRIVEN = enum.auto()
+    """One handler for a connection, called for each request that is ready."""
+    ONE_SHOT = enum.auto()
+    """One handler for each request, made when that is ready: set up, called and finished within its
+    constructor, as `http.server` does with HTTP/1.0."""
+    CLASSIC = enum.auto()
+    """One handler for a connection, all within its constructor, in a thread of its own."""
 
 
 class Composition(NamedTuple):
@@ -22,10 +36,20 @@ class Composition(NamedTuple):
 
     factory: Callable[..., Any]
     """Called with request, client address and server."""
-    driven: bool
-    """Whether what it makes is driven by the front, a request at a time."""
-    composed: bool = True
-    """Whether `TLSRequestHandler` is underneath, which looks at the host of each request."""
+    mode: Mode
+    """How they are run where every request can be waited for."""
+    threaded_mode: Mode
+    """How they are run by a server with many threads, on which no two requests need be on one."""
+    handler_class: type[TLSRequestHandler] | None
+    """What the factory makes, where that is known."""
+    dispatches: bool = False
+    """Whether it finds the method of a request in a way of its own."""
+    is_http: bool = True
+    """Whether it makes handlers of HTTP, as far as that is known."""
+    finishes: bool = False
+    """Whether its handlers have a ``finish()`` of their own."""
+    first_timeout: float | None = None
+    """Seconds that its handlers wait for a request, by their class."""
 
 
 def compose(handler: Callable[..., Any]) -> Composition:
@@ -40,31 +64,92 @@ def compose(handler: Callable[..., Any]) -> Composition:
         return inner._replace(factory=factory)
     if isinstance(handler, type) and issubclass(handler, BaseHTTPRequestHandler):
         composed = _compose_class(handler)
-        return Composition(composed, composed.handle is TLSRequestHandler.handle)
-    return Composition(handler, driven=False, composed=False)
+        return Composition(
+            composed,
+            *_modes(handler),
+            composed,
+            dispatches=_has_own(handler, "handle", "handle_one_request", "parse_request"),
+            finishes=_has_own(handler, "finish"),
+            first_timeout=_known_timeout(composed),
+        )
+    is_http = not (isinstance(handler, type) and issubclass(handler, BaseRequestHandler))
+    return Composition(handler, Mode.CLASSIC, Mode.CLASSIC, None, is_http=is_http)
+
+
+_STANDARD = ("http.server", "socketserver")
+_OURS = ("tlshttp", "tlshttp.handler", "tlshttp.testing")
+
+
+def _has_own(handler: type, *names: str) -> bool:
+    """Return whether a class, or one of a user's below it, defines one of these methods."""
+    return any(
+        name in vars(base)
+        for base in handler.__mro__
+        if base.__module__ not in _STANDARD
+        and base.__module__.rpartition(".")[0] not in _OURS
+        and base is not object
+        for name in names
+    )
+
+
+def _known_timeout(handler: type[TLSRequestHandler]) -> float | None:
+    """Return the ``timeout`` of a class; `None` where only its handlers can tell (a property)."""
+    timeout: object = handler.timeout
+    return timeout if isinstance(timeout, (int, float)) else None
+
+
+def _modes(original: type) -> tuple[Mode, Mode]:
+    """Return how handlers of a class are run with one thread, and with many.
+
+    Who has a constructor, ``setup()`` or ``finish()`` of its own is to see these and all its
+    requests on one thread, in the order of `socketserver`. If it is for HTTP/1.0, as it is where
+    it does not say otherwise, `http.server` makes a handler for each request; so does this.
+    """
+    if _has_own(original, "handle"):
+        return Mode.CLASSIC, Mode.CLASSIC
+    is_constructed = _has_own(original, "__init__")
+    if not is_constructed and not _has_own(original, "setup", "finish"):
+        return Mode.DRIVEN, Mode.DRIVEN
+    if not _sets_version(original):
+        return Mode.ONE_SHOT, Mode.ONE_SHOT
+    return Mode.ONE_SHOT if is_constructed else Mode.DRIVEN, Mode.CLASSIC
+
+
+def _sets_version(handler: type) -> bool:
+    """Return whether a class says that it speaks HTTP/1.1: by a name of its own, or of ours."""
+    return issubclass(handler, TLSRequestHandler) or (
+        _has_own(handler, "protocol_version")
+        and str(getattr(handler, "protocol_version", "")) >= "HTTP/1.1"
+    )
 
 
 def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHandler]:
     if issubclass(TLSRequestHandler, handler):  # http.server's own, which answers 501
         return TLSRequestHandler
-    runs_scripts = hasattr(handler, "run_cgi")
+    names: dict[str, Any] = {}
+    if hasattr(handler, "run_cgi") and _composed_of(handler, "setup", _setup_cgi) is None:
+        names.update(_CGI_NAMES)
+    if getattr(handler, "copyfile", None) is STANDARD_COPY:
+        names["copyfile"] = copy_file
     # TLSFileRequestHandler looks at what it has opened, which is better.
     serves_files = issubclass(handler, SimpleHTTPRequestHandler) and not hasattr(
         handler, "root_for"
     )
-    if issubclass(handler, TLSRequestHandler) and not (runs_scripts or serves_files):
-        return handler
-    names: dict[str, Any] = {
-        "__module__": handler.__module__,
-        "__qualname__": handler.__qualname__,
-        "__doc__": handler.__doc__,
-    }
-    if runs_scripts:
-        names.update(_CGI_NAMES)
-    if serves_files:
+    if serves_files and _composed_of(handler, "translate_path", _translate_path) is None:
         names["translate_path"] = _translate_path
+    if issubclass(handler, TLSRequestHandler) and not names:
+        return handler
+    if _has_own(handler, "handle") and not _sets_version(handler):
+        # It may return after any response, as it does in http.server: so each says that it is the
+        # last.
+        names["protocol_version"] = getattr(handler, "protocol_version", "HTTP/1.0")
+    names.update(
+        __module__=handler.__module__, __qualname__=handler.__qualname__, __doc__=handler.__doc__
+    )
     bases: tuple[type, ...] = (handler,)
-    if not issubclass(handler, TLSRequestHandler):
+    if handler is BaseHTTPRequestHandler:
+        bases = (TLSRequestHandler,)
+    elif not issubclass(handler, TLSRequestHandler):
         bases = (*bases, TLSRequestHandler)
     if any("__init_subclass__" in vars(base) for base in handler.__mro__[:-1]):
         bases = (_Unseen, *bases)
@@ -75,9 +160,15 @@ def _translate_path(self: Any, path: str) -> str:
     """Return the path of a file; that of none for one of the server's own, or of too many names."""
     if has_too_many_names(decode(path_of(path))):
         return _ABSENT
-    found: str = super(type(self), self).translate_path(path)
+    composed: Any = _composed_of(type(self), "translate_path", _translate_path)
+    found: str = super(composed, self).translate_path(path)
     pages = getattr(self, "index_pages", _INDEX_PAGES)
     return _ABSENT if _is_own(found, pages) else found
+
+
+def _composed_of(handler: type, name: str, method: object) -> type | None:
+    """Return the class that composition has given a method; `None` if none has it."""
+    return next((base for base in handler.__mro__ if vars(base).get(name) is method), None)
 
 
 def _is_own(path: str, pages: Iterable[str]) -> bool:
@@ -100,7 +191,8 @@ class _Unseen:
 
 
 def _setup_cgi(self: Any) -> None:
-    super(type(self), self).setup()
+    composed: Any = _composed_of(type(self), "setup", _setup_cgi)
+    super(composed, self).setup()
     self.rfile.__dict__["_sock"] = _NothingMore(self.rfile)
 
 

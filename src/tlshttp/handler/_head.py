@@ -10,6 +10,7 @@ with a slash, and HTTP/0.9 requests (``GET /path`` without a version).
 
 from __future__ import annotations
 
+import email.parser
 import functools
 import re
 from dataclasses import dataclass
@@ -70,6 +71,12 @@ class RequestHeaders(HTTPMessage):
         made.defects = []
         return made
 
+    @classmethod
+    def of_message(cls, fields: list[tuple[str, str]]) -> Self:
+        """Return one as `http.server` makes it where the body is announced to be a message."""
+        text = "".join(f"{name}: {value}\r\n" for name, value in fields)
+        return email.parser.Parser(_class=cls).parsestr(text + "\r\n")
+
 
 def _share(names: dict[str, object]) -> None:
     """Give the class what a constructor gives each message, so that `RequestHeaders.of` need not.
@@ -81,7 +88,8 @@ def _share(names: dict[str, object]) -> None:
             setattr(RequestHeaders, name, value)
 
 
-_share(vars(HTTPMessage()))
+_share(vars(HTTPMessage()) | {"_payload": ""})
+# What http.server makes has an empty body, and not none: ``bytes(self.headers)`` is the head.
 
 
 @dataclass(slots=True)  # not frozen, which takes four times as long to make
@@ -98,6 +106,8 @@ class Head:
     """Whether the client waits for 100 (Continue) before it sends the body."""
     host: str | None
     """The Host field; `None` where there is none, as HTTP/1.0 allows."""
+    holds_message: bool = False
+    """Whether the body is an e-mail message (``message/rfc822``): `email` then has one ready."""
 
 
 NO_HEAD = Head([], 0, None, False, None)
@@ -207,6 +217,7 @@ def parse_head(section: bytes, minor_version: int, *, needs_host: bool) -> Head:
         None if connection is None else _keep_alive(connection),
         "expect" in values and _expects_continue(values["expect"], minor_version),
         _host(values.get("host"), needs_host=needs_host),
+        values.get("content-type", "").lower().startswith("message/"),
     )
 
 

@@ -2,120 +2,149 @@
 
 Rules:
 
-1.  It never reads ahead. What a handler has not asked for stays in the connection's own buffer,
-    where the next request is looked for.
-2.  Until `begin_body` it gives the connection's bytes as they come: the head, to whoever parses it.
-    From then on it gives the body and nothing else; ``read()`` without a size returns the body.
+1.  It gives the head first, to whoever reads it line by line as `http.server` does. Our own methods
+    have it from the exchange, parsed, and pass it over. Then it gives the body and nothing else;
+    ``read()`` without a size returns all of that.
+2.  What has been collected comes from memory or a file. Of the rest no more is taken from the
+    connection than has come, and the handler waits for it.
 3.  A peer that ends before its request does is at fault, not at the end of the file: a handler must
     not take half an upload for a whole one.
-
-Chunked bodies are RFC 9112, section 7.1; extensions and trailers are dropped.
+4.  When a handler has taken the connection over, it gives what comes, as it comes.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
-import re
-from collections.abc import Callable, Iterator
-from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from tlshttp._seam import Transport
-from tlshttp.errors import RequestRefused
-from tlshttp.handler._head import CHUNKED, parse_fields
+from tlshttp.errors import PeerDisconnected, RequestRefused
+from tlshttp.handler._framing import Body
+
+if TYPE_CHECKING:
+    from tlshttp._spool import Spool
+    from tlshttp.handler._exchange import HTTPExchange
 
 __all__ = ["RequestReader"]
 
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r\n")
-_LONGEST_CHUNK_LINE = 4096  # with extensions, which nobody uses
-_LONGEST_TRAILERS = 65_536
-_PIECE_OF_LINE = 65_536  # so that a long line is not copied again and again while it arrives
+_AT_ONCE = 65_536
+"""Bytes that are taken from what was collected, or from the connection, at once."""
 
-_UNFRAMED = -2
+_HTTP_SERVERS_LIMIT = 65_537
+"""What `http.server` and `wsgiref` ask ``readline()`` for when they want a request line."""
+
+_DRAINED_WIRE = 262_144
+"""Bytes of an unread body, framing included, that are worth reading to keep a connection."""
+
+_BETWEEN, _HEAD, _BODY, _RAW = range(4)
 
 
 class RequestReader(io.BufferedIOBase):
     """The bytes of one request after the other.
 
     Args:
-        transport: Where they come from.
-        largest_body: Bytes a chunked body may have; `None`: any number.
-        before_wait: Called before a read of the body that may have to wait for the peer.
+        exchange: Whose requests they are.
+        stream: Where they come from.
     """
 
+    # What derives from `io` has a dictionary as well, in which looking up takes longer.
     __slots__ = (
-        "_before_first_read",
-        "_before_wait",
-        "_chunked",
-        "_largest_body",
-        "_left",
-        "_size",
-        "_transport",
-        "refused",
-    )  # for speed, as in ResponseWriter
+        "_at", "_body", "_data", "_exchange", "_head_end", "_line_taken", "_owes_100", "_spool",
+        "_state", "_stream",
+    )  # fmt: skip
 
-    def __init__(
-        self, transport: Transport, largest_body: int | None, before_wait: Callable[[], None]
-    ) -> None:
-        self._transport = transport
-        self._largest_body = largest_body
-        self._before_wait = before_wait
-        self._left = _UNFRAMED
-        self._chunked = False
-        self._size = 0
-        self._before_first_read: Callable[[], None] | None = None
-        self.refused: RequestRefused | None = None
-        """What was wrong with a body. It is raised again at each further read, because nobody
-        knows what the bytes after it are."""
+    def __init__(self, exchange: HTTPExchange, stream: Transport) -> None:
+        self._exchange = exchange
+        self._stream = stream
+        self._state = _BETWEEN
+        self._data = b""
+        self._at = self._head_end = 0
+        self._head_end = 0  # of a head that is at hand
+        self._line_taken = False
+        self._spool: Spool | None = None
+        self._body: Body | None = None
+        self._owes_100 = False
 
-    # For the handler layer --------------------------------------------------------------------
+    # For the exchange -------------------------------------------------------------------------
 
-    def begin_head(self) -> None:
-        """Give bytes as they come, up to `begin_body`."""
-        self._left = _UNFRAMED
-        self._chunked = False
-        self._before_first_read = None
-
-    def begin_body(self, size: int, before_first_read: Callable[[], None] | None) -> None:
-        """Give the body, and end with it.
+    def begin(self, data: bytes, spool: Spool | None, body: Body | None, *, owes_100: bool) -> None:
+        """Begin a request: its head, unless `skip_head` is called, then its body.
 
         Args:
-            size: How many bytes it has, or `CHUNKED`.
-            before_first_read: Called when the handler asks for it: 100 (Continue).
+            data: What is there of the body.
+            spool: What comes after that, collected.
+            body: What comes after that, not collected.
+            owes_100: Whether the client waits for 100 (Continue).
         """
-        self._chunked = size == CHUNKED
-        self._left = 0 if self._chunked else size
-        self._size = 0
-        self._before_first_read = before_first_read if size else None
+        self._data = data
+        self._at = 0
+        self._spool = spool
+        self._body = body
+        self._owes_100 = owes_100
+        self._line_taken = False
+        self._state = _HEAD
 
-    def is_framed(self) -> bool:
-        """Return whether it is known where the body ends."""
-        return self._left != _UNFRAMED
+    def begin_empty(self) -> None:
+        """Begin a request without a body."""
+        self._line_taken = False
+        self._state = _HEAD
 
-    def is_done(self) -> bool:
-        """Return whether all of the body has been read, or there is none."""
-        return not self._left and not self._chunked and self._before_first_read is None
+    def skip_head(self) -> None:
+        """Give the body next."""
+        self._state = _BODY
+        if self._head_end:
+            self._take(self._head_end - self._at)
+            self._head_end = 0
 
-    def drain(self, most: int) -> bool:
-        """Read what has arrived of the rest of the body, without waiting; tell if that was all.
+    def skip_line(self) -> None:
+        """Give what comes after the first line of the head."""
+        self._line_taken = True
 
-        Args:
-            most: Bytes to read before giving up.
-        """
-        if self._before_first_read is not None or not self.is_framed():
-            return False
-        own_timeout = self._transport.gettimeout()
-        self._transport.settimeout(0)
+    def take_over(self) -> None:
+        """Give what comes on the connection, from now on."""
+        self._state = _RAW
+
+    def end(self) -> None:
+        """Let go of the request; there is nothing to read until the next begins."""
+        self._state = _BETWEEN
+        if not self._data and self._body is None and self._spool is None:
+            return  # as after nearly every request
+        self._data = b""
+        self._at = self._head_end = 0
+        spool, self._spool = self._spool, None
+        if spool is not None:
+            spool.clear()
+        self._body = None
+        self._owes_100 = False
+
+    def told_to_continue(self) -> None:
+        """Take note that the client has got its 100 (Continue)."""
+        self._owes_100 = False
+
+    def is_received(self) -> bool:
+        """Return whether nothing of the request is still to come."""
+        return (self._body is None or self._body.done) and not self._owes_100
+
+    def drain(self) -> bool:
+        """Take what has come of the rest of the body, without waiting; tell if that was all."""
+        body, stream = self._body, self._stream
+        if self._owes_100 or body is None:
+            return body is None and not self._owes_100
+        most = _DRAINED_WIRE
         try:
-            while data := self.read1(most):
-                most -= len(data)
-                if most <= 0:
-                    return False
+            while not body.done and most > 0:
+                before = stream.buffered
+                if not self._take_of_body(body) and stream.buffered == before:
+                    stream.fill()
+                    before = 0
+                most -= max(1, before - stream.buffered)
+        except RequestRefused as refused:
+            if stream.fault is None:
+                stream.fault = refused
+            return False
         except OSError:  # it would have to wait, or the peer is at fault
             return False
-        finally:
-            self._transport.settimeout(own_timeout)
-        return True
+        return body.done
 
     # For handlers -----------------------------------------------------------------------------
 
@@ -125,45 +154,45 @@ class RequestReader(io.BufferedIOBase):
 
     def fileno(self) -> int:
         """Return the descriptor of the connection; what passes there is encrypted."""
-        return self._transport.fileno()
+        return self._stream.fd
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read `size` bytes, fewer only at the end of the body; all of it without a size."""
-        if not self.is_framed():
-            return self._transport.read(size)
         left = -1 if size is None else size
+        if self._state == _BODY and not self._at and 0 <= left == len(self._data):
+            data, self._data = self._data, b""  # as nearly always: all of a small body
+            return data
         pieces = []
-        while left and (data := self.read1(left)):
+        while left and (data := self.read1(min(left, _AT_ONCE) if left > 0 else _AT_ONCE)):
             pieces.append(data)
             left -= len(data) if left > 0 else 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def peek(self, _size: int = 0, /) -> bytes:
         """Return what is there without taking it, waiting only if there is nothing."""
-        if not self.is_framed():
-            return self._transport.peek()
-        return self._transport.peek()[: self._left] if self._has_more() else b""
+        if self._state == _RAW:
+            return self._stream.peek()
+        return self._data[self._at :] if self._has_more() else b""
 
     def read1(self, size: int = -1, /) -> bytes:
         """Read what is there, waiting only if there is nothing; at most `size` bytes."""
         size = size if size >= 0 else io.DEFAULT_BUFFER_SIZE
-        if not self.is_framed():
-            return self._transport.recv(size)
+        if self._state == _RAW:
+            return self._stream.raw_recv(size)
         if not size or not self._has_more():
             return b""
-        return self._took(self._transport.recv(min(size, self._left)))
+        return self._take(size)
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Read a line, with its line feed, of at most `size` bytes."""
         limit = -1 if size is None else size
-        if not self.is_framed():
-            return self._transport.readline(limit)
-        pieces = []
-        while limit and self._has_more():
-            most = min(self._left, _PIECE_OF_LINE, limit if limit >= 0 else _PIECE_OF_LINE)
-            piece = self._took(self._transport.readline(most))
+        if limit == _HTTP_SERVERS_LIMIT and self._state == _BODY and self._at >= self._head_end:
+            self._exchange.next_request()
+        pieces: list[bytes] = []
+        while limit and (self._state == _RAW or self._has_more()):
+            piece = self._piece_of_line(limit)
             pieces.append(piece)
-            if piece.endswith(b"\n"):
+            if not piece or piece.endswith(b"\n"):
                 break
             limit -= len(piece) if limit > 0 else 0
         return b"".join(pieces)
@@ -171,71 +200,81 @@ class RequestReader(io.BufferedIOBase):
     def close(self) -> None:
         """Stay open for the next request, whatever handlers put before this file."""
 
-    # Framing ----------------------------------------------------------------------------------
+    # Underneath -------------------------------------------------------------------------------
 
-    def _has_more(self) -> bool:
-        """Return whether there is more of the body; with a chunk to read from if so."""
-        if self._before_first_read is not None:
-            tell, self._before_first_read = self._before_first_read, None
-            tell()
-        if not self._transport.buffered:
-            self._before_wait()
-        if not self._left and self._chunked:
-            with self._remembering():
-                self._begin_chunk()
-        return self._left > 0
+    def _piece_of_line(self, limit: int) -> bytes:
+        """Take up to a line feed, or what is there without one."""
+        most = _AT_ONCE if limit < 0 else min(limit, _AT_ONCE)
+        if self._state == _RAW:
+            stream = self._stream
+            data = stream.peek()[:most]
+            return stream.take(data.find(b"\n") + 1 or len(data))
+        end = self._data.find(b"\n", self._at, self._at + most) + 1
+        return self._take(end - self._at if end else most)
 
-    def _took(self, data: bytes) -> bytes:
-        if not data:
-            self._transport.fail("the peer left in the middle of a request body")
-        self._left -= len(data)
-        if not self._left and self._chunked:
-            with self._remembering():
-                self._end_chunk()
+    def _take(self, size: int) -> bytes:
+        """Take up to `size` bytes of those at hand."""
+        data = self._data[self._at : self._at + size] if self._at or size < len(self._data) else (
+            self._data
+        )  # fmt: skip
+        self._at += len(data)
+        if self._at >= len(self._data):
+            self._data = b""
+            self._at = self._head_end = 0
         return data
 
-    @contextlib.contextmanager
-    def _remembering(self) -> Iterator[None]:
-        """Take note of what is wrong with the framing."""
-        if self.refused is not None:
-            raise self.refused
+    def _has_more(self) -> bool:
+        """Return whether there is more of the request; with bytes at hand if so."""
+        if self._at < len(self._data) and self._state == _BODY:
+            return True
+        if self._state == _BETWEEN:
+            return self._exchange.begin() and self._give_head()
+        if self._state == _HEAD:
+            return self._give_head()
+        if self._spool is not None:
+            self._data = self._spool.read(_AT_ONCE)
+            if self._data:
+                return True
+        return self._await_more()
+
+    def _give_head(self) -> bool:
+        """Put the head before what is there of the body; there is always one."""
+        head = self._exchange.head_bytes()
+        if self._line_taken:
+            head = head[head.find(b"\n") + 1 :]
+        self._head_end = len(head)
+        if self._spool is None:
+            self._data = head + self._data
+        else:  # the body is large
+            self._data = head
+        self._state = _BODY
+        return True
+
+    def _await_more(self) -> bool:
+        """Take more of the body from the connection, waiting for it."""
+        body, stream = self._body, self._stream
+        if body is None or body.done:
+            return False
+        if self._owes_100:
+            self._owes_100 = False
+            self._exchange.send_continue()
+        while True:
+            before = stream.buffered
+            self._data = self._take_of_body(body)
+            if self._data or _is_over(body):
+                return bool(self._data)
+            if stream.buffered == before:
+                self._exchange.before_wait()
+                if not stream.fill_waiting():
+                    stream.fail(PeerDisconnected("the peer left in the middle of a request body"))
+
+    def _take_of_body(self, body: Body) -> bytes:
         try:
-            yield
+            return body.take(self._stream, _AT_ONCE)
         except RequestRefused as refused:
-            self.refused = refused
-            self._left = 0
+            self._exchange.refused = refused
             raise
 
-    def _begin_chunk(self) -> None:
-        line = _CHUNK_LINE.fullmatch(self._line(_LONGEST_CHUNK_LINE))
-        if line is None:
-            raise RequestRefused("Malformed chunk size")
-        size = int(line[1], 16)
-        self._size += size
-        if self._largest_body is not None and self._size > self._largest_body:
-            raise RequestRefused("Body too large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        self._left = size
-        if not size:
-            self._drop_trailers()
-            self._chunked = False
 
-    def _end_chunk(self) -> None:
-        if self._line(2) != b"\r\n":
-            raise RequestRefused("Malformed chunk")
-
-    def _drop_trailers(self) -> None:
-        lines = []
-        left = _LONGEST_TRAILERS
-        while (line := self._line(left)) != b"\r\n":
-            lines.append(line)
-            left -= len(line)
-        parse_fields(b"".join(lines))
-
-    def _line(self, limit: int) -> bytes:
-        """Read one line of the framing."""
-        line = self._transport.readline(limit) if limit > 0 else b""
-        if not line.endswith(b"\n"):
-            if len(line) < limit:
-                self._transport.fail("the peer left in the middle of a request body")
-            raise RequestRefused("Chunk line too long")
-        return line
+def _is_over(body: Body) -> bool:
+    return body.done

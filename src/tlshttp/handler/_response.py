@@ -7,92 +7,166 @@ from __future__ import annotations
 
 import email.utils
 import functools
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from tlshttp.handler._writer import AS_IS, CHUNKED, LENGTH, NONE, Framing
-
 __all__ = [
-    "DECISIVE",
+    "CHUNKED_LINE",
+    "CLOSE_LINE",
+    "KEEP_LINE",
     "ResponseHead",
     "format_date",
+    "framed_head",
     "header_fields",
     "header_line",
+    "parsed_head",
     "status_line",
     "usual_lines",
 ]
+
+CHUNKED_LINE = b"Transfer-Encoding: chunked\r\n"
+CLOSE_LINE = b"Connection: close\r\n"
+KEEP_LINE = b"Connection: keep-alive\r\n"
 
 _BODYLESS = frozenset({int(HTTPStatus.NO_CONTENT), int(HTTPStatus.NOT_MODIFIED)})
 _SWITCHING_PROTOCOLS = int(HTTPStatus.SWITCHING_PROTOCOLS)
 _SPECIAL = _BODYLESS | {_SWITCHING_PROTOCOLS}
 
+_STATUS = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9]{2})[ \r\n]")
 
-DECISIVE = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
-"""The fields, in lower case, that decide about framing and the connection."""
+# The fields that decide about framing and the connection.
+_FIELD = re.compile(
+    rb"\n(content-length|transfer-encoding|connection|content-type):[ \t]*([^\r\n]*)"
+)
+_FRAMING_LINES = {
+    name: re.compile(rb"(?<=\n)" + name + rb":[^\n]*\n", re.IGNORECASE)
+    for name in (b"content-length", b"connection")
+}
 
 
 class ResponseHead:
-    """The head of one response after the other while a handler puts it together."""
+    """What a head says about framing and the connection.
 
-    __slots__ = ("connection", "length", "status", "streams", "transfer_encoding")
+    Args:
+        data: The head, with its empty line.
+    """
 
-    def __init__(self) -> None:
-        self.begin()
+    __slots__ = (
+        "connection", "data", "has_odd_length", "is_plain", "length", "minor_version",
+        "repeats_length", "status", "streams", "transfer_encoding", "unbounded",
+    )  # fmt: skip
 
-    def begin(self, status: int = 0) -> None:
-        """Begin a head, and forget the one before."""
-        self.status = status
-        """The status code; 0 where the handler wrote none."""
-        self.length: str | None = None
-        """The Content-Length the handler gave, if any."""
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        match = _STATUS.match(data)
+        self.minor_version = int(match[1]) if match else 0
+        """Of HTTP/1."""
+        self.status = int(match[2]) if match else 0
+        """The status code; 0 where it is no head."""
+        self.length = -1
+        """The Content-Length, in bytes; -1 where there is none that is a number."""
+        self.has_odd_length = self.repeats_length = False
         self.transfer_encoding = False
         """Whether the handler frames the body by itself."""
-        self.connection = False
-        """Whether the handler gave a Connection field."""
+        self.unbounded = False
+        """Whether it does so by the end of the connection: not in chunks (section 6.3)."""
+        self.connection: bytes | None = None
+        """The Connection field, in lower case; `None` without one."""
         self.streams = False
         """Whether it is an event stream, whose head must not wait for the first event."""
+        for name, value in _FIELD.findall(data.lower()):
+            self._take_note(name, value)
+        self.is_plain = (
+            self.length >= 0
+            and self.minor_version > 0
+            and self.status >= 200
+            and self.status not in _SPECIAL
+            and not (self.transfer_encoding or self.repeats_length or self.streams)
+            and b"\nconnection:" not in data.lower()
+        )
+        """Whether it can be sent as it is on a connection that is kept."""
 
-    def take_note(self, name: str, value: str) -> None:
-        """Take note of one of the `DECISIVE` fields."""
-        if name == "content-length":
-            self.length = value.strip()
-        elif name == "content-type":
-            self.streams = value.startswith("text/event-stream")
-        elif name == "connection":
-            self.connection = True
+    def _take_note(self, name: bytes, value: bytes) -> None:
+        if name == b"content-length":
+            length = int(value) if value.strip().isdigit() else -1
+            self.repeats_length |= self.length >= 0
+            self.has_odd_length |= length < 0 or (self.repeats_length and length != self.length)
+            self.length = -1 if self.has_odd_length else length
+        elif name == b"content-type":
+            self.streams = value.startswith(b"text/event-stream")
+        elif name == b"connection":
+            self.connection = value if self.connection is None else self.connection + b"," + value
         else:
             self.transfer_encoding = True
-
-    def takes_over(self, method: str) -> bool:
-        """Whether the connection is the handler's after the head, and no longer HTTP.
-
-        So it is after 101, and after CONNECT (RFC 9110, sections 15.2.2 and 9.3.6).
-        """
-        return self.status == _SWITCHING_PROTOCOLS or (
-            method == "CONNECT" and 200 <= self.status < 300
-        )
+            self.unbounded = value.rpartition(b",")[2].strip(b" \t") != b"chunked"
 
     @property
     def is_interim(self) -> bool:
         """Whether another response follows this one (RFC 9110, section 15.2)."""
-        return 100 <= self.status < 200 and self.status != _SWITCHING_PROTOCOLS
+        return self.status < 200 and self.status != _SWITCHING_PROTOCOLS
 
-    def framing(self, method: str) -> Framing:
-        """Return how the body is to end (section 6.3), if the client understands chunks.
+    @property
+    def is_special(self) -> bool:
+        """Whether the status says something about the body."""
+        return self.status in _SPECIAL
 
-        Args:
-            method: Of the request.
-        """
-        if self.status in _SPECIAL or method in ("HEAD", "CONNECT"):
-            if method == "HEAD" or self.status in _BODYLESS:
-                return NONE
-            if self.takes_over(method):
-                return AS_IS
-        if self.transfer_encoding:
-            return AS_IS
-        if self.length is not None:
-            return LENGTH if self.length.isascii() and self.length.isdigit() else AS_IS
-        return CHUNKED
+    @property
+    def has_no_body(self) -> bool:
+        """Whether the status allows no body (section 6.3)."""
+        return self.status in _BODYLESS
+
+    @property
+    def switches_protocols(self) -> bool:
+        """Whether the connection is no longer HTTP (RFC 9110, section 15.2.2)."""
+        return self.status == _SWITCHING_PROTOCOLS
+
+    def asks(self) -> bool | None:
+        """Return whether the handler wants to keep the connection (true), close it, or neither."""
+        if self.connection is None:
+            return None
+        options = [option.strip(b" \t") for option in self.connection.split(b",")]
+        if b"close" in options:
+            return False
+        return True if b"keep-alive" in options else None
+
+
+_remembered = functools.lru_cache(maxsize=32)(ResponseHead)
+
+_LONGEST_REMEMBERED = 1_024
+
+
+def parsed_head(data: bytes) -> ResponseHead:
+    """Return what a head says; many in a row are the same, for as long as a second lasts."""
+    return _remembered(data) if len(data) <= _LONGEST_REMEMBERED else ResponseHead(data)
+
+
+def framed_head(head: ResponseHead, framing: bytes, connection: bytes) -> bytes:
+    """Return a head with what the handler left to us.
+
+    Args:
+        head: The handler's.
+        framing: A line about the framing of the body, or nothing.
+        connection: A line about the connection, or nothing.
+    """
+    data = head.data
+    if head.connection is not None:
+        asks = head.asks()
+        if connection == CLOSE_LINE and asks is not False:
+            if asks:
+                data = _FRAMING_LINES[b"connection"].sub(b"", data)
+        else:
+            connection = b""
+    if (head.transfer_encoding and head.length >= 0) or head.has_odd_length:
+        data = _FRAMING_LINES[b"content-length"].sub(b"", data)  # section 6.2
+    elif head.repeats_length:
+        data = _FRAMING_LINES[b"content-length"].sub(b"", data)
+        framing = b"Content-Length: %d\r\n" % head.length
+    added = framing + connection
+    if not added:
+        return data
+    end = -2 if data.endswith(b"\r\n") else -1
+    return data[:end] + added + data[end:]
 
 
 @functools.lru_cache(maxsize=256)

@@ -2,14 +2,16 @@
 
 Rules:
 
-1.  The head is held back and leaves with the first bytes of the body: one TLS record, one system
+1.  The head is what is written up to the empty line, whoever wrote it: methods of
+    `http.server`, ours, or the handler by hand. What it says decides how the body ends
+    (`Framing`); a handler that knows nothing of framing gets the best its client understands.
+2.  The head is held back and leaves with the first bytes of the body: one TLS record, one system
     call. Only an event stream's leaves at once, because its first event may be long in coming;
     ``flush()`` sends any other, and so does a read of the request that may have to wait.
-2.  What is written after that is on the wire before ``write()`` returns.
-3.  How the body ends is decided when the head is complete (`Framing`), from what the handler put
-    into it; a handler that knows nothing of framing gets the best its client understands.
-4.  A handler that writes before it has ended its head, or past this file to the connection itself,
-    is on its own: the bytes go out as they are and the connection is closed after them.
+3.  What is written after the head is body, be it the head of a part. Only a whole second head
+    replaces the first, as long as that is held back: a handler that has changed its mind, or
+    has failed.
+4.  What does not begin with a head goes out as it is, and the connection is closed after it.
 
 Sections are of RFC 9112 (HTTP/1.1).
 """
@@ -18,37 +20,43 @@ from __future__ import annotations
 
 import enum
 import io
+import re
 from typing import TYPE_CHECKING, Any
 
 from tlshttp._seam import Transport
+from tlshttp.handler._response import (
+    CHUNKED_LINE,
+    CLOSE_LINE,
+    KEEP_LINE,
+    ResponseHead,
+    framed_head,
+    parsed_head,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-__all__ = [
-    "AS_IS",
-    "CHUNKED",
-    "CHUNKED_LINE",
-    "CLOSE_LINE",
-    "LENGTH",
-    "NONE",
-    "Framing",
-    "ResponseWriter",
-    "buffered",
-]
+    from tlshttp.handler._exchange import HTTPExchange
 
-CHUNKED_LINE = b"Transfer-Encoding: chunked\r\n"
-CLOSE_LINE = b"Connection: close\r\n"
+__all__ = ["ResponseWriter", "buffered"]
+
+_WITHOUT_BODY = ("HEAD", "CONNECT")
+"""Methods to which a response has no body, or is the beginning of another protocol."""
 
 _COPY_AT_MOST = 65_536
 """Bytes of body that are copied to leave in one piece with what frames them."""
+
+_LONGEST_HEAD = 1_048_576
+"""Bytes of a response head that are waited for; what is longer is none."""
 
 
 class Framing(enum.Enum):
     """How the end of a response body is marked (section 6.3)."""
 
+    HEAD = enum.auto()
+    """The head has not been written."""
     NONE = enum.auto()
-    """There is no body, whatever the handler writes: HEAD, 204, 304."""
+    """There is no body, whatever the handler writes: HEAD, 204, 304; or the response is over."""
     LENGTH = enum.auto()
     """By Content-Length."""
     CHUNKED = enum.auto()
@@ -58,63 +66,57 @@ class Framing(enum.Enum):
 
 
 # Naming them spares the look-up in an enumeration, which Python 3.11 makes dear.
-NONE, LENGTH, CHUNKED, AS_IS = Framing
+HEAD, NONE, LENGTH, CHUNKED, AS_IS = Framing
 
 
 class ResponseWriter(io.BufferedIOBase):
     """The bytes of one response after the other.
 
     Args:
-        transport: Where they go.
+        exchange: Whose responses they are.
+        stream: Where they go.
     """
 
     # What derives from `io` has a dictionary as well, in which looking up takes longer.
     __slots__ = (
         "_excess",
+        "_exchange",
         "_framing",
         "_held",
         "_left",
-        "_transport",
+        "_stream",
+        "closes",
         "head_ended",
         "is_last",
-        "is_ours",
         "started",
     )
 
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-        transport.before_send = self._step_aside
+    def __init__(self, exchange: HTTPExchange, stream: Transport) -> None:
+        self._exchange = exchange
+        self._stream = stream
         self.begin()
 
-    # For the handler layer --------------------------------------------------------------------
+    # For the exchange -------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Begin a response; up to `begin_body`, bytes go out as they are."""
+        """Begin a response."""
         self._held = b""
-        self._framing = AS_IS
+        self._framing = HEAD
         self._left = 0
         self._excess = 0
         self.is_last = False
         """Whether the connection ends with the response: all that it takes is there, or in it."""
         self.started = False
-        """Whether anything of the response is on the wire."""
+        """Whether anything of the response is on its way to the client."""
         self.head_ended = False
         """Whether the response has a head, complete."""
-        self.is_ours = True
-        """Whether all that was sent went through here."""
+        self.closes = True
+        """Whether the connection has to end after the response."""
 
-    def begin_body(self, head: bytes, framing: Framing, length: int = 0) -> None:
-        """Hold back a complete head until there is a body to go with it.
-
-        Args:
-            head: All of it, with its empty line.
-            framing: How the body ends.
-            length: How many bytes it has, for `Framing.LENGTH`.
-        """
-        self._held += head
-        self._framing = framing
-        self._left = length
-        self.head_ended = True
+    def begin_without_head(self) -> None:
+        """Begin a response of HTTP/0.9, which has no head."""
+        self.begin()
+        self._framing = AS_IS
 
     def mute(self) -> None:
         """Drop what is held back and all that is still written."""
@@ -128,8 +130,8 @@ class ResponseWriter(io.BufferedIOBase):
 
         What is written afterwards is dropped, and ending it again does nothing.
         """
-        if not self.is_ours:
-            return None
+        if self._framing is HEAD and self._held:  # of a head without end
+            self._framing = AS_IS
         if self._framing is CHUNKED:
             self._send(b"0\r\n\r\n", is_last=self.is_last)
         elif self._held:
@@ -143,6 +145,30 @@ class ResponseWriter(io.BufferedIOBase):
             return f"{excess} bytes more than its Content-Length"
         return f"{missing} bytes less than its Content-Length"
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the response has been sent, complete and as announced."""
+        return self._framing is LENGTH and not (self._left or self._held or self._excess)
+
+    def bounds(self, size: int) -> int:
+        """Return how much of a file of that size belongs to the response."""
+        return min(size, self._left) if self._framing is LENGTH else size
+
+    def send_file(self, fd: int, start: int, size: int) -> bool:
+        """Queue a part of a file as the body, or a piece of it; tell whether that can be.
+
+        Args:
+            fd: Its descriptor.
+            start: Where the part begins.
+            size: How many bytes it has.
+        """
+        if self._framing not in (LENGTH, AS_IS) or self._left < size * (self._framing is LENGTH):
+            return False
+        self.flush()
+        self._left -= size if self._framing is LENGTH else 0
+        self._stream.transmit_file(fd, start, size)
+        return True
+
     # For handlers -----------------------------------------------------------------------------
 
     def writable(self) -> bool:
@@ -151,40 +177,41 @@ class ResponseWriter(io.BufferedIOBase):
 
     def fileno(self) -> int:
         """Return the descriptor of the connection; what is written there reaches no client."""
-        return self._transport.fileno()
+        return self._stream.fd
 
     def write(self, data: Buffer, /) -> int:
         """Send all of `data`; return its size in bytes."""
-        if type(data) is bytes and self._framing is LENGTH and 0 < len(data) <= self._left:
-            # As nearly every response has it: the rest of this method for one case.
-            size = len(data)
-            self._left -= size
-            held = self._held
-            if held and size <= _COPY_AT_MOST:
-                self._held = b""
-                self.started = True
-                if self.is_last and not self._left:
-                    self._transport.transmit(held + data, is_last=True)
-                else:
-                    self._transport.transmit(held + data)
-            else:
-                self._send(data)
-            return size
+        framing = self._framing
+        if type(data) is bytes:  # as nearly every handler has it
+            if framing is LENGTH and 0 < len(data) <= self._left and data[:5] != b"HTTP/":
+                return self._write_counted(data)
+            if framing is HEAD:
+                self._write_head(data)
+                return len(data)
         view = memoryview(data)
         size = view.nbytes
-        if size == 0 or self._framing is NONE:
-            return size
-        if self._framing is LENGTH:
-            self._send_counted(view.cast("B") if view.contiguous else memoryview(bytes(view)))
-        elif self._framing is CHUNKED:
-            self._send(b"%x\r\n" % size, data, b"\r\n")
+        if framing is HEAD:
+            self._write_head(bytes(view))
+        elif size:
+            self._write_body(view.cast("B") if view.contiguous else memoryview(bytes(view)))
+        return size
+
+    def _write_counted(self, data: bytes) -> int:
+        """Send bytes of the body, of which no more have been announced than that."""
+        size = len(data)
+        self._left -= size
+        held = self._held
+        if held and size <= _COPY_AT_MOST:
+            self._held = b""
+            self.started = True
+            self._stream.transmit(held + data, is_last=self.is_last and not self._left)
         else:
             self._send(data)
         return size
 
     def flush(self) -> None:
         """Send what is held back."""
-        if self._held:
+        if self._held and self._framing is not HEAD:
             self._send()
 
     def close(self) -> None:
@@ -195,18 +222,135 @@ class ResponseWriter(io.BufferedIOBase):
         """
         self.flush()
 
-    def _step_aside(self) -> None:
-        """Send the head, and leave the rest to the handler, which writes to the connection."""
-        self.is_ours = self.is_last = False
-        if self._framing is Framing.CHUNKED:
-            self._held = self._held.replace(CHUNKED_LINE, CLOSE_LINE)
-        self._framing = Framing.AS_IS
-        self.flush()
+    # The head ---------------------------------------------------------------------------------
 
-    # Underneath -------------------------------------------------------------------------------
+    def _write_head(self, data: bytes) -> None:
+        """Take what belongs to the head, and begin the body with the rest."""
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        if not data:
+            return
+        if not (data.startswith(b"HTTP/") or b"HTTP/".startswith(data[:5])):
+            self._framing = AS_IS
+            self._send(data)
+            return
+        end = _head_end(data)
+        if not end:
+            self._held = data
+            if len(data) > _LONGEST_HEAD:
+                self._framing = AS_IS
+                self.flush()
+            return
+        head = parsed_head(data if end == len(data) else data[:end])
+        if head.status == 0:
+            self._framing = AS_IS
+            self._send(data)
+            return
+        if head.is_interim:
+            self._exchange.send_interim(head)
+        else:
+            self._begin_body(head)
+        if end < len(data):
+            self.write(data[end:])
+
+    def _begin_body(self, head: ResponseHead) -> None:
+        """Decide how the body ends, and hold the head back until there is some of it."""
+        exchange = self._exchange
+        self.head_ended = True
+        if head.is_plain and exchange.method not in _WITHOUT_BODY and exchange.keeps_plainly():
+            # As nearly every response has it: the rest of this method for one case.
+            self.closes = False
+            self._framing = LENGTH
+            self._left = head.length
+            self._held = head.data
+            self._stream.known_length = True
+            return
+        framing = self._framing_of(head)
+        closes = exchange.must_close(head) or (
+            framing is AS_IS and (head.unbounded or not head.transfer_encoding)
+        )
+        self.closes = closes
+        self._framing = framing
+        self._left = head.length if framing is LENGTH else 0
+        connection = KEEP_LINE if exchange.says_keep_alive else b""
+        if closes:  # HTTP/1.0 does, unless it says otherwise
+            connection = CLOSE_LINE if head.minor_version or head.asks() else b""
+        self._held = framed_head(head, CHUNKED_LINE if framing is CHUNKED else b"", connection)
+        self.is_last = closes and exchange.rfile.is_received()
+        self._stream.known_length = framing is LENGTH or framing is NONE
+        if framing is AS_IS and exchange.takes_over(head):
+            self.flush()
+            exchange.take_over()
+        elif head.streams:
+            self.flush()
+
+    def _framing_of(self, head: ResponseHead) -> Framing:
+        """Return how the body is to end (section 6.3)."""
+        exchange = self._exchange
+        if head.is_special or exchange.method in _WITHOUT_BODY:
+            if exchange.method == "HEAD" or head.has_no_body:
+                return NONE
+            if exchange.takes_over(head):
+                return AS_IS
+        if head.transfer_encoding:
+            return AS_IS
+        if head.length >= 0:
+            return LENGTH
+        # Chunks are of HTTP/1.1, on both sides.
+        if head.has_odd_length or not (exchange.minor_version and head.minor_version):
+            return AS_IS
+        return CHUNKED
+
+    def _replaces_head(self, data: bytes) -> bool:
+        """Take a second head where the first is held back; tell if it was one.
+
+        A body may be an HTTP message, too: where the first head announces just that, it is.
+        """
+        head = parsed_head(data)
+        announced = self._framing is LENGTH and self._left == len(data)
+        if not head.status or _head_end(data) != len(data) or announced:
+            return False
+        if b"/http" in self._held.lower():
+            return False
+        self._exchange.warn(
+            "%r: a second response head replaces the first, which had not been sent",
+            self._exchange.request_line,
+        )
+        self._held = b""
+        self._begin_body(head)
+        return True
+
+    # The body ---------------------------------------------------------------------------------
+
+    def _write_body(self, view: memoryview) -> None:
+        framing = self._framing
+        if self._held and framing is not NONE and bytes(view[:5]) == b"HTTP/":
+            data = bytes(view)
+            if self._replaces_head(data):
+                return
+        elif framing is NONE and self._held and bytes(view[:5]) == b"HTTP/":
+            self._replaces_head(bytes(view))
+            return
+        elif self.started and bytes(view[:7]) == b"HTTP/1." and _head_end(bytes(view)) == len(view):
+            self._exchange.warn(
+                "%r: a second response head is sent as body, since the first had been sent",
+                self._exchange.request_line,
+            )
+        if framing is NONE:
+            return
+        if framing is LENGTH:
+            self._send_counted(view)
+        elif framing is CHUNKED:
+            self._send(b"%x\r\n" % len(view), view, b"\r\n")
+        else:
+            self._send(view)
 
     def _send_counted(self, data: memoryview) -> None:
-        self._excess += max(0, len(data) - self._left)
+        excess = data[self._left :]
+        # The end of a head is what ``end_headers()`` writes once too often: it is dropped.
+        if excess and (self._excess or not _END_OF_HEAD.fullmatch(excess)):
+            self._excess += len(excess)
         data = data[: self._left]
         self._left -= len(data)
         if data:
@@ -214,19 +358,26 @@ class ResponseWriter(io.BufferedIOBase):
 
     def _send(self, *parts: Buffer, is_last: bool = False) -> None:
         """Send the held head and these parts, in one piece unless they are large."""
-        held = self._take_held()
+        held, self._held = self._held, b""
+        self.started = True
         if sum([memoryview(part).nbytes for part in parts]) <= _COPY_AT_MOST:
-            self._transport.transmit(b"".join((held, *parts)), is_last=is_last)
+            self._stream.transmit(b"".join((held, *parts)), is_last=is_last)
             return
         if held:
-            self._transport.transmit(held)
+            self._stream.transmit(held)
         for part in parts:
-            self._transport.transmit(part)
+            self._stream.transmit(part)
 
-    def _take_held(self) -> bytes:
-        self.started = True
-        held, self._held = self._held, b""
-        return held
+
+_END_OF_HEAD = re.compile(rb"([!-9;-~]+:[^\r\n]*\r\n)*\r\n")
+
+
+def _head_end(data: bytes) -> int:
+    """Return where a response head ends, after its empty line; 0 if it does not."""
+    end = data.find(b"\n\r\n")
+    if end >= 0:
+        return end + 3
+    return data.find(b"\n\n") + 2 if b"\n\n" in data else 0
 
 
 def buffered(writer: ResponseWriter, size: int) -> io.BufferedIOBase:
@@ -236,7 +387,17 @@ def buffered(writer: ResponseWriter, size: int) -> io.BufferedIOBase:
 
 
 class _BufferedWriter(io.BufferedWriter):
-    """A buffer whose ``flush()`` also sends a head that is held back, and that stays open."""
+    """A buffer whose ``flush()`` also sends a head that is held back, and that stays open.
+
+    A head goes through at once, to be judged: that of an event stream must not wait.
+    """
+
+    def write(self, data: Buffer, /) -> int:
+        size = super().write(data)
+        raw: Any = self.raw
+        if not raw.head_ended and bytes(memoryview(data)[-4:]) == b"\r\n\r\n":
+            super().flush()
+        return size
 
     def flush(self) -> None:
         super().flush()

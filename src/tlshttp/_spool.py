@@ -1,0 +1,259 @@
+"""What waits for its peer: in memory, then in files without a name, both bounded.
+
+A body that is being collected and a response that its peer has not taken yet are the same thing
+here: bytes that go in at one end and come out at the other. The first of them stay in memory; when
+these are too many, or the server has no memory left for more, the rest goes to temporary files.
+These have no names (`tempfile.TemporaryFile`), so that nothing is left of them, however the process
+ends.
+
+`Budget` is what all connections of a server have together.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import IO
+
+__all__ = ["Budget", "NoRoom", "Spool"]
+
+_PIECE = 16_384
+"""Bytes up to which small pieces are kept together: each would cost an object of its own."""
+
+_LARGEST_FILE = 256 << 20
+"""Bytes after which another file is begun, so that what has been taken of a long response is given
+back before its end."""
+
+_FIRST = 4_096
+"""Bytes a connection may always have in memory, whatever the others have: less than what it costs
+anyway, and enough for a form. So an ordinary request needs no lock."""
+
+
+class NoRoom(Exception):
+    """All connections together have as much on disk as the server may have."""
+
+
+class Budget:
+    """Bytes that the connections of a server may have waiting.
+
+    Args:
+        memory: In memory; `None`: any number.
+        disk: In temporary files; `None`: any number.
+    """
+
+    def __init__(self, memory: int | None, disk: int | None) -> None:
+        self._lock = threading.Lock()
+        self._most_memory = memory
+        self._most_disk = disk
+        self.memory = 0
+        """Bytes in memory now, besides the first few of each connection."""
+        self.disk = 0
+        """Bytes in files now."""
+        self.freed: Callable[[], None] | None = None
+        """Called, from any thread, when there is room on disk again."""
+
+    def take_memory(self, size: int) -> bool:
+        """Take so many bytes of memory, if they are there."""
+        with self._lock:
+            if self._most_memory is not None and self.memory + size > self._most_memory:
+                return False
+            self.memory += size
+            return True
+
+    def give_memory(self, size: int) -> None:
+        """Give bytes of memory back."""
+        with self._lock:
+            self.memory -= size
+
+    def take_disk(self, size: int) -> None:
+        """Take so many bytes of disk.
+
+        Raises:
+            NoRoom: They are not there.
+        """
+        with self._lock:
+            if self._most_disk is not None and self.disk + size > self._most_disk:
+                raise NoRoom
+            self.disk += size
+
+    def give_disk(self, size: int) -> None:
+        """Give bytes of disk back."""
+        with self._lock:
+            self.disk -= size
+        if self.freed is not None:
+            self.freed()
+
+
+class Spool:
+    """Bytes in the order they came; one thread at a time uses it.
+
+    Args:
+        budget: What it shares with others.
+        most: Bytes to keep in memory; `None`: all.
+    """
+
+    __slots__ = ("_budget", "_files", "_most", "_on_disk", "_pieces", "_taken", "size")
+
+    def __init__(self, budget: Budget, most: int | None) -> None:
+        self._budget = budget
+        self._most = most
+        self._pieces: deque[bytes | bytearray] = deque()
+        self._taken = 0  # of the budget's memory
+        self._files: deque[_File] = deque()
+        self._on_disk = 0
+        self.size = 0
+        """Bytes in it."""
+
+    def append(self, data: bytes | memoryview) -> None:
+        """Add bytes at the end.
+
+        Raises:
+            NoRoom: The server has no more room on disk; nothing was added.
+            OSError: The disk is full, or the like; nothing was added.
+        """
+        size = len(data)
+        if not self._on_disk and self._fits(self.size + size):
+            self._keep(data)
+        else:
+            self._write(data)
+        self.size += size
+
+    def _keep(self, data: bytes | memoryview) -> None:
+        if len(data) >= _PIECE:
+            self._pieces.append(bytes(data))
+            return
+        last = self._pieces[-1] if self._pieces else None
+        if type(last) is bytearray and len(last) < _PIECE:
+            last += data
+        else:
+            self._pieces.append(bytearray(data))
+
+    def _fits(self, size: int) -> bool:
+        """Return whether so many bytes in all may be in memory, and take what that needs."""
+        if self._most is not None and size > self._most:
+            return False
+        missing = size - _FIRST - self._taken
+        if missing > 0:
+            if not self._budget.take_memory(missing):
+                return False
+            self._taken += missing
+        return True
+
+    def _write(self, data: bytes | memoryview) -> None:
+        size = len(data)
+        self._budget.take_disk(size)
+        try:
+            if not self._files or self._files[-1].written >= _LARGEST_FILE:
+                self._files.append(_File())
+            self._files[-1].write(data)
+        except BaseException:
+            self._budget.give_disk(size)
+            raise
+        self._on_disk += size
+
+    def read(self, most: int) -> bytes:
+        """Take up to `most` bytes from the beginning; empty where there are none.
+
+        Raises:
+            OSError: A file cannot be read.
+        """
+        if self._pieces:
+            piece = self._pieces.popleft()
+            if len(piece) > most:
+                self._pieces.appendleft(bytes(piece[most:]))
+            data = bytes(piece[:most])
+        elif self._on_disk:
+            data = self._read_file(most)
+        else:
+            return b""
+        self.size -= len(data)
+        if not self.size:
+            self.clear()
+        return data
+
+    def _read_file(self, most: int) -> bytes:
+        file = self._files[0]
+        data = file.read(most)
+        self._on_disk -= len(data)
+        if file.done == file.written >= _LARGEST_FILE:
+            self._close(self._files.popleft())
+        return data
+
+    def _close(self, file: _File) -> None:
+        try:
+            file.close()
+        finally:
+            self._budget.give_disk(file.written)
+
+    def read_all(self) -> bytes:
+        """Take all there is."""
+        pieces = []
+        while data := self.read(max(1, self.size)):
+            pieces.append(data)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def clear(self) -> None:
+        """Forget what is in it, and give everything back."""
+        self._pieces.clear()
+        self.size = self._on_disk = 0
+        if self._taken:
+            self._budget.give_memory(self._taken)
+            self._taken = 0
+        while self._files:
+            self._close(self._files.popleft())
+
+
+class _File:
+    """A temporary file that is written at one end and read at the other."""
+
+    __slots__ = ("_file", "done", "written")
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile(  # noqa: SIM115 (closed with the spool)
+            prefix="tlshttp-", buffering=0
+        )
+        self.written = 0
+        self.done = 0
+        """Bytes that have been read."""
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Add bytes; where that fails, none of them."""
+        left, at = memoryview(data), self.written
+        while left:
+            done = _write_at(self._file, left, at)
+            left, at = left[done:], at + done
+        self.written = at
+
+    def read(self, most: int) -> bytes:
+        """Read on."""
+        data = _read_at(self._file, min(most, self.written - self.done), self.done)
+        if not data:
+            raise OSError("a temporary file has become shorter")
+        self.done += len(data)
+        return data
+
+    def close(self) -> None:
+        """Give it back."""
+        self._file.close()
+
+
+if hasattr(os, "pread"):
+
+    def _write_at(file: IO[bytes], data: memoryview, at: int) -> int:
+        return os.pwrite(file.fileno(), data, at)
+
+    def _read_at(file: IO[bytes], size: int, at: int) -> bytes:
+        return os.pread(file.fileno(), size, at)
+
+else:  # Windows
+
+    def _write_at(file: IO[bytes], data: memoryview, at: int) -> int:
+        file.seek(at)
+        return file.write(data)
+
+    def _read_at(file: IO[bytes], size: int, at: int) -> bytes:
+        file.seek(at)
+        return file.read(size)

@@ -1,0 +1,332 @@
+"""What waits for its peer: in memory, then in a file of which nothing is left, both bounded."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import UNIT, Belongings, nothing_left_behind
+from tlshttp import _spool
+from tlshttp._spool import Budget, NoRoom, Spool
+
+FREE = 4_096
+"""Bytes that each has in memory whatever the others have."""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Have temporary files in a folder of our own, in which there is never anything to be seen."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with nothing_left_behind():
+        yield tmp_path
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return a list that grows with each temporary file that is made."""
+    made: list[Any] = []
+    original: Any = tempfile.TemporaryFile
+
+    def listen(*arguments: Any, **more: Any) -> Any:
+        made.append(original(*arguments, **more))
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", listen)
+    return made
+
+
+def in_memory(spool: Spool) -> int:
+    """Return how many bytes of it are not on disk."""
+    return spool.size - spool._on_disk
+
+
+def test_what_is_small_stays_in_memory(files: list[Any]) -> None:
+    """In order, however small the pieces, and without taking anything of what others have."""
+    budget = Budget(0, 0)
+    spool = Spool(budget, 65_536)
+    for number in range(FREE):
+        spool.append(bytes([number % 256]))
+    assert (spool.size, in_memory(spool)) == (FREE, FREE)
+    assert (budget.memory, budget.disk, files) == (0, 0, [])
+    assert spool.read_all() == bytes(range(256)) * (FREE // 256)
+    assert (spool.size, in_memory(spool)) == (0, 0)
+    assert spool.read(10) == b""
+
+
+def test_what_is_more_goes_to_a_file(files: list[Any], folder: Path) -> None:
+    """And comes back in order; nobody sees the file, and it is gone when it has been read."""
+    budget = Budget(None, None)
+    spool = Spool(budget, 10_000)
+    pieces = [bytes([number]) * 3_000 for number in range(10)]
+    for piece in pieces:
+        spool.append(piece)
+    assert (spool.size, in_memory(spool)) == (30_000, 9_000)
+    assert (budget.memory, budget.disk) == (9_000 - FREE, 21_000)
+    assert len(files) == 1
+    assert not [*folder.iterdir()]
+    assert spool.read_all() == b"".join(pieces)
+    assert (budget.memory, budget.disk) == (0, 0)
+    assert files[0].closed
+
+
+def test_large_piece_may_go_to_a_file_whole(files: list[Any]) -> None:
+    """A piece is not divided between memory and file."""
+    spool = Spool(Budget(None, None), 10_000)
+    spool.append(memoryview(b"x" * 20_000))
+    assert (spool.size, in_memory(spool), len(files)) == (20_000, 0, 1)
+    assert spool.read(5) == b"xxxxx"
+    spool.clear()
+
+
+def test_no_limit_in_memory_means_no_file(files: list[Any]) -> None:
+    """``Limits.max_buffer_memory`` of `None`."""
+    spool = Spool(Budget(None, 0), None)
+    spool.append(b"x" * 1_000_000)
+    assert in_memory(spool) == 1_000_000
+    assert spool.read_all() == b"x" * 1_000_000
+    assert not files
+
+
+def test_memory_is_shared(files: list[Any]) -> None:
+    """Where the others have it all, the file begins after the first few kilobytes."""
+    budget = Budget(10_000, None)
+    first, second = Spool(budget, 65_536), Spool(budget, 65_536)
+    first.append(b"1" * 12_000)
+    second.append(b"2" * FREE)
+    assert budget.memory == 12_000 - FREE
+    second.append(b"3" * 5_000)  # there is room for less than that
+    assert (in_memory(second), len(files)) == (FREE, 1)
+    first.clear()
+    assert budget.memory == 0
+    second.append(b"4" * 5_000)  # it has a file, and what comes in order goes there
+    assert in_memory(second) == FREE
+    assert second.read_all() == b"2" * FREE + b"3" * 5_000 + b"4" * 5_000
+    second.append(b"5" * 9_000)
+    assert in_memory(second) == 9_000
+    second.clear()
+    assert (budget.memory, budget.disk) == (0, 0)
+
+
+def test_what_does_not_fit_on_disk_is_not_added() -> None:
+    """It is told, nothing is taken, and the rest is as it was."""
+    budget = Budget(0, 10_000)
+    spool = Spool(budget, 0)
+    spool.append(b"1" * 6_000)
+    other = Spool(budget, 0)
+    for _ in range(2):
+        with pytest.raises(NoRoom):
+            other.append(b"2" * 6_000)
+    assert (other.size, budget.disk) == (0, 6_000)
+    other.append(b"2" * 4_000)
+    assert budget.disk == 10_000
+    assert spool.read_all() == b"1" * 6_000
+    other.append(b"3" * 6_000)
+    assert other.read_all() == b"2" * 4_000 + b"3" * 6_000
+    assert budget.disk == 0
+
+
+def test_who_waits_for_room_is_told_of_it() -> None:
+    """Each time that something on disk is given back."""
+    told: list[int] = []
+    budget = Budget(0, 10_000)
+    budget.freed = lambda: told.append(budget.disk)
+    spool = Spool(budget, 0)
+    spool.append(b"1" * 10_000)
+    assert not told
+    spool.read_all()
+    assert told == [0]
+
+
+def test_room_on_disk_comes_back_while_there_is_always_something_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A peer that is never quite up to date does not have all on disk that it ever was sent."""
+    monkeypatch.setattr(_spool, "_LARGEST_FILE", 200_000)
+    budget = Budget(0, 550_000)
+    spool = Spool(budget, 0)
+    expected: deque[bytes] = deque()
+    for number in range(400):
+        piece = bytes([number % 256]) * 10_000
+        spool.append(piece)
+        expected.append(piece)
+        if len(expected) > 10:
+            assert spool.read(10_000) == expected.popleft()
+    assert spool.read_all() == b"".join(expected)
+    assert budget.disk == 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_order_of_adding_and_taking(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What goes in at one end comes out at the other, wherever it was meanwhile."""
+    monkeypatch.setattr(_spool, "_LARGEST_FILE", 50_000 * seed or 1)
+    chance = random.Random(seed)
+    budget = Budget(30_000, None)
+    spools = [(Spool(budget, 20_000), bytearray()) for _ in range(3)]
+    for _ in range(2_000):
+        spool, model = chance.choice(spools)
+        if chance.random() < 0.5:
+            data = chance.randbytes(chance.choice([1, 10, 3_000, 17_000]))
+            spool.append(data)
+            model += data
+        else:
+            data = spool.read(chance.choice([1, 100, 5_000, 65_536]))
+            assert data == model[: len(data)]
+            assert data or not model
+            del model[: len(data)]
+        if chance.random() < 0.01:
+            spool.clear()
+            model.clear()
+        assert spool.size == len(model)
+        assert budget.memory <= 30_000
+    for spool, model in spools:
+        assert spool.read_all() == model
+    assert (budget.memory, budget.disk) == (0, 0)
+
+
+# Disks that fail ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Return what makes each file have room for so many bytes, and take few at a time."""
+    original = _spool._write_at
+
+    def make(room: int) -> None:
+        def write(file: Any, data: memoryview, at: int) -> int:
+            size = min(len(data), 1_000, room - at)
+            if size <= 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return original(file, data[:size], at)
+
+        monkeypatch.setattr(_spool, "_write_at", write)
+
+    return make
+
+
+def test_full_disk_adds_nothing(full_disk: Callable[[int], None]) -> None:
+    """What was there is there, and the next that fits goes behind it."""
+    full_disk(10_000)
+    budget = Budget(0, None)
+    spool = Spool(budget, 0)
+    spool.append(b"1" * 4_000)
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space left"):
+            spool.append(b"2" * 7_000)
+        assert (spool.size, budget.disk) == (4_000, 4_000)
+    spool.append(b"3" * 6_000)
+    assert spool.read_all() == b"1" * 4_000 + b"3" * 6_000
+    assert budget.disk == 0
+
+
+def test_disk_without_any_room_leaves_no_file(
+    full_disk: Callable[[int], None], files: list[Any]
+) -> None:
+    """What could not be used is closed with the rest."""
+    full_disk(0)
+    budget = Budget(0, None)
+    spool = Spool(budget, 0)
+    with pytest.raises(OSError, match="No space left"):
+        spool.append(b"1" * 5_000)
+    spool.clear()
+    assert all(file.closed for file in files)
+    assert budget.disk == 0
+
+
+def test_folder_that_is_gone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No temporary file at all is the same kind of failure."""
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "nowhere"))
+    budget = Budget(0, None)
+    spool = Spool(budget, FREE)
+    spool.append(b"1" * 1_000)
+    with pytest.raises(FileNotFoundError):
+        spool.append(b"2" * 5_000)
+    assert (spool.size, budget.disk) == (1_000, 0)
+    assert spool.read_all() == b"1" * 1_000
+
+
+def test_file_that_became_shorter_is_no_end(files: list[Any]) -> None:
+    """Half of what was kept must not be taken for all of it."""
+    spool = Spool(Budget(0, None), 0)
+    spool.append(b"1" * 5_000)
+    os.truncate(files[0].fileno(), 0)
+    with pytest.raises(OSError, match="shorter"):
+        spool.read_all()
+    spool.clear()
+
+
+def run(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program in a process of its own, with its temporary files in a folder."""
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        env={**os.environ, "TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=20 * UNIT,
+        check=False,
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals there")
+def test_killed_process_leaves_nothing(folder: Path) -> None:
+    """The file has no name, so nobody has to clean up after ``kill -9``."""
+    outcome = run(
+        """
+        import os, signal
+        from tlshttp._spool import Budget, Spool
+        spool = Spool(Budget(0, None), 0)
+        spool.append(bytes(1_000_000))
+        print(spool.size, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        folder,
+    )
+    assert outcome.stdout == "1000000\n"
+    assert outcome.returncode == -9
+    assert not [*folder.iterdir()]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits there")
+def test_file_size_limit_of_the_process(folder: Path) -> None:
+    """A real disk that takes no more: the error is told, and what was there is whole."""
+    outcome = run(
+        """
+        import resource
+        from tlshttp._spool import Budget, Spool
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        budget = Budget(0, None)
+        spool = Spool(budget, 0)
+        spool.append(b"1" * 90_000)
+        for _ in range(3):
+            try:
+                spool.append(b"2" * 20_000)
+            except OSError as error:
+                print(type(error).__name__, spool.size, budget.disk)
+        spool.append(b"3" * 10_000)
+        assert spool.read_all() == b"1" * 90_000 + b"3" * 10_000
+        print(budget.disk)
+        """,
+        folder,
+    )
+    assert outcome.stderr == ""
+    assert outcome.stdout == "OSError 90000 90000\n" * 3 + "0\n"
+
+
+def test_files_are_counted() -> None:
+    """What watches over this module's files sees one that is open."""
+    before = Belongings()
+    spool = Spool(Budget(0, None), 0)
+    spool.append(b"1" * 5_000)
+    assert len(Belongings().since(before)) == 1
+    spool.clear()
