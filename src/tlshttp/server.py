@@ -219,7 +219,11 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     def __create_exchange(self, stream: Any) -> HTTPExchange:
         return HTTPExchange(
-            stream, self.__limits, self.__composition(), collects_all=self.__collects_all
+            stream,
+            self.__limits,
+            self.__composition(),
+            collects_all=self.__collects_all,
+            ending=self.__front.draining,
         )
 
     @property
@@ -308,14 +312,14 @@ class TLSHTTPServer(http.server.HTTPServer):
     # Running ----------------------------------------------------------------------------------
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
-        """Serve until `shutdown`.
+        """Serve until `shutdown` or `drain`.
 
         Args:
             poll_interval: Seconds between two calls of ``service_actions()`` at most.
         """
         self.__take_socket()
         with self.__running(), self.__front.answers.not_counting():
-            while not self.__stop_requested:
+            while not (self.__stop_requested or self.__front.draining.is_over):
                 self.__front.turn(poll_interval)
                 self.__log.flush()
                 self.__cut_log.flush()
@@ -323,6 +327,8 @@ class TLSHTTPServer(http.server.HTTPServer):
                     self.service_actions()
             if not self.__threads and self.__composition().finishes:
                 self.__front.end_idle_handlers()
+            if self.__front.draining.is_over:
+                self.__front.draining.give_up()
 
     def handle_request(self) -> None:
         """Serve until one request has been answered, refused or handed on.
@@ -400,6 +406,36 @@ class TLSHTTPServer(http.server.HTTPServer):
         if self.__loop_thread is not threading.current_thread():
             self.__stopped.wait()
 
+    def drain(self, timeout: float | None = 30.0) -> None:
+        """Make `serve_forever` return when all that has been begun is answered, and wait for that.
+
+        Nobody new is accepted, though the listening socket stays open, for other processes that
+        share it, until `server_close`. Requests under way, and those that come on connections that
+        are kept, are answered; their responses announce by ``Connection: close`` that they are the
+        last ones. Idle connections are closed. Connections that have not come to an end in time
+        are named in the log ``tlshttp.server`` and broken.
+
+        It may be called from any thread. Called on the loop's own thread, as from a signal handler
+        while the main thread serves, or before `serve_forever`, it does not wait. Calling it again
+        can only shorten the time. A server that has been drained serves no more.
+
+        Args:
+            timeout: Seconds; `None`: as long as it takes. Thirty are what Kubernetes gives a
+                container between SIGTERM and SIGKILL (``terminationGracePeriodSeconds``).
+        """
+        draining = self.__front.draining
+        draining.begin(timeout)
+        self.__front.wake()
+        if self.__loop_thread is threading.current_thread() or self.__stopped.wait(timeout):
+            return
+        draining.give_up()  # the loop may be at work in a handler that waits for its peer
+        self.__stopped.wait()
+
+    @computed
+    def draining(self) -> bool:
+        """Whether `drain` has been called: nobody new should be sent here."""
+        return self.__front.draining.begun
+
     def server_close(self) -> None:
         """Close the listening socket and every connection, and wait for running handlers.
 
@@ -416,13 +452,17 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.__remove_path()
         self.__front.leave()
         self.__wait_for_handlers()
-        self.__front.send_responses(_PATIENCE_SECONDS)
+        self.__front.send_responses(0.0 if self.__front.draining.begun else _PATIENCE_SECONDS)
         self.__front.close()
         self.__log.flush(at_once=True)
         self.__cut_log.flush(at_once=True)
 
     def __wait_for_handlers(self) -> None:
         if not self.block_on_close:
+            return
+        if self.__front.draining.begun and self.daemon_threads:  # they have had their time
+            self.__front.hang_up()
+            self.__front.join(_GRACE_SECONDS)
             return
         if self.__front.join(_PATIENCE_SECONDS):
             return

@@ -133,6 +133,14 @@ class Connection:
         """Whether a handler in blocking mode waits for a request to begin."""
         return self.stream is not None and self.stream.idle
 
+    @property
+    def has_said_nothing(self) -> bool:
+        """Whether it waits for the first byte, or for the first one after the handshake."""
+        if self.phase is Phase.HELLO:
+            return True
+        exchange = self.stream.exchange if self.stream is not None else None
+        return self.phase is Phase.REQUEST and exchange is not None and not exchange.begun
+
     # What those who hold a connection may ask of it ------------------------------------------
 
     def advance(self, others: frozenset[Phase] | None) -> None:
@@ -195,6 +203,11 @@ class Connection:
     def report_exception(self) -> None:
         """Report an exception of a handler's, in its ``except`` clause."""
         self._front.hooks.handle_error(self.stream, self.address)
+
+    def end_waiting_for_request(self) -> None:
+        """Have a handler in blocking mode, in another thread, wait for no further request."""
+        if self.stream is not None:
+            self.stream.end_waiting_for_request()
 
     def cut_waiting(self, cut: ConnectionCut) -> None:
         """Have a handler that waits for the peer, in another thread, wait no more."""

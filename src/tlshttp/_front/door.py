@@ -48,6 +48,7 @@ class Door:
         """The listening socket's descriptor."""
         self._closed_until: float | None = None
         self._has_room = False
+        self._is_shut = False
 
     @property
     def is_closed(self) -> bool:
@@ -56,7 +57,7 @@ class Door:
 
     def listen(self, fd: int) -> None:
         """Accept connections from the listening socket with this descriptor, and no other."""
-        if fd != self.listener:
+        if fd != self.listener and not self._is_shut:
             self.stop()
             self.listener = fd
             self._poller.add(fd, READ)
@@ -66,6 +67,12 @@ class Door:
         if self.listener is not None:
             self._poller.remove(self.listener)
             self.listener = None
+
+    def shut(self) -> None:
+        """Let nobody in any more; the listening socket stays open."""
+        with self._accepting:  # whoever accepts may be about to close, or to reopen
+            self._is_shut = True
+            self.stop()
 
     def make_way(self) -> None:
         """Take note, from any thread, that a connection has gone."""
@@ -89,7 +96,7 @@ class Door:
                 self._accepting.release()
 
     def _accept(self, most: int) -> None:
-        for _ in range(most):
+        for _ in range(0 if self._is_shut else most):
             if not self._front.has_room():
                 self._close()
                 return
@@ -115,6 +122,8 @@ class Door:
             return
         with self._accepting:  # whoever accepts may be about to close
             self._closed_until = None
+            if self._is_shut:
+                return
             with contextlib.suppress(FileExistsError):
                 self._poller.add(self.listener, READ)
 

@@ -121,6 +121,8 @@ class PatientStream(SocketLike):
         """What was wrong with a request that was answered nevertheless."""
         self.idle = False
         """Whether a handler in blocking mode is waiting for a request to begin."""
+        self.awaits_more = True
+        """Whether such a handler is to wait at all; set to false when the server ends."""
         self.tunnel = False
         """Whether a handler has taken the connection over, which is no longer HTTP."""
         self.known_length = False
