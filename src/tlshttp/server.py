@@ -19,7 +19,10 @@ from typing import TYPE_CHECKING, Any, Self
 from tlshttp._binding import (
     address_family,
     host_with_zone,
+    is_listening,
+    names_of,
     remove_stale_socket,
+    require_listening_socket,
     socket_address,
     socket_options,
 )
@@ -99,6 +102,9 @@ class TLSHTTPServer(http.server.HTTPServer):
         limits: Deadlines and sizes.
         redirect_plain_http: Whether GET and HEAD requests that come without TLS are answered with
             308 to the https URL, instead of 400.
+        listening_socket: A bound socket to take over instead of binding one: from systemd, from the
+            process that this one replaces, or from a test. The host in ``server_address`` is then
+            what the server is known by, and may be left out: `None`. It is closed with the server.
         more: Arguments of the other server this one is derived from, if any.
 
     Raises:
@@ -146,10 +152,13 @@ class TLSHTTPServer(http.server.HTTPServer):
         ssl_context: TLSContext | None = None,
         limits: Limits = Limits(),
         redirect_plain_http: bool = False,
+        listening_socket: socket.socket | None = None,
         **more: Any,
     ) -> None:
         if RequestHandlerClass is None:
             RequestHandlerClass = default_handler(super().__init__)
+        if listening_socket is not None:
+            require_listening_socket(listening_socket)
         self.limits = limits
         self.ssl_context: TLSContext = given_context(
             certfile, keyfile, password, alpn_protocols, ssl_context
@@ -166,7 +175,10 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.__socket_timeout: float | None = None
         self.__making = threading.local()
         self.__handler_class = RequestHandlerClass
-        self.address_family = address_family(server_address, self.address_family)
+        if listening_socket is not None:
+            self.address_family = listening_socket.family
+        else:
+            self.address_family = address_family(server_address, self.address_family)
         self.__limits = limits
         self.__threads = isinstance(self, ThreadingTLSHTTPServer)
         workers = getattr(self, "max_workers", None) if self.__threads else None
@@ -193,8 +205,15 @@ class TLSHTTPServer(http.server.HTTPServer):
         )
         try:
             super().__init__(
-                server_address, RequestHandlerClass, bind_and_activate=bind_and_activate, **more
+                server_address,
+                RequestHandlerClass,
+                bind_and_activate=bind_and_activate and listening_socket is None,
+                **more,
             )
+            if listening_socket is not None:
+                self.__take_over(listening_socket, server_address)
+                if bind_and_activate:
+                    self.server_activate()
         except BaseException:
             self.__front.close()
             raise
@@ -259,6 +278,8 @@ class TLSHTTPServer(http.server.HTTPServer):
         return self.__own_url()
 
     def __own_url(self) -> str:
+        if not hasattr(self, "server_name"):  # the socket was put there by the user
+            self.__take_names()
         if not isinstance(self.server_address, tuple):
             from urllib.parse import quote
 
@@ -303,9 +324,20 @@ class TLSHTTPServer(http.server.HTTPServer):
         if is_file:
             self.__bound_path = (path, os.stat(path).st_ino)
 
+    def __take_over(self, listening_socket: socket.socket, server_address: Any) -> None:
+        self.socket.close()
+        self.socket = listening_socket
+        self.__take_names(server_address[0] if isinstance(server_address, tuple) else None)
+        set_up_wsgi(self)
+
+    def __take_names(self, host: str | None = None) -> None:
+        names = names_of(self.socket, host)
+        self.server_address, self.server_name, self.server_port = names
+
     def server_activate(self) -> None:
         """Listen."""
-        super().server_activate()
+        if not is_listening(self.socket):  # else it has a queue of the length it was given
+            super().server_activate()
         self.socket.setblocking(False)
         self.__front.door.listen(self.socket.fileno())
 
@@ -360,13 +392,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         if hasattr(self.socket, "do_handshake"):
             raise ConfigurationError(WRAPPED.format("server.socket"))
         if not hasattr(self, "server_name"):
-            self.server_address = self.socket.getsockname()
-            host, port = (
-                (*self.server_address, 0)[:2]
-                if isinstance(self.server_address, tuple)
-                else ("localhost", 0)
-            )
-            self.server_name, self.server_port = str(host), int(port)
+            self.__take_names()
         self.__take_socket_timeout()
         self.__front.door.listen(self.socket.fileno())
 
@@ -596,6 +622,7 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
         ssl_context: TLSContext | None = None,
         limits: Limits = Limits(),
         redirect_plain_http: bool = False,
+        listening_socket: socket.socket | None = None,
         max_workers: int | None = None,
         **more: Any,
     ) -> None:
@@ -613,6 +640,7 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
             ssl_context=ssl_context,
             limits=limits,
             redirect_plain_http=redirect_plain_http,
+            listening_socket=listening_socket,
             **more,
         )
 
