@@ -21,7 +21,7 @@ from tlshttp._on_demand import on_demand
 from tlshttp._version import __version__
 
 if TYPE_CHECKING:
-    from tlshttp import certs, context, errors, profiles, testing
+    from tlshttp import certs, context, errors, profiles, service, testing
     from tlshttp._tls import TLSInfo
     from tlshttp.handler import (
         AccessLogMixIn,
@@ -55,6 +55,7 @@ __all__ = [
     "context",
     "errors",
     "profiles",
+    "service",
     "testing",
 ]
 
@@ -79,6 +80,7 @@ if not TYPE_CHECKING:
             "context": "tlshttp.context",
             "errors": "tlshttp.errors",
             "profiles": "tlshttp.profiles",
+            "service": "tlshttp.service",
             "testing": "tlshttp.testing",
         },
     )

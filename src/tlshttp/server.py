@@ -171,7 +171,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.__stop_requested = False
         self.__loop_thread: threading.Thread | None = None
         self.__bound_path: tuple[str, int] | None = None
-        self.__closed = False
+        self.__closed = self.__is_active = False
         self.__socket_timeout: float | None = None
         self.__making = threading.local()
         self.__handler_class = RequestHandlerClass
@@ -181,28 +181,8 @@ class TLSHTTPServer(http.server.HTTPServer):
             self.address_family = address_family(server_address, self.address_family)
         self.__limits = limits
         self.__threads = isinstance(self, ThreadingTLSHTTPServer)
-        workers = getattr(self, "max_workers", None) if self.__threads else None
-        workers = workers or _DEFAULT_WORKERS
-        phases = self.__worker_phases()
-        self.__collects_all = not (self.__threads or phases or self.__hands_on())
-        self.__front = Front(
-            self,
-            Settings(
-                limits=limits,
-                ssl_context=self.ssl_context,
-                redirect_plain_http=redirect_plain_http,
-                leaders=self.__threads,
-                leaders_accept=all(_is_ours(self, hook) for hook in _ACCEPTING_HOOKS),
-                goodbye_with_response=_is_ours(self, "shutdown_request"),
-                worker_phases=phases,
-                max_workers=workers,
-                max_threads=workers + _WAITING_THREADS,
-                daemon_workers=lambda: self.daemon_threads,
-                create_exchange=self.__create_exchange,
-                first_timeout=self.__composition().first_timeout,
-                url=self.__own_url,
-            ),
-        )
+        self.__redirects = redirect_plain_http
+        self.__front = self.__create_front()
         try:
             super().__init__(
                 server_address,
@@ -217,6 +197,30 @@ class TLSHTTPServer(http.server.HTTPServer):
         except BaseException:
             self.__front.close()
             raise
+
+    def __create_front(self) -> Front:
+        workers = getattr(self, "max_workers", None) if self.__threads else None
+        workers = workers or _DEFAULT_WORKERS
+        phases = self.__worker_phases()
+        self.__collects_all = not (self.__threads or phases or self.__hands_on())
+        return Front(
+            self,
+            Settings(
+                limits=self.__limits,
+                ssl_context=self.ssl_context,
+                redirect_plain_http=self.__redirects,
+                leaders=self.__threads,
+                leaders_accept=all(_is_ours(self, hook) for hook in _ACCEPTING_HOOKS),
+                goodbye_with_response=_is_ours(self, "shutdown_request"),
+                worker_phases=phases,
+                max_workers=workers,
+                max_threads=workers + _WAITING_THREADS,
+                daemon_workers=lambda: self.daemon_threads,
+                create_exchange=self.__create_exchange,
+                first_timeout=self.__composition().first_timeout,
+                url=self.__own_url,
+            ),
+        )
 
     def __worker_phases(self) -> frozenset[Phase]:
         """Return in which phases connections are not advanced by the loop's own thread."""
@@ -339,7 +343,26 @@ class TLSHTTPServer(http.server.HTTPServer):
         if not is_listening(self.socket):  # else it has a queue of the length it was given
             super().server_activate()
         self.socket.setblocking(False)
+        self.__is_active = True
         self.__front.door.listen(self.socket.fileno())
+
+    # Several processes ------------------------------------------------------------------------
+
+    def after_fork_in_child(self) -> None:
+        """Have a child process serve what was made before `os.fork`, and never served there.
+
+        Children share the listening socket and the context, so that sessions resume with each of
+        them. Call it in the child, before `serve_forever`. `tlshttp.service.run` does all this.
+        """
+        self.__front.abandon()
+        self.__bound_path = None  # the parent removes it
+        self.__front = self.__create_front()
+        if self.__is_active:
+            self.__front.door.listen(self.socket.fileno())
+
+    def leave_socket_to_others(self) -> None:
+        """Have `server_close` not remove the path of an ``AF_UNIX`` socket: others serve there."""
+        self.__bound_path = None
 
     # Running ----------------------------------------------------------------------------------
 

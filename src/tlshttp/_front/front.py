@@ -254,6 +254,15 @@ class Front:
         self._lane.close()
         self._poller.close()
 
+    def abandon(self) -> None:
+        """Give back what a forked child has of its parent's, which never served.
+
+        Only descriptors are closed: what is behind them is the parent's, too.
+        """
+        for poller in (self._lane, self._poller):
+            poller.close()
+        self.drainer.abandon()
+
     # Called by connections ---------------------------------------------------------------------
 
     def may_handle(self, connection: Connection) -> bool:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tlshttp.certs import Certificate, CertificateStore
 from tlshttp.context._anchors import TrustAnchors
-from tlshttp.context._crls import RevocationLists
+from tlshttp.context._crls import RevocationLists, reload_all
 from tlshttp.context._directory import Group
 from tlshttp.context._engine import apply_profile, certificate_findings, load_certificate, trust
 from tlshttp.context._pins import Pins
@@ -90,6 +90,13 @@ class Material:
     def findings(self) -> list[str]:
         """Say what is wrong with the certificates there are now."""
         return [finding for one in self.certificates for finding in self._judge(one)]
+
+    def reload(self) -> list[str]:
+        """Load everything that may change now; return what is wrong with what could not be taken.
+
+        Whoever asks polls next, to take it.
+        """
+        return [*reload_all(self._stores), *self._crls.reload()]
 
     def poll(self, now: float) -> Change:
         """Look whether something has changed."""

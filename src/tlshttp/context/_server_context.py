@@ -49,6 +49,7 @@ from tlshttp.context._groups import Groups
 from tlshttp.context._material import EVERYTHING, NOTHING, Material
 from tlshttp.context._tuning import Step, TunableContext
 from tlshttp.errors import (
+    ConfigurationError,
     HandshakeError,
     MalformedHandshake,
     NoSharedCipher,
@@ -103,6 +104,7 @@ class ServerContext(TunableContext):
         self._due = NOTHING
         """What a look has found and not been done, since it failed."""
         self._narrowed: dict[str, ssl.SSLContext] = {}
+        self._renewals = 0
         self._apply(steps)
         self._rebuild()
         self._ready = True
@@ -222,6 +224,38 @@ class ServerContext(TunableContext):
             for certificate in self._material.certificates
         )
 
+    def reload(self) -> None:
+        """Load certificates and revocation lists now, rather than when a look is due.
+
+        Raises:
+            ConfigurationError: Some cannot be used, and the old ones stay; all are named. The
+                others have been taken.
+        """
+        with self._lock:
+            findings = self._material.reload()
+            self._look(time.monotonic())
+        ConfigurationError.raise_if(findings)
+
+    # What processes share that were forked from one -----------------------------------------------
+
+    @property
+    def renewals(self) -> int:
+        """How often the ticket keys have been renewed, which ends all sessions."""
+        return self._renewals
+
+    def prepare_to_fork(self) -> None:
+        """Make all that connections begin from, so that children have the ticket keys in common."""
+        if self._groups is not None and self._resumes:
+            for group in self._groups.single:
+                self._front_of_now(group)
+
+    def leave_renewal(self) -> None:
+        """Have ticket keys renewed by the process that forked this one, for all its children.
+
+        What is revoked still ends the sessions here, at once.
+        """
+        self._renewal_seconds = self._next_renewal = float("inf")
+
     def renew_tickets(self) -> None:
         """End all sessions, by new keys for session tickets. Open connections stay."""
         with self._lock:
@@ -299,6 +333,7 @@ class ServerContext(TunableContext):
         return context
 
     def _renew_front(self, now: float) -> None:
+        self._renewals += 1
         self._front = self._build_front()
         self._next_renewal = now + self._renewal_seconds
 
