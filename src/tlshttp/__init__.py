@@ -22,6 +22,7 @@ from tlshttp._version import __version__
 
 if TYPE_CHECKING:
     from tlshttp import certs, context, errors, profiles, service, testing
+    from tlshttp._proxied import ProxyInfo, ProxyTLS
     from tlshttp._tls import TLSInfo
     from tlshttp.handler import (
         AccessLogMixIn,
@@ -42,6 +43,8 @@ __all__ = [
     "CertificateInUse",
     "FollowSymlinks",
     "Limits",
+    "ProxyInfo",
+    "ProxyTLS",
     "Stats",
     "StrictTransportSecurityMixIn",
     "TLSFileRequestHandler",
@@ -68,6 +71,8 @@ if not TYPE_CHECKING:
             "CertificateInUse": "tlshttp.stats",
             "FollowSymlinks": "tlshttp.handler",
             "Limits": "tlshttp.limits",
+            "ProxyInfo": "tlshttp._proxied",
+            "ProxyTLS": "tlshttp._proxied",
             "Stats": "tlshttp.stats",
             "StrictTransportSecurityMixIn": "tlshttp.handler",
             "TLSFileRequestHandler": "tlshttp.handler",

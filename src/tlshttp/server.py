@@ -33,6 +33,7 @@ from tlshttp._front.registry import Phase
 from tlshttp._front.report import ThrottledLog, peer_name
 from tlshttp._front.settings import Settings
 from tlshttp._front.stream import Stream
+from tlshttp._proxied import TrustedProxies
 from tlshttp._second_bases import adopt, default_handler, set_up_wsgi
 from tlshttp._ssl_arguments import given_context
 from tlshttp._tls import ShowsCertificates
@@ -105,6 +106,11 @@ class TLSHTTPServer(http.server.HTTPServer):
         listening_socket: A bound socket to take over instead of binding one: from systemd, from the
             process that this one replaces, or from a test. The host in ``server_address`` is then
             what the server is known by, and may be left out: `None`. It is closed with the server.
+        trusted_proxies: Addresses and networks of proxies, such as ``"127.0.0.1"`` or
+            ``"10.0.0.0/8"``, and ``"unix:"`` for those on an ``AF_UNIX`` socket. A connection from
+            there must begin with a PROXY protocol header, version 1 or 2, before TLS and within
+            ``Limits.handshake_timeout``; ``client_address`` is what that says. From anywhere else
+            such a header is no TLS.
         more: Arguments of the other server this one is derived from, if any.
 
     Raises:
@@ -153,6 +159,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         limits: Limits = Limits(),
         redirect_plain_http: bool = False,
         listening_socket: socket.socket | None = None,
+        trusted_proxies: Iterable[str] = (),
         **more: Any,
     ) -> None:
         if RequestHandlerClass is None:
@@ -182,6 +189,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.__limits = limits
         self.__threads = isinstance(self, ThreadingTLSHTTPServer)
         self.__redirects = redirect_plain_http
+        self.__trusted_proxies = TrustedProxies(trusted_proxies)
         self.__front = self.__create_front()
         try:
             super().__init__(
@@ -219,6 +227,7 @@ class TLSHTTPServer(http.server.HTTPServer):
                 create_exchange=self.__create_exchange,
                 first_timeout=self.__composition().first_timeout,
                 url=self.__own_url,
+                trusted_proxies=self.__trusted_proxies,
             ),
         )
 
@@ -646,6 +655,7 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
         limits: Limits = Limits(),
         redirect_plain_http: bool = False,
         listening_socket: socket.socket | None = None,
+        trusted_proxies: Iterable[str] = (),
         max_workers: int | None = None,
         **more: Any,
     ) -> None:
@@ -664,6 +674,7 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
             limits=limits,
             redirect_plain_http=redirect_plain_http,
             listening_socket=listening_socket,
+            trusted_proxies=trusted_proxies,
             **more,
         )
 

@@ -93,13 +93,13 @@ def test_the_units_say_what_they_must() -> None:
         unit.optionxform = str  # type: ignore[assignment, method-assign]
         unit.read_string(text)
         units["socket" if unit.has_section("Socket") else "service"] = unit
-    unit = units["service"]["Service"]
-    assert unit["Type"] == "notify"
+    settings = dict(units["service"]["Service"])
+    assert settings["Type"] == "notify"
     drain = re.search(r"drain_timeout=(\d+)", blocks("python")[0])
     assert drain is not None
-    assert int(unit["TimeoutStopSec"]) > int(drain[1]) + 5
+    assert int(settings["TimeoutStopSec"]) > int(drain[1]) + 5
     assert units["service"]["Unit"]["Requires"] == "web.socket"
-    assert unit["CapabilityBoundingSet"] == ""
+    assert settings["CapabilityBoundingSet"] == ""
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing")

@@ -40,6 +40,7 @@ from tlshttp.errors import ConnectionCut
 
 if TYPE_CHECKING:
     from tlshttp._front.front import Front
+    from tlshttp._proxied import ProxyInfo
     from tlshttp._seam import Exchange
 
 __all__ = ["GONE", "GO_ON", "OTHERS_FIRST", "Connection"]
@@ -70,12 +71,14 @@ class Connection:
         "_waits_since",
         "address",
         "armed",
+        "awaits_proxy",
         "deadline",
         "fd",
         "group",
         "parked",
         "paused",
         "phase",
+        "proxy",
         "queue",
         "server_name",
         "since",
@@ -106,6 +109,10 @@ class Connection:
         """For which event the poller has it; 0 where it does not."""
         self.queue: OrderedDict[Connection, None]
         """Where the registry has it."""
+        self.awaits_proxy = False
+        """Whether a PROXY protocol header has to come first."""
+        self.proxy: ProxyInfo | None = None
+        """What that has said."""
         self.server_name: str | None = None
         self.stream: Stream | None = None
 

@@ -114,6 +114,18 @@ class Door:
                 raise ConfigurationError(WRAPPED.format("get_request() returns a socket that"))
             self._admit(request, address)
 
+    def is_wanted(self, request: socket.socket, address: object) -> bool:
+        """Ask the server whether it wants a connection whose proxy has said whose it is."""
+        front = self._front
+        try:
+            with self._accepting:  # hooks of the user's are not called from several threads
+                if front.hooks.verify_request(request, address):
+                    return True
+        except Exception:
+            front.hooks.handle_error(request, address)
+        front.counters.add("refused")
+        return False
+
     def reopen(self, now: float) -> None:
         """Accept again, if it is time."""
         if self._closed_until is None or self.listener is None:
@@ -147,9 +159,11 @@ class Door:
         """Ask the server whether it wants the connection, and let it in."""
         front = self._front
         front.counters.add("accepted")
+        proxied = bool(front.trusted_proxies) and front.trusted_proxies.trusts(address)
         try:
-            if front.hooks.verify_request(request, address):
-                self._let_in(request, address)
+            # Whose a proxied connection is, its first bytes tell; the server is asked then.
+            if proxied or front.hooks.verify_request(request, address):
+                self._let_in(request, address, proxied=proxied)
                 return
         except Exception:
             front.hooks.handle_error(request, address)
@@ -160,7 +174,7 @@ class Door:
         front.hooks.shutdown_request(request)
         front.answers.add()
 
-    def _let_in(self, request: socket.socket, address: object) -> None:
+    def _let_in(self, request: socket.socket, address: object, *, proxied: bool) -> None:
         if self._front.is_full():
             self._front.make_room()
         request.setblocking(False)
@@ -168,4 +182,6 @@ class Door:
             request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
             pass  # AF_UNIX has none; macOS refuses where the peer is gone again, as will show
-        self._front.parking.let_in(ServingConnection(self._front, request, address))
+        connection = ServingConnection(self._front, request, address)
+        connection.awaits_proxy = proxied
+        self._front.parking.let_in(connection)

@@ -130,6 +130,7 @@ class Front:
     def _share(self, settings: Settings) -> None:
         """Make what all connections have together: room, where they wait for it, and an end."""
         limits = settings.limits
+        self.trusted_proxies = settings.trusted_proxies
         self.budget = Budget(limits.max_total_memory, limits.max_total_disk)
         self.roomless = Roomless(self.wake)
         self.budget.freed = self.roomless.room_freed
