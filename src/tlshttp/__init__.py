@@ -21,7 +21,7 @@ from tlshttp._on_demand import on_demand
 from tlshttp._version import __version__
 
 if TYPE_CHECKING:
-    from tlshttp import certs, context, errors, profiles, service, testing
+    from tlshttp import certs, context, errors, metrics, profiles, service, testing
     from tlshttp._proxied import ProxyInfo, ProxyTLS
     from tlshttp._tls import TLSInfo
     from tlshttp.handler import (
@@ -35,13 +35,15 @@ if TYPE_CHECKING:
     )
     from tlshttp.limits import Limits
     from tlshttp.server import ThreadingTLSHTTPServer, TLSHTTPServer
-    from tlshttp.stats import CertificateInUse, Stats
+    from tlshttp.stats import CertificateInUse, Histogram, Latencies, Stats
 
 __all__ = [
     "AccessLogMixIn",
     "AccessRecord",
     "CertificateInUse",
     "FollowSymlinks",
+    "Histogram",
+    "Latencies",
     "Limits",
     "ProxyInfo",
     "ProxyTLS",
@@ -57,6 +59,7 @@ __all__ = [
     "certs",
     "context",
     "errors",
+    "metrics",
     "profiles",
     "service",
     "testing",
@@ -70,6 +73,8 @@ if not TYPE_CHECKING:
             "AccessRecord": "tlshttp.handler",
             "CertificateInUse": "tlshttp.stats",
             "FollowSymlinks": "tlshttp.handler",
+            "Histogram": "tlshttp.stats",
+            "Latencies": "tlshttp.stats",
             "Limits": "tlshttp.limits",
             "ProxyInfo": "tlshttp._proxied",
             "ProxyTLS": "tlshttp._proxied",
@@ -84,6 +89,7 @@ if not TYPE_CHECKING:
             "certs": "tlshttp.certs",
             "context": "tlshttp.context",
             "errors": "tlshttp.errors",
+            "metrics": "tlshttp.metrics",
             "profiles": "tlshttp.profiles",
             "service": "tlshttp.service",
             "testing": "tlshttp.testing",

@@ -48,7 +48,7 @@ from tlshttp.errors import (
 from tlshttp.handler._compose import Composition, Mode, compose
 from tlshttp.handler._exchange import HTTPExchange
 from tlshttp.limits import Limits
-from tlshttp.stats import Stats
+from tlshttp.stats import Latencies, Stats
 
 if TYPE_CHECKING:
     from tlshttp._tls import TLSContext
@@ -311,6 +311,14 @@ class TLSHTTPServer(http.server.HTTPServer):
             in_use = self.ssl_context.certificates_in_use()
             return dataclasses.replace(stats, certificates=in_use)
         return stats
+
+    def latencies(self) -> Latencies:
+        """Return how long handlers and handshakes have taken so far."""
+        return self.__front.counters.latencies()
+
+    shared_counters: Any = None
+    """What is counted in other processes that serve the same; `None`: this one is alone.
+    `tlshttp.service.run` sets it."""
 
     # Binding ----------------------------------------------------------------------------------
 

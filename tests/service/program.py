@@ -22,16 +22,19 @@ from typing import Any
 
 from tests.front.peers import client_context, get
 from tests.support import UNIT, wait_until
-from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context, service
+from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context, metrics, service
 
 SERVERS = {"plain": TLSHTTPServer, "threading": ThreadingTLSHTTPServer}
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(metrics.MetricsMixIn, metrics.HealthMixIn, BaseHTTPRequestHandler):
     """Answers with the number of its process; ``/slow`` after a second, ``/never`` never."""
 
     def do_GET(self) -> None:
         """Answer."""
+        if self.path == self.metrics_path:
+            super().do_GET()
+            return
         if self.path == "/slow":
             time.sleep(1.0 * UNIT)  # work
         if self.path == "/never":

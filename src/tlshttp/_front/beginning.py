@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 
 from tlshttp._front.channel import Channel
 from tlshttp._front.connection import GO_ON, GONE
@@ -122,7 +123,9 @@ class BeginningConnection(EndingConnection):
             # tells of the session's.
             message = "the client showed no certificate for the name that it asks for"
             return self._fail(ClientCertificateError(message, server_name=self.server_name))
-        self._front.counters.handshake(bool(tls.session_reused))
+        counters = self._front.counters
+        counters.handshake(bool(tls.session_reused))
+        counters.handshake_latency.add(time.monotonic() - self.since)
         limits, first = self._front.limits, self._front.first_timeout
         self._enter(Phase.REQUEST, shorter(limits.header_timeout, first))
         return GO_ON  # with TLS 1.3 the first request has mostly come, too

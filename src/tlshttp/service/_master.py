@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from tlshttp._shared_counters import Board, SharedCounters
 from tlshttp.service._conductor import CONDUCTED, Conductor
 from tlshttp.service._notify import Notifier
 from tlshttp.service._replacing import tell_predecessor
@@ -38,15 +39,19 @@ _OVERTIME_SECONDS = 5.0
 """For a worker to close what its time for draining has not ended, before it is killed."""
 _AT_ONCE_SECONDS = 2.0
 
+_SLOTS_EACH = 4
+"""Processes that there may be for each worker: it, and its predecessors that still drain."""
+
 
 class _Worker:
     """A child, as its parent knows it."""
 
-    def __init__(self, pid: int, line: socket.socket) -> None:
+    def __init__(self, pid: int, line: socket.socket, slot: int) -> None:
         self.pid = pid
         self.line = line
         self.born = time.monotonic()
         self.serves = False
+        self.slot = slot
         self.is_old = False
         """Whether it makes way for another when that serves."""
         self.leaves_by: float | None = None
@@ -84,6 +89,8 @@ class Master(Conductor):
         self._announces = True
         """Whether the service manager waits to hear that all workers serve."""
         self._signals: Signals | None = None
+        self._board = Board(_SLOTS_EACH * workers)
+        self._free = list(range(_SLOTS_EACH * workers))
 
     def run(self) -> None:
         """Look after workers until all have left.
@@ -100,6 +107,7 @@ class Master(Conductor):
             finally:
                 self._end_all()
                 self.close()
+                self._board.close()
         if self._restarts.is_hopeless:
             raise RuntimeError("workers die as soon as they are started")
 
@@ -149,7 +157,7 @@ class Master(Conductor):
         self._renew()
         young = [one for one in self._workers.values() if not one.is_old]
         if now >= self._restarts.not_before:
-            for _ in range(self._wanted - len(young)):
+            for _ in range(min(self._wanted - len(young), len(self._free))):
                 self._fork()
         elif len(young) < self._wanted:
             return
@@ -187,6 +195,7 @@ class Master(Conductor):
     def _fork(self) -> None:
         if self.shared is not None:
             self.shared.prepare_to_fork()
+        slot = self._free.pop(0)
         ours, theirs = socket.socketpair()
         try:
             pid = os.fork()
@@ -195,13 +204,15 @@ class Master(Conductor):
             theirs.close()
             _log.error("no worker can be started: %s", error)
             self._restarts.died(0.0, time.monotonic())
+            self._free.append(slot)
             return
         if pid == 0:
             ours.close()
             self._forget_all()
+            self.server.shared_counters = SharedCounters(self._board, slot)
             work(self.server, theirs, self.drain_timeout)
         theirs.close()
-        worker = self._workers[pid] = _Worker(pid, ours)
+        worker = self._workers[pid] = _Worker(pid, ours, slot)
         self._selector.register(ours, selectors.EVENT_READ, lambda _: self._hear(worker))
 
     def _forget_all(self) -> None:
@@ -235,6 +246,8 @@ class Master(Conductor):
             if pid:
                 del self._workers[worker.pid]
                 self._close_line(worker)
+                self._board.bury(worker.slot)
+                self._free.append(worker.slot)
                 self._judge(worker, os.waitstatus_to_exitcode(status))
 
     def _close_line(self, worker: _Worker) -> None:

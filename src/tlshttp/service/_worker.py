@@ -65,18 +65,26 @@ def _serve(server: TLSHTTPServer, line: socket.socket, drain_timeout: float | No
             name="tlshttp-service",
             daemon=True,
         ).start()
-        with server, on_each_turn(server, _Ready(line)):
+        with server, on_each_turn(server, _Turn(server, line)):
             server.serve_forever()
+    _publish(server, at_once=True)
 
 
-class _Ready:
-    """Says once that the worker serves."""
+def _publish(server: TLSHTTPServer, *, at_once: bool = False) -> None:
+    if server.shared_counters is not None:
+        server.shared_counters.publish(server, at_once=at_once)
 
-    def __init__(self, line: socket.socket) -> None:
+
+class _Turn:
+    """Says once that the worker serves, and again and again what it has counted."""
+
+    def __init__(self, server: TLSHTTPServer, line: socket.socket) -> None:
+        self._server = server
         self._line = line
         self._said = False
 
     def __call__(self) -> None:
+        _publish(self._server)
         if not self._said:
             self._said = True
             with contextlib.suppress(OSError):
