@@ -21,13 +21,15 @@ from tlshttp._on_demand import on_demand
 from tlshttp._version import __version__
 
 if TYPE_CHECKING:
-    from tlshttp import certs, context, errors, metrics, profiles, service, testing
+    from tlshttp import certs, context, errors, logs, metrics, profiles, service, testing
     from tlshttp._proxied import ProxyInfo, ProxyTLS
     from tlshttp._tls import TLSInfo
     from tlshttp.handler import (
         AccessLogMixIn,
         AccessRecord,
         FollowSymlinks,
+        ForwardedMixIn,
+        ForwardedRequest,
         StrictTransportSecurityMixIn,
         TLSFileRequestHandler,
         TLSRequestHandler,
@@ -42,6 +44,8 @@ __all__ = [
     "AccessRecord",
     "CertificateInUse",
     "FollowSymlinks",
+    "ForwardedMixIn",
+    "ForwardedRequest",
     "Histogram",
     "Latencies",
     "Limits",
@@ -59,6 +63,7 @@ __all__ = [
     "certs",
     "context",
     "errors",
+    "logs",
     "metrics",
     "profiles",
     "service",
@@ -73,6 +78,8 @@ if not TYPE_CHECKING:
             "AccessRecord": "tlshttp.handler",
             "CertificateInUse": "tlshttp.stats",
             "FollowSymlinks": "tlshttp.handler",
+            "ForwardedMixIn": "tlshttp.handler",
+            "ForwardedRequest": "tlshttp.handler",
             "Histogram": "tlshttp.stats",
             "Latencies": "tlshttp.stats",
             "Limits": "tlshttp.limits",
@@ -89,6 +96,7 @@ if not TYPE_CHECKING:
             "certs": "tlshttp.certs",
             "context": "tlshttp.context",
             "errors": "tlshttp.errors",
+            "logs": "tlshttp.logs",
             "metrics": "tlshttp.metrics",
             "profiles": "tlshttp.profiles",
             "service": "tlshttp.service",

@@ -30,7 +30,7 @@ from tlshttp._computed import computed
 from tlshttp._front.door import WRAPPED
 from tlshttp._front.front import Front
 from tlshttp._front.registry import Phase
-from tlshttp._front.report import ThrottledLog, peer_name
+from tlshttp._front.report import ThrottledLog, event_fields, peer_name
 from tlshttp._front.settings import Settings
 from tlshttp._front.stream import Stream
 from tlshttp._proxied import TrustedProxies
@@ -607,7 +607,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.__log.log(
             level, "%s: handshake failed: %s%s [%s]",
             peer_name(client_address), exc, asked, exc.reason,
-            address=client_address, reason=exc.reason,
+            address=client_address, reason=exc.reason, fields=event_fields(exc, client_address),
         )  # fmt: skip
 
     def handle_connection_cut(self, exc: ConnectionCut, client_address: Any) -> None:
@@ -624,7 +624,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.__cut_log.log(
             level, "%s: %s: %s [%s]",
             peer_name(client_address), what, exc, exc.reason,
-            address=client_address, reason=exc.reason,
+            address=client_address, reason=exc.reason, fields=event_fields(exc, client_address),
         )  # fmt: skip
 
     if TYPE_CHECKING:
