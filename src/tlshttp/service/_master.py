@@ -15,6 +15,7 @@ import os
 import selectors
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ __all__ = ["Master"]
 _log = logging.getLogger("tlshttp.service")
 
 _TICK_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
 _OVERTIME_SECONDS = 5.0
 """For a worker to close what its time for draining has not ended, before it is killed."""
 _AT_ONCE_SECONDS = 2.0
@@ -139,8 +141,9 @@ class Master(Conductor):
     # Looking after workers ----------------------------------------------------------------------
 
     def _timeout(self) -> float:
+        tick = min(_TICK_SECONDS, (self.notifier.watchdog_seconds or _TICK_SECONDS) / 2)
         until = self._restarts.not_before - time.monotonic()
-        return min(_TICK_SECONDS, until) if until > 0 else _TICK_SECONDS
+        return min(tick, until) if until > 0 else tick
 
     def _keep_up(self) -> None:
         """Start who is missing, let go who is old, kill who does not leave; tell how it is."""
@@ -195,6 +198,7 @@ class Master(Conductor):
     def _fork(self) -> None:
         if self.shared is not None:
             self.shared.prepare_to_fork()
+        _let_threads_end()
         slot = self._free.pop(0)
         ours, theirs = socket.socketpair()
         try:
@@ -281,6 +285,16 @@ class Master(Conductor):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker.pid, signal.SIGKILL)
             worker.leaves_by = float("inf")
+
+
+def _let_threads_end() -> None:
+    """Wait a moment for threads that look at files: a child has none, and what they hold for ever.
+
+    Threads of the user's own are not waited for: they are to be started in the children.
+    """
+    for thread in threading.enumerate():
+        if thread.name == "tlshttp-look":
+            thread.join(_LOOK_SECONDS)
 
 
 def _is_late(worker: _Worker, now: float) -> bool:

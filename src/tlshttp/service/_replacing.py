@@ -8,7 +8,6 @@ new one ends before, this one goes on as if nothing had been.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import signal
@@ -96,6 +95,8 @@ def tell_predecessor(environ: MutableMapping[str, str] | None = None) -> None:
 
 def _spawn(command: Sequence[str], listener: int, pipe: int, name: str) -> int:
     """Start a process with two descriptors, and return its number."""
+    import fcntl  # there is none on Windows, which has no SIGUSR2 either
+
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _HIGH) for fd in (listener, pipe)]
     try:
         return os.posix_spawn(
