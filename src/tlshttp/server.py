@@ -482,8 +482,9 @@ class TLSHTTPServer(http.server.HTTPServer):
         are named in the log ``tlshttp.server`` and broken.
 
         It may be called from any thread. Called on the loop's own thread, as from a signal handler
-        while the main thread serves, or before `serve_forever`, it does not wait. Calling it again
-        can only shorten the time. A server that has been drained serves no more.
+        while the main thread serves, by a handler, whose own request is under way, or before
+        `serve_forever`, it does not wait. Calling it again can only shorten the time. A server that
+        has been drained serves no more.
 
         Args:
             timeout: Seconds; `None`: as long as it takes. Thirty are what Kubernetes gives a
@@ -492,7 +493,9 @@ class TLSHTTPServer(http.server.HTTPServer):
         draining = self.__front.draining
         draining.begin(timeout)
         self.__front.wake()
-        if self.__loop_thread is threading.current_thread() or self.__stopped.wait(timeout):
+        if self.__loop_thread is threading.current_thread() or self.__front.on_worker:
+            return
+        if self.__stopped.wait(timeout):
             return
         draining.give_up()  # the loop may be at work in a handler that waits for its peer
         self.__stopped.wait()

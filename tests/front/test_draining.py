@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import socketserver
 import ssl
 import threading
 import time
@@ -254,3 +255,42 @@ def test_sockets_of_peers_that_are_gone_do_no_harm(serve: Serve) -> None:
         socket.create_connection(server.server_address).close()
         server.drain(10 * UNIT)
         assert server.stats().parked["hello"] == 0
+
+
+class Drains(Plain):
+    """Drain the server that it belongs to."""
+
+    def do_GET(self) -> None:
+        """Begin the end, then answer."""
+        self.server.drain(60 * UNIT)  # type: ignore[attr-defined]
+        super().do_GET()
+
+
+def test_a_handler_may_drain_its_server(serve: Serve, any_client: ssl.SSLContext) -> None:
+    """It does not wait for itself: its own answer is the last one."""
+    with serve(Drains) as server, handshake(server.server_address, any_client) as sock:
+        began = time.monotonic()
+        sock.sendall(request())
+        response = read_to_end(sock)
+        assert b"\r\nConnection: close\r\n" in response
+        server.drain(60 * UNIT)
+        assert time.monotonic() - began < 10 * UNIT
+
+
+def test_threads_of_a_mix_in_are_drained(
+    server_context: ssl.SSLContext, any_client: ssl.SSLContext
+) -> None:
+    """With ThreadingMixIn a thread that waits for the next request ends, with a goodbye."""
+
+    class Mixed(socketserver.ThreadingMixIn, Recording):
+        daemon_threads = True
+
+    server = Mixed(("127.0.0.1", 0), Plain, ssl_context=server_context)
+    with serving(server), handshake(server.server_address, any_client) as kept:
+        kept.sendall(request())
+        read_response(kept)
+        began = time.monotonic()
+        server.drain(30 * UNIT)
+        assert time.monotonic() - began < 5 * UNIT
+        assert kept.recv(1) == b""
+    assert not server.events

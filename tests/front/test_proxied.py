@@ -269,3 +269,31 @@ def test_the_certificate_is_chosen_by_the_address_that_the_client_meant() -> Non
             assert tls.getpeercert()
             tls.sendall(request(close=True))
             assert read_to_end(tls)
+
+
+def test_dripped_headers_delay_nobody(serve: Serve, any_client: ssl.SSLContext) -> None:
+    """With 300 headers begun and never ended, honest clients are served as before."""
+    limits = Limits(handshake_timeout=60 * UNIT)
+    with serve(Tells, limits, trusted_proxies=LOCALHOST) as server:
+        before = _slowest(server, any_client)
+        with closing_all([]) as held:
+            for number in range(300):
+                sock = connect(server.server_address)
+                sock.sendall((line() if number % 2 else binary())[:9])
+                held.append(sock)
+            assert wait_until(lambda: server.stats().parked["hello"] == 300)
+            for number in range(20):
+                for sock in held[number::20]:
+                    sock.sendall((line() if held.index(sock) % 2 else binary())[9:10])
+                assert tuple(ask(server, any_client, line())["client"]) == CLIENT
+            assert _slowest(server, any_client) < 10 * before + 0.1 * UNIT
+
+
+def _slowest(server: Recording, client: ssl.SSLContext) -> float:
+    """Return the second longest of ten times to be served, in seconds."""
+    times = []
+    for _ in range(10):
+        began = time.monotonic()
+        ask(server, client, line())
+        times.append(time.monotonic() - began)
+    return sorted(times)[-2]

@@ -185,6 +185,11 @@ class Front:
         streams = [connection.stream for connection in self.registry if connection.stream]
         return self.counters.snapshot(self.registry.count(), streams, len(self.places.waiting))
 
+    @property
+    def on_worker(self) -> bool:
+        """Whether this is a worker's thread, which a handler runs in."""
+        return self._workers.has_this_thread
+
     def busy(self) -> list[Connection]:
         """Return the connections that are in a handler."""
         return [connection for connection in self.registry if connection.phase is Phase.HANDLER]
