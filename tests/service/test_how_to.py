@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import json
 import re
 import shutil
 import signal
@@ -119,3 +120,51 @@ def test_systemd_knows_all_that_the_units_say(tmp_path: Path) -> None:
     )  # fmt: skip
     complaints = [line for line in done.stderr.splitlines() if "web." in line]
     assert not complaints, done.stderr
+
+
+# The container ----------------------------------------------------------------------------------
+
+CONTAINER = PAGE.with_name("run-in-a-container.md")
+
+
+def test_the_container_runs_and_probes_what_the_page_shows(tmp_path: Path) -> None:
+    """The commands of the Dockerfile, run here: the probe is content, SIGTERM drains."""
+    dockerfile = _blocks_of(CONTAINER, "dockerfile")[0]
+    command = _words(dockerfile, r"^CMD (\[.*\])$")
+    probe = _words(dockerfile, r"^HEALTHCHECK .* CMD (\[.*\])$")
+    port = str(free_port())
+    program = blocks("python")[0].replace("8443", port)
+    program = program.replace("        Hello,\n", "        Watched,\n")
+    program = program.replace("context, service", "context, metrics, service", 1)
+    watched = "class Watched(metrics.HealthMixIn, Hello):\n    pass\n\n\n"
+    program = program.replace("store = ", f"{watched}store = ", 1)
+    (tmp_path / "web.py").write_text(program)
+    (tmp_path / "probe.py").write_text(_blocks_of(CONTAINER, "python")[0].replace("8443", port))
+    certs.self_signed("localhost").write(tmp_path / "cert.pem", tmp_path / "key.pem")
+
+    def probes() -> int:
+        return subprocess.run(
+            probe, cwd=tmp_path, stderr=subprocess.DEVNULL, timeout=20 * UNIT, check=False
+        ).returncode
+
+    assert probes() == 1
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert wait_until(lambda: probes() == 0, timeout=30 * UNIT)
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=20 * UNIT)
+        except BaseException:
+            process.kill()
+            raise
+    assert process.returncode == 0, errors
+
+
+def _blocks_of(page: Path, language: str) -> list[str]:
+    pattern = rf"^```{language}\n(.*?)^```$"
+    return re.findall(pattern, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def _words(dockerfile: str, pattern: str) -> list[str]:
+    found = re.search(pattern, dockerfile, re.MULTILINE)
+    assert found is not None
+    return [sys.executable if word == "python" else word for word in json.loads(found[1])]
