@@ -82,6 +82,7 @@ class ForwardedMixIn(_Base):
         A field that is named here and that the proxy does not set is one that any client can.
     """
 
+    client_address: Any
     forwarded: ForwardedRequest | None = None
     """What has been said of the request; `None` where no trusted proxy has forwarded it."""
 
