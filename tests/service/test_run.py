@@ -47,10 +47,11 @@ def test_it_drains_and_ends_with_0(server: str, workers: int, number: int) -> No
         assert f"{signal.Signals(number).name}: draining" in errors
 
 
+@pytest.mark.parametrize("server", ["plain", "threading"])
 @pytest.mark.parametrize("workers", NUMBERS)
-def test_a_second_signal_ends_at_once(workers: int) -> None:
+def test_a_second_signal_ends_at_once(workers: int, server: str) -> None:
     """A handler that never ends keeps a service until the second signal, and no longer."""
-    with running(workers=workers, drain_timeout=300) as one:
+    with running(workers=workers, server=server, drain_timeout=300) as one:
         one.ask()
         with handshake(one.address, one.client) as stuck:
             stuck.sendall(request("/never"))
