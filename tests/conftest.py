@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.engines import skip_on_other_engine
+from tests.engine_of_program import VARIABLE
+from tests.engines import create_with_ssl, skip_on_other_engine
 from tests.support import nothing_left_behind
+from tlshttp import context
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -16,14 +18,27 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     skip_on_other_engine(item)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _interrupts_arrive() -> None:
-    """Let programs that tests start be ended by Ctrl-C, where this run was told to ignore it, too.
+@pytest.fixture(autouse=True)
+def _own_engine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have tests that are not for both engines create their contexts with Python's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        if "engine" not in request.fixturenames:
+            patch.setattr(context, "create_server_context", create_with_ssl)
+            patch.delenv(VARIABLE, raising=False)
+        yield
 
-    A shell without job control starts so what it leaves in the background.
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_arrive() -> None:
+    """Let programs that tests start be ended by signals that this run was told to ignore.
+
+    A shell without job control starts so what it leaves in the background (Ctrl-C), and nohup what
+    is to outlive its terminal.
     """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name, default in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, default)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -365,7 +365,7 @@ def test_people_u7_a_colleague_can_come(run: Run) -> None:
     addresses = network_addresses()
     if not addresses:
         pytest.skip("this machine is on no network")
-    program = run("--bind", "")
+    program = run("--bind", "*")
     names, _ = program.more(), program.more()
     lines = [program.more() for _ in addresses]
     for address, line in zip(addresses, lines, strict=True):
@@ -435,3 +435,38 @@ def test_its_own_files_are_not_served_and_it_says_so(
         page = response.read().decode()
     assert "hello.txt" in page
     assert not [name for name in names if name in page]
+
+
+@pytest.mark.parametrize("named", ["by option", "by variable"])
+def test_the_authority_is_not_served_beside_another_certificate(
+    named: str, run: Run, folder: Path, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People P1: ``--tls-cert`` needs no authority, and its key stays secret all the same."""
+    authority = folder / "authority"
+    certs.local_authority(authority)
+    (folder / "link.txt").hardlink_to(authority / "authority-key.pem")
+    words = ["--authority-folder", str(authority)] if named == "by option" else []
+    if not words:
+        monkeypatch.setenv("TLSHTTP_AUTHORITY", str(authority))
+    program = run(*with_pair(pair), *words)
+    assert program.more() == "Not served, since they are the server's own: 'authority'\n"
+    client = ssl.create_default_context(cafile=str(pair[0]))
+    for name in ("authority/authority-key.pem", "authority/", "link.txt"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(program.url + name, context=client)
+    assert urllib.request.urlopen(program.url + "hello.txt", context=client).status == 200
+
+
+@pytest.mark.parametrize("where", ["authority", "authority/sub", "."])
+def test_uploads_do_not_go_to_the_authority(
+    where: str,
+    folder: Path,
+    pair: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """People P1: not into its folder, not below, and not above."""
+    (folder / "authority" / "sub").mkdir(parents=True)
+    monkeypatch.setenv("TLSHTTP_AUTHORITY", str(folder / "authority"))
+    assert main(["0", *with_pair(pair), "--upload", str(folder / where)]) == 2
+    assert "the server's own" in capsys.readouterr().err

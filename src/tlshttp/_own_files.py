@@ -25,19 +25,28 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+
+from tlshttp._user_folders import authority_folders
 
 __all__ = ["OWN_FILES", "OwnFiles"]
 
 _LOOK_SECONDS = 1.0
 _RECENT_NS = 1_000_000_000  # two changes within one tick of a file system's clock look like one
 _FORMER = 256  # of files that have been replaced; a renewed pair is two
-_SUFFIXES = (".", "~")
-_USUAL_SUFFIXES = (".gz", ".br", ".zst", ".bak", ".old", ".orig", ".1", "~")
-# What editors, archivers and the rotation of logs put behind a name; ``password.html`` is a page.
+_SUFFIXES = (".", "~", "_", "-")
+_USUAL_SUFFIXES = (
+    "~", ".1", ".backup", ".bak", ".br", ".dpkg-dist", ".dpkg-old", ".gz", ".old", ".orig",
+    ".rpmnew", ".rpmsave", ".save", ".zst", ".~1~", "_old",
+)  # fmt: skip
+# What editors, archivers, packages and the rotation of logs put behind a name; ``password.html`` is
+# a page.
 _LEFT_BESIDE = re.compile(
-    r"(?:~|\.(?:gz|br|zst|xz|bz2|zip|bak|old|orig|save|tmp|swp|[0-9][0-9_.-]*))+"
+    r"(?:~|[._-](?:backup|bak|copy|new|old|orig|save|tmp)[0-9]*|\.~[0-9]+~"
+    r"|\.(?:gz|br|zst|xz|bz2|zip|sw[a-p]|(?:dpkg|ucf)-[a-z]+|rpm[a-z]+|[0-9][0-9_.-]*))+"
 )
+_PREFIXES = ("#", ".#", ".")
+"""What editors put before a name, whatever is behind it: ``#key.pem#``, ``.key.pem.swp``."""
 _DESCRIPTORS = ("/dev/", "/proc/")  # such a path soon leads to another file
 
 _Inode = tuple[int, int]
@@ -45,9 +54,14 @@ _Form = tuple[int, int, int, int]
 
 
 class OwnFiles:
-    """Files that are never served."""
+    """Files that are never served.
 
-    def __init__(self) -> None:
+    Args:
+        always: Returns folders that are the server's own whether or not it has used them.
+    """
+
+    def __init__(self, always: Callable[[], Iterable[str]] = tuple) -> None:
+        self._always = always
         self._lock = threading.Lock()
         self._files: dict[str, None] = {}
         self._folders: dict[str, None] = {}
@@ -85,7 +99,7 @@ class OwnFiles:
         root = os.path.realpath(folder)
         self._look_if_due()
         with self._lock:
-            known = [*self._files, *self._folders]
+            known = [*self._files, *self._folders, *self._always()]
         found = {os.path.realpath(path) for path in known}
         return sorted(path for path in found if _lies_in(path, root) and os.path.exists(path))
 
@@ -124,8 +138,7 @@ class OwnFiles:
             known = list(self._files)
         for path in known:
             own_folder, own_name = os.path.split(path)
-            rest = name.lower().removeprefix(own_name.lower())
-            if len(rest) < len(name) and _LEFT_BESIDE.fullmatch(rest):
+            if _is_copy(name.lower(), own_name.lower()):
                 with contextlib.suppress(OSError, ValueError):
                     if os.path.samefile(folder, own_folder):
                         return True
@@ -144,27 +157,38 @@ class OwnFiles:
 
     def _look(self, now: float) -> None:
         files = [*self._files, *_log_files()]
-        folders = [os.path.dirname(path) for path in files] + [*self._folders]
-        forms = frozenset(map(_form, _statuses(files, self._folders)))
+        always = list(self._always())
+        own_folders = [*self._folders, *always]
+        folders = [os.path.dirname(path) for path in files] + own_folders
+        forms = frozenset(map(_form, _statuses(files, own_folders)))
         inodes = frozenset((device, inode) for device, inode, _, _ in forms)
         gone = [form for form in self._forms if form[:2] not in inodes]
         self._former = (*self._former, *gone)[-_FORMER:]
         self._forms, self._inodes = forms, inodes
         self._numbers = frozenset(inode for _, inode, _, _ in (*forms, *self._former))
         self._names = tuple(
-            start for path in files for start in _with_suffixes(os.path.basename(path))
+            start for path in files for start in _beginnings_of_copies(os.path.basename(path))
         )
-        self._real_folders = tuple(map(os.path.realpath, self._folders))
+        deep = [*self._folders, *filter(_has_folders, always)]
+        self._real_folders = tuple(map(os.path.realpath, deep))
         self._places = {place: _folder_time(place) for place in folders}
         self._next_look = now + _LOOK_SECONDS
 
 
-OWN_FILES = OwnFiles()
+OWN_FILES = OwnFiles(authority_folders)
 """Those of this process."""
 
 
-def _with_suffixes(name: str) -> tuple[str, ...]:
-    return tuple(name.lower() + suffix for suffix in _SUFFIXES)
+def _is_copy(name: str, own: str) -> bool:
+    """Return whether a name is what programs make of another one for a copy."""
+    if name.startswith(own) and _LEFT_BESIDE.fullmatch(name[len(own) :]):
+        return True
+    return name.startswith(tuple(prefix + own for prefix in _PREFIXES))
+
+
+def _beginnings_of_copies(name: str) -> tuple[str, ...]:
+    own = name.lower()
+    return (*(own + suffix for suffix in _SUFFIXES), *(prefix + own for prefix in _PREFIXES))
 
 
 def _form(status: os.stat_result) -> _Form:
@@ -184,9 +208,29 @@ def _folder_time(path: str) -> int:
     return now if abs(now - changed) < _RECENT_NS else changed
 
 
+def _has_folders(folder: str) -> bool:
+    """Return whether there is more in a folder than inodes tell: else no path need be resolved."""
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.is_dir() for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError):
+        return True
+
+
+def _usual_copies(path: str) -> Iterator[str]:
+    """Yield a path, and where its copies are most often."""
+    yield path
+    for suffix in _USUAL_SUFFIXES:
+        yield path + suffix
+    folder, name = os.path.split(path)
+    yield os.path.join(folder, f"#{name}#")
+
+
 def _statuses(files: Iterable[str], folders: Iterable[str]) -> Iterator[os.stat_result]:
     """Yield what the system says of files, of what is beside them, and of all in folders."""
-    paths = [path + suffix for path in files for suffix in ("", *_USUAL_SUFFIXES)]
+    paths = [copy for path in files for copy in _usual_copies(path)]
     for folder in folders:
         paths.append(folder)
         with contextlib.suppress(OSError, ValueError):

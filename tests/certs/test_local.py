@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.certs import judges
-from tlshttp import certs
+from tlshttp import _user_folders, certs
 from tlshttp.certs import _local
 from tlshttp.certs._constraints import local_constraints
 from tlshttp.errors import CertificateError
@@ -136,7 +136,7 @@ def test_user_data_folder(
     home: Path, system: str, environment: dict[str, str], expected: str
 ) -> None:
     """Each platform's own place for user data is taken."""
-    assert _local.user_data_folder(system, environment) == home / expected
+    assert _user_folders.user_data_folder(system, environment) == home / expected
 
 
 def test_no_home(monkeypatch: pytest.MonkeyPatch) -> None:

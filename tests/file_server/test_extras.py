@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.file_server.conftest import Serve, Site
+from tlshttp._own_files import OWN_FILES
 
 HTML = "text/html,application/xhtml+xml"
 
@@ -44,6 +46,30 @@ def test_spa_files_are_files(application: Site) -> None:
 def test_spa_refuses_what_is_refused(application: Site, path: str) -> None:
     """What no path may name is not found, rather than a page that hides the mistake."""
     assert application.ask(path, Accept=HTML).status == 404
+
+
+@pytest.mark.parametrize("accept", [HTML, "*/*"])
+def test_spa_hides_nothing_that_is_not_served(
+    application: Site, public: Path, tmp_path: Path, accept: str
+) -> None:
+    """People P7: a link outside, a pipe, a key, and what would be behind them, are 404."""
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "there").touch()
+    (public / "outside").symlink_to(tmp_path / "secret")
+    (public / "nowhere").symlink_to("gone")
+    (public / "inside").symlink_to("sub")
+    os.mkfifo(public / "pipe")
+    (public / "key").touch()
+    (public / "authority").mkdir()
+    OWN_FILES.add(public / "key")
+    OWN_FILES.add_folder(public / "authority")
+    for path in (
+        "/outside", "/outside/", "/outside/there", "/outside/missing", "/nowhere", "/nowhere/x",
+        "/pipe", "/key", "/authority/", "/authority/x", "/sub/../key", "/%6bey?a",
+    ):  # fmt: skip
+        assert application.ask(path, Accept=accept).status == 404, path
+    for path in ("/inside/users", "/keys", "/sub/key"):
+        assert application.ask(path, Accept=accept).body == b"<p>application</p>", path
 
 
 def test_spa_without_its_page(application: Site, public: Path) -> None:
@@ -93,6 +119,19 @@ def test_headers_go_with_every_response(serve: Serve) -> None:
     for reply in replies:
         assert reply.headers.get_all("Cache-Control") == ["no-store, max-age=0"]
         assert reply.headers.get_all("X-A") == ["b:c", "d"]
+
+
+def test_a_header_is_not_doubled(serve: Serve, public: Path) -> None:
+    """People P8: what a listing, an upload or an error says by itself is said once."""
+    (public / "inbox").mkdir()
+    (public / "inbox" / "a.html").touch()
+    site = serve(
+        "--header", "X-Content-Type-Options: nosniff", "--upload", str(public / "inbox"), "--cors"
+    )
+    for path in ("/", "/inbox/a.html", "/inbox/", "/hello.txt", "/nothing", "/.upload", "/sub"):
+        reply = site.ask(path)
+        assert reply.headers.get_all("X-Content-Type-Options") == ["nosniff"], path
+    assert site.ask("/hello.txt", "PUT").headers.get_all("Allow") == ["GET, HEAD, OPTIONS, POST"]
 
 
 @pytest.mark.parametrize("quiet", [True, False])

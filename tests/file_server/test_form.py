@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support import UNIT
 from tlshttp._file_server.form import FormReader, MalformedForm, boundary_of
 
 BOUNDARY = b"----WebKitFormBoundary7MA4"
@@ -82,12 +84,69 @@ def test_what_is_not_read_is_skipped() -> None:
         (b"form-data; name=f; filename*=UTF-8''%E2%82%AC.txt", "€.txt"),
         ('form-data; name="f"; filename="日本; a=b.txt"'.encode(), "日本; a=b.txt"),
         (b'form-data; name="f"; filename="\xff.txt"', "\ufffd.txt"),
+        (b"form-data; name=f; filename=my photo.jpg", "my photo.jpg"),
+        (b'form-data; name=f;; filename="C:\\fakepath\\a.txt";', "C:\\fakepath\\a.txt"),
+        (b'form-data;name=f;FileName = "a.txt" ; x=', "a.txt"),
+        (b"form-data; filename=plain; filename*=iso-8859-1'de'%FC.txt", "ü.txt"),
+        (b"form-data; filename*=utf-8''%FF.txt", "\ufffd.txt"),
+        (b'form-data; filename="a"; filename="b"', "a"),
+        (b"form-data", None),
+        (b"", None),
     ],
 )
 def test_names_of_files(disposition: bytes, name: str | None) -> None:
     """As browsers, curl and Python's requests write them."""
     data = form((b"x", b"1")).replace(b'form-data; name="file"; filename="x"', disposition)
     assert parts(data) == [(name, b"1")]
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        b"filename*=idna''x..", b"filename*=undefined''x", b"filename*=u\0f''x",
+        b"filename*=zlib''x",
+        b"filename*=''x", b"filename*=x", b"filename*=UTF-8'x", b"filename*", b'filename="a',
+        b'filename="a"b.txt"', b"file name=a", b"=a", b'filename="a\\"', b"\0=1",
+        b"filename*=hex''41",
+    ],
+)  # fmt: skip
+def test_parameters_that_are_none_are_malformed(parameter: bytes) -> None:
+    """People P14: also where Python has a codec of that name, which raises what it likes."""
+    data = form((b"x", b"1")).replace(b'filename="x"', parameter)
+    with pytest.raises(MalformedForm, match="in the head of a part"):
+        parts(data)
+
+
+@given(st.text("'*=;\"\\ %aFf8-u\0", max_size=60))
+def test_no_parameters_fail_otherwise(text: str) -> None:
+    """People P14: whatever stands there, a name is found, or none, or it is malformed."""
+    data = form((b"x", b"1")).replace(b'"x"', text.encode()).replace(b"filename=", b"filename*=")
+    with contextlib.suppress(MalformedForm):
+        parts(data)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [b';x="' + b";" * 4000, b";" * 4000, b'; x="' + b'\\"' * 2000, b";a=b" * 1000, b";a" * 2000,
+     b';x="' + b'";"' * 1300, b"; " * 2000, b";a=\"\"" * 800],
+)  # fmt: skip
+def test_parameters_cost_what_their_length_costs(made: bytes) -> None:
+    """People P2: three hundred heads, each as bad as it may be, take no time worth telling.
+
+    With a way to read them that is quadratic, it is many seconds.
+    """
+    begun = time.process_time()
+    for _ in range(300):
+        with contextlib.suppress(MalformedForm):
+            parts(form((b"x", b"1")).replace(b'; filename="x"', made))
+    assert time.process_time() - begun < 4 * UNIT
+
+
+@pytest.mark.parametrize("length", [4097, 16_000, 300_000])
+def test_a_long_head_is_malformed(length: int) -> None:
+    """People P2: names have 255 bytes at most."""
+    with pytest.raises(MalformedForm, match="too long"):
+        parts(form((b"x" * length, b"1")))
 
 
 def test_preamble_padding_and_parts_without_a_head() -> None:
@@ -140,6 +199,12 @@ def test_nothing_fails_otherwise(data: bytes) -> None:
         ("multipart/form-data", None),
         ("multipart/form-data; boundary=", None),
         ("multipart/form-data; boundary=" + "x" * 71, None),
+        ("multipart/form-data; boundary=" + "x" * 70, b"x" * 70),
+        ("multipart/form-data; boundary=a; x=" + ";" * 15_000, None),
+        ("multipart/form-data; boundary=a; x=" + "x" * 1000, None),
+        ('multipart/form-data; boundary="a', None),
+        ("multipart/form-data; boundary*=idna''x..", None),
+        ("multipart/form-data;", None),
         ("multipart/form-data; boundary=ü", None),
         ("multipart/mixed; boundary=abc", None),
         ("application/x-www-form-urlencoded", None),

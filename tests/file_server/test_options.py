@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.file_server.conftest import options
 from tlshttp.__main__ import main
-from tlshttp._file_server.environment import variable
+from tlshttp._file_server.environment import unknown, variable
 from tlshttp._file_server.parser import make_parser
 from tlshttp._file_server.places import Place, parse_place
 from tlshttp.errors import ConfigurationError
@@ -107,25 +107,28 @@ def test_places_of_a_command_line(words: list[str], places: list[Place] | None) 
 def test_every_option_has_a_variable(tmp_path: Path) -> None:
     """What the environment says is what the command line would; of all options."""
     (tmp_path / "index.html").touch()
+    (tmp_path / "in").mkdir()
     folder = str(tmp_path)
     environment = {
         "TLSHTTP_PORT": "8443", "TLSHTTP_BIND": "::1\n127.0.0.1:9\n", "TLSHTTP_OPEN": "yes",
         "TLSHTTP_QR": "1", "TLSHTTP_QUIET": "TRUE", "TLSHTTP_DIRECTORY": folder,
         "TLSHTTP_PROTOCOL": "HTTP/1.0", "TLSHTTP_SPA": "on", "TLSHTTP_CORS": "true",
         "TLSHTTP_HEADER": "X-A: 1, 2\nX-B:3", "TLSHTTP_AUTH": "me", "TLSHTTP_AUTH_FILE": "word",
-        "TLSHTTP_UPLOAD": folder, "TLSHTTP_UPLOAD_LIMIT": "5k", "TLSHTTP_TLS_CERT": "c",
+        "TLSHTTP_UPLOAD": f"{folder}/in", "TLSHTTP_UPLOAD_LIMIT": "5k", "TLSHTTP_TLS_CERT": "c",
         "TLSHTTP_TLS_KEY": "k", "TLSHTTP_TLS_PASSWORD_FILE": "p",
-        "TLSHTTP_TOLERATE": "expired\nweak-key", "TLSHTTP_AUTHORITY": "a",
+        "TLSHTTP_TOLERATE": "expired\nweak-key",
     }  # fmt: skip
     words = (
         f"8443 -b ::1 -b 127.0.0.1:9 --open --qr -q -d {folder} -p HTTP/1.0 --spa --cors"
-        f" --header X-A:1,\x002 --header X-B:3 --auth me --auth-file word --upload {folder}"
+        f" --header X-A:1,\x002 --header X-B:3 --auth me --auth-file word --upload {folder}/in"
         " --upload-limit 5120 --tls-cert c --tls-key k --tls-password-file p --tolerate expired"
-        " --tolerate weak-key --authority-folder a"
+        " --tolerate weak-key"
     ).split(" ")
     given = options(*(word.replace("\0", " ") for word in words))
     assert vars(options(**environment)) == vars(given)
-    assert {variable(action.dest) for action in make_parser().choices} == set(environment)
+    # The last one is read by `tlshttp.certs`, of which the command line is only one user.
+    names = {*environment, "TLSHTTP_AUTHORITY"}
+    assert {variable(action.dest) for action in make_parser().choices} == names
 
 
 def test_the_command_line_goes_before() -> None:
@@ -156,6 +159,56 @@ def test_wrong_variables_are_named(name: str, text: str, says: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         options(**{name: text})
     assert says in str(refused.value)
+
+
+def test_a_password_without_a_user_is_an_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People P4: whoever sets one does not mean to serve everybody; empty, it is none."""
+    monkeypatch.setenv("TLSHTTP_AUTH_PASSWORD", "s3cret")
+    assert main(["0"]) == 2
+    errors = capsys.readouterr().err
+    assert "TLSHTTP_AUTH_PASSWORD needs --auth" in errors
+    assert "s3cret" not in errors
+    assert options(TLSHTTP_AUTH_PASSWORD="").auth is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"TLSHTTP_AUHT": "me"}, "TLSHTTP_AUHT (is TLSHTTP_AUTH meant?)"),
+        ({"TLSHTTP_PASSWORD": "s3cret"}, "TLSHTTP_PASSWORD (is "),
+        ({"TLSHTTP_AUTHORITY_FOLDER": "a"}, "TLSHTTP_AUTHORITY_FOLDER (is TLSHTTP_AUTHORITY meant"),
+        (
+            {"TLSHTTP_XYZXYZXYZ": "1", "TLSHTTP_ZZZZZZZZZ": ""},
+            "TLSHTTP_XYZXYZXYZ, TLSHTTP_ZZZZZZZZZ",
+        ),
+        ({"TLSHTTP_TEST_UNIT": "1", "TLSHTTP_SERVICE_PORT_HTTPS": "1"}, None),
+        ({"TLSHTTP_PORT_443_TCP_ADDR": "1", "TLSHTTP_SERVICE_HOST": "1"}, None),
+        ({"TLSHTTP_AUTH_PASSWORD": "x", "TLSHTTP_AUTHORITY": "x", "TLSHTTPS": "x"}, None),
+        ({"HOME": "/", "tlshttp_x": "x"}, None),
+    ],
+)
+def test_unknown_variables_are_named(environment: dict[str, str], says: str | None) -> None:
+    """People P4: all of them in one sentence, with what may be meant; never a value."""
+    sentence = unknown(environment)
+    if says is None:
+        assert sentence is None
+    else:
+        assert sentence is not None
+        assert says in sentence
+        assert "s3cret" not in sentence
+
+
+def test_an_unknown_variable_is_no_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People P4: it is told on a line of its own, before what ends the program."""
+    monkeypatch.setenv("TLSHTTP_UPLOD", "here")
+    assert main(["--tls-key", "k"]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert "TLSHTTP_UPLOD (is TLSHTTP_UPLOAD meant?)" in first
+    assert "--tls-key needs --tls-cert" in second
 
 
 def test_no_password_in_its_text() -> None:
@@ -189,14 +242,14 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "a host that cannot be": (("0", "-b", "a..b"), "--bind a..b: that is not the name of a host"),
     "no interface": (("0", "-b", "fe80::1%none"), "no network interface 'none'"),
     "an address twice": (("-b", "::1", "-b", "::1"), "[::1], port 8000: given twice"),
-    "all and one": (("-b", "", "-b", "::1"), "that includes the other addresses"),
+    "all and one": (("-b", "*", "-b", "::1"), "that includes the other addresses"),
     "plain HTTP": (("-b", "http://localhost"), "this server speaks HTTPS only"),
     "a header without colon": (("--header", "X-A"), "'X-A' is not NAME:VALUE"),
     "a header that is none": (("--header", "X A: 1"), "'X A: 1' is not NAME:VALUE"),
     "a header with a line break": (("--header", "X: 1\r\nY: 2"), "more than ASCII in it"),
     "a header of ours": (("--header", "Content-Length: 5"), "the server itself says that"),
     "a password in the open": (("--auth", "me:secret"), "takes a user without a password"),
-    "a user without a name": (("--auth", ""), "that is no name of a user"),
+    "a user without a name": (("--auth", "a\nb"), "that is no name of a user"),
     "a password for nobody": (("--auth-file", "f"), "--auth-file needs --auth"),
     "no password file": (("0", "--auth", "me", "--auth-file", "/none"), "cannot read the password"),
     "a limit for nothing": (("--upload-limit", "1G"), "--upload-limit needs --upload"),
@@ -208,6 +261,29 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "a key without a certificate": (("--tls-key", "k"), "--tls-key needs --tls-cert"),
     "no certificate": (("0", "--tls-cert", "/none.pem"), "/none.pem"),
     "to tolerate anything": (("--tolerate", "anything"), "invalid choice: 'anything'"),
+    "an empty folder": (("-d", ""), "--directory: there is nothing in the argument"),
+    "an empty address": (("-b", ""), "--bind: there is nothing in the argument"),
+    "a second address that is empty": (("-b", "::1", "-b", " "), "--bind: there is nothing"),
+    "an empty port": (("",), "the port: there is nothing in the argument"),
+    "an empty folder for uploads": (("--upload", ""), "--upload: there is nothing"),
+    "an empty user": (("--auth", ""), "--auth: there is nothing in the argument"),
+    "an empty certificate": (("--tls-cert", ""), "--tls-cert: there is nothing"),
+    "an empty authority": (("--authority-folder", ""), "--authority-folder: there is nothing"),
+    "an authority that is none": (
+        ("0", "--authority-folder", "/nowhere"),
+        "there is no local authority in there",
+    ),
+    "an address by two names": (("0", "-b", "127.0.0.1", "-b", "localhost"), "another --bind is"),
+    "an address twice, at any port": (("0", "-b", "::1", "-b", "0::1"), "another --bind is"),
+    "the header of --cors": (
+        ("--cors", "--header", "Access-Control-Allow-Origin: https://a.example"),
+        "--header Access-Control-Allow-Origin: --cors says that already",
+    ),
+    "a header for one hop": (("--header", "keep-alive: 5"), "the server itself says that"),
+    "an upgrade": (("--header", "Upgrade: h2c"), "the server itself says that"),
+    "a trailer": (("--header", "Trailer: X"), "the server itself says that"),
+    "methods": (("--header", "Allow: GET"), "the server itself says that"),
+    "a way to guess types": (("--header", "X-Content-Type-Options: x"), "its only value is nosn"),
     "standard input twice": (
         ("--auth", "a", "--auth-file", "-", "--tls-cert", "c", "--tls-password-file", "-"),
         "cannot both be standard input",
@@ -229,6 +305,19 @@ def test_wrong_arguments(
     assert len(errors.splitlines()) == 1
     assert errors.startswith("python -m tlshttp: ")
     assert "secret" not in errors
+
+
+@pytest.mark.parametrize("uploads", [".", "..", "link", "sub/.."])
+def test_no_application_among_uploads(uploads: str, tmp_path: Path) -> None:
+    """People P6: its page would be anybody's; beside and below it uploads may go."""
+    public = tmp_path / "public"
+    (public / "sub").mkdir(parents=True)
+    (public / "index.html").touch()
+    (public / "link").symlink_to(".")
+    words = ["--spa", "-d", str(public), "--upload"]
+    with pytest.raises(ConfigurationError, match=r"index\.html lies there"):
+        options(*words, str(public / uploads))
+    assert options(*words, str(public / "sub")).spa
 
 
 def test_all_that_is_wrong_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -197,6 +197,20 @@ def test_without_a_length(site: Site, inbox: Path) -> None:
     assert {name: len(data) for name, data in content(inbox).items()} == {"a": 50_000}
 
 
+@pytest.mark.parametrize(
+    "parameter", [b"filename*=idna''x..", b"filename*=undefined''x", b"filename*=u\0f''x"]
+)
+def test_a_name_that_cannot_be_read_is_the_clients_fault(
+    parameter: bytes, site: Site, inbox: Path
+) -> None:
+    """People P14: 400 and a sentence; also with a file before it, which is not kept either."""
+    body = form((b"a", b"1"), (b"x", b"1")).replace(b'filename="x"', parameter)
+    reply = site.ask("/.upload", "POST", body, Content_Type=TYPE)
+    assert reply.status == 400
+    assert b"character set that is not known" in reply.body
+    assert content(inbox) == {}
+
+
 def test_what_is_no_file_is_counted_too(site: Site, inbox: Path) -> None:
     """A form without end, in chunks, is refused: in a field, after its last part, before any."""
     field = form((b"x", b"")).replace(b'; filename="x"', b"").partition(b"\r\n\r\n")[0]

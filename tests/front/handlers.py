@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler
@@ -76,6 +77,7 @@ class Shrinking(Plain):
         """Send more of a file than is left of it."""
         with tempfile.NamedTemporaryFile() as file, Path(file.name).open("rb") as opened:
             file.truncate(LARGE)
+            os.utime(file.name, (1, 1))  # it has not just been written
             self.send_response(200)
             self.send_header("Content-Length", str(LARGE))
             self.end_headers()

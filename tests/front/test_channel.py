@@ -447,6 +447,7 @@ def test_a_slow_reader_is_waited_for_until_it_has_the_last_response(open_pair: P
     stream = ending_stream(open_pair, write_timeout=0.05)
     while not open_pair.channel.unsent:
         open_pair.channel.send(bytes(65_536))
+    stream.watched = True  # as by the drainer: somebody sends it on
     stream.transmit(b"answer", is_last=True)
     assert stream.backlog > len(b"answer")
     with pytest.raises(errors.WriteTimeout):

@@ -16,6 +16,7 @@ import pytest
 from tests.handler.conftest import Serve, quiet
 from tlshttp import FollowSymlinks, TLSFileRequestHandler, TLSRequestHandler, certs, context
 from tlshttp._own_files import OWN_FILES, OwnFiles
+from tlshttp._user_folders import authority_folders
 from tlshttp.errors import CertificateError
 from tlshttp.handler import _opening
 
@@ -118,6 +119,64 @@ def test_nothing_of_the_servers_own_is_listed(
     assert b"hard" not in site.get("/sub/").body
 
 
+@pytest.mark.parametrize("handler", HANDLERS)
+@pytest.mark.parametrize("place", ["variable", "usual"])
+def test_the_local_authority_is_not_served_where_nobody_has_used_it(
+    handler: Any, place: str, folder: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People P1: by no name or link, in a program that has a certificate of its own."""
+    usual = folder / "data" / "tlshttp"
+    (usual / "sub").mkdir(parents=True)
+    shutil.copy(folder / "authority" / "x.key", usual / "sub" / "y.key")
+    (folder / "deep").symlink_to(usual / "sub")
+    if place == "variable":
+        monkeypatch.setenv("TLSHTTP_AUTHORITY", str(folder / "authority"))
+        own = ["/authority/x.key", "/to-authority/x.key", "/hard-of-authority.txt", "/authority/"]
+    else:
+        monkeypatch.delenv("TLSHTTP_AUTHORITY", raising=False)
+        own = ["/data/tlshttp/sub/y.key", "/data/tlshttp/", "/deep/y.key", "/data/tlshttp/sub/"]
+    environment = {**os.environ, "XDG_DATA_HOME": str(folder / "data")}
+    monkeypatch.setattr(OWN_FILES, "_always", lambda: authority_folders(environment))
+    OWN_FILES.add(folder / "another")  # look now
+    site = serve(quiet(handler), directory=str(folder))
+    for path in own:
+        assert site.get(path).status == 404, path
+    assert site.get("/page.html").body == b"public"
+
+
+def test_an_authority_that_is_made_later_is_known_at_once(tmp_path: Path) -> None:
+    """People P1: by another process, within the second in which nobody looks again."""
+    folder = tmp_path / "authority"
+    own = OwnFiles(lambda: [str(folder)])
+    page = tmp_path / "page.html"
+    page.write_text("page")
+    assert not own.include(str(page), page.stat())
+    assert own.inside(tmp_path) == []
+    folder.mkdir()
+    key = folder / "authority-key.pem"
+    key.write_text("key")
+    os.link(key, tmp_path / "hard.txt")
+    assert own.include(str(tmp_path / "hard.txt"), key.stat())
+    assert own.include(str(folder), folder.stat())
+    (folder / "new").mkdir()
+    (folder / "new" / "key").touch()
+    (tmp_path / "link").symlink_to(folder / "new")
+    assert own.include(str(tmp_path / "link" / "key"), (folder / "new" / "key").stat())
+    assert not own.include(str(page), page.stat())
+    assert own.inside(tmp_path) == [str(folder)]
+
+
+def test_an_authority_without_a_home_is_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """People P1: who has no home folder has no authority there, and is served all the same."""
+
+    def homeless() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    assert list(authority_folders({})) == []
+    assert list(authority_folders({"TLSHTTP_AUTHORITY": "/a"})) == ["/a"]
+
+
 def test_a_renewed_key_is_known_at_once_and_the_old_one_still(
     folder: Path, store: certs.CertificateStore, serve: Serve
 ) -> None:
@@ -210,6 +269,13 @@ def test_names_that_no_file_can_have_do_no_harm(tmp_path: Path) -> None:
     [
         ("password", True), ("password~", True), ("password.gz", True), ("PASSWORD.bak", True),
         ("password.1", True), ("password.2026-11-25.gz", True), ("password.html", False),
+        ("password.~1~", True),
+        ("#password#", True), (".#password", True), (".password.swp", True), ("password_old", True),
+        ("password.dpkg-old", True), ("password.dpkg-dist", True), ("password.rpmsave", True),
+        ("password.rpmnew", True), ("password.backup", True), ("password.save", True),
+        ("password.orig", True), ("password-old", True), ("password.ucf-dist", True),
+        ("password.swo", True), ("password.Backup2.gz", True), ("#passwords.html", True),
+        ("password_policy", False), ("password-how-to", False), ("password.~x~", False),
         ("passwords", False), ("password.d", False), ("my-password", False),
     ],
 )  # fmt: skip
@@ -226,6 +292,19 @@ def test_what_lies_beside_under_a_name_with_a_suffix(
     other = tmp_path / "elsewhere" / name
     other.write_text("y")
     assert not own.include(str(other), other.stat())
+
+
+@pytest.mark.parametrize(
+    "name", ["password.~1~", "#password#", "password.rpmsave", "password.dpkg-old", "password_old"]
+)
+def test_a_hard_link_to_a_copy_is_the_copy(name: str, tmp_path: Path) -> None:
+    """People P13: by a name that says nothing, too."""
+    own = OwnFiles()
+    own.add(tmp_path / "password")
+    (tmp_path / name).write_text("x")
+    public = tmp_path / "public.txt"
+    public.hardlink_to(tmp_path / name)
+    assert own.include(str(public), public.stat())
 
 
 def test_people_u1_a_link_replaced_while_it_is_looked_at_is_not_followed(

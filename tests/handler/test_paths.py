@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.docs.pages import DOCS, blocks
 from tests.handler.conftest import SECRET, Serve, Site, quiet, write
 from tests.support import UNIT
 from tlshttp import FollowSymlinks, TLSFileRequestHandler
@@ -446,6 +447,36 @@ def test_translate_path_must_stay_inside_unless_the_root_moves_along(
     assert site.get("/other/secret.txt").status == 200
     assert site.get("/other/../secret.txt").status == 404
     assert site.get("/hello.txt").status == 200
+
+
+def test_people_p9_two_folders_as_the_page_has_them(
+    serve: Serve, public: Path, tmp_path: Path
+) -> None:
+    """Names are decoded, the folder itself gets its slash, and nothing leads out of either."""
+    (code,) = [
+        block.text
+        for block in blocks(DOCS / "how-to" / "serve-files.md")
+        if "class TwoFolders" in block.text
+    ]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    downloads = tmp_path / "elsewhere"
+    downloads.mkdir()
+    for name in ("a b.txt", "ü.txt", "50%.txt"):
+        (downloads / name).write_text(name)
+    (tmp_path / "elsewhere-too").mkdir()
+    (tmp_path / "elsewhere-too" / "secret.txt").touch()
+    handler: type[TLSFileRequestHandler] = type(
+        "Mine", (names["TwoFolders"],), {"downloads": str(downloads)}
+    )
+    site = serve(quiet(handler), directory=str(public))
+    for name in ("a b.txt", "ü.txt", "50%.txt"):
+        assert site.get(f"/downloads/{quote(name)}?x=y").body.decode() == name
+    assert site.get("/downloads").headers["Location"] == "/downloads/"
+    assert b"a%20b.txt" in site.get("/downloads/").body
+    assert site.get("/hello.txt").status == 200
+    for path in ("/downloads-too/secret.txt", "/downloads/../secret.txt", "/downloadsx"):
+        assert site.get(path).status == 404, path
 
 
 @given(st.lists(st.tuples(st.text(min_size=1), st.booleans(), st.booleans()), max_size=5))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -203,6 +204,30 @@ def test_server_close_waits_for_threads_and_processes(mixed: Mixed, client: Clie
     assert received.endswith(b"x" * 1000)
     assert len(received) > LARGE
     assert [t for t in threading.enumerate() if "process_request" in t.name] == []
+
+
+def test_a_thread_or_process_of_http_1_0_serves_one_request(mixed: Mixed, client: Client) -> None:
+    """A class that says nothing of HTTP/1.1 has its clients go, as on `http.server`.
+
+    Otherwise forty idle clients are as many children as `ForkingMixIn` has.
+    """
+
+    class Silent(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = mixed(Silent)
+    with client.connect(server) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = read_all(sock)
+    assert b"\r\nConnection: close\r\n" in answer
+    assert answer.endswith(b"\r\n\r\nok")
 
 
 def test_a_handler_that_outlives_its_server_sends_by_itself(

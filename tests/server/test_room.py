@@ -39,7 +39,7 @@ def test_peers_10_of_two_bodies_with_room_for_one_the_other_is_refused(
 ) -> None:
     """Each holds what the other waits for; one gets 507, and then the other goes on."""
     answers: list[bytes] = []
-    barrier = threading.Barrier(2)
+    barrier = threading.Barrier(3)
     with serving(Upload, server_class=server_class, limits=limits(body_timeout=1)) as server:
 
         def post() -> None:
@@ -53,6 +53,9 @@ def test_peers_10_of_two_bodies_with_room_for_one_the_other_is_refused(
         threads = [threading.Thread(target=post) for _ in range(2)]
         for thread in threads:
             thread.start()
+        budget = vars(server)["_TLSHTTPServer__front"].budget
+        assert wait_until(lambda: budget.disk + budget.memory > SIZE - 40_000)
+        barrier.wait()
         for thread in threads:
             thread.join()
         assert sorted(answer[9:12] for answer in answers) == [b"200", b"507"], answers

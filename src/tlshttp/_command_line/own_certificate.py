@@ -50,9 +50,14 @@ def own_certificate(hosts: Sequence[str], authority_folder: str | None) -> OwnCe
         authority_folder: Where the authority is; `None` means its usual place.
 
     Raises:
-        CertificateError: The authority cannot be used.
+        CertificateError: The authority cannot be used, or is not where it is said to be.
     """
     authority = certs.find_local_authority(authority_folder)
+    if authority is None and authority_folder is not None:
+        raise CertificateError(
+            f"--authority-folder {authority_folder}: there is no local authority in there;"
+            f" 'python -m tlshttp certs trust --authority-folder {authority_folder}' makes one"
+        )
     issue = certs.self_signed if authority is None else authority.issue_server
     names: list[str] = []
     missing: list[str] = []

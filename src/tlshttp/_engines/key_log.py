@@ -27,7 +27,7 @@ class KeyLog:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+        self.path: str = os.fspath(path)
         OWN_FILES.add(path)
         try:
             descriptor = os.open(path, _FLAGS, 0o600)

@@ -24,9 +24,12 @@ def main(words: Sequence[str]) -> int:
     def run() -> int:
         given = make_parser().parse_args(words)
         # What it takes to serve is imported when it is known that something is to be served.
+        from tlshttp._file_server.environment import unknown
         from tlshttp._file_server.options import Options
         from tlshttp._file_server.serving import serve
 
+        if strange := unknown(os.environ):
+            endings.complain(program(), strange)
         serve(Options.read(given, os.environ))
         return endings.OK
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import stat
 from http import HTTPStatus
 from typing import Any
 
 from tlshttp._file_server.gate import GuardedMixIn
 from tlshttp.handler import TLSFileRequestHandler
 from tlshttp.handler._base import writes_interim_response
+from tlshttp.handler._opening import leads_inside
 from tlshttp.handler._paths import origin_form, path_of
 
 __all__ = [
@@ -21,6 +23,9 @@ __all__ = [
 
 _DAY = "86400"
 
+_ONCE = frozenset({"x-content-type-options"})
+"""Of the fields that a user may send with every response, those that some have by themselves."""
+
 
 class ExtraHeadersMixIn(TLSFileRequestHandler):
     """Sends fields of the user's with each response (``--header``)."""
@@ -30,8 +35,10 @@ class ExtraHeadersMixIn(TLSFileRequestHandler):
     def end_headers(self) -> None:
         """Add them."""
         if not writes_interim_response(self):
+            said = {name.lower() for name, _ in self._default_response_headers} & _ONCE
             for name, value in self.extra_headers:
-                self.send_header(name, value)
+                if name.lower() not in said:
+                    self.send_header(name, value)
         super().end_headers()
 
 
@@ -93,7 +100,22 @@ class SinglePageMixIn(TLSFileRequestHandler):
         if self.command not in ("GET", "HEAD"):
             return False
         last = path_of(origin_form(self.path) or "/").rpartition("/")[2]
-        return "." not in last or "text/html" in self.headers.get("Accept", "")
+        asked = "." not in last or "text/html" in self.headers.get("Accept", "")
+        return asked and not self._is_withheld()
+
+    def _is_withheld(self) -> bool:
+        """Return whether the path leads to, or over, something that is there and is not served."""
+        path = self.translate_path(self.path)
+        root = self.root_for(path)
+        place = root
+        for name in os.path.relpath(path, root).split(os.sep):
+            place = os.path.join(place, name)
+            if not os.path.lexists(place):
+                return False
+            status = leads_inside(root, place, self.follow_symlinks)
+            if status is None or not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
+                return True
+        return False
 
 
 class QuietMixIn(TLSFileRequestHandler):

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from email.message import Message
+
+from tlshttp._file_server.parameters import MalformedParameters, parameters
 
 __all__ = ["FormReader", "MalformedForm", "boundary_of"]
 
 _PIECE = 65_536
 
-_MOST_HEADER_BYTES = 16_384
-"""Of one part: two or three lines."""
+_MOST_HEADER_BYTES = 4096
+"""Of one part: two or three lines, with a name of 255 bytes at most, perhaps in ``%xx``."""
+
+_LONGEST_TYPE = 1024
+"""Characters of the field that has the boundary, which has 70 at most."""
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]")  # RFC 2046, 5.1.1
 
@@ -25,12 +29,16 @@ class MalformedForm(Exception):
 
 def boundary_of(content_type: str) -> bytes | None:
     """Return what separates the parts of a form; `None` where it is none."""
-    message = Message()
-    message["Content-Type"] = content_type
-    boundary = message.get_param("boundary")
-    if message.get_content_type() != "multipart/form-data" or not isinstance(boundary, str):
+    if len(content_type) > _LONGEST_TYPE:
         return None
-    return boundary.encode() if _BOUNDARY.fullmatch(boundary) else None
+    try:
+        kind, given = parameters(content_type)
+    except MalformedParameters:
+        return None
+    boundary = given.get("boundary", "")
+    if kind != "multipart/form-data" or not _BOUNDARY.fullmatch(boundary):
+        return None
+    return boundary.encode()
 
 
 class FormReader:
@@ -76,12 +84,14 @@ class FormReader:
 
     def _file_name(self) -> str | None:
         """Read the head of a part."""
-        part = Message()
         for line in self._take_until(b"\r\n\r\n").decode("utf-8", "replace").split("\r\n"):
             name, colon, value = line.partition(":")
             if colon and name.strip().lower() == "content-disposition":
-                part["Content-Disposition"] = value.strip()
-        return part.get_filename()
+                try:
+                    return parameters(value)[1].get("filename")
+                except MalformedParameters as error:
+                    raise MalformedForm(f"in the head of a part, {error}") from error
+        return None
 
     def _take_until(self, mark: bytes) -> bytes:
         """Return what stands before a mark, and skip both."""

@@ -34,12 +34,12 @@ def make_handler(
     """
     wanted = {
         QuietMixIn: options.quiet,
-        ExtraHeadersMixIn: bool(options.headers),
         GuardedCrossOriginMixIn: options.cors and gate is not None,
         CrossOriginMixIn: options.cors and gate is None,
         GuardedMixIn: gate is not None and not options.cors,
         SinglePageMixIn: options.spa,
         UploadingMixIn: uploads is not None,
+        ExtraHeadersMixIn: bool(options.headers),  # the last: it sees what the others send
     }
     bases = [mixin for mixin, is_wanted in wanted.items() if is_wanted]
     attributes = {

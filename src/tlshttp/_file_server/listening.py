@@ -47,14 +47,14 @@ def listen(places: Sequence[Place], make: Make) -> list[FileServer]:
     with contextlib.ExitStack() as on_failure:
         for place in places:
             port = place.port or (servers[0].server_port if servers and not places[0].port else 0)
-            server = _listen(Place(place.host, port), make)
+            server = _listen(Place(place.host, port), make, servers)
             on_failure.callback(server.server_close)
             servers.append(server)
         on_failure.pop_all()
     return servers
 
 
-def _listen(place: Place, make: Make) -> FileServer:
+def _listen(place: Place, make: Make, others: Sequence[FileServer]) -> FileServer:
     port = place.port or 0
     try:
         if place.host:
@@ -66,7 +66,18 @@ def _listen(place: Place, make: Make) -> FileServer:
                 raise
         return make(("", port))  # a machine without IPv6
     except OSError as error:
+        if error.errno == errno.EADDRINUSE and _is_of(place, port, others):
+            raise ConfigurationError(
+                f"{place}: another --bind is that address, too; give one of them"
+            ) from error
         raise ConfigurationError(_explain(error, place)) from error
+
+
+def _is_of(place: Place, port: int, servers: Sequence[FileServer]) -> bool:
+    """Return whether one of our servers listens there already, perhaps by another name."""
+    infos: Any = socket.getaddrinfo(place.host, port, type=socket.SOCK_STREAM)
+    there = {address[:2] for _, _, _, _, address in infos}
+    return any(server.socket.getsockname()[:2] in there for server in servers)
 
 
 def _resolve(place: Place, port: int) -> str:

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlshttp._file_server.environment import complete
+from tlshttp._file_server.environment import PASSWORD_VARIABLE, complete
 from tlshttp._file_server.places import DEFAULT_PORT, Place, parse_place, parse_port
+from tlshttp._file_server.uploads import UploadFolder
 from tlshttp.errors import ConfigurationError
 
 __all__ = ["Options"]
-
-_PASSWORD_VARIABLE = "TLSHTTP_AUTH_PASSWORD"  # noqa: S105
 
 _UPLOAD_LIMIT = 1 << 30
 """Bytes: what `tlshttp.Limits` has for a request body."""
@@ -24,12 +23,16 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 
 _OURS = frozenset(
     {
-        "accept-ranges", "connection", "content-encoding", "content-length", "content-range",
-        "content-type", "date", "etag", "last-modified", "location", "server",
-        "transfer-encoding", "www-authenticate",
+        "accept-ranges", "allow", "connection", "content-encoding", "content-length",
+        "content-range", "content-type", "date", "etag", "keep-alive", "last-modified", "location",
+        "proxy-authenticate", "proxy-connection", "server", "te", "trailer", "transfer-encoding",
+        "upgrade", "www-authenticate",
     }
 )  # fmt: skip
-"""Fields, in lower case, whose value is the server's to know."""
+"""Fields, in lower case, whose value is the server's to know: also all of one connection (RFC 9110,
+section 7.6.1)."""
+
+_OF_CORS = frozenset({"access-control-allow-origin", "access-control-expose-headers"})
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -72,12 +75,16 @@ class Options:
         Raises:
             ConfigurationError: Everything that is wrong.
         """
+        ConfigurationError.raise_if(_empty(vars(given)))
         values = complete(given, environ)
-        password = environ.get(_PASSWORD_VARIABLE) if values["auth"] is not None else None
+        password = environ.get(PASSWORD_VARIABLE)
         findings: list[str] = []
         places = _gathered(findings, _places(values))
         headers = _gathered(findings, map(_header, values["header"] or ()))
         findings += _contradictions(values, password)
+        if values["cors"]:
+            twice = (name for name, _ in headers if name.lower() in _OF_CORS)
+            findings += (f"--header {name}: --cors says that already" for name in twice)
         ConfigurationError.raise_if(findings)
         return cls(
             places=places,
@@ -109,6 +116,15 @@ def _gathered(findings: list[str], values: Iterator[Any]) -> tuple[Any, ...]:
     except ConfigurationError as error:
         findings.extend(error.findings)
     return tuple(found)
+
+
+def _empty(values: dict[str, Any]) -> Iterator[str]:
+    """Yield which arguments are empty, as a variable of the shell that is not set leaves them."""
+    for option, value in values.items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and not text.strip():
+                name = "the port" if option == "port" else _name(option)
+                yield f"{name}: there is nothing in the argument"
 
 
 def _places(values: dict[str, Any]) -> Iterator[Place]:
@@ -154,6 +170,8 @@ def _header(text: str) -> tuple[str, str]:
         raise ConfigurationError(f"--header {text!r} is not NAME:VALUE, as Cache-Control:no-store")
     if name.lower() in _OURS:
         raise ConfigurationError(f"--header {name}: the server itself says that")
+    if name.lower() == "x-content-type-options" and value.lower() != "nosniff":
+        raise ConfigurationError(f"--header {name}: its only value is nosniff")
     if not value.isprintable() or not value.isascii():
         raise ConfigurationError(f"--header {name}: its value has more than ASCII in it")
     return name, value
@@ -169,10 +187,21 @@ def _contradictions(values: dict[str, Any], password: str | None) -> Iterator[st
     yield from _wrong_about_user(values, password)
     if values["upload_limit"] is not None and values["upload"] is None:
         yield "--upload-limit needs --upload"
-    if values["spa"] and not Path(values["directory"] or ".", "index.html").is_file():
-        yield f"--spa: there is no index.html in {values['directory'] or '.'!r}"
+    if values["spa"]:
+        yield from _wrong_about_page(values)
     if values["auth_file"] == "-" == values["tls_password_file"]:
         yield "--auth-file and --tls-password-file cannot both be standard input"
+
+
+def _wrong_about_page(values: dict[str, Any]) -> Iterator[str]:
+    page = Path(values["directory"] or ".", "index.html")
+    if not page.is_file():
+        yield f"--spa: there is no index.html in {values['directory'] or '.'!r}"
+    elif values["upload"] is not None and UploadFolder(values["upload"], 1).contains(str(page)):
+        yield (
+            f"--spa and --upload {values['upload']}: index.html lies there, and what visitors may"
+            " put there is nobody's page; take another folder for uploads"
+        )
 
 
 def _wrong_about_user(values: dict[str, Any], password: str | None) -> Iterator[str]:
@@ -180,15 +209,17 @@ def _wrong_about_user(values: dict[str, Any], password: str | None) -> Iterator[
     if user is None:
         if values["auth_file"] is not None:
             yield "--auth-file needs --auth"
+        if password:
+            yield f"{PASSWORD_VARIABLE} needs --auth: without a user everybody is let in"
         return
     if not user or not user.isprintable():
         yield "--auth: that is no name of a user"
     elif ":" in user:  # RFC 7617, section 2; and a password must not stand there
         yield "--auth takes a user without a password: give that by --auth-file, or when asked"
     if password is not None and values["auth_file"] is not None:
-        yield f"--auth-file and {_PASSWORD_VARIABLE} are both given: which of them counts?"
+        yield f"--auth-file and {PASSWORD_VARIABLE} are both given: which of them counts?"
     elif password == "":
-        yield f"{_PASSWORD_VARIABLE} is empty"
+        yield f"{PASSWORD_VARIABLE} is empty"
 
 
 def _name(option: str) -> str:

@@ -40,6 +40,8 @@ def serve(options: Options) -> None:
     logging.basicConfig(format="%(name)s: %(message)s", level=level)
     if options.qr:
         require_library()
+    if options.authority_folder is not None:
+        OWN_FILES.add_folder(options.authority_folder)  # whether or not it is needed
     store, lines = _certificate(options)
     gate = _gate(options)
     uploads = None if options.upload is None else _upload_folder(options.upload, options)
@@ -138,6 +140,8 @@ def _upload_folder(path: str, options: Options) -> UploadFolder:
         raise ConfigurationError(
             f"--upload {path}: the server's own files are in there: {names}; take another folder"
         )
+    if OWN_FILES.include(path, Path(path).stat()):
+        raise ConfigurationError(f"--upload {path}: that is the server's own; take another folder")
     folder = UploadFolder(path, options.upload_limit)
     try:
         with folder.receiving() as batch:

@@ -21,11 +21,12 @@ class FilePart:
         size: How many bytes it has.
     """
 
-    __slots__ = ("_fd", "_start", "size")
+    __slots__ = ("_fd", "_start", "_written_at", "size")
 
     def __init__(self, fd: int, start: int, size: int) -> None:
         self._fd = os.dup(fd)
         self._start = start
+        self._written_at = os.fstat(fd).st_mtime_ns
         self.size = size
         """Bytes that are left of it."""
 
@@ -33,9 +34,12 @@ class FilePart:
         """Read on; empty where the file has become shorter.
 
         Raises:
-            OSError: The file cannot be read.
+            OSError: The file cannot be read, or has been written to: what is left of it may be for
+                somebody else.
         """
         data = os.pread(self._fd, min(most, self.size), self._start)
+        if data and os.fstat(self._fd).st_mtime_ns != self._written_at:
+            raise OSError("a file has been written to while it was sent")
         self._start += len(data)
         self.size -= len(data)
         return data

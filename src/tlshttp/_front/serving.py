@@ -249,6 +249,8 @@ class ServingConnection(BeginningConnection):
             done = stream.pump()
         except ConnectionCut:
             self._report_failure(stream)
+            if self._ending:
+                return self._finish_close(stream)
             self._end(stream)
             return GONE
         if done:

@@ -14,7 +14,6 @@ import getpass
 import os
 import platform
 import stat
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -24,6 +23,7 @@ from typing import ClassVar
 from cryptography import x509
 
 from tlshttp._own_files import OWN_FILES
+from tlshttp._user_folders import FOLDER_VARIABLE, authority_folder
 from tlshttp.certs._authority import CertificateAuthority
 from tlshttp.certs._certificate import Certificate
 from tlshttp.certs._constraints import are_allowed, local_constraints
@@ -37,9 +37,6 @@ _LEAF_LIFETIME = timedelta(days=7)
 
 _RENEWAL_SHARE = 3
 """Renewed when a third of the lifetime is left, as ACME clients do."""
-
-FOLDER_VARIABLE = "TLSHTTP_AUTHORITY"
-"""The environment variable that says where the authority is kept."""
 
 _FOLDER_MODE = 0o700
 _KEY_NAME = "authority-key.pem"
@@ -173,28 +170,12 @@ def local_authority_folder(environment: Mapping[str, str] = os.environ) -> Path:
         CertificateError: The user has no home folder.
     """
     try:
-        if environment.get(FOLDER_VARIABLE):
-            return Path(environment[FOLDER_VARIABLE]).expanduser().absolute()
-        return user_data_folder(environment=environment)
+        return authority_folder(environment)
     except RuntimeError:
         raise CertificateError(
             f"the user has no home folder: set the environment variable {FOLDER_VARIABLE} to a"
             " folder for the local authority, or give local_authority() one (--authority-folder)"
         ) from None
-
-
-def user_data_folder(
-    system: str = sys.platform, environment: Mapping[str, str] = os.environ
-) -> Path:
-    """Return the folder for this package among the user's data, as each platform has it."""
-    if system == "win32":
-        base = environment.get("LOCALAPPDATA")
-        return (Path(base) if base else Path.home() / "AppData" / "Local") / "tlshttp"
-    if system == "darwin":
-        return Path.home() / "Library" / "Application Support" / "tlshttp"
-    # The XDG Base Directory Specification 0.8 wants relative paths ignored.
-    base = environment.get("XDG_DATA_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".local/share") / "tlshttp"
 
 
 def _tolerable(folder: Path) -> tuple[str, ...]:

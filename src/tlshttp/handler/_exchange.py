@@ -207,6 +207,11 @@ class HTTPExchange(Intake):
 
     # The handler writes -------------------------------------------------------------------------
 
+    def is_flushing(self, data: bytes) -> bool:
+        """Return whether this is the head that the handler's own ``flush_headers()`` writes."""
+        lines: list[bytes] | None = getattr(self.handler, "_headers_buffer", None)
+        return bool(lines) and b"".join(lines or ()) == data
+
     def must_close(self, head: ResponseHead) -> bool:
         """Return whether the connection has to end after the response with this head."""
         request, handler = self.request, self.handler
@@ -220,7 +225,16 @@ class HTTPExchange(Intake):
         keeps = keeps and not self._ending.begun
         self.says_keep_alive = head.connection is None and not request.minor_version
         # A client that is still sending its body is not told later.
-        return not keeps or self.refused is not None or not self.rfile.is_received()
+        return (
+            not keeps
+            or self.refused is not None
+            or not self.rfile.is_received()
+            or self._ends_after_one()
+        )
+
+    def _ends_after_one(self) -> bool:
+        """Return whether a thread or process of the user's is to serve one request, and be free."""
+        return self.blocking and self._renews
 
     def keeps_plainly(self) -> bool:
         """Return whether the connection is kept after a response that says nothing about it."""
@@ -232,6 +246,7 @@ class HTTPExchange(Intake):
             and self.refused is None
             and self.rfile.is_received()
             and not self._ending.begun
+            and not self._ends_after_one()
         )
 
     def send_interim(self, head: ResponseHead) -> None:

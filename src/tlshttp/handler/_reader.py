@@ -189,7 +189,7 @@ class RequestReader(io.BufferedIOBase):
     def readline(self, size: int | None = -1, /) -> bytes:
         """Read a line, with its line feed, of at most `size` bytes."""
         limit = -1 if size is None else size
-        if limit == _HTTP_SERVERS_LIMIT and self._state == _BODY and self._at >= self._head_end:
+        if limit == _HTTP_SERVERS_LIMIT and self._state == _BODY and self._is_at_end():
             self._exchange.next_request()
         pieces: list[bytes] = []
         while limit and (self._state == _RAW or self._has_more()):
@@ -202,6 +202,14 @@ class RequestReader(io.BufferedIOBase):
 
     def close(self) -> None:
         """Stay open for the next request, whatever handlers put before this file."""
+
+    def _is_at_end(self) -> bool:
+        """Return whether all of the body has been read."""
+        return (
+            self._at >= len(self._data)
+            and (self._spool is None or not self._spool.size)
+            and (self._body is None or self._body.done)
+        )
 
     # Underneath -------------------------------------------------------------------------------
 

@@ -5,13 +5,24 @@ from __future__ import annotations
 import io
 import os
 import stat
+import time
 from typing import Any
 
 __all__ = ["regular_file"]
 
 
+_SETTLED_SECONDS = 2.0
+"""For how long a file that has been written to may be written to again: a handler that makes a file
+for each request expects, on `http.server`, that it may do so as soon as it has sent it. So its
+bytes are taken while it runs. It is also more than the resolution of any file system's times."""
+
+
 def regular_file(file: Any) -> tuple[int, int, int] | None:
-    """Return descriptor, position and bytes left of a file on disk; `None` where it is none."""
+    """Return descriptor, position and bytes left of a file on disk that is sent when there is room.
+
+    Returns:
+        `None` where it is none, or has only just been written.
+    """
     if not hasattr(os, "pread") or type(file) not in (io.FileIO, io.BufferedReader):
         return None
     try:
@@ -19,6 +30,6 @@ def regular_file(file: Any) -> tuple[int, int, int] | None:
         status = os.fstat(fd)
     except (OSError, ValueError):
         return None
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(status.st_mode) or time.time() - status.st_mtime < _SETTLED_SECONDS:
         return None
     return fd, position, max(0, status.st_size - position)

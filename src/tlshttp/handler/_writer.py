@@ -297,6 +297,8 @@ class ResponseWriter(io.BufferedIOBase):
             self._left = head.length
             self._held = head.data
             self._stream.known_length = True
+            if not self._left:  # that is all of it: the handler may go on for long
+                self._send()
             return
         framing = self._framing_of(head)
         closes = exchange.must_close(head) or (
@@ -317,6 +319,8 @@ class ResponseWriter(io.BufferedIOBase):
         if takes_over:
             self.flush()
             exchange.take_over()
+        elif framing is NONE or (framing is LENGTH and not self._left):
+            self._send(is_last=self.is_last)  # that is all of it: the handler may go on for long
         elif head.streams:
             self.flush()
 
@@ -340,13 +344,13 @@ class ResponseWriter(io.BufferedIOBase):
     def _replaces_head(self, data: bytes) -> bool:
         """Take a second head where the first is held back; tell if it was one.
 
-        A body may be an HTTP message, too: where the first head announces just that, it is.
+        Only what the methods of `http.server` have put together is one. A body may be an HTTP
+        message, too, and whoever has sent it must not choose what the client takes for the head.
         """
-        head = parsed_head(data)
-        announced = self._framing is LENGTH and self._left == len(data)
-        if not head.status or _head_end(data) != len(data) or announced:
+        if not self._exchange.is_flushing(data):
             return False
-        if b"/http" in self._held.lower():
+        head = parsed_head(data)
+        if not head.status or _head_end(data) != len(data):
             return False
         self._exchange.warn(
             "%r: a second response head replaces the first, which had not been sent",
