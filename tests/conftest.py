@@ -13,6 +13,17 @@ from tests.support import nothing_left_behind
 from tlshttp import context
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Count as exhaustive, on the second engine, what is thorough, and what has no network."""
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        if parameters.get("engine") != "pyopenssl":
+            continue
+        if "ready_fd" in getattr(item, "fixturenames", ()) or item.get_closest_marker("thorough"):
+            item.add_marker(pytest.mark.exhaustive)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what is not about the engine it would run on."""
     skip_on_other_engine(item)
