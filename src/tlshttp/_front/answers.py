@@ -19,7 +19,7 @@ class Answers:
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._count = 0  # that no handle_request() has returned for
-        self._lock = threading.RLock()  # a signal handler may close the server
+        self._lock = threading.RLock()
         self.counted = True
         """Whether counting is of any use: not where nobody calls ``handle_request()``."""
 

@@ -23,7 +23,7 @@ class Counters:
     """What has happened so far; safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal handler may close the server
+        self._lock = threading.RLock()
         self._totals: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self._cut: Counter[str] = Counter()

@@ -12,7 +12,7 @@ class Departure:
     """The moment from which on nobody does, because the server has closed."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal handler may close the server
+        self._lock = threading.RLock()
         self.is_over = False
         """Whether it has passed."""
 

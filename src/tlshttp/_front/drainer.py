@@ -30,7 +30,7 @@ class Drainer:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._lock = threading.RLock()  # a signal handler may close the server
+        self._lock = threading.RLock()
         self._streams: dict[int, Stream] = {}
         self._poller = create_poller()
         self._thread: threading.Thread | None = None

@@ -91,6 +91,20 @@ class Front:
         self.pid = os.getpid()
         self.closing = False
         self.departure = Departure()
+        self._employ(settings)
+        self.before_handshake = (
+            self._leaders.before_handshake if self._leaders is not None else _do_nothing
+        )
+        """Called by a connection: this thread is about to compute."""
+        self.parking = Parking(self.registry, self._lane)
+        self.door = Door(self, self._lane if self._leader_accepts else self._poller)
+        self.running = False
+        """Whether somebody serves; otherwise nobody is accepted."""
+        self._next_sweep = 0.0
+        self.answers = Answers(self.wake)
+
+    def _employ(self, settings: Settings) -> None:
+        """Make the workers, and what they and the loop wait on."""
         self._poller = create_poller()
         """What the loop waits on."""
         self._lane = self._poller
@@ -115,18 +129,8 @@ class Front:
             if self._poller.waits_in_poller:
                 self._lane = create_poller()
                 self._poller.add(self._lane.fileno(), READ)
-        self.before_handshake = (
-            self._leaders.before_handshake if self._leaders is not None else _do_nothing
-        )
-        """Called by a connection: this thread is about to compute."""
         self._lane_fd = self._lane.fileno() if self._lane is not self._poller else None
-        self.parking = Parking(self.registry, self._lane)
         self._leader_accepts = settings.leaders_accept and self._lane_fd is not None
-        self.door = Door(self, self._lane if self._leader_accepts else self._poller)
-        self.running = False
-        """Whether somebody serves; otherwise nobody is accepted."""
-        self._next_sweep = 0.0
-        self.answers = Answers(self.wake)
 
     def _share(self, settings: Settings) -> None:
         """Make what all connections have together, and where they wait for it."""

@@ -100,7 +100,7 @@ class Leaders:
         self._ask = ask
         self._advance = advance
         self._resigned = resigned
-        self._lock = threading.RLock()  # a signal handler may close the server
+        self._lock = threading.RLock()
         self._term: _Term | None = None
         self._cautious_until = 0.0
         self._caution = _FIRST_CAUTION_SECONDS

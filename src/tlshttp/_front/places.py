@@ -42,7 +42,7 @@ class Places:
         self.taken = 0
         """How many are taken; more than there are where handlers went on after a wait."""
         self._resume = resume
-        self._lock = threading.RLock()  # a signal handler may close the server
+        self._lock = threading.RLock()
         self.waiting: collections.deque[Connection] = collections.deque()
         """Who waits for one; read it, and leave changing it to the methods."""
         self._full_since: float | None = None

@@ -47,10 +47,6 @@ class ReceivingStream(PatientStream):
             return 0
         return WRITE if self._channel.unsent else READ
 
-    def has_more(self) -> bool:
-        """Return whether more can be received without the network."""
-        return self._channel.has_input
-
     def fill(self) -> bool:
         """Receive what has arrived, without waiting; false at the peer's end.
 

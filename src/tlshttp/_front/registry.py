@@ -74,7 +74,7 @@ class Registry:
     def __init__(self) -> None:
         self.in_order = True
         """Whether no connection has had a shorter deadline than its phase gives it."""
-        self._lock = threading.RLock()  # a signal handler may close the server
+        self._lock = threading.RLock()
         self._by_fd: dict[int, Connection] = {}
         self._queues: tuple[OrderedDict[Connection, None], ...] = tuple(
             OrderedDict() for _ in set(_QUEUES.values())

@@ -35,7 +35,7 @@ class ThrottledLog:
         self._logger = logger
         self._lines = lines
         self._seconds = seconds
-        self._lock = threading.RLock()  # a signal handler may close the server
+        self._lock = threading.RLock()
         self._period_ends = 0.0
         self._written: dict[object, int] = {}
         self._left_out = 0

@@ -26,7 +26,7 @@ class Waiting:
     def __init__(self, places: Places) -> None:
         self._places = places
         self._connections: collections.OrderedDict[Connection, None] = collections.OrderedDict()
-        self._lock = threading.RLock()  # a signal handler may close the server
+        self._lock = threading.RLock()
 
     def begin(self, connection: Connection) -> None:
         """Take note that this thread waits for a peer, in the middle of a handler."""

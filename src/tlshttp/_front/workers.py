@@ -37,7 +37,7 @@ class Workers:
         self._daemon = daemon
         self._exhausted = exhausted
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._lock = threading.RLock()  # a signal handler may close the server
+        self._lock = threading.RLock()
         self._threads: set[threading.Thread] = set()
         self._free = 0  # threads that wait in the queue, less the tasks put there for them
         self._backlog = 0  # tasks in the queue that no thread is meant for yet

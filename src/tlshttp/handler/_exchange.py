@@ -26,7 +26,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from tlshttp._seam import HEAD_MISSING, OTHERS_FIRST, READY, ROOM_MISSING, DrivenHandler, Transport
-from tlshttp.errors import PeerDisconnected, RequestRefused, ResponseAborted
+from tlshttp.errors import PeerDisconnected, RequestRefused
 from tlshttp.handler._buffered_writer import buffered
 from tlshttp.handler._error_answers import say_error
 from tlshttp.handler._head import RequestHeaders
@@ -83,10 +83,7 @@ class HTTPExchange(Intake):
     def begin_handler(self) -> None:
         """Take note that a handler is to be made, by whatever hook: it may be one that blocks."""
         self.blocking, self.one_shot = True, False
-        self._begin_now()
-
-    def _begin_now(self) -> None:
-        """Begin before the handler asks for its request: it may answer without."""
+        # Before it asks for its request: it may answer without.
         if self._state == STATE_READY and self.refused is None:
             self.fresh = self.begin()
 
@@ -381,11 +378,6 @@ class HTTPExchange(Intake):
             return True
         self.apologise()
         return False
-
-    def abort_response(self, why: str) -> None:
-        """Cut the connection because the rest of a response is not to be had."""
-        with contextlib.suppress(ResponseAborted):
-            self._stream.fail(ResponseAborted(why))
 
     def let_go(self) -> None:
         """Give back what is collected: the connection is over."""

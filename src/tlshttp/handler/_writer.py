@@ -18,12 +18,12 @@ Sections are of RFC 9112 (HTTP/1.1).
 
 from __future__ import annotations
 
-import enum
 import io
 import re
 from typing import TYPE_CHECKING
 
 from tlshttp._seam import Transport
+from tlshttp.handler._body_end import AS_IS, CHUNKED, HEAD, IN_DOUBT, LENGTH, NONE, Framing
 from tlshttp.handler._own_chunks import OwnChunks
 from tlshttp.handler._response import (
     CHUNKED_LINE,
@@ -49,28 +49,6 @@ _COPY_AT_MOST = 65_536
 
 _LONGEST_HEAD = 1_048_576
 """Bytes of a response head that are waited for; what is longer is none."""
-
-
-class Framing(enum.Enum):
-    """How the end of a response body is marked (section 6.3)."""
-
-    HEAD = enum.auto()
-    """The head has not been written."""
-    NONE = enum.auto()
-    """There is no body, whatever the handler writes: HEAD, 204, 304; or the response is over."""
-    LENGTH = enum.auto()
-    """By Content-Length."""
-    CHUNKED = enum.auto()
-    """By the last chunk (section 7.1)."""
-    AS_IS = enum.auto()
-    """By the end of the connection, or by the handler itself."""
-    IN_DOUBT = enum.auto()
-    """The handler has raised an exception, and has written nothing since: whoever called it may
-    bear that, and write on."""
-
-
-# Naming them spares the look-up in an enumeration, which Python 3.11 makes dear.
-HEAD, NONE, LENGTH, CHUNKED, AS_IS, IN_DOUBT = Framing
 
 
 class ResponseWriter(io.BufferedIOBase):
