@@ -21,12 +21,25 @@ from tlshttp._on_demand import on_demand
 from tlshttp._version import __version__
 
 if TYPE_CHECKING:
-    from tlshttp import certs, context, errors, profiles, pyopenssl, testing
+    from tlshttp import (
+        certs,
+        context,
+        errors,
+        logs,
+        metrics,
+        profiles,
+        pyopenssl,
+        service,
+        testing,
+    )
+    from tlshttp._proxied import ProxyInfo, ProxyTLS
     from tlshttp._tls import TLSInfo
     from tlshttp.handler import (
         AccessLogMixIn,
         AccessRecord,
         FollowSymlinks,
+        ForwardedMixIn,
+        ForwardedRequest,
         StrictTransportSecurityMixIn,
         TLSFileRequestHandler,
         TLSRequestHandler,
@@ -34,14 +47,20 @@ if TYPE_CHECKING:
     )
     from tlshttp.limits import Limits
     from tlshttp.server import ThreadingTLSHTTPServer, TLSHTTPServer
-    from tlshttp.stats import CertificateInUse, Stats
+    from tlshttp.stats import CertificateInUse, Histogram, Latencies, Stats
 
 __all__ = [
     "AccessLogMixIn",
     "AccessRecord",
     "CertificateInUse",
     "FollowSymlinks",
+    "ForwardedMixIn",
+    "ForwardedRequest",
+    "Histogram",
+    "Latencies",
     "Limits",
+    "ProxyInfo",
+    "ProxyTLS",
     "Stats",
     "StrictTransportSecurityMixIn",
     "TLSFileRequestHandler",
@@ -54,8 +73,11 @@ __all__ = [
     "certs",
     "context",
     "errors",
+    "logs",
+    "metrics",
     "profiles",
     "pyopenssl",
+    "service",
     "testing",
 ]
 
@@ -67,7 +89,13 @@ if not TYPE_CHECKING:
             "AccessRecord": "tlshttp.handler",
             "CertificateInUse": "tlshttp.stats",
             "FollowSymlinks": "tlshttp.handler",
+            "ForwardedMixIn": "tlshttp.handler",
+            "ForwardedRequest": "tlshttp.handler",
+            "Histogram": "tlshttp.stats",
+            "Latencies": "tlshttp.stats",
             "Limits": "tlshttp.limits",
+            "ProxyInfo": "tlshttp._proxied",
+            "ProxyTLS": "tlshttp._proxied",
             "Stats": "tlshttp.stats",
             "StrictTransportSecurityMixIn": "tlshttp.handler",
             "TLSFileRequestHandler": "tlshttp.handler",
@@ -79,8 +107,11 @@ if not TYPE_CHECKING:
             "certs": "tlshttp.certs",
             "context": "tlshttp.context",
             "errors": "tlshttp.errors",
+            "logs": "tlshttp.logs",
+            "metrics": "tlshttp.metrics",
             "profiles": "tlshttp.profiles",
             "pyopenssl": "tlshttp.pyopenssl",
+            "service": "tlshttp.service",
             "testing": "tlshttp.testing",
         },
     )

@@ -13,9 +13,12 @@ from tlshttp.errors import ConfigurationError
 __all__ = [
     "address_family",
     "host_with_zone",
+    "is_listening",
+    "names_of",
     "network_addresses",
     "plain_address",
     "remove_stale_socket",
+    "require_listening_socket",
     "socket_address",
     "socket_options",
 ]
@@ -123,6 +126,63 @@ def socket_options(
         only_v6 = int(server_address[0] not in ("", "::"))
         options.append((socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_v6))
     return options
+
+
+def require_listening_socket(sock: socket.socket) -> None:
+    """Refuse a socket that nobody can connect to.
+
+    Raises:
+        ConfigurationError: It is closed, not bound, connected, wrapped for TLS, or no stream.
+        TypeError: It is no socket.
+    """
+    if not isinstance(sock, socket.socket):
+        raise TypeError(f"listening_socket must be a socket.socket, not {type(sock).__name__}")
+    if sock.fileno() < 0:
+        raise ConfigurationError("listening_socket is closed")
+    findings = []
+    if hasattr(sock, "do_handshake"):
+        findings.append("listening_socket is wrapped for TLS: give the plain one")
+    if sock.type != socket.SOCK_STREAM:
+        findings.append(f"listening_socket is no stream socket, but {sock.type!r}")
+    elif not _is_bound(sock):
+        findings.append("listening_socket is not bound to an address")
+    elif not is_listening(sock) and _is_connected(sock):
+        findings.append("listening_socket is a connection (Accept=yes in a unit of systemd's?)")
+    ConfigurationError.raise_if(findings)
+
+
+def is_listening(sock: socket.socket) -> bool:
+    """Tell whether a socket listens, as far as the platform can say."""
+    try:
+        return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except (OSError, AttributeError):
+        return False
+
+
+def names_of(sock: socket.socket, host: str | None = None) -> tuple[Any, str, int]:
+    """Return the address that a socket is bound to, and the name and port that stand for it.
+
+    Args:
+        sock: A bound socket.
+        host: The name that it is known by; `None`: that of the address.
+    """
+    address = sock.getsockname()
+    if not isinstance(address, tuple):
+        return address, "localhost", 0
+    return address, host or str(address[0]), int(address[1])
+
+
+def _is_bound(sock: socket.socket) -> bool:
+    address = sock.getsockname()
+    return bool(address[1] if isinstance(address, tuple) else address)
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def remove_stale_socket(path: str) -> None:

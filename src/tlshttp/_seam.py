@@ -20,6 +20,7 @@ __all__ = [
     "ROOM_MISSING",
     "CreateExchange",
     "DrivenHandler",
+    "Ending",
     "Exchange",
     "Transport",
 ]
@@ -49,6 +50,13 @@ class DrivenHandler(Protocol):
 
     def finish(self) -> None:
         """Flush and let go; there will be no more requests."""
+
+
+class Ending(Protocol):
+    """Whether a server is coming to its end."""
+
+    begun: bool
+    """Whether the next response on each connection is its last."""
 
 
 class Exchange(Protocol):

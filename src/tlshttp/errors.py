@@ -33,6 +33,7 @@ __all__ = [
     "PeerError",
     "PeerRejected",
     "PlainHTTPError",
+    "ProxyHeaderError",
     "RequestCrowdedOut",
     "RequestRefused",
     "RequestTimeout",
@@ -126,6 +127,12 @@ class PlainHTTPError(HandshakeError):
     """The peer sent an HTTP request without TLS; it was answered in plain text."""
 
     reason = "plain-http"
+
+
+class ProxyHeaderError(HandshakeError):
+    """A trusted proxy began a connection without a PROXY protocol header, or with a bad one."""
+
+    reason = "proxy-header"
 
 
 class NotTLSError(HandshakeError):

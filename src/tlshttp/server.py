@@ -19,8 +19,11 @@ from typing import TYPE_CHECKING, Any, Self
 from tlshttp._binding import (
     address_family,
     host_with_zone,
+    is_listening,
+    names_of,
     plain_address,
     remove_stale_socket,
+    require_listening_socket,
     socket_address,
     socket_options,
 )
@@ -28,9 +31,10 @@ from tlshttp._computed import computed
 from tlshttp._front.door import WRAPPED
 from tlshttp._front.front import Front
 from tlshttp._front.registry import Phase
-from tlshttp._front.report import ThrottledLog, peer_name
+from tlshttp._front.report import ThrottledLog, event_fields, peer_name
 from tlshttp._front.settings import Settings
 from tlshttp._front.stream import Stream
+from tlshttp._proxied import TrustedProxies
 from tlshttp._second_bases import adopt, default_handler, set_up_wsgi
 from tlshttp._ssl_arguments import given_context
 from tlshttp._tls import ShowsCertificates
@@ -45,7 +49,7 @@ from tlshttp.errors import (
 from tlshttp.handler._compose import Composition, Mode, compose
 from tlshttp.handler._exchange import HTTPExchange
 from tlshttp.limits import Limits
-from tlshttp.stats import Stats
+from tlshttp.stats import Latencies, Stats
 
 if TYPE_CHECKING:
     from tlshttp._tls import TLSContext
@@ -100,6 +104,14 @@ class TLSHTTPServer(http.server.HTTPServer):
         limits: Deadlines and sizes.
         redirect_plain_http: Whether GET and HEAD requests that come without TLS are answered with
             308 to the https URL, instead of 400.
+        listening_socket: A bound socket to take over instead of binding one: from systemd, from the
+            process that this one replaces, or from a test. The host in ``server_address`` is then
+            what the server is known by, and may be left out: `None`. It is closed with the server.
+        trusted_proxies: Addresses and networks of proxies, such as ``"127.0.0.1"`` or
+            ``"10.0.0.0/8"``, and ``"unix:"`` for those on an ``AF_UNIX`` socket. A connection from
+            there must begin with a PROXY protocol header, version 1 or 2, before TLS and within
+            ``Limits.handshake_timeout``; ``client_address`` is what that says. From anywhere else
+            such a header is no TLS.
         more: Arguments of the other server this one is derived from, if any.
 
     Raises:
@@ -147,10 +159,14 @@ class TLSHTTPServer(http.server.HTTPServer):
         ssl_context: TLSContext | None = None,
         limits: Limits = Limits(),
         redirect_plain_http: bool = False,
+        listening_socket: socket.socket | None = None,
+        trusted_proxies: Iterable[str] = (),
         **more: Any,
     ) -> None:
         if RequestHandlerClass is None:
             RequestHandlerClass = default_handler(super().__init__)
+        if listening_socket is not None:
+            require_listening_socket(listening_socket)
         self.limits = limits
         self.ssl_context: TLSContext = given_context(
             certfile, keyfile, password, alpn_protocols, ssl_context
@@ -163,23 +179,45 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.__stop_requested = False
         self.__loop_thread: threading.Thread | None = None
         self.__bound_path: tuple[str, int] | None = None
-        self.__closed = False
+        self.__closed = self.__is_active = False
         self.__socket_timeout: float | None = None
         self.__making = threading.local()
         self.__handler_class = RequestHandlerClass
-        self.address_family = address_family(server_address, self.address_family)
+        if listening_socket is not None:
+            self.address_family = listening_socket.family
+        else:
+            self.address_family = address_family(server_address, self.address_family)
         self.__limits = limits
         self.__threads = isinstance(self, ThreadingTLSHTTPServer)
+        self.__redirects = redirect_plain_http
+        self.__trusted_proxies = TrustedProxies(trusted_proxies)
+        self.__front = self.__create_front()
+        try:
+            super().__init__(
+                server_address,
+                RequestHandlerClass,
+                bind_and_activate=bind_and_activate and listening_socket is None,
+                **more,
+            )
+            if listening_socket is not None:
+                self.__take_over(listening_socket, server_address)
+                if bind_and_activate:
+                    self.server_activate()
+        except BaseException:
+            self.__front.close()
+            raise
+
+    def __create_front(self) -> Front:
         workers = getattr(self, "max_workers", None) if self.__threads else None
         workers = workers or _DEFAULT_WORKERS
         phases = self.__worker_phases()
         self.__collects_all = not (self.__threads or phases or self.__hands_on())
-        self.__front = Front(
+        return Front(
             self,
             Settings(
-                limits=limits,
+                limits=self.__limits,
                 ssl_context=self.ssl_context,
-                redirect_plain_http=redirect_plain_http,
+                redirect_plain_http=self.__redirects,
                 leaders=self.__threads,
                 leaders_accept=all(_is_ours(self, hook) for hook in _ACCEPTING_HOOKS),
                 goodbye_with_response=_is_ours(self, "shutdown_request"),
@@ -190,15 +228,9 @@ class TLSHTTPServer(http.server.HTTPServer):
                 create_exchange=self.__create_exchange,
                 first_timeout=self.__composition().first_timeout,
                 url=self.__own_url,
+                trusted_proxies=self.__trusted_proxies,
             ),
         )
-        try:
-            super().__init__(
-                server_address, RequestHandlerClass, bind_and_activate=bind_and_activate, **more
-            )
-        except BaseException:
-            self.__front.close()
-            raise
 
     def __worker_phases(self) -> frozenset[Phase]:
         """Return in which phases connections are not advanced by the loop's own thread."""
@@ -220,7 +252,11 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     def __create_exchange(self, stream: Any) -> HTTPExchange:
         return HTTPExchange(
-            stream, self.__limits, self.__composition(), collects_all=self.__collects_all
+            stream,
+            self.__limits,
+            self.__composition(),
+            collects_all=self.__collects_all,
+            ending=self.__front.draining,
         )
 
     @property
@@ -256,6 +292,8 @@ class TLSHTTPServer(http.server.HTTPServer):
         return self.__own_url()
 
     def __own_url(self) -> str:
+        if not hasattr(self, "server_name"):  # the socket was put there by the user
+            self.__take_names()
         if not isinstance(self.server_address, tuple):
             from urllib.parse import quote
 
@@ -274,6 +312,14 @@ class TLSHTTPServer(http.server.HTTPServer):
             in_use = self.ssl_context.certificates_in_use()
             return dataclasses.replace(stats, certificates=in_use)
         return stats
+
+    def latencies(self) -> Latencies:
+        """Return how long handlers and handshakes have taken so far."""
+        return self.__front.counters.latencies()
+
+    shared_counters: Any = None
+    """What is counted in other processes that serve the same; `None`: this one is alone.
+    `tlshttp.service.run` sets it."""
 
     # Binding ----------------------------------------------------------------------------------
 
@@ -300,23 +346,53 @@ class TLSHTTPServer(http.server.HTTPServer):
         if is_file:
             self.__bound_path = (path, os.stat(path).st_ino)
 
+    def __take_over(self, listening_socket: socket.socket, server_address: Any) -> None:
+        self.socket.close()
+        self.socket = listening_socket
+        self.__take_names(server_address[0] if isinstance(server_address, tuple) else None)
+        set_up_wsgi(self)
+
+    def __take_names(self, host: str | None = None) -> None:
+        names = names_of(self.socket, host)
+        self.server_address, self.server_name, self.server_port = names
+
     def server_activate(self) -> None:
         """Listen."""
-        super().server_activate()
+        if not is_listening(self.socket):  # else it has a queue of the length it was given
+            super().server_activate()
         self.socket.setblocking(False)
+        self.__is_active = True
         self.__front.door.listen(self.socket.fileno())
+
+    # Several processes ------------------------------------------------------------------------
+
+    def after_fork_in_child(self) -> None:
+        """Have a child process serve what was made before `os.fork`, and never served there.
+
+        Children share the listening socket and the context, so that sessions resume with each of
+        them. Call it in the child, before `serve_forever`. `tlshttp.service.run` does all this.
+        """
+        self.__front.abandon()
+        self.__bound_path = None  # the parent removes it
+        self.__front = self.__create_front()
+        if self.__is_active:
+            self.__front.door.listen(self.socket.fileno())
+
+    def leave_socket_to_others(self) -> None:
+        """Have `server_close` not remove the path of an ``AF_UNIX`` socket: others serve there."""
+        self.__bound_path = None
 
     # Running ----------------------------------------------------------------------------------
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
-        """Serve until `shutdown`.
+        """Serve until `shutdown` or `drain`.
 
         Args:
             poll_interval: Seconds between two calls of ``service_actions()`` at most.
         """
         self.__take_socket()
         with self.__running(), self.__front.answers.not_counting():
-            while not self.__stop_requested:
+            while not (self.__stop_requested or self.__front.draining.is_over):
                 self.__front.turn(poll_interval)
                 self.__log.flush()
                 self.__cut_log.flush()
@@ -324,6 +400,8 @@ class TLSHTTPServer(http.server.HTTPServer):
                     self.service_actions()
             if not self.__threads and self.__composition().finishes:
                 self.__front.end_idle_handlers()
+            if self.__front.draining.is_over:
+                self.__front.draining.give_up()
 
     def handle_request(self) -> None:
         """Serve until one request has been answered, refused or handed on.
@@ -355,13 +433,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         if hasattr(self.socket, "do_handshake"):
             raise ConfigurationError(WRAPPED.format("server.socket"))
         if not hasattr(self, "server_name"):
-            self.server_address = self.socket.getsockname()
-            host, port = (
-                (*self.server_address, 0)[:2]
-                if isinstance(self.server_address, tuple)
-                else ("localhost", 0)
-            )
-            self.server_name, self.server_port = str(host), int(port)
+            self.__take_names()
         self.__take_socket_timeout()
         self.__front.door.listen(self.socket.fileno())
 
@@ -401,6 +473,39 @@ class TLSHTTPServer(http.server.HTTPServer):
         if self.__loop_thread is not threading.current_thread():
             self.__stopped.wait()
 
+    def drain(self, timeout: float | None = 30.0) -> None:
+        """Make `serve_forever` return when all that has been begun is answered, and wait for that.
+
+        Nobody new is accepted, though the listening socket stays open, for other processes that
+        share it, until `server_close`. Requests under way, and those that come on connections that
+        are kept, are answered; their responses announce by ``Connection: close`` that they are the
+        last ones. Idle connections are closed. Connections that have not come to an end in time
+        are named in the log ``tlshttp.server`` and broken.
+
+        It may be called from any thread. Called on the loop's own thread, as from a signal handler
+        while the main thread serves, by a handler, whose own request is under way, or before
+        `serve_forever`, it does not wait. Calling it again can only shorten the time. A server that
+        has been drained serves no more.
+
+        Args:
+            timeout: Seconds; `None`: as long as it takes. Thirty are what Kubernetes gives a
+                container between SIGTERM and SIGKILL (``terminationGracePeriodSeconds``).
+        """
+        draining = self.__front.draining
+        draining.begin(timeout)
+        self.__front.wake()
+        if self.__loop_thread is threading.current_thread() or self.__front.on_worker:
+            return
+        if self.__stopped.wait(timeout):
+            return
+        draining.give_up()  # the loop may be at work in a handler that waits for its peer
+        self.__stopped.wait()
+
+    @computed
+    def draining(self) -> bool:
+        """Whether `drain` has been called: nobody new should be sent here."""
+        return self.__front.draining.begun
+
     def server_close(self) -> None:
         """Close the listening socket and every connection, and wait for running handlers.
 
@@ -417,13 +522,17 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.__remove_path()
         self.__front.leave()
         self.__wait_for_handlers()
-        self.__front.send_responses(_PATIENCE_SECONDS)
+        self.__front.send_responses(0.0 if self.__front.draining.begun else _PATIENCE_SECONDS)
         self.__front.close()
         self.__log.flush(at_once=True)
         self.__cut_log.flush(at_once=True)
 
     def __wait_for_handlers(self) -> None:
         if not self.block_on_close:
+            return
+        if self.__front.draining.begun and self.daemon_threads:  # they have had their time
+            self.__front.hang_up()
+            self.__front.join(_GRACE_SECONDS)
             return
         if self.__front.join(_PATIENCE_SECONDS):
             return
@@ -502,7 +611,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.__log.log(
             level, "%s: handshake failed: %s%s [%s]",
             peer_name(client_address), exc, asked, exc.reason,
-            address=client_address, reason=exc.reason,
+            address=client_address, reason=exc.reason, fields=event_fields(exc, client_address),
         )  # fmt: skip
 
     def handle_connection_cut(self, exc: ConnectionCut, client_address: Any) -> None:
@@ -519,7 +628,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.__cut_log.log(
             level, "%s: %s: %s [%s]",
             peer_name(client_address), what, exc, exc.reason,
-            address=client_address, reason=exc.reason,
+            address=client_address, reason=exc.reason, fields=event_fields(exc, client_address),
         )  # fmt: skip
 
     if TYPE_CHECKING:
@@ -557,6 +666,8 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
         ssl_context: TLSContext | None = None,
         limits: Limits = Limits(),
         redirect_plain_http: bool = False,
+        listening_socket: socket.socket | None = None,
+        trusted_proxies: Iterable[str] = (),
         max_workers: int | None = None,
         **more: Any,
     ) -> None:
@@ -574,6 +685,8 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
             ssl_context=ssl_context,
             limits=limits,
             redirect_plain_http=redirect_plain_http,
+            listening_socket=listening_socket,
+            trusted_proxies=trusted_proxies,
             **more,
         )
 

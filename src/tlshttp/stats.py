@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-__all__ = ["CertificateInUse", "Stats"]
+__all__ = ["LATENCY_BOUNDS", "CertificateInUse", "Histogram", "Latencies", "Stats"]
+
+LATENCY_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds that end each class of latencies, the last one being open: those of Prometheus's client
+libraries (``DefBuckets``), and two more for what is quick here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +25,31 @@ class CertificateInUse:
 
     fingerprint: str
     """The SHA-256 fingerprint of the leaf as browsers show it: ``AB:CD:...``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Histogram:
+    """How many things have taken how long."""
+
+    counts: tuple[int, ...]
+    """How many are in each class: up to the bounds 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+    0.25, 0.5, 1, 2.5, 5 and 10 seconds, each included, and above."""
+
+    sum: float
+    """Seconds of all together."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Latencies:
+    """How long handlers and handshakes have taken; see ``server.latencies()``."""
+
+    handler: Histogram
+    """From the moment a request was ready to the end of its handler, without the time that its
+    client takes to send it or to take the response. Handlers that wait for their next request
+    themselves (an own ``handle()``) are not in it."""
+
+    handshake: Histogram
+    """From accepting a connection to the end of its TLS handshake, the client's time included."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -317,6 +317,11 @@ def handshake_cases() -> Iterator[Case]:
     yield not_tls("SSL 2", says(b"\x80\x2e\x01\x00\x02"))
     yield not_tls("a ServerHello", says(b"\x16\x03\x01\x00\x30\x02"))
     yield not_tls("a record that is too long", says(b"\x16\x03\x01\xff\xff\x01"))
+    proxied = functools.partial(
+        Case, errors.ProxyHeaderError, options={"trusted_proxies": ["127.0.0.1"]}
+    )
+    yield proxied("a hello without a PROXY header", says(hello()))
+    yield proxied("a malformed PROXY header", says(b"PROXY TCP4 192.0.2.1\r\n"))
     yield from engine_cases()
 
 

@@ -17,7 +17,7 @@ from typing import assert_type
 from cryptography import x509
 
 import tlshttp
-from tlshttp import certs, context, errors, pyopenssl, testing
+from tlshttp import certs, context, errors, logs, metrics, pyopenssl, service, testing
 from tlshttp.testing import plugin
 
 assert_type(tlshttp.__version__, str)
@@ -109,3 +109,34 @@ def test_bad_servers(bad_tls_server: plugin.BadServerFactory) -> None:
         assert_type(server.client_context(), ssl.SSLContext)
     testing.Reset("body")  # type: ignore[arg-type]
     testing.bad_server(3)  # type: ignore[arg-type]
+
+
+def services(server: tlshttp.TLSHTTPServer) -> None:
+    """What services need is typed, and a factory is no server."""
+    service.run(lambda: server, workers=2, drain_timeout=None)
+    service.run(server)  # type: ignore[arg-type]
+    inherited = service.inherited_sockets()
+    assert_type(inherited, list[service.InheritedSocket])
+    tlshttp.TLSHTTPServer(
+        None, BaseHTTPRequestHandler, listening_socket=inherited[0], trusted_proxies=["::1"]
+    )
+    assert_type(server.drain(), None)
+    assert_type(server.draining, bool)
+    assert_type(service.Notifier().watchdog_seconds, float | None)
+
+
+def numbers(server: tlshttp.TLSHTTPServer) -> None:
+    """Expositions are text, and numbers are records."""
+    assert_type(metrics.exposition(server, server, openmetrics=True), str)
+    assert_type(server.latencies().handler.counts, tuple[int, ...])
+    metrics.exposition([server])  # type: ignore[arg-type]
+    logs.JSONFormatter()
+
+
+class Proxied(tlshttp.ForwardedMixIn, tlshttp.TLSRequestHandler):
+    """A handler behind a proxy."""
+
+    def do_GET(self) -> None:
+        """Look at what the proxies say."""
+        assert_type(self.forwarded, tlshttp.ForwardedRequest | None)
+        assert_type(self.proxy, tlshttp.ProxyInfo | None)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from cryptography import x509
 
 from tlshttp._engines.anchors import NOBODY, TrustAnchors
-from tlshttp.certs import CRLStore
+from tlshttp.certs import CertificateStore, CRLStore
 from tlshttp.certs._crls import newest_lists
 from tlshttp.errors import ConfigurationError
 
@@ -74,6 +74,10 @@ class RevocationLists:
         self._seen = found
         return True
 
+    def reload(self) -> list[str]:
+        """Load all lists now; return what is wrong with those that cannot be used."""
+        return reload_all(self._stores)
+
     def revoked(self) -> frozenset[tuple[bytes, int]]:
         """Return issuer and serial number of every certificate that is revoked."""
         return frozenset(
@@ -85,6 +89,19 @@ class RevocationLists:
 
     def _collect(self) -> list[_Lists]:
         return [store.current for store in self._stores]
+
+
+def reload_all(stores: Iterable[CRLStore | CertificateStore]) -> list[str]:
+    """Have stores load what they have anew; return why some could not."""
+    findings: list[str] = []
+    for store in stores:
+        try:
+            store.reload()
+        except ConfigurationError as error:
+            findings += error.findings
+        except Exception as error:  # noqa: BLE001 (of the user's own function)
+            findings.append(f"{store!r}: {type(error).__name__}")
+    return findings
 
 
 def _store_of(source: CRLSource) -> CRLStore:

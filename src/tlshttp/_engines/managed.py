@@ -44,7 +44,7 @@ from tlshttp._engines.material import EVERYTHING, NOTHING
 from tlshttp._engines.terms import Terms
 from tlshttp.certs._chain import needed
 from tlshttp.certs._expiry import first_end
-from tlshttp.errors import HandshakeError, MalformedHandshake, NoSharedProtocol
+from tlshttp.errors import ConfigurationError, HandshakeError, MalformedHandshake, NoSharedProtocol
 from tlshttp.stats import CertificateInUse
 
 __all__ = ["ManagedContext"]
@@ -74,6 +74,7 @@ class ManagedContext:
         self._expiry = ExpiryWatch()
         self._lock = threading.Lock()
         self._next_renewal = self._next_look = 0.0
+        self._renewals = 0
         self._due = NOTHING
         """What a look has found and not been done, since it failed."""
 
@@ -162,6 +163,35 @@ class ManagedContext:
             for certificate in self._material.certificates
         )
 
+    def reload(self) -> None:
+        """Load certificates and revocation lists now, rather than when a look is due.
+
+        Raises:
+            ConfigurationError: Some cannot be used, and the old ones stay; all are named. The
+                others have been taken.
+        """
+        with self._lock:
+            findings = self._material.reload()
+            self._look(time.monotonic())
+        ConfigurationError.raise_if(findings)
+
+    # What processes share that were forked from one -----------------------------------------------
+
+    @property
+    def renewals(self) -> int:
+        """How often the ticket keys have been renewed, which ends all sessions."""
+        return self._renewals
+
+    def prepare_to_fork(self) -> None:
+        """Make all that connections begin from, so that children have the ticket keys in common."""
+
+    def leave_renewal(self) -> None:
+        """Have ticket keys renewed by the process that forked this one, for all its children.
+
+        What is revoked still ends the sessions here, at once.
+        """
+        self._renewal_seconds = self._next_renewal = float("inf")
+
     def renew_tickets(self) -> None:
         """End all sessions, by new keys for session tickets. Open connections stay."""
         with self._lock:
@@ -201,6 +231,7 @@ class ManagedContext:
         return self._create_front()
 
     def _renew_front(self, now: float) -> None:
+        self._renewals += 1
         self._front = self._build_front()
         self._next_renewal = now + self._renewal_seconds
 

@@ -10,7 +10,7 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tlshttp._engines.anchors import TrustAnchors
-from tlshttp._engines.crls import RevocationLists
+from tlshttp._engines.crls import RevocationLists, reload_all
 from tlshttp._engines.directory import Group
 from tlshttp._engines.engine import Engine
 from tlshttp._engines.pins import Pins
@@ -90,6 +90,13 @@ class Material:
     def findings(self) -> list[str]:
         """Say what is wrong with the certificates there are now."""
         return [finding for one in self.certificates for finding in self._judge(one)]
+
+    def reload(self) -> list[str]:
+        """Load everything that may change now; return what is wrong with what could not be taken.
+
+        Whoever asks polls next, to take it.
+        """
+        return [*reload_all(self._stores), *self._crls.reload()]
 
     def poll(self, now: float) -> Change:
         """Look whether something has changed."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ssl
+import time
 
 from tlshttp._front.channel import Channel
-from tlshttp._front.connection import GO_ON
+from tlshttp._front.connection import GO_ON, GONE
 from tlshttp._front.ending import EndingConnection
+from tlshttp._front.eviction import group_of
 from tlshttp._front.greeting import Unwelcome, refuse_finite_field
 from tlshttp._front.handshake import handshake_error
 from tlshttp._front.hello import ClientHello
@@ -15,7 +17,7 @@ from tlshttp._front.poller import READ, WRITE
 from tlshttp._front.records import FirstBytes
 from tlshttp._front.registry import Phase
 from tlshttp._front.stream import Stream
-from tlshttp.errors import ClientCertificateError
+from tlshttp.errors import ClientCertificateError, HandshakeDisconnected
 
 __all__ = ["BeginningConnection", "shorter"]
 
@@ -27,11 +29,16 @@ class BeginningConnection(EndingConnection):
 
     def _look(self) -> int:
         """Look at the first bytes without taking them."""
+        if self.awaits_proxy:
+            return self._hear_proxy()
         try:
             kind = self._greeting.look()
         except BlockingIOError:
             return READ
         except Unwelcome as end:
+            if self._is_health_check(end):
+                self._close()
+                return GONE
             return self._fail(end.error, last_words=end.last_words)
         if kind is FirstBytes.PARTIAL_HELLO:
             return READ
@@ -39,6 +46,38 @@ class BeginningConnection(EndingConnection):
             self._front.registry.move(self, Phase.PLAIN, self.deadline)
             return GO_ON
         return self._judge(self._greeting.hello)
+
+    def _hear_proxy(self) -> int:
+        """Learn whose the connection is; the server is asked then whether it wants it."""
+        try:
+            self.proxy = proxy = self._greeting.hear_proxy(self.address)
+        except BlockingIOError:
+            return READ
+        except Unwelcome as end:
+            return self._fail(end.error)
+        self.awaits_proxy = False
+        if proxy.source is not None:
+            self.address = proxy.source
+            self.group = group_of(proxy.source)
+        front = self._front
+        if front.door.is_wanted(self._socket, self.address):
+            return GO_ON
+        self.closed()
+        front.hooks.shutdown_request(self._socket)
+        front.answers.add()
+        return GONE
+
+    def _is_health_check(self, end: Unwelcome) -> bool:
+        """Tell whether a proxy has only looked whether we are there, which is no event."""
+        looked = self.proxy is not None and self.proxy.local
+        return looked and isinstance(end.error, HandshakeDisconnected)
+
+    def _local_address(self) -> str | None:
+        """Return the address that the client has connected to, if it is known."""
+        if self.proxy is None or self.proxy.source is None:
+            return self._greeting.local_address()
+        host = self.proxy.destination[0]
+        return None if host == "unix:" else str(host)
 
     def _judge(self, seen: ClientHello) -> int:
         """Go on to the handshake, unless the context refuses what the peer asks for."""
@@ -84,7 +123,9 @@ class BeginningConnection(EndingConnection):
             # tells of the session's.
             message = "the client showed no certificate for the name that it asks for"
             return self._fail(ClientCertificateError(message, server_name=self.server_name))
-        self._front.counters.handshake(bool(tls.session_reused))
+        counters = self._front.counters
+        counters.handshake(bool(tls.session_reused))
+        counters.handshake_latency.add(time.monotonic() - self.since)
         limits, first = self._front.limits, self._front.first_timeout
         self._enter(Phase.REQUEST, shorter(limits.header_timeout, first))
         return GO_ON  # with TLS 1.3 the first request has mostly come, too
@@ -95,7 +136,7 @@ class BeginningConnection(EndingConnection):
         ssl_context = front.ssl_context
         if front.managed is not None:
             seen = greeting.hello
-            address = None if seen.has_name else greeting.local_address()
+            address = None if seen.has_name else self._local_address()
             ssl_context = front.managed.context_for(seen.groups, seen.key_shares, address)
         channel = Channel(ssl_context, self._socket, greeting.take_data())
         stream = Stream(channel, front.limits, self, self.server_name, front.budget)

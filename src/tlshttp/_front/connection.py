@@ -40,6 +40,7 @@ from tlshttp.errors import ConnectionCut
 
 if TYPE_CHECKING:
     from tlshttp._front.front import Front
+    from tlshttp._proxied import ProxyInfo
     from tlshttp._seam import Exchange
 
 __all__ = ["GONE", "GO_ON", "OTHERS_FIRST", "Connection"]
@@ -70,12 +71,14 @@ class Connection:
         "_waits_since",
         "address",
         "armed",
+        "awaits_proxy",
         "deadline",
         "fd",
         "group",
         "parked",
         "paused",
         "phase",
+        "proxy",
         "queue",
         "server_name",
         "since",
@@ -106,6 +109,10 @@ class Connection:
         """For which event the poller has it; 0 where it does not."""
         self.queue: OrderedDict[Connection, None]
         """Where the registry has it."""
+        self.awaits_proxy = False
+        """Whether a PROXY protocol header has to come first."""
+        self.proxy: ProxyInfo | None = None
+        """What that has said."""
         self.server_name: str | None = None
         self.stream: Stream | None = None
 
@@ -132,6 +139,14 @@ class Connection:
     def is_idle(self) -> bool:
         """Whether a handler in blocking mode waits for a request to begin."""
         return self.stream is not None and self.stream.idle
+
+    @property
+    def has_said_nothing(self) -> bool:
+        """Whether it waits for the first byte, or for the first one after the handshake."""
+        if self.phase is Phase.HELLO:
+            return True
+        exchange = self.stream.exchange if self.stream is not None else None
+        return self.phase is Phase.REQUEST and exchange is not None and not exchange.begun
 
     # What those who hold a connection may ask of it ------------------------------------------
 
@@ -195,6 +210,11 @@ class Connection:
     def report_exception(self) -> None:
         """Report an exception of a handler's, in its ``except`` clause."""
         self._front.hooks.handle_error(self.stream, self.address)
+
+    def end_waiting_for_request(self) -> None:
+        """Have a handler in blocking mode, in another thread, wait for no further request."""
+        if self.stream is not None:
+            self.stream.end_waiting_for_request()
 
     def cut_waiting(self, cut: ConnectionCut) -> None:
         """Have a handler that waits for the peer, in another thread, wait no more."""

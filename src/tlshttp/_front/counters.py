@@ -11,10 +11,11 @@ from collections import Counter
 from collections.abc import Iterable
 from types import MappingProxyType
 
+from tlshttp._front.latency import LatencyCounter
 from tlshttp._front.registry import Phase
 from tlshttp._front.stream import Stream
 from tlshttp.errors import ConnectionCut, HandshakeError
-from tlshttp.stats import Stats
+from tlshttp.stats import Latencies, Stats
 
 __all__ = ["Counters"]
 
@@ -27,6 +28,8 @@ class Counters:
         self._totals: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self._cut: Counter[str] = Counter()
+        self.handler_latency = LatencyCounter()
+        self.handshake_latency = LatencyCounter()
 
     def add(self, name: str) -> None:
         """Count one more of a field of `Stats`."""
@@ -56,6 +59,12 @@ class Counters:
             self._totals["bytes_in"] += stream.bytes_in
             self._totals["bytes_out"] += stream.bytes_out
             stream.requests = stream.bytes_in = stream.bytes_out = 0
+
+    def latencies(self) -> Latencies:
+        """Return how long things have taken."""
+        return Latencies(
+            handler=self.handler_latency.snapshot(), handshake=self.handshake_latency.snapshot()
+        )
 
     def snapshot(self, phases: Counter[Phase], streams: Iterable[Stream], waiting: int) -> Stats:
         """Return all numbers.

@@ -48,6 +48,7 @@ class Door:
         """The listening socket's descriptor."""
         self._closed_until: float | None = None
         self._has_room = False
+        self._is_shut = False
 
     @property
     def is_closed(self) -> bool:
@@ -56,7 +57,7 @@ class Door:
 
     def listen(self, fd: int) -> None:
         """Accept connections from the listening socket with this descriptor, and no other."""
-        if fd != self.listener:
+        if fd != self.listener and not self._is_shut:
             self.stop()
             self.listener = fd
             self._poller.add(fd, READ)
@@ -66,6 +67,12 @@ class Door:
         if self.listener is not None:
             self._poller.remove(self.listener)
             self.listener = None
+
+    def shut(self) -> None:
+        """Let nobody in any more; the listening socket stays open."""
+        with self._accepting:  # whoever accepts may be about to close, or to reopen
+            self._is_shut = True
+            self.stop()
 
     def make_way(self) -> None:
         """Take note, from any thread, that a connection has gone."""
@@ -89,7 +96,7 @@ class Door:
                 self._accepting.release()
 
     def _accept(self, most: int) -> None:
-        for _ in range(most):
+        for _ in range(0 if self._is_shut else most):
             if not self._front.has_room():
                 self._close()
                 return
@@ -107,6 +114,18 @@ class Door:
                 raise ConfigurationError(WRAPPED.format("get_request() returns a socket that"))
             self._admit(request, address)
 
+    def is_wanted(self, request: socket.socket, address: object) -> bool:
+        """Ask the server whether it wants a connection whose proxy has said whose it is."""
+        front = self._front
+        try:
+            with self._accepting:  # hooks of the user's are not called from several threads
+                if front.hooks.verify_request(request, address):
+                    return True
+        except Exception:
+            front.hooks.handle_error(request, address)
+        front.counters.add("refused")
+        return False
+
     def reopen(self, now: float) -> None:
         """Accept again, if it is time."""
         if self._closed_until is None or self.listener is None:
@@ -115,6 +134,8 @@ class Door:
             return
         with self._accepting:  # whoever accepts may be about to close
             self._closed_until = None
+            if self._is_shut:
+                return
             with contextlib.suppress(FileExistsError):
                 self._poller.add(self.listener, READ)
 
@@ -138,9 +159,11 @@ class Door:
         """Ask the server whether it wants the connection, and let it in."""
         front = self._front
         front.counters.add("accepted")
+        proxied = bool(front.trusted_proxies) and front.trusted_proxies.trusts(address)
         try:
-            if front.hooks.verify_request(request, address):
-                self._let_in(request, address)
+            # Whose a proxied connection is, its first bytes tell; the server is asked then.
+            if proxied or front.hooks.verify_request(request, address):
+                self._let_in(request, address, proxied=proxied)
                 return
         except Exception:
             front.hooks.handle_error(request, address)
@@ -151,7 +174,7 @@ class Door:
         front.hooks.shutdown_request(request)
         front.answers.add()
 
-    def _let_in(self, request: socket.socket, address: object) -> None:
+    def _let_in(self, request: socket.socket, address: object, *, proxied: bool) -> None:
         if self._front.is_full():
             self._front.make_room()
         request.setblocking(False)
@@ -159,4 +182,6 @@ class Door:
             request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
             pass  # AF_UNIX has none; macOS refuses where the peer is gone again, as will show
-        self._front.parking.let_in(ServingConnection(self._front, request, address))
+        connection = ServingConnection(self._front, request, address)
+        connection.awaits_proxy = proxied
+        self._front.parking.let_in(connection)

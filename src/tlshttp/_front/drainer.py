@@ -71,6 +71,10 @@ class Drainer:
             thread.join()
         self._poller.close()
 
+    def abandon(self) -> None:
+        """Give back what a forked child has of its parent's, where no thread was started."""
+        self._poller.close()
+
     def _drop(self, stream: Stream, fd: int) -> None:
         stream.watched = False
         if self._streams.get(fd) is stream:

@@ -19,6 +19,8 @@ from tlshttp._front.counters import Counters
 from tlshttp._front.departure import Departure
 from tlshttp._front.door import RETRY_SECONDS, Door
 from tlshttp._front.drainer import Drainer
+from tlshttp._front.draining import LOOK_SECONDS as DRAINING_SECONDS
+from tlshttp._front.draining import Draining
 from tlshttp._front.events import Events
 from tlshttp._front.eviction import Eviction
 from tlshttp._front.fullness import Fullness
@@ -133,13 +135,15 @@ class Front:
         self._leader_accepts = settings.leaders_accept and self._lane_fd is not None
 
     def _share(self, settings: Settings) -> None:
-        """Make what all connections have together, and where they wait for it."""
+        """Make what all connections have together: room, where they wait for it, and an end."""
         limits = settings.limits
+        self.trusted_proxies = settings.trusted_proxies
         self.budget = Budget(limits.max_total_memory, limits.max_total_disk)
         self.roomless = Roomless(self.wake)
         self.budget.freed = self.roomless.room_freed
         self.places = Places(settings.max_workers, self._resume)
         self._waiting = Waiting(self.places)
+        self.draining = Draining(self)
 
     # Called by the server ---------------------------------------------------------------------
 
@@ -157,6 +161,8 @@ class Front:
         elif self._ready:
             self._call_leader()
         now = self.clock.end_turn(woke)
+        if self.draining.begun:
+            self.draining.look(now)
         if now >= self._next_sweep:
             self._next_sweep = now + _SWEEP_SECONDS
             if self.managed is not None:
@@ -185,6 +191,11 @@ class Front:
         """Return all counters."""
         streams = [connection.stream for connection in self.registry if connection.stream]
         return self.counters.snapshot(self.registry.count(), streams, len(self.places.waiting))
+
+    @property
+    def on_worker(self) -> bool:
+        """Whether this is a worker's thread, which a handler runs in."""
+        return self._workers.has_this_thread
 
     def busy(self) -> list[Connection]:
         """Return the connections that are in a handler."""
@@ -256,6 +267,15 @@ class Front:
         self.drainer.close()
         self._lane.close()
         self._poller.close()
+
+    def abandon(self) -> None:
+        """Give back what a forked child has of its parent's, which never served.
+
+        Only descriptors are closed: what is behind them is the parent's, too.
+        """
+        for poller in (self._lane, self._poller):
+            poller.close()
+        self.drainer.abandon()
 
     # Called by connections ---------------------------------------------------------------------
 
@@ -338,6 +358,8 @@ class Front:
             timeout = min(timeout, RETRY_SECONDS)
         elif len(self.registry):
             timeout = min(timeout, _SWEEP_SECONDS)
+        if self.draining.begun:
+            timeout = min(timeout, DRAINING_SECONDS)
         if self._leaders is None:
             return 0.0 if self._ready else timeout
         return min(timeout, LOOK_SECONDS) if self._leaders.present else timeout
@@ -415,9 +437,9 @@ class Front:
                 # Something has come that we have not looked at: the peer has not been too slow.
                 self.resume_later(connection)
             else:
-                self._dismiss(connection, connection.expire)
+                self.dismiss(connection, connection.expire)
 
-    def _dismiss(self, connection: Connection, how: Callable[[], None]) -> None:
+    def dismiss(self, connection: Connection, how: Callable[[], None]) -> None:
         """End a parked connection; where a handler has to finish, where handlers run."""
         has_handler = connection.stream is not None and connection.stream.handler is not None
         on_worker = self._leaders is not None or Phase.HANDLER in self.worker_phases
@@ -467,7 +489,7 @@ class Front:
         """Close the connection that can best be spared, if there is one."""
         for connection in self._eviction.candidates():
             if self.registry.take_back(connection):
-                self._dismiss(connection, connection.crowd_out)
+                self.dismiss(connection, connection.crowd_out)
                 return
 
 

@@ -10,9 +10,9 @@ import contextlib
 import socket
 import ssl
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from tlshttp._front import hello, plain
+from tlshttp._front import hello, plain, proxy_header
 from tlshttp._front.hello import ClientHello
 from tlshttp._front.records import AT_ONCE, FirstBytes, NoHello, Records
 from tlshttp.errors import (
@@ -21,7 +21,11 @@ from tlshttp.errors import (
     NoSharedCipher,
     NotTLSError,
     PlainHTTPError,
+    ProxyHeaderError,
 )
+
+if TYPE_CHECKING:
+    from tlshttp._proxied import ProxyInfo
 
 __all__ = ["Greeting", "Unwelcome", "refuse_finite_field"]
 
@@ -51,11 +55,12 @@ class Greeting:
         sock: The accepted socket, non-blocking.
     """
 
-    __slots__ = ("_has_begun", "_mark", "_records", "_socket", "hello")
+    __slots__ = ("_ahead", "_has_begun", "_mark", "_records", "_socket", "hello")
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._mark = 1
+        self._ahead = b""
         self._has_begun = False
         self._records = Records()
         self.hello = hello.NOTHING_SAID
@@ -65,6 +70,30 @@ class Greeting:
         """Return what has come, for the TLS engine, and let go of it."""
         data, self._records = self._records.data, Records()
         return data
+
+    def hear_proxy(self, proxy: object) -> ProxyInfo:
+        """Take in a PROXY protocol header, which comes before all else.
+
+        Args:
+            proxy: The address of who sends it.
+
+        Raises:
+            BlockingIOError: It is not all there.
+            Unwelcome: It is malformed, or the peer has left.
+        """
+        more = self._receive(proxy_header.LONGEST)
+        if not more:
+            when = "in the middle of its PROXY header" if self._ahead else "without a word"
+            raise Unwelcome(HandshakeDisconnected(f"the proxy left {when}"))
+        self._ahead += more
+        try:
+            header = proxy_header.parse(self._ahead, proxy)
+        except proxy_header.Malformed as error:
+            raise Unwelcome(ProxyHeaderError(f"no PROXY protocol header: {error}")) from None
+        if header is None:
+            raise BlockingIOError
+        self._ahead = self._ahead[header.size :]
+        return header.info
 
     def look(self) -> FirstBytes:
         """Take in what has come, and tell what it is.
@@ -78,7 +107,7 @@ class Greeting:
             Unwelcome: It is neither, or the peer has left.
         """
         records = self._records
-        more = self._receive(AT_ONCE)
+        more, self._ahead = self._ahead or self._receive(AT_ONCE), b""
         if not more:
             when = "in the middle of the handshake" if self._has_begun else "without a word"
             raise Unwelcome(HandshakeDisconnected(f"the peer left {when}", server_name=None))

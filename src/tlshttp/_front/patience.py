@@ -33,6 +33,7 @@ from tlshttp.errors import (
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from tlshttp._proxied import ProxyInfo
     from tlshttp._seam import DrivenHandler, Exchange
     from tlshttp.limits import Limits
 
@@ -121,6 +122,8 @@ class PatientStream(SocketLike):
         """What was wrong with a request that was answered nevertheless."""
         self.idle = False
         """Whether a handler in blocking mode is waiting for a request to begin."""
+        self.awaits_more = True
+        """Whether such a handler is to wait at all; set to false when the server ends."""
         self.tunnel = False
         """Whether a handler has taken the connection over, which is no longer HTTP."""
         self.known_length = False
@@ -144,6 +147,11 @@ class PatientStream(SocketLike):
         if self._info is None:
             self._info = TLSInfo(self._channel.tls, self._server_name)
         return self._info
+
+    @property
+    def proxy(self) -> ProxyInfo | None:
+        """What a trusted proxy has said of the connection; `None` where there is none."""
+        return getattr(self.owner, "proxy", None)
 
     @property
     def restricted(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -132,6 +133,9 @@ class ReceivingStream(PatientStream):
 
     def _fill_until(self, timeout: float | None, cut: ConnectionCut | None) -> bool:
         while True:
+            if self.idle and not self.awaits_more and not self._has_arrived():
+                self.at_end = True
+                return False
             try:
                 return self.fill()
             except WANTS as want:
@@ -146,6 +150,21 @@ class ReceivingStream(PatientStream):
                 raise self._last_timeout
             if timeout is not None:
                 timeout = max(0.0, timeout - (time.monotonic() - began))
+
+    def end_waiting_for_request(self) -> None:
+        """Have a handler in blocking mode, in another thread, wait for no further request."""
+        self.awaits_more = False
+        with contextlib.suppress(OSError):  # it has just ended by itself
+            self._channel.socket.shutdown(socket.SHUT_RD)  # which wakes it
+
+    def _has_arrived(self) -> bool:
+        """Tell whether there is something to read."""
+        if self._buffer or self._channel.has_input:
+            return True
+        try:
+            return bool(self._channel.socket.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
 
     def raw_recv(self, size: int) -> bytes:
         """Receive up to `size` bytes, waiting for them; empty at the peer's end."""

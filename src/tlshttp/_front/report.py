@@ -7,8 +7,12 @@ import ipaddress
 import logging
 import threading
 import time
+from collections.abc import Mapping
 
-__all__ = ["ThrottledLog", "peer_name"]
+from tlshttp._log_fields import with_fields
+from tlshttp.errors import PeerError
+
+__all__ = ["ThrottledLog", "event_fields", "peer_name"]
 
 
 _SOURCES = 50
@@ -41,7 +45,13 @@ class ThrottledLog:
         self._left_out = 0
 
     def log(
-        self, level: int, message: str, *arguments: object, address: object = None, reason: str = ""
+        self,
+        level: int,
+        message: str,
+        *arguments: object,
+        address: object = None,
+        reason: str = "",
+        fields: Mapping[str, object] | None = None,
     ) -> None:
         """Write the line, or count it as left out.
 
@@ -51,6 +61,7 @@ class ThrottledLog:
             *arguments: What stands in it.
             address: The peer it is about; `None`: about none.
             reason: The kind of thing it says.
+            fields: What it says, by name, for formatters that write fields.
         """
         if not self._logger.isEnabledFor(level):
             return
@@ -62,7 +73,7 @@ class ThrottledLog:
                 self._left_out += 1
                 return
             self._written[source] = written + 1
-        self._write(level, message, *arguments)
+        self._write(level, message, *arguments, fields=fields)
 
     def _source(self, host: object, reason: str) -> object:
         source = (host, reason)
@@ -87,10 +98,16 @@ class ThrottledLog:
                 left_out, self._seconds,
             )  # fmt: skip
 
-    def _write(self, level: int, message: str, *arguments: object) -> None:
+    def _write(
+        self,
+        level: int,
+        message: str,
+        *arguments: object,
+        fields: Mapping[str, object] | None = None,
+    ) -> None:
         """Write a line; where it cannot be written, go on: it is about a peer, not about us."""
         with contextlib.suppress(Exception):
-            self._logger.log(level, message, *arguments)
+            self._logger.log(level, message, *arguments, extra=with_fields(fields))
 
 
 def _host(address: object) -> object:
@@ -114,3 +131,8 @@ def peer_name(address: object) -> str:
             return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         case _:
             return str(address) or "unix:"
+
+
+def event_fields(error: PeerError, address: object) -> dict[str, object]:
+    """Return what the line about a peer's mistake says, by name."""
+    return {"client": peer_name(address), "reason": error.reason, "server_name": error.server_name}

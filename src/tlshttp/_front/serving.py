@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 
 from tlshttp._front.allowance import Allowance
 from tlshttp._front.beginning import BeginningConnection, shorter
@@ -206,6 +207,7 @@ class ServingConnection(BeginningConnection):
         if exchange is None or not front.may_handle(self):
             return GONE  # until there is a place for it
         keep = False
+        began = time.monotonic()
         try:
             if stream.handler is None:
                 keep = self._begin(stream)
@@ -218,6 +220,7 @@ class ServingConnection(BeginningConnection):
         except BaseException:
             self._end(stream)
             raise
+        front.counters.handler_latency.add(time.monotonic() - began)
         return self._after_handler(stream, keep)
 
     def _after_handler(self, stream: Stream, keep: bool) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from tlshttp._front.registry import Phase
+    from tlshttp._proxied import TrustedProxies
     from tlshttp._seam import CreateExchange
     from tlshttp._tls import TLSContext
     from tlshttp.errors import ConnectionCut, HandshakeError
@@ -53,3 +54,5 @@ class Settings(NamedTuple):
     """Makes the protocol's side of a connection."""
     first_timeout: float | None
     """Seconds that handlers give their peers for the first request, by their class."""
+    trusted_proxies: TrustedProxies
+    """Who begins connections with a PROXY protocol header."""

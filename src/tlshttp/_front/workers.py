@@ -71,6 +71,11 @@ class Workers:
         """Tasks that wait for a thread."""
         return self._backlog
 
+    @property
+    def has_this_thread(self) -> bool:
+        """Whether the calling thread is one of them."""
+        return threading.current_thread() in self._threads
+
     def close(self) -> None:
         """Let every thread end once the work submitted before is done."""
         with self._lock:

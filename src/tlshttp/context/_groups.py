@@ -70,6 +70,11 @@ class Groups:
         self._needed = all(name.startswith("ECDHE-") for name in profile.ciphers)
         self._server_chooses = profile.server_preference
 
+    @property
+    def single(self) -> tuple[str, ...]:
+        """The groups that `narrow` may return."""
+        return tuple(self._single.values())
+
     def are_foreign(self, offered: Sequence[int] | None) -> bool:
         """Tell whether a client has nothing to exchange keys by.
 

@@ -111,6 +111,12 @@ class ServerContext(ManagedContext, TunableContext):
             return NoSharedCipher("no key-exchange group in common"), _HANDSHAKE_FAILURE
         return refused
 
+    def prepare_to_fork(self) -> None:
+        """Make all that connections begin from, so that children have the ticket keys in common."""
+        if self._groups is not None and self._resumes:
+            for group in self._groups.single:
+                self._front_of_now(group)
+
     def set_ecdh_curve(self, *arguments: Any, **named: Any) -> None:
         """Do what `ssl.SSLContext.set_ecdh_curve` does, before the first connection."""
         super().set_ecdh_curve(*arguments, **named)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tlshttp.handler._access_record import AccessRecord
     from tlshttp.handler._authorize import authorize
     from tlshttp.handler._base import TLSRequestHandler
+    from tlshttp.handler._forwarded import ForwardedMixIn, ForwardedRequest
     from tlshttp.handler._hsts import StrictTransportSecurityMixIn
     from tlshttp.handler._opening import FollowSymlinks
     from tlshttp.handler._static import TLSFileRequestHandler
@@ -22,6 +23,8 @@ __all__ = [
     "AccessLogMixIn",
     "AccessRecord",
     "FollowSymlinks",
+    "ForwardedMixIn",
+    "ForwardedRequest",
     "StrictTransportSecurityMixIn",
     "TLSFileRequestHandler",
     "TLSRequestHandler",
@@ -35,6 +38,8 @@ if not TYPE_CHECKING:
             "AccessLogMixIn": "tlshttp.handler._access_log",
             "AccessRecord": "tlshttp.handler._access_record",
             "FollowSymlinks": "tlshttp.handler._opening",
+            "ForwardedMixIn": "tlshttp.handler._forwarded",
+            "ForwardedRequest": "tlshttp.handler._forwarded",
             "StrictTransportSecurityMixIn": "tlshttp.handler._hsts",
             "TLSFileRequestHandler": "tlshttp.handler._static",
             "TLSRequestHandler": "tlshttp.handler._base",

@@ -19,6 +19,7 @@ import time
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Literal
 
+from tlshttp._log_fields import with_fields
 from tlshttp.errors import ConfigurationError
 from tlshttp.handler._access_record import FORMATS, AccessRecord, without_query
 from tlshttp.handler._log_failures import bear_log_failure
@@ -71,7 +72,8 @@ class AccessLogMixIn(BaseHTTPRequestHandler):
         Args:
             record: What it is about.
         """
-        _LOG.info("%s", FORMATS[self.access_log_format](record))
+        line = FORMATS[self.access_log_format](record)
+        _LOG.info("%s", line, extra=with_fields(record.fields()))
 
     # The moments ------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import json
 import re
 import time
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["FORMATS", "AccessRecord", "without_query"]
 
@@ -67,10 +68,14 @@ class AccessRecord:
 
     def json(self) -> str:
         """Return a JSON object (RFC 8259), in ASCII and on one line."""
+        return json.dumps(self.fields())
+
+    def fields(self) -> dict[str, Any]:
+        """Return all fields by name; the time as text (RFC 3339)."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         fields["time"] = _timestamp(self.time)
         fields["duration"] = round(self.duration, 6)
-        return json.dumps(fields)
+        return fields
 
 
 FORMATS = {"combined": AccessRecord.combined, "json": AccessRecord.json}

@@ -25,6 +25,7 @@ from tlshttp.handler._response import (
 )
 
 if TYPE_CHECKING:
+    from tlshttp._proxied import ProxyInfo
     from tlshttp._tls import TLSInfo
 
 __all__ = ["TLSRequestHandler", "copy_file", "writes_interim_response"]
@@ -36,6 +37,15 @@ class _TLSOfConnection:
     def __get__(self, handler: Any, owner: type) -> Any:
         return self if handler is None else handler.request.tls
 
+
+class _ProxyOfConnection:
+    """Does the same for what a proxy has said of it."""
+
+    def __get__(self, handler: Any, owner: type) -> Any:
+        return self if handler is None else getattr(handler.request, "proxy", None)
+
+
+_proxy_of_connection: Any = _ProxyOfConnection()
 
 _tls_of_connection: Any = _TLSOfConnection()
 
@@ -82,6 +92,10 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     tls: TLSInfo = _tls_of_connection
     """What the TLS handshake of this connection agreed on. A handler that has something else of
     that name keeps it."""
+
+    proxy: ProxyInfo | None = _proxy_of_connection
+    """What a trusted proxy in front has said of this connection by the PROXY protocol; `None` where
+    there is none (``trusted_proxies``). A handler that has something else of that name keeps it."""
 
     connection: Any
     rfile: io.BufferedIOBase

@@ -25,7 +25,15 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from tlshttp._seam import HEAD_MISSING, OTHERS_FIRST, READY, ROOM_MISSING, DrivenHandler, Transport
+from tlshttp._seam import (
+    HEAD_MISSING,
+    OTHERS_FIRST,
+    READY,
+    ROOM_MISSING,
+    DrivenHandler,
+    Ending,
+    Transport,
+)
 from tlshttp.errors import PeerDisconnected, RequestRefused
 from tlshttp.handler._buffered_writer import buffered
 from tlshttp.handler._error_answers import say_error
@@ -51,10 +59,11 @@ class HTTPExchange(Intake):
         limits: Sizes and deadlines.
         composition: How handlers are made; `None`: not known.
         collects_all: Whether every body is collected, however large.
+        ending: Whether the server is coming to its end; `None`: it never is.
     """
 
     __slots__ = (
-        "_renews", "blocking", "fresh", "one_shot", "rfile", "says_keep_alive", "wfile",
+        "_ending", "_renews", "blocking", "fresh", "one_shot", "rfile", "says_keep_alive", "wfile",
     )  # fmt: skip
 
     def __init__(
@@ -64,8 +73,10 @@ class HTTPExchange(Intake):
         composition: Composition | None,
         *,
         collects_all: bool,
+        ending: Ending | None = None,
     ) -> None:
         super().__init__(stream, limits, composition, collects_all=collects_all)
+        self._ending: Ending = ending or _Never()
         self._renews = composition is not None and composition.renews
         self.fresh = False
         """Whether a request has been begun that its handler has not asked for yet."""
@@ -208,6 +219,7 @@ class HTTPExchange(Intake):
             keeps = not handler.close_connection
         elif keeps and head.connection is None:
             keeps = request.wants_to_keep
+        keeps = keeps and not self._ending.begun
         self.says_keep_alive = head.connection is None and not request.minor_version
         # A client that is still sending its body is not told later.
         return (
@@ -230,6 +242,7 @@ class HTTPExchange(Intake):
             and self.request.minor_version > 0
             and self.refused is None
             and self.rfile.is_received()
+            and not self._ending.begun
             and not self._ends_after_one()
         )
 
@@ -389,6 +402,12 @@ class HTTPExchange(Intake):
 
 
 _NOTHING = {"requestline": "", "raw_requestline": b"", "path": "", "headers": RequestHeaders.of([])}
+
+
+class _Never:
+    """No end in sight."""
+
+    begun = False
 
 
 def _as_made(handler: DrivenHandler, made: dict[str, Any]) -> DrivenHandler:

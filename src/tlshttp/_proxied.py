@@ -1,0 +1,105 @@
+"""What a proxy in front has said of a connection before its first byte: the PROXY protocol.
+
+Rules are those of HAProxy's ``doc/proxy-protocol.txt``, "The PROXY protocol, versions 1 & 2".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from tlshttp._several import require_several
+from tlshttp.errors import ConfigurationError
+
+__all__ = ["ProxyInfo", "ProxyTLS", "TrustedProxies"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProxyTLS:
+    """What the proxy has agreed on with the client, where it has spoken TLS with it."""
+
+    version: str | None = None
+    """The protocol version as the proxy names it, such as ``"TLSv1.3"``; `None`: it says none, as
+    for the next ones."""
+    cipher: str | None = None
+    """The cipher suite."""
+    common_name: str | None = None
+    """The common name in the client's certificate."""
+    client_certificate_verified: bool = False
+    """Whether the client has shown a certificate, on this connection or in the session that it has
+    resumed, and the proxy has verified it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProxyInfo:
+    """What a trusted proxy has said of a connection: ``self.proxy`` in a handler."""
+
+    address: Any
+    """The proxy's own address, as ``get_request()`` returned it."""
+    version: int
+    """Of the PROXY protocol: 1 or 2."""
+    local: bool = False
+    """Whether the proxy has connected by itself, as for a health check: there is no client."""
+    source: Any = None
+    """The client's address, which is the connection's ``client_address``; `None` where the proxy
+    says none: then that is the proxy's own."""
+    destination: Any = None
+    """The address that the client has connected to; `None` likewise."""
+    alpn_protocol: str | None = None
+    """The application protocol agreed on by ALPN; `None`: it says none, as for the next ones."""
+    server_name: str | None = None
+    """The host name that the client has asked for (SNI)."""
+    unique_id: bytes | None = None
+    """What the proxy calls the connection, in its log, for one."""
+    tls: ProxyTLS | None = None
+    """What is known of the client's TLS where the proxy has ended it."""
+    tlvs: Mapping[int, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    """All that came with version 2, by type; of a type that comes twice the last."""
+
+
+class TrustedProxies:
+    """The networks whose peers begin each connection with a PROXY protocol header, and must.
+
+    Args:
+        networks: IPv4 or IPv6 addresses or networks; ``"unix:"`` for peers of an ``AF_UNIX``
+            socket.
+
+    Raises:
+        ConfigurationError: Some are neither; all are named.
+        TypeError: It is one text.
+    """
+
+    def __init__(self, networks: Iterable[Any]) -> None:
+        require_several("trusted_proxies", networks)
+        self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        self._unix = False
+        findings = []
+        for network in networks:
+            if network == "unix:":
+                self._unix = True
+                continue
+            try:
+                self._networks.append(ipaddress.ip_network(network))
+            except ValueError as error:
+                findings.append(f"trusted_proxies: {error}")
+        ConfigurationError.raise_if(findings)
+
+    def __bool__(self) -> bool:
+        return self._unix or bool(self._networks)
+
+    def trusts(self, address: object) -> bool:
+        """Tell whether a peer with this address is such a proxy."""
+        if not isinstance(address, tuple) or not address or not isinstance(address[0], str):
+            return False
+        if address[0] == "unix:":
+            return self._unix
+        try:
+            found = ipaddress.ip_address(address[0].partition("%")[0])
+        except ValueError:
+            return False
+        if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+            found = found.ipv4_mapped
+        return any(found in network for network in self._networks)

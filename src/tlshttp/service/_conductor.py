@@ -1,0 +1,158 @@
+"""What a service does when it is told to end, to reload, or to make way for its successor."""
+
+from __future__ import annotations
+
+import abc
+import logging
+import selectors
+import signal
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+from tlshttp.errors import ConfigurationError
+from tlshttp.service._notify import Notifier
+from tlshttp.service._signals import ENDING, Signals, numbers
+
+if TYPE_CHECKING:
+    from tlshttp.server import TLSHTTPServer
+    from tlshttp.service._replacing import Replacement
+
+__all__ = ["CONDUCTED", "Conductor", "SharesTickets"]
+
+_log = logging.getLogger("tlshttp.service")
+
+CONDUCTED = (*ENDING, *numbers("SIGHUP", "SIGUSR2"))
+"""The signals that a service takes over."""
+
+
+@runtime_checkable
+class SharesTickets(Protocol):
+    """A context that can be reloaded, and whose ticket keys several processes share."""
+
+    renewals: int
+
+    def reload(self) -> None: ...
+    def prepare_to_fork(self) -> None: ...
+    def leave_renewal(self) -> None: ...
+    def maintain(self) -> None: ...
+
+
+class Conductor(abc.ABC):
+    """Obeys signals.
+
+    Args:
+        server: What serves, here or in children.
+        drain_timeout: Seconds for what is under way when the service ends; `None`: any time.
+        notifier: Tells the service manager.
+    """
+
+    _names: ClassVar[dict[int, str]] = {number.value: number.name for number in signal.Signals}
+
+    def __init__(
+        self, server: TLSHTTPServer, drain_timeout: float | None, notifier: Notifier
+    ) -> None:
+        self.server = server
+        self.drain_timeout = drain_timeout
+        self.notifier = notifier
+        self.ending = False
+        self._replacement: Replacement | None = None
+        self._selector = selectors.DefaultSelector()
+        self._reload_number = getattr(signal, "SIGHUP", None)
+        self._replace_number = getattr(signal, "SIGUSR2", None)
+
+    @property
+    def shared(self) -> SharesTickets | None:
+        """The server's context where it is one of ours."""
+        context: Any = self.server.ssl_context
+        return context if isinstance(context, SharesTickets) else None
+
+    # What the two kinds of services do each in its way ----------------------------------------
+
+    @abc.abstractmethod
+    def drain(self) -> None:
+        """Begin to end in good order."""
+
+    @abc.abstractmethod
+    def end_at_once(self) -> None:
+        """End, whatever is under way."""
+
+    @abc.abstractmethod
+    def reload(self) -> None:
+        """Show the certificates of now, and tell the service manager when that is done."""
+
+    # What both do -------------------------------------------------------------------------------
+
+    def watch(self, signals: Signals) -> None:
+        """Have `obey` wait for signals."""
+        self._selector.register(signals, selectors.EVENT_READ, self.take_signals)
+
+    def obey(self, timeout: float | None) -> None:
+        """Wait for something to do, `timeout` seconds at most (`None`: any time), and do it."""
+        for key, _ in self._selector.select(timeout):
+            key.data(key.fileobj)
+
+    def take_signals(self, signals: Signals) -> None:
+        """Do what the signals ask for that have come."""
+        for number in signals.take():
+            if number:
+                self.take_signal(number)
+
+    def take_signal(self, number: int) -> None:
+        """Do what one signal asks for."""
+        if number in ENDING:
+            self._end(self._names.get(number, str(number)))
+        elif self.ending:
+            return
+        elif number == self._reload_number:
+            _log.info("SIGHUP: reloading")
+            self.notifier.reloading()
+            self.reload()
+        elif number == self._replace_number:
+            self._replace()
+
+    def reload_context(self) -> None:
+        """Load what the context shows now; what cannot be used is in the log."""
+        if self.shared is None:
+            return
+        try:
+            self.shared.reload()
+        except ConfigurationError as error:
+            _log.error("reloading: %s", error)
+
+    def close(self) -> None:
+        """Give back what the conductor holds."""
+        self._selector.close()
+
+    def _end(self, name: str) -> None:
+        if self.ending:
+            _log.warning("%s again: ending at once", name)
+            self.end_at_once()
+            return
+        _log.info("%s: draining", name)
+        self.ending = True
+        self.notifier.stopping()
+        self.drain()
+
+    def _replace(self) -> None:
+        from tlshttp.service._replacing import Replacement
+
+        if self._replacement is not None:
+            return
+        try:
+            self._replacement = Replacement(self.server.socket)
+        except OSError as error:
+            _log.error("no process can be started to replace this one: %s", error)
+            return
+        self._selector.register(
+            self._replacement, selectors.EVENT_READ, lambda _: self._after_replacement()
+        )
+
+    def _after_replacement(self) -> None:
+        replacement, self._replacement = self._replacement, None
+        if replacement is None:
+            return
+        self._selector.unregister(replacement)
+        if replacement.finish() and not self.ending:
+            self.notifier.main_process(replacement.pid)
+            self.server.leave_socket_to_others()
+            self.ending = True
+            self.drain()

@@ -1,0 +1,303 @@
+"""A service of several processes: this one forks workers, looks after them, and serves nobody.
+
+All of them accept from one listening socket, opened before the first was forked. With a socket for
+each (``SO_REUSEPORT``) those in the queue of a worker that ends would be lost. (To wake only one of
+them for each connection, by ``EPOLLEXCLUSIVE``, gains nothing: 0.9 ms of CPU for a connection with
+two workers with and without, 2026-11; a worker's pollers stand one in the other.) All begin
+connections from one context, made before, too: so their session tickets have one key, and a session
+resumes with whichever worker a client comes to next. What changes that (a reload, new ticket keys)
+is done here, and then new workers take the place of the old ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from tlshttp._shared_counters import Board, SharedCounters
+from tlshttp.service._conductor import CONDUCTED, Conductor
+from tlshttp.service._notify import Notifier
+from tlshttp.service._replacing import tell_predecessor
+from tlshttp.service._restarts import Restarts
+from tlshttp.service._signals import Signals
+from tlshttp.service._worker import AT_ONCE, DRAIN, READY, work
+
+if TYPE_CHECKING:
+    from tlshttp.server import TLSHTTPServer
+
+__all__ = ["Master"]
+
+_log = logging.getLogger("tlshttp.service")
+
+_TICK_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
+_OVERTIME_SECONDS = 5.0
+"""For a worker to close what its time for draining has not ended, before it is killed."""
+_AT_ONCE_SECONDS = 2.0
+
+_SLOTS_EACH = 4
+"""Processes that there may be for each worker: it, and its predecessors that still drain."""
+
+
+class _Worker:
+    """A child, as its parent knows it."""
+
+    def __init__(self, pid: int, line: socket.socket, slot: int) -> None:
+        self.pid = pid
+        self.line = line
+        self.born = time.monotonic()
+        self.serves = False
+        self.slot = slot
+        self.is_old = False
+        """Whether it makes way for another when that serves."""
+        self.leaves_by: float | None = None
+        """When it is killed if it has not left; `None`: it has not been told to leave."""
+
+    def tell(self, word: bytes, seconds: float | None) -> None:
+        """Tell it to leave, within so many seconds (`None`: any time)."""
+        with contextlib.suppress(OSError):  # it has died
+            self.line.send(word)
+        self.leaves_by = float("inf") if seconds is None else time.monotonic() + seconds
+
+
+class Master(Conductor):
+    """Forks workers.
+
+    Args:
+        server: Made, and never served in this process.
+        workers: How many there are to be.
+        drain_timeout: As for `Conductor`.
+        notifier: As for `Conductor`.
+    """
+
+    def __init__(
+        self,
+        server: TLSHTTPServer,
+        workers: int,
+        drain_timeout: float | None,
+        notifier: Notifier,
+    ) -> None:
+        super().__init__(server, drain_timeout, notifier)
+        self._wanted = workers
+        self._workers: dict[int, _Worker] = {}
+        self._restarts = Restarts()
+        self._renewals = 0
+        self._announces = True
+        """Whether the service manager waits to hear that all workers serve."""
+        self._signals: Signals | None = None
+        self._board = Board(_SLOTS_EACH * workers)
+        self._free = list(range(_SLOTS_EACH * workers))
+
+    def run(self) -> None:
+        """Look after workers until all have left.
+
+        Raises:
+            RuntimeError: They die as soon as they are born; the log says how.
+        """
+        with Signals([*CONDUCTED, signal.SIGCHLD]) as self._signals, self.server:
+            self.watch(self._signals)
+            try:
+                while not (self.ending and not self._workers):
+                    self._keep_up()
+                    self.obey(self._timeout())
+            finally:
+                self._end_all()
+                self.close()
+                self._board.close()
+        if self._restarts.is_hopeless:
+            raise RuntimeError("workers die as soon as they are started")
+
+    # What signals ask for -----------------------------------------------------------------------
+
+    def take_signal(self, number: int) -> None:
+        """Bury children, or do what the service does."""
+        if number == signal.SIGCHLD:
+            self._bury()
+        else:
+            super().take_signal(number)
+
+    def drain(self) -> None:
+        """Have all workers drain."""
+        for worker in self._workers.values():
+            self._let_go(worker)
+
+    def end_at_once(self) -> None:
+        """Have them leave without."""
+        for worker in self._workers.values():
+            worker.tell(AT_ONCE, _AT_ONCE_SECONDS)
+
+    def reload(self) -> None:
+        """Load certificates, and have new workers show them."""
+        self.reload_context()
+        self._announces = True
+        self._replace_workers()
+
+    # Looking after workers ----------------------------------------------------------------------
+
+    def _timeout(self) -> float:
+        tick = min(_TICK_SECONDS, (self.notifier.watchdog_seconds or _TICK_SECONDS) / 2)
+        until = self._restarts.not_before - time.monotonic()
+        return min(tick, until) if until > 0 else tick
+
+    def _keep_up(self) -> None:
+        """Start who is missing, let go who is old, kill who does not leave; tell how it is."""
+        now = time.monotonic()
+        self.notifier.sign_of_life()
+        self._kill([one for one in self._workers.values() if _is_late(one, now)])
+        if self.ending:
+            return
+        if self._restarts.is_hopeless:
+            _log.critical("workers die as soon as they are started: the service ends")
+            self.ending = True
+            self.drain()
+            return
+        self._renew()
+        young = [one for one in self._workers.values() if not one.is_old]
+        if now >= self._restarts.not_before:
+            for _ in range(min(self._wanted - len(young), len(self._free))):
+                self._fork()
+        elif len(young) < self._wanted:
+            return
+        if len(young) == self._wanted and all(one.serves for one in young):
+            self._all_serve()
+
+    def _all_serve(self) -> None:
+        for worker in self._workers.values():
+            if worker.is_old and worker.leaves_by is None:
+                self._let_go(worker)
+        if self._announces:
+            self._announces = False
+            self.notifier.ready(f"{self._wanted} workers serve at {self.server.url}")
+            tell_predecessor()
+
+    def _renew(self) -> None:
+        """Renew ticket keys where it is time, for all workers at once."""
+        if self.shared is None:
+            return
+        self.shared.maintain()
+        if self.shared.renewals != self._renewals:
+            self._renewals = self.shared.renewals
+            self.shared.prepare_to_fork()
+            self._replace_workers()
+
+    def _replace_workers(self) -> None:
+        for worker in self._workers.values():
+            worker.is_old = True
+
+    def _let_go(self, worker: _Worker) -> None:
+        if worker.leaves_by is None:
+            timeout = self.drain_timeout
+            worker.tell(DRAIN, None if timeout is None else timeout + _OVERTIME_SECONDS)
+
+    def _fork(self) -> None:
+        if self.shared is not None:
+            self.shared.prepare_to_fork()
+        _let_threads_end()
+        slot = self._free.pop(0)
+        ours, theirs = socket.socketpair()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            ours.close()
+            theirs.close()
+            _log.error("no worker can be started: %s", error)
+            self._restarts.died(0.0, time.monotonic())
+            self._free.append(slot)
+            return
+        if pid == 0:
+            ours.close()
+            self._forget_all()
+            self.server.shared_counters = SharedCounters(self._board, slot)
+            work(self.server, theirs, self.drain_timeout)
+        theirs.close()
+        worker = self._workers[pid] = _Worker(pid, ours, slot)
+        self._selector.register(ours, selectors.EVENT_READ, lambda _: self._hear(worker))
+
+    def _forget_all(self) -> None:
+        """Give back, in the child, what is only the parent's."""
+        if self._signals is not None:
+            self._signals.abandon()
+        self._selector.close()
+        for worker in self._workers.values():
+            worker.line.close()
+
+    def _hear(self, worker: _Worker) -> None:
+        if worker.line.fileno() < 0:  # it has just been buried
+            return
+        try:
+            word = worker.line.recv(1)
+        except OSError:
+            word = b""
+        if word == READY:
+            worker.serves = True
+        elif not word:
+            self._selector.unregister(worker.line)
+
+    # Deaths -------------------------------------------------------------------------------------
+
+    def _bury(self) -> None:
+        for worker in list(self._workers.values()):
+            try:
+                pid, status = os.waitpid(worker.pid, os.WNOHANG)
+            except ChildProcessError:
+                pid, status = worker.pid, 0
+            if pid:
+                del self._workers[worker.pid]
+                self._close_line(worker)
+                self._board.bury(worker.slot)
+                self._free.append(worker.slot)
+                self._judge(worker, os.waitstatus_to_exitcode(status))
+
+    def _close_line(self, worker: _Worker) -> None:
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(worker.line)
+        worker.line.close()
+
+    def _judge(self, worker: _Worker, code: int) -> None:
+        """Say how a worker has come to its end, unless it was told to leave and did."""
+        if worker.leaves_by is not None and code == 0:
+            return
+        how = f"by {self._names.get(-code, -code)}" if code < 0 else f"with status {code}"
+        if worker.leaves_by is not None:
+            _log.warning("worker %d has left %s", worker.pid, how)
+            return
+        _log.error("worker %d has ended %s: another takes its place", worker.pid, how)
+        now = time.monotonic()
+        self._restarts.died(now - worker.born, now)
+
+    def _end_all(self) -> None:
+        """Leave no child behind, however this process comes to its end."""
+        self._kill(self._workers.values())
+        for worker in self._workers.values():
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(worker.pid, 0)
+            worker.line.close()
+
+    def _kill(self, workers: Iterable[_Worker]) -> None:
+        for worker in workers:
+            _log.warning("worker %d has not left in time and is killed", worker.pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)
+            worker.leaves_by = float("inf")
+
+
+def _let_threads_end() -> None:
+    """Wait a moment for threads that look at files: a child has none, and what they hold for ever.
+
+    Threads of the user's own are not waited for: they are to be started in the children.
+    """
+    for thread in threading.enumerate():
+        if thread.name == "tlshttp-look":
+            thread.join(_LOOK_SECONDS)
+
+
+def _is_late(worker: _Worker, now: float) -> bool:
+    return worker.leaves_by is not None and now > worker.leaves_by

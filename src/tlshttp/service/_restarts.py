@@ -1,0 +1,45 @@
+"""When a dead worker is replaced, and when no longer."""
+
+from __future__ import annotations
+
+__all__ = ["Restarts"]
+
+_QUICK_SECONDS = 5.0
+"""A worker that has lived for less has died quickly: something is wrong with more than itself."""
+
+_FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0
+
+_MOST_QUICK_DEATHS = 10
+"""In a row, before the service gives up. With the delays that takes about half a minute; systemd
+gives up after five starts in ten seconds (``StartLimitBurst=``)."""
+
+
+class Restarts:
+    """Counts the deaths of workers."""
+
+    def __init__(self) -> None:
+        self._quick = 0
+        self.not_before = 0.0
+        """When the next worker may be started, by `time.monotonic`."""
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether so many have died so quickly that the next would, too."""
+        return self._quick >= _MOST_QUICK_DEATHS
+
+    def died(self, lived: float, now: float) -> None:
+        """Take note of a death.
+
+        The first is made good at once; if others follow quickly, after twice the time each.
+
+        Args:
+            lived: How many seconds it has lived.
+            now: The time, from `time.monotonic`.
+        """
+        if lived >= _QUICK_SECONDS:
+            self._quick = 0
+            return
+        self._quick += 1
+        if self._quick > 1:
+            delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (self._quick - 2))
+            self.not_before = now + delay

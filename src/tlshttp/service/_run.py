@@ -1,0 +1,74 @@
+"""Running a service, in one process or in several."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tlshttp.errors import ConfigurationError
+from tlshttp.service._alone import Alone
+from tlshttp.service._notify import Notifier
+
+if TYPE_CHECKING:
+    from tlshttp.server import TLSHTTPServer
+
+__all__ = ["run"]
+
+
+def run(
+    make_server: Callable[[], TLSHTTPServer],
+    *,
+    workers: int = 1,
+    drain_timeout: float | None = 30.0,
+) -> None:
+    """Serve until SIGTERM or SIGINT, as what runs services expects it.
+
+    ==========================  ==================================================================
+    SIGTERM, SIGINT             drain, and return; a second one ends at once
+    SIGHUP                      reload certificates and revocation lists
+    SIGUSR2                     start the program anew with this one's listening socket; when that
+                                serves, drain and return
+    ==========================  ==================================================================
+
+    The service manager is told, where there is one (see `Notifier`), when all is ready, reloading
+    and stopping, and gets its signs of life.
+
+    Args:
+        make_server: Makes the server, bound and listening. It is called once, before any worker is
+            forked: these share its listening socket and its context, and with that their session
+            tickets. To be replaced by SIGUSR2, or started by a socket of systemd's, it takes the
+            socket that it is given: ``inherited_sockets()``. It must start no threads.
+        workers: How many processes serve. 1: this one. More are forked, and this one looks after
+            them: one that dies is replaced, after several quick deaths with delays, and after ten
+            the service ends.
+        drain_timeout: Seconds for what is under way when the service ends; `None`: any time.
+
+    Raises:
+        ConfigurationError: Several workers are asked for on a platform without ``fork()``, a
+            number makes no sense, or this is not the main thread; all are named.
+        RuntimeError: Workers die as soon as they are started.
+    """
+    ConfigurationError.raise_if(_findings(workers, drain_timeout))
+    server = make_server()
+    notifier = Notifier()
+    if workers == 1:
+        Alone(server, drain_timeout, notifier).run()
+        return
+    from tlshttp.service._master import Master
+
+    Master(server, workers, drain_timeout, notifier).run()
+
+
+def _findings(workers: int, drain_timeout: float | None) -> list[str]:
+    findings = []
+    if workers < 1:
+        findings.append(f"workers must be at least 1, not {workers}")
+    if workers > 1 and not hasattr(os, "fork"):
+        findings.append("workers=1 is all there can be on a platform without fork()")
+    if drain_timeout is not None and not drain_timeout >= 0:
+        findings.append(f"drain_timeout must be 0 or more seconds, not {drain_timeout}")
+    if threading.current_thread() is not threading.main_thread():
+        findings.append("signals arrive in the main thread: call run() there")
+    return findings

@@ -1,0 +1,117 @@
+"""A worker: a child process that serves, and leaves when it is told to or its parent is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING
+
+from tlshttp.service._alone import in_background, on_each_turn
+from tlshttp.service._conductor import SharesTickets
+from tlshttp.service._signals import Signals, numbers
+
+if TYPE_CHECKING:
+    from tlshttp.server import TLSHTTPServer
+
+__all__ = ["AT_ONCE", "DRAIN", "READY", "work"]
+
+READY = b"r"
+"""What a worker says when it serves."""
+DRAIN, AT_ONCE = b"d", b"x"
+"""What it is told. It drains, too, when the line is dead: then its parent is."""
+
+_UNMOVED = numbers("SIGINT", "SIGHUP", "SIGUSR2")
+"""Signals that are for the parent, though a terminal or ``kill`` may send them to all."""
+
+
+def work(server: TLSHTTPServer, line: socket.socket, drain_timeout: float | None) -> None:
+    """Serve until told to leave, then end the process.
+
+    Args:
+        server: Made before the fork.
+        line: To the parent.
+        drain_timeout: Seconds for what is under way at the end; `None`: any time.
+    """
+    status = 1
+    try:
+        _serve(server, line, drain_timeout)
+        status = 0
+    except BaseException:  # noqa: BLE001 (whatever it is, the process ends)
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        os._exit(status)
+
+
+def _serve(server: TLSHTTPServer, line: socket.socket, drain_timeout: float | None) -> None:
+    for number in _UNMOVED:
+        signal.signal(number, signal.SIG_IGN)
+    context = server.ssl_context
+    if isinstance(context, SharesTickets):
+        context.leave_renewal()
+    server.after_fork_in_child()
+    with Signals([signal.SIGTERM]) as signals:
+        threading.Thread(
+            target=_listen,
+            args=(server, line, signals, drain_timeout),
+            name="tlshttp-service",
+            daemon=True,
+        ).start()
+        with server, on_each_turn(server, _Turn(server, line)):
+            server.serve_forever()
+    _publish(server, at_once=True)
+
+
+def _publish(server: TLSHTTPServer, *, at_once: bool = False) -> None:
+    if server.shared_counters is not None:
+        server.shared_counters.publish(server, at_once=at_once)
+
+
+class _Turn:
+    """Says once that the worker serves, and again and again what it has counted."""
+
+    def __init__(self, server: TLSHTTPServer, line: socket.socket) -> None:
+        self._server = server
+        self._line = line
+        self._said = False
+
+    def __call__(self) -> None:
+        _publish(self._server)
+        if not self._said:
+            self._said = True
+            with contextlib.suppress(OSError):
+                self._line.send(READY)
+
+
+def _listen(
+    server: TLSHTTPServer, line: socket.socket, signals: Signals, drain_timeout: float | None
+) -> None:
+    """Do what the parent says, or a SIGTERM of somebody else's."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(line, selectors.EVENT_READ)
+        selector.register(signals, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is signals:
+                    signals.take()
+                    in_background(server.drain, drain_timeout)
+                    continue
+                word = _word(line)
+                in_background(server.drain, 0.0 if word == AT_ONCE else drain_timeout)
+                if not word:
+                    selector.unregister(line)
+
+
+def _word(line: socket.socket) -> bytes:
+    try:
+        return line.recv(1)
+    except OSError:
+        return b""

@@ -1,0 +1,204 @@
+"""HAProxy and nginx in front: each as people configure it, from the system's packages."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.front.conftest import Recording, RecordingThreading, serving
+from tests.front.peers import handshake, read_to_end, request
+from tests.front.test_proxied import Tells
+from tests.support import UNIT, wait_until
+
+_STREAM_MODULES = (
+    "/usr/lib/nginx/modules/ngx_stream_module.so",
+    "/usr/share/nginx/modules/ngx_stream_module.so",
+)
+
+needs_haproxy = pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is missing")
+needs_nginx_stream = pytest.mark.skipif(
+    shutil.which("nginx") is None or not any(Path(path).exists() for path in _STREAM_MODULES),
+    reason="nginx with its stream module (libnginx-mod-stream) is missing",
+)
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def program(*command: str, port: int) -> Iterator[None]:
+    """Run a proxy as long as the block runs; it must have begun to listen."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            assert wait_until(lambda: _listens(port), timeout=20 * UNIT), process.stdout
+            yield
+        finally:
+            process.terminate()
+            process.communicate(timeout=20 * UNIT)
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port)).close()
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def haproxy(folder: Path, server: Recording, send: str, checks: str = "") -> Iterator[int]:
+    """Run HAProxy in front of a server, TLS passed through."""
+    port = free_port()
+    (folder / "haproxy.cfg").write_text(f"""
+defaults
+    mode tcp
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+frontend web
+    bind 127.0.0.1:{port}
+    tcp-request inspect-delay 5s
+    tcp-request content accept if {{ req_ssl_hello_type 1 }}
+    default_backend web
+backend web
+    server one 127.0.0.1:{server.server_port} {send} {checks}
+""")
+    with program("haproxy", "-db", "-f", str(folder / "haproxy.cfg"), port=port):
+        yield port
+
+
+def asked_from(port: int, client: ssl.SSLContext, source: str) -> tuple[tuple[str, int], str]:
+    """Ask through a proxy from an address of this machine; return that, and what is known of it."""
+    sock = socket.create_connection(("127.0.0.1", port), 20 * UNIT, (source, 0))
+    with sock, client.wrap_socket(sock, server_hostname="localhost") as tls:
+        mine = tls.getsockname()
+        tls.sendall(request(close=True))
+        return mine, read_to_end(tls).partition(b"\r\n\r\n")[2].decode()
+
+
+@needs_haproxy
+@pytest.mark.parametrize(
+    "send", ["send-proxy", "send-proxy-v2 proxy-v2-options authority,unique-id,crc32c"]
+)
+def test_haproxy_names_its_clients(
+    tmp_path: Path,
+    server_class: type[Recording],
+    server_context: ssl.SSLContext,
+    any_client: ssl.SSLContext,
+    send: str,
+) -> None:
+    """Handlers know each client of HAProxy by its own address."""
+    server = server_class(
+        ("127.0.0.1", 0), Tells, ssl_context=server_context, trusted_proxies=["127.0.0.1"]
+    )
+    with serving(server), haproxy(tmp_path, server, send) as port:
+        for source in ("127.0.0.1", "127.0.0.77"):
+            mine, told = asked_from(port, any_client, source)
+            known = json.loads(told)
+            assert tuple(known["client"]) == mine
+            assert known["destination"] == ["127.0.0.1", port]
+            assert known["local"] is False
+    assert not [error for error, _ in server.events if error.reason == "proxy-header"]
+
+
+@needs_haproxy
+def test_haproxys_health_checks_are_no_events(
+    tmp_path: Path, server_context: ssl.SSLContext, any_client: ssl.SSLContext
+) -> None:
+    """A check of version 2 is LOCAL: accepted, counted, and nothing to report."""
+    server = RecordingThreading(
+        ("127.0.0.1", 0), Tells, ssl_context=server_context, trusted_proxies=["127.0.0.1"]
+    )
+    checks = "check check-send-proxy inter 100"
+    with serving(server), haproxy(tmp_path, server, "send-proxy-v2", checks) as port:
+        before = server.stats().accepted
+        assert wait_until(lambda: server.stats().accepted > before + 3, timeout=20 * UNIT)
+        mine, told = asked_from(port, any_client, "127.0.0.1")
+        assert tuple(json.loads(told)["client"]) == mine
+    assert not [error for error, _ in server.events if error.reason != "disconnected"]
+    assert len([one for one in server.events if one[0].reason == "disconnected"]) <= 1
+
+
+@needs_haproxy
+def test_haproxy_without_its_header_is_told_from_a_client(
+    tmp_path: Path, server_context: ssl.SSLContext, any_client: ssl.SSLContext
+) -> None:
+    """Where send-proxy is forgotten, every connection is one event that says so."""
+    server = RecordingThreading(
+        ("127.0.0.1", 0), Tells, ssl_context=server_context, trusted_proxies=["127.0.0.1"]
+    )
+    with serving(server), haproxy(tmp_path, server, "") as port:
+        with pytest.raises(OSError, match=r"EOF|closed|reset|Connection"):
+            handshake(("127.0.0.1", port), any_client)
+        assert wait_until(lambda: bool(server.events))
+    assert [e.reason for e, _ in server.events if e.reason != "disconnected"] == ["proxy-header"]
+
+
+@needs_nginx_stream
+def test_nginx_names_its_clients(
+    tmp_path: Path, server_context: ssl.SSLContext, any_client: ssl.SSLContext
+) -> None:
+    """nginx, which speaks version 1, with TLS passed through by its stream module."""
+    module = next(path for path in _STREAM_MODULES if Path(path).exists())
+    server = RecordingThreading(
+        ("127.0.0.1", 0), Tells, ssl_context=server_context, trusted_proxies=["127.0.0.1"]
+    )
+    port = free_port()
+    (tmp_path / "nginx.conf").write_text(f"""
+load_module {module};
+daemon off;
+pid {tmp_path}/nginx.pid;
+error_log {tmp_path}/error.log;
+events {{}}
+stream {{
+    server {{
+        listen 127.0.0.1:{port};
+        proxy_pass 127.0.0.1:{server.server_port};
+        proxy_protocol on;
+    }}
+}}
+""")
+    nginx = ("nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"))
+    with serving(server), program(*nginx, port=port):
+        mine, told = asked_from(port, any_client, "127.0.0.77")
+        assert tuple(json.loads(told)["client"]) == mine
+
+
+@needs_haproxy
+def test_many_clients_at_once_are_not_mixed_up(
+    tmp_path: Path, server_context: ssl.SSLContext, any_client: ssl.SSLContext
+) -> None:
+    """Forty clients from forty addresses at a time: each is told its own."""
+    server = RecordingThreading(
+        ("127.0.0.1", 0), Tells, ssl_context=server_context, trusted_proxies=["127.0.0.1"]
+    )
+    wrong: list[object] = []
+
+    def client(source: str, port: int) -> None:
+        mine, told = asked_from(port, any_client, source)
+        if tuple(json.loads(told)["client"]) != mine:
+            wrong.append((mine, told))
+
+    with serving(server), haproxy(tmp_path, server, "send-proxy-v2") as port:
+        threads = [
+            threading.Thread(target=client, args=(f"127.0.1.{number}", port))
+            for number in range(1, 41)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wait_until(lambda: server.stats().requests == 40)
+    assert not wrong

@@ -1,0 +1,114 @@
+"""A listening socket that was made elsewhere is served as one that the server has bound."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.front.conftest import serving
+from tests.front.handlers import Plain
+from tests.front.peers import client_context, get
+from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
+from tlshttp.errors import ConfigurationError
+
+SERVERS = [TLSHTTPServer, ThreadingTLSHTTPServer]
+
+
+@pytest.fixture(scope="module")
+def ssl_context() -> ssl.SSLContext:
+    """Return a server's context."""
+    return context.create_server_context(certs.self_signed("localhost"))
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """Return a socket that listens with a queue of three."""
+    with socket.create_server(("127.0.0.1", 0), backlog=3) as sock:
+        yield sock
+
+
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_it_is_served_and_closed_with_the_server(
+    server_class: Any, ssl_context: ssl.SSLContext, listener: socket.socket
+) -> None:
+    """Requests that come by the socket are answered; server_close() closes it."""
+    address = listener.getsockname()
+    server = server_class(None, Plain, ssl_context=ssl_context, listening_socket=listener)
+    assert server.socket is listener
+    assert server.server_address == address
+    assert server.url == f"https://127.0.0.1:{address[1]}"
+    with serving(server):
+        assert get(address, client_context(), "/here").endswith(b"/here")
+    assert listener.fileno() == -1
+
+
+def test_the_address_gives_the_name(ssl_context: ssl.SSLContext, listener: socket.socket) -> None:
+    """A server known by a name says so in its URL, whatever the socket is bound to."""
+    with TLSHTTPServer(
+        ("www.example.org", 443), Plain, ssl_context=ssl_context, listening_socket=listener
+    ) as server:
+        assert server.url == f"https://www.example.org:{listener.getsockname()[1]}"
+
+
+def test_a_socket_that_is_only_bound_is_made_to_listen(ssl_context: ssl.SSLContext) -> None:
+    """What somebody has bound without listening is listened on, unless told not to."""
+    for activate in (True, False):
+        sock = socket.socket()
+        sock.bind(("127.0.0.1", 0))
+        with TLSHTTPServer(
+            None, Plain, activate, ssl_context=ssl_context, listening_socket=sock
+        ) as server:
+            assert server.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == activate
+            assert server.server_port == sock.getsockname()[1]
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no AF_UNIX on this platform")
+def test_the_path_of_a_unix_socket_is_left_alone(
+    ssl_context: ssl.SSLContext, tmp_path: Path
+) -> None:
+    """Whoever has made the file of a socket removes it, not the server."""
+    path = tmp_path / "web.sock"
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(str(path))
+    with serving(TLSHTTPServer(None, Plain, ssl_context=ssl_context, listening_socket=sock)):
+        assert get(str(path), client_context()).endswith(b"/")
+    assert path.exists()
+
+
+def test_what_nobody_can_connect_to_is_refused(ssl_context: ssl.SSLContext) -> None:
+    """A socket that is closed, unbound, a datagram's or a connection is a ConfigurationError."""
+    closed = socket.socket()
+    closed.close()
+    with (
+        socket.socket() as unbound,
+        socket.socket(type=socket.SOCK_DGRAM) as datagram,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as connection,
+    ):
+        for sock, words in (
+            (closed, "closed"),
+            (unbound, "not bound"),
+            (datagram, "no stream"),
+            (connection, "Accept=yes"),
+        ):
+            with pytest.raises(ConfigurationError, match=words):
+                TLSHTTPServer(None, Plain, ssl_context=ssl_context, listening_socket=sock)
+        with pytest.raises(TypeError, match="must be a socket"):
+            TLSHTTPServer(None, Plain, ssl_context=ssl_context, listening_socket=3)  # type: ignore[arg-type]
+
+
+def test_a_socket_put_there_by_hand_has_a_url_at_once(
+    ssl_context: ssl.SSLContext, listener: socket.socket
+) -> None:
+    """The way of old, ``server.socket = ...``, serves and tells its URL before it does."""
+    server = TLSHTTPServer(("", 0), Plain, bind_and_activate=False, ssl_context=ssl_context)
+    server.socket.close()
+    server.socket = listener
+    assert server.url == f"https://127.0.0.1:{listener.getsockname()[1]}"
+    with serving(server):
+        assert get(listener.getsockname(), client_context()).endswith(b"/")

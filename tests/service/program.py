@@ -1,0 +1,176 @@
+"""A service in a process of its own, for the tests; what it is to do is a JSON object.
+
+It prints its URL when it is made. `Service` is its handle in the test's process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+from tests.front.peers import client_context, get
+from tests.support import UNIT, wait_until
+from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context, metrics, service
+
+SERVERS = {"plain": TLSHTTPServer, "threading": ThreadingTLSHTTPServer}
+
+
+class Handler(metrics.MetricsMixIn, metrics.HealthMixIn, BaseHTTPRequestHandler):
+    """Answers with the number of its process; ``/slow`` after a second, ``/never`` never."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        if self.path == self.metrics_path:
+            super().do_GET()
+            return
+        if self.path == "/slow":
+            time.sleep(1.0 * UNIT)  # work
+        if self.path == "/never":
+            threading.Event().wait()
+        body = b"%d" % os.getpid()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+def main(options: dict[str, Any]) -> None:
+    """Run a service as told."""
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    certificate: Any = certs.self_signed("localhost")
+    if "certfile" in options:
+        certificate = certs.CertificateStore(options["certfile"])
+    ssl_context = context.create_server_context(certificate)
+
+    def make_server() -> TLSHTTPServer:
+        inherited = service.inherited_sockets()
+        server = SERVERS[options.get("server", "threading")](
+            ("127.0.0.1", 0),
+            Handler,
+            ssl_context=ssl_context,
+            listening_socket=inherited[0] if inherited else None,
+        )
+        sys.stdout.write(f"{os.getpid()} {server.server_port}\n")
+        sys.stdout.flush()
+        if options.get("dies"):
+            server.after_fork_in_child = lambda: os._exit(7)  # type: ignore[method-assign]
+        return server
+
+    service.run(
+        make_server,
+        workers=options.get("workers", 1),
+        drain_timeout=options.get("drain_timeout", 20 * UNIT),
+    )
+
+
+class Service:
+    """Such a process."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.client = client_context()
+        self.pid, self.port = self.next_start()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        return "127.0.0.1", self.port
+
+    def next_start(self) -> tuple[int, int]:
+        """Return pid and port that the program, or its replacement, prints when it starts."""
+        assert self.process.stdout is not None
+        pid, port = self.process.stdout.readline().split()
+        return int(pid), int(port)
+
+    def ask(self, path: str = "/") -> int:
+        """Return the number of the process that answers on a new connection."""
+        return int(get(self.address, self.client, path).rpartition(b"\r\n")[2])
+
+    def workers(self) -> set[int]:
+        """Return the children of the process."""
+        found = set()
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                found |= set(map(int, (task / "children").read_text().split()))
+        return found
+
+    def tell(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    def wait_for_line(self, words: str) -> str:
+        """Return the next line on standard error that has these words."""
+        assert self.process.stderr is not None
+        return next(line for line in self.process.stderr if words in line)
+
+    def end(self) -> tuple[int, str]:
+        """Return its exit status and what it wrote on standard error."""
+        _, errors = self.process.communicate(timeout=30 * UNIT)
+        return self.process.returncode, errors
+
+
+@contextlib.contextmanager
+def running(
+    *prefix: str, environ: dict[str, str] | None = None, **options: Any
+) -> Iterator[Service]:
+    """Run a service as long as the block runs; it may have ended by then.
+
+    Args:
+        prefix: What starts the program.
+        environ: Variables besides those there are.
+        options: What `main` takes.
+    """
+    process = subprocess.Popen(
+        [*prefix, sys.executable, "-m", "tests.service.program", json.dumps(options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(environ or {})},
+        start_new_session=True,
+    )
+    try:
+        yield Service(process)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ValueError):  # end() has read all
+            process.communicate(timeout=30 * UNIT)
+
+
+def serves(one: Service) -> bool:
+    """Tell whether the service answers."""
+    try:
+        one.ask()
+    except (OSError, ssl.SSLError):
+        return False
+    return True
+
+
+def all_serve(one: Service, number: int) -> bool:
+    """Wait until so many processes have answered."""
+    seen: set[int] = set()
+
+    def look() -> bool:
+        seen.add(one.ask())
+        return len(seen) == number
+
+    return wait_until(look, timeout=20 * UNIT)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

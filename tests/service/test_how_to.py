@@ -1,0 +1,170 @@
+"""The program and the units of the how-to page work as they stand."""
+
+from __future__ import annotations
+
+import configparser
+import contextlib
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.front.peers import client_context, get
+from tests.support import UNIT, wait_until
+from tlshttp import certs
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="systemd's protocols are of Unix")
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "run-as-a-service.md"
+
+
+def blocks(language: str) -> list[str]:
+    """Return the blocks of the page in one language."""
+    pattern = rf"^```{language}\n(.*?)^```$"
+    return re.findall(pattern, PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@contextlib.contextmanager
+def started(command: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run the program of the page; it must drain and end with 0."""
+    (program,) = blocks("python")
+    port = free_port()
+    (folder / "web.py").write_text(program.replace("8443", str(port)))
+    certs.self_signed("localhost").write(folder / "cert.pem", folder / "key.pem")
+    command = [word.replace("8443", str(port)) for word in command]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert wait_until(lambda: answers(port), timeout=20 * UNIT)
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=20 * UNIT)
+        except BaseException:
+            process.kill()
+            raise
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    yield process
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    """Tell whether the program answers as it should."""
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+        return get(("127.0.0.1", port), client_context()).endswith(b"hello\n")
+    except OSError:
+        return False
+
+
+def test_the_program_serves_and_drains(tmp_path: Path) -> None:
+    """As one runs it in a shell."""
+    with started([sys.executable, "web.py"], tmp_path):
+        pass
+
+
+@pytest.mark.skipif(
+    shutil.which("systemd-socket-activate") is None, reason="systemd-socket-activate is missing"
+)
+def test_the_program_is_started_by_its_socket(tmp_path: Path) -> None:
+    """As the page tries it: the first request is served."""
+    command = re.search(r"^\$ (systemd-socket-activate .*)$", PAGE.read_text(), re.MULTILINE)
+    assert command is not None
+    words = [sys.executable if word == "python" else word for word in command[1].split()]
+    with started(words, tmp_path):
+        pass
+
+
+def test_the_units_say_what_they_must() -> None:
+    """They parse; the service waits for readiness and drains for less time than it has."""
+    units = {}
+    for text in blocks("ini"):
+        unit = configparser.RawConfigParser(strict=False)
+        unit.optionxform = str  # type: ignore[assignment, method-assign]
+        unit.read_string(text)
+        units["socket" if unit.has_section("Socket") else "service"] = unit
+    settings = dict(units["service"]["Service"])
+    assert settings["Type"] == "notify"
+    drain = re.search(r"drain_timeout=(\d+)", blocks("python")[0])
+    assert drain is not None
+    assert int(settings["TimeoutStopSec"]) > int(drain[1]) + 5
+    assert units["service"]["Unit"]["Requires"] == "web.socket"
+    assert settings["CapabilityBoundingSet"] == ""
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing")
+def test_systemd_knows_all_that_the_units_say(tmp_path: Path) -> None:
+    """systemd-analyze finds no unknown or malformed setting."""
+    socket_unit, service_unit = blocks("ini")
+    (tmp_path / "web.socket").write_text(socket_unit)
+    service_unit = re.sub(r"(?m)^ExecStart=.*$", f"ExecStart={sys.executable}", service_unit)
+    (tmp_path / "web.service").write_text(service_unit)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--recursive-errors=no", str(tmp_path / "web.service"),
+         str(tmp_path / "web.socket")],
+        capture_output=True,
+        text=True,
+        timeout=20 * UNIT,
+        check=False,
+    )  # fmt: skip
+    complaints = [line for line in done.stderr.splitlines() if "web." in line]
+    assert not complaints, done.stderr
+
+
+# The container ----------------------------------------------------------------------------------
+
+CONTAINER = PAGE.with_name("run-in-a-container.md")
+
+
+def test_the_container_runs_and_probes_what_the_page_shows(tmp_path: Path) -> None:
+    """The commands of the Dockerfile, run here: the probe is content, SIGTERM drains."""
+    dockerfile = _blocks_of(CONTAINER, "dockerfile")[0]
+    command = _words(dockerfile, r"^CMD (\[.*\])$")
+    probe = _words(dockerfile, r"^HEALTHCHECK .* CMD (\[.*\])$")
+    port = str(free_port())
+    program = blocks("python")[0].replace("8443", port)
+    program = program.replace("        Hello,\n", "        Watched,\n")
+    program = program.replace("context, service", "context, metrics, service", 1)
+    watched = "class Watched(metrics.HealthMixIn, Hello):\n    pass\n\n\n"
+    program = program.replace("store = ", f"{watched}store = ", 1)
+    (tmp_path / "web.py").write_text(program)
+    (tmp_path / "probe.py").write_text(_blocks_of(CONTAINER, "python")[0].replace("8443", port))
+    certs.self_signed("localhost").write(tmp_path / "cert.pem", tmp_path / "key.pem")
+
+    def probes() -> int:
+        return subprocess.run(
+            probe, cwd=tmp_path, stderr=subprocess.DEVNULL, timeout=20 * UNIT, check=False
+        ).returncode
+
+    assert probes() == 1
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert wait_until(lambda: probes() == 0, timeout=30 * UNIT)
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=20 * UNIT)
+        except BaseException:
+            process.kill()
+            raise
+    assert process.returncode == 0, errors
+
+
+def _blocks_of(page: Path, language: str) -> list[str]:
+    pattern = rf"^```{language}\n(.*?)^```$"
+    return re.findall(pattern, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def _words(dockerfile: str, pattern: str) -> list[str]:
+    found = re.search(pattern, dockerfile, re.MULTILINE)
+    assert found is not None
+    return [sys.executable if word == "python" else word for word in json.loads(found[1])]

@@ -1,0 +1,252 @@
+"""A service does what signals ask for, in one process and in several."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import ssl
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tests.front.peers import connect, handshake, read_response, read_to_end, request
+from tests.service.program import Service, all_serve, running
+from tests.support import UNIT, wait_until
+from tlshttp import TLSHTTPServer, certs, service
+from tlshttp.errors import ConfigurationError
+from tlshttp.service._restarts import Restarts
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and fork() of Unix")
+
+NUMBERS = [1, 2]
+
+
+@pytest.mark.parametrize("server", ["plain", "threading"])
+@pytest.mark.parametrize("workers", NUMBERS)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_drains_and_ends_with_0(server: str, workers: int, number: int) -> None:
+    """What is under way when the signal comes is answered; the exit status is 0."""
+    with running(server=server, workers=workers) as one, ThreadPoolExecutor(1) as pool:
+        one.ask()
+        slow = pool.submit(one.ask, "/slow")
+        with handshake(one.address, one.client) as kept:
+            kept.sendall(request())
+            read_response(kept)
+            one.tell(number)
+            assert slow.result(timeout=20 * UNIT) in (one.pid, *one.workers())
+            assert kept.recv(1) == b""
+        status, errors = one.end()
+        assert status == 0, errors
+        assert "Traceback" not in errors
+        assert f"{signal.Signals(number).name}: draining" in errors
+
+
+@pytest.mark.parametrize("server", ["plain", "threading"])
+@pytest.mark.parametrize("workers", NUMBERS)
+def test_a_second_signal_ends_at_once(workers: int, server: str) -> None:
+    """A handler that never ends keeps a service until the second signal, and no longer."""
+    with running(workers=workers, server=server, drain_timeout=300) as one:
+        one.ask()
+        with handshake(one.address, one.client) as stuck:
+            stuck.sendall(request("/never"))
+            one.tell(signal.SIGTERM)
+            with pytest.raises(Exception, match="timed out"):
+                one.process.wait(1 * UNIT)
+            began = time.monotonic()
+            one.tell(signal.SIGTERM)
+            status, errors = one.end()
+            assert time.monotonic() - began < 8 * UNIT
+        assert status == 0, errors
+        assert "ending at once" in errors
+
+
+@pytest.mark.parametrize("workers", NUMBERS)
+def test_what_does_not_end_is_named_and_the_service_ends_in_its_time(workers: int) -> None:
+    """The time for draining bounds the end, and the log names who has not come to one."""
+    with running(workers=workers, drain_timeout=1 * UNIT) as one:
+        one.ask()
+        with handshake(one.address, one.client) as stuck:
+            stuck.sendall(request("/never"))
+            name = "{}:{} (handler)".format(*stuck.getsockname())
+            with contextlib.suppress(TimeoutError):
+                stuck.settimeout(0.5 * UNIT)
+                stuck.recv(1)
+            one.tell(signal.SIGTERM)
+            status, errors = one.end()
+        assert status == 0
+        assert name in errors
+
+
+@pytest.mark.parametrize("workers", NUMBERS)
+def test_sighup_shows_the_new_certificate(workers: int, tmp_path: Path) -> None:
+    """After SIGHUP new connections get the renewed certificate; a bad one leaves the old."""
+    path = tmp_path / "both.pem"
+    certs.self_signed("localhost", "one.test").write(path)
+    with running(workers=workers, certfile=str(path)) as one:
+        one.ask()
+        renewed = certs.self_signed("localhost", "two.test")
+        renewed.write(path)
+        one.tell(signal.SIGHUP)
+        assert wait_until(lambda: _shown(one) == _der(renewed), timeout=20 * UNIT)
+        path.write_text("nonsense")
+        one.tell(signal.SIGHUP)
+        assert "nonsense" not in one.wait_for_line("reloading: ")
+        one.tell(signal.SIGTERM)
+        status, errors = one.end()
+        assert status == 0, errors
+
+
+def _der(certificate: certs.Certificate) -> bytes:
+    return certificate.leaf.public_bytes(Encoding.DER)
+
+
+def _shown(one: Service) -> bytes | None:
+    with handshake(one.address, one.client) as sock:
+        return sock.getpeercert(binary_form=True)
+
+
+def test_a_session_resumes_with_another_worker() -> None:
+    """A session ticket of one worker is taken by the others: 100 connections, no full handshake."""
+    with running(workers=2) as one:
+        assert all_serve(one, 2)
+        seen = set()
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
+            client.minimum_version = client.maximum_version = version
+            session = None
+            resumed = []
+            for _ in range(50):
+                with (
+                    connect(one.address) as plain,
+                    client.wrap_socket(plain, server_hostname="localhost", session=session) as sock,
+                ):
+                    resumed.append(sock.session_reused)
+                    sock.sendall(request(close=True))
+                    seen.add(read_to_end(sock).rpartition(b"\r\n")[2])
+                    session = sock.session
+            assert resumed == [False] + [True] * 49
+        assert len(seen) == 2
+
+
+def test_a_killed_worker_is_replaced_within_a_second() -> None:
+    """The others serve meanwhile, one line says it, and a new one is there within a second."""
+    with running(workers=2) as one:
+        assert all_serve(one, 2)
+        before = one.workers()
+        victim = min(before)
+        began = time.monotonic()
+        os.kill(victim, signal.SIGKILL)
+        assert one.ask() in before - {victim} | one.workers()
+        assert wait_until(lambda: len(one.workers() - {victim}) == 2)
+        assert time.monotonic() - began < 1 * UNIT
+        assert all_serve(one, 2)
+        assert one.workers() != before
+        one.tell(signal.SIGTERM)
+        status, errors = one.end()
+        assert status == 0
+        assert errors.count("has ended by SIGKILL") == 1
+
+
+def test_workers_that_die_at_once_end_the_service() -> None:
+    """After ten quick deaths, with delays that grow, the service gives up and says so."""
+    with running(workers=2, dies=True) as one:
+        status, errors = one.end()
+        assert status == 1
+        assert "workers die as soon as they are started" in errors
+        assert errors.count("has ended with status 7") >= 10
+
+
+def test_workers_leave_when_their_parent_is_killed() -> None:
+    """Whoever kills the parent leaves no workers behind."""
+    with running(workers=2) as one:
+        assert all_serve(one, 2)
+        workers = one.workers()
+        one.tell(signal.SIGKILL)
+        assert wait_until(lambda: not any(map(_is_alive, workers)), timeout=20 * UNIT)
+
+
+def _is_alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return False
+
+
+@pytest.mark.parametrize("workers", NUMBERS)
+def test_sigusr2_replaces_the_program_without_a_refused_connection(workers: int) -> None:
+    """Clients that ask all the time, on new connections, notice nothing; the old process ends."""
+    with running(workers=workers) as one, ThreadPoolExecutor(4) as pool:
+        one.ask()
+        over = threading.Event()
+        asking = [pool.submit(_keep_asking, one, over) for _ in range(4)]
+        try:
+            old = one.process.pid
+            one.tell(signal.SIGUSR2)
+            one.pid, _ = one.next_start()
+            assert wait_until(lambda: not _is_alive(old), timeout=20 * UNIT)
+        finally:
+            over.set()
+        answered = set().union(*(future.result(timeout=20 * UNIT) for future in asking))
+        assert one.ask() in (one.workers() if workers > 1 else {one.pid})
+        assert len(answered) > workers
+        os.kill(one.pid, signal.SIGTERM)
+        assert wait_until(lambda: not _is_alive(one.pid), timeout=20 * UNIT)
+        assert one.process.wait() == 0
+
+
+def _keep_asking(one: Service, over: threading.Event) -> set[int]:
+    answered = set()
+    while not over.is_set():
+        answered.add(one.ask())
+    return answered
+
+
+def test_a_replacement_that_fails_changes_nothing(tmp_path: Path) -> None:
+    """A program that does not start again leaves the old process serving, with a line."""
+    path = tmp_path / "both.pem"
+    certs.self_signed("localhost").write(path)
+    with running(certfile=str(path)) as one:
+        one.ask()
+        path.unlink()
+        one.tell(signal.SIGUSR2)
+        assert one.wait_for_line("has not become ready: this one goes on")
+        assert one.ask() == one.pid
+        one.tell(signal.SIGTERM)
+        assert one.end()[0] == 0
+
+
+def test_what_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers out of range, a platform without fork(), another thread: one ConfigurationError."""
+
+    def never() -> TLSHTTPServer:
+        raise AssertionError("a server was made")
+
+    with pytest.raises(ConfigurationError) as caught:
+        service.run(never, workers=0, drain_timeout=-1)
+    assert len(caught.value.findings) == 2
+    monkeypatch.delattr(os, "fork")
+    with pytest.raises(ConfigurationError, match=r"fork\(\)"):
+        service.run(never, workers=2)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ConfigurationError, match="main thread"):
+        pool.submit(service.run, never).result()
+
+
+def test_restarts_are_delayed_only_when_they_follow_quickly() -> None:
+    """The first is at once; delays double up to five seconds; one long life makes good."""
+    restarts = Restarts()
+    delays = []
+    for _ in range(9):
+        restarts.died(0.1, 100.0)
+        delays.append(round(max(0.0, restarts.not_before - 100.0), 3))
+    assert delays == [0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    assert not restarts.is_hopeless
+    restarts.died(60.0, 200.0)
+    restarts.died(0.1, 200.0)
+    assert not restarts.is_hopeless
+    assert restarts.not_before < 200.0

@@ -1,0 +1,62 @@
+"""Whichever worker is scraped tells the numbers of all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import pytest
+
+from tests.front.peers import connect, get, read_to_end
+from tests.metrics.test_exposition import Parsed, parsed, value
+from tests.service.program import Service, all_serve, running
+from tests.support import UNIT, wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="fork() is of Unix")
+
+
+def scraped(one: Service) -> Parsed:
+    """Return what one of the workers exposes."""
+    response = get(one.address, one.client, "/metrics")
+    return parsed(response.partition(b"\r\n\r\n")[2].decode())
+
+
+def test_the_numbers_are_the_sums_over_all_workers() -> None:
+    """Requests and failures of known numbers, over two workers; none is lost with a worker."""
+    with running(workers=2) as one:
+        assert all_serve(one, 2)
+        start = value(scraped(one), "tlshttp_requests_total")
+        seen = {one.ask() for _ in range(100)}
+        for _ in range(9):
+            with connect(one.address) as sock:
+                sock.sendall(b"SSH-2.0-x\r\n")
+                read_to_end(sock)
+        assert len(seen) == 2
+        scrapes = 0
+
+        def has_all() -> bool:
+            nonlocal scrapes
+            scrapes += 1
+            found = scraped(one)
+            failures = value(found, "tlshttp_handshake_failures_total", reason="not-tls")
+            requests = value(found, "tlshttp_requests_total")
+            # Of the scrapes before this one the others may not know yet.
+            return failures == 9 and start + 100 + 1 <= requests <= start + 100 + scrapes
+
+        assert wait_until(has_all, timeout=20 * UNIT)
+        assert value(scraped(one), "tlshttp_workers") == 2
+        before = max(value(scraped(one), "tlshttp_requests_total") for _ in range(4))
+        assert wait_until(lambda: value(scraped(one), "tlshttp_requests_total") >= before + 4)
+        victim = min(one.workers())
+        os.kill(victim, signal.SIGKILL)
+        assert wait_until(lambda: len(one.workers() - {victim}) == 2)
+        assert wait_until(lambda: value(scraped(one), "tlshttp_workers") == 2)
+        found = scraped(one)
+        assert value(found, "tlshttp_requests_total") >= before
+        assert value(found, "tlshttp_handshake_failures_total", reason="not-tls") == 9
+        one.tell(signal.SIGHUP)  # new workers take over, and with them the numbers
+        assert wait_until(lambda: not one.workers() & seen, timeout=20 * UNIT)
+        assert value(scraped(one), "tlshttp_requests_total") >= before
+        one.tell(signal.SIGTERM)
+        assert one.end()[0] == 0
