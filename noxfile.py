@@ -126,7 +126,8 @@ def foreign(session: nox.Session) -> None:
     session.install(str(wheel))
     session.install("--force-reinstall", "--no-deps", str(wheel))  # also over the same version
     session.chdir(project)
-    session.run("python", "-m", "pytest", "-n", "2", *session.posargs)
+    for engine in ("ssl", "pyopenssl"):
+        session.run("python", "-m", "pytest", "-n", "2", "--tls-engine", engine, *session.posargs)
 
 
 @nox.session(python=PYTHONS)

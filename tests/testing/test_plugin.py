@@ -44,6 +44,22 @@ def outcomes(report: str) -> dict[str, str]:
     return {name: outcome for outcome, name in sorted(lines, reverse=True)}
 
 
+ENGINES = """
+def test_group(tls_server, tls_server_factory):
+    tls_server.get("/")
+    another = tls_server_factory({"/": "hello"}, engine="ssl")
+    another.get("/")
+    print("groups:", tls_server.requests[0].tls.group, another.requests[0].tls.group)
+"""
+
+
+def test_the_engine_is_an_option(tmp_path: Path) -> None:
+    """`--tls-engine` is for all servers of fixtures but those whose test says otherwise."""
+    report = session(tmp_path, ENGINES, "--tls-engine", "pyopenssl")
+    assert outcomes(report) == {"test_group": "PASSED"}
+    assert re.search("groups: X25519\\w* None", report)
+
+
 def test_fixtures(tmp_path: Path) -> None:
     """Servers, further servers, the authority, and trust by the environment, all without ado."""
     report = session(

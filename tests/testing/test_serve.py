@@ -18,7 +18,7 @@ from http.server import (
 )
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingMixIn
-from typing import Any
+from typing import Any, Literal
 from xmlrpc.client import ServerProxy
 from xmlrpc.server import SimpleXMLRPCServer
 
@@ -162,6 +162,24 @@ def test_arguments_that_exclude_each_other_are_all_named() -> None:
             names=["other.test"],
         )
     assert len(caught.value.findings) == 4
+
+
+def test_the_engine_can_be_chosen() -> None:
+    """`serve(engine=...)` has the one or the other engine do the TLS, with all that is asked."""
+    engines: list[Literal["ssl", "pyopenssl"]] = ["ssl", "pyopenssl"]
+    required = context.ClientAuth.REQUIRED
+    for engine in engines:
+        with testing.serve({"/": "hello"}, engine=engine, client_auth=required) as server:
+            ada = server.client_certificate("ada")
+            assert server.get("/", certificate=ada).text == "hello"
+            (request,) = server.requests
+            assert (request.tls.group is not None) is (engine == "pyopenssl"), engine
+
+
+def test_an_engine_that_there_is_not() -> None:
+    """The error names those there are."""
+    with pytest.raises(errors.ConfigurationError, match="there are 'ssl' and 'pyopenssl'"):
+        testing.serve(engine="gnutls")  # type: ignore[arg-type]
 
 
 def test_further_names_are_in_the_certificate() -> None:

@@ -71,7 +71,7 @@ def findings_may_come_from_any_iterable() -> None:
 
 def servers_of_tests_take_whatever_answers(handler: type[BaseHTTPRequestHandler]) -> None:
     """Handlers, partials of them, server classes, applications and mappings, but no coroutines."""
-    testing.serve(handler, names=["api.example.test"], timeout=1).close()
+    testing.serve(handler, names=["api.example.test"], timeout=1, engine="pyopenssl").close()
     testing.serve(functools.partial(SimpleHTTPRequestHandler, directory="."))
     testing.serve(HTTPServer, server_class=tlshttp.TLSHTTPServer)
     testing.serve({"/": "text", "/bytes": b"", "/json": testing.Response.json([1], status=201)})

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import BaseRequestHandler, BaseServer
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
 
 from tlshttp import profiles
 from tlshttp._several import require_several
@@ -38,6 +38,8 @@ Served: TypeAlias = (
 """What can be served: a handler class or a `functools.partial` of one, a server class that knows
 its handler, a WSGI application, or a mapping of `Respond` by path."""
 
+_ENGINES = ("ssl", "pyopenssl")
+
 
 def serve(
     served: Served | None = None,
@@ -49,6 +51,7 @@ def serve(
     certificate: Certificate | CertificateStore | None = None,
     client_auth: ClientAuth = ClientAuth.NONE,
     profile: profiles.TLSProfile = profiles.INTERMEDIATE,
+    engine: Literal["ssl", "pyopenssl"] = "ssl",
     ssl_context: TLSContext | None = None,
     timeout: float = 5.0,
     **options: Any,
@@ -74,8 +77,9 @@ def serve(
         client_auth: Whether clients have to show a certificate from ``ca``, such as
             `RunningServer.client_certificate` issues.
         profile: What is negotiated.
-        ssl_context: A finished context instead of certificate, client authentication and profile;
-            `None`: one made from these.
+        engine: What does the TLS: Python's own `ssl`, or ``"pyopenssl"`` (`tlshttp.pyopenssl`).
+        ssl_context: A finished context instead of certificate, client authentication, profile and
+            engine; `None`: one made from these.
         timeout: Seconds that the server's `~RunningServer.wait_for`, `~RunningServer.get` and
             `~RunningServer.close` wait before they raise.
         **options: Further arguments of the server class, such as ``limits``.
@@ -89,14 +93,14 @@ def serve(
     names = tuple(names)
     check_timeout(timeout)
     ConfigurationError.raise_if(
-        _findings(served, names, certificate, client_auth, profile, ssl_context)
+        _findings(served, names, certificate, client_auth, profile, engine, ssl_context)
     )
     issuer = _authority(ca)
     if ssl_context is None:
         certificate = certificate or issuer.server_certificate(
             *dict.fromkeys((*LOCAL_NAMES, host, *names))
         )
-        ssl_context = create_server_context(
+        ssl_context = _creator(engine)(
             certificate,
             profile=profile,
             client_auth=client_auth,
@@ -130,6 +134,15 @@ def _authority(ca: CertificateAuthority | None) -> Authority:
     if ca is None:
         return authority()
     return ca if isinstance(ca, Authority) else Authority.of(ca)
+
+
+def _creator(engine: str) -> Callable[..., TLSContext]:
+    """Return what makes contexts on an engine."""
+    if engine == "ssl":
+        return create_server_context
+    from tlshttp import pyopenssl  # it takes time, and few want it
+
+    return pyopenssl.create_server_context
 
 
 def _responses(served: Served | None) -> Responses | None:
@@ -176,6 +189,7 @@ def _findings(
     certificate: Certificate | CertificateStore | None,
     client_auth: ClientAuth,
     profile: profiles.TLSProfile,
+    engine: str,
     ssl_context: TLSContext | None,
 ) -> list[str]:
     """Say what does not fit together."""
@@ -184,7 +198,10 @@ def _findings(
         "certificate": certificate is not None,
         "client_auth": client_auth is not ClientAuth.NONE,
         "profile": profile is not profiles.INTERMEDIATE,
+        "engine": engine != "ssl",
     }
+    if engine not in _ENGINES:
+        found.append(f"engine is {engine!r}; there are {' and '.join(map(repr, _ENGINES))}")
     if ssl_context is not None:
         found += [
             f"ssl_context is finished: {name} cannot be applied to it"

@@ -62,14 +62,17 @@ def tls_server(request: pytest.FixtureRequest, tls_server_factory: ServerFactory
 
 
 @pytest.fixture
-def tls_server_factory() -> Iterator[ServerFactory]:
+def tls_server_factory(pytestconfig: pytest.Config) -> Iterator[ServerFactory]:
     """A function that starts further HTTPS servers, all closed after the test."""
     from tlshttp.testing import serve
     from tlshttp.testing._running import close_all
 
+    engine = pytestconfig.getoption("--tls-engine")
     servers = []
 
     def start(served: Served | None = None, **options: Any) -> RunningServer:
+        if options.get("ssl_context") is None:
+            options.setdefault("engine", engine)
         servers.append(serve(served, **options))
         return servers[-1]
 
@@ -113,6 +116,17 @@ def tls_trust(tls_ca: Authority, monkeypatch: pytest.MonkeyPatch) -> Authority:
     for name, value in trust_variables(tls_ca).items():
         monkeypatch.setenv(name, value)
     return tls_ca
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Tell pytest of our option."""
+    parser.getgroup("tlshttp").addoption(
+        "--tls-engine",
+        choices=["ssl", "pyopenssl"],
+        default="ssl",
+        help="what does the TLS of the servers that fixtures start: Python's own ssl (the default),"
+        " or tlshttp.pyopenssl",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
