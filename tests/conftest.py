@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -12,16 +15,47 @@ from tests.engines import create_with_ssl, skip_on_other_engine
 from tests.support import nothing_left_behind
 from tlshttp import context
 
+_CASES = int(os.environ.get("TLSHTTP_TEST_CASES", "0"))
+"""Of a test with more cases than that, so many are run; 0: all."""
+
+_CASES_OF_SECOND_ENGINE = 2
+"""Likewise on the second engine, where it is about what knows no engine; `exhaustive` has all."""
+
+_KNOW_NO_ENGINE = ("handler", "server")
+
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Count as exhaustive, on the second engine, what is thorough, and what has no network."""
-    for item in items:
-        parameters = getattr(getattr(item, "callspec", None), "params", {})
-        if parameters.get("engine") != "pyopenssl":
-            continue
-        if "ready_fd" in getattr(item, "fixturenames", ()) or item.get_closest_marker("thorough"):
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out cases of many, where that is asked for, and say what is exhaustive."""
+    if _CASES:
+        kept = _some(items, _CASES)
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in kept])
+        items[:] = [item for item in items if item.nodeid in kept]
+    second = [item for item in items if _parameters(item).get("engine") == "pyopenssl"]
+    kept = _some(second, _CASES_OF_SECOND_ENGINE)
+    for item in second:
+        if (
+            (item.nodeid not in kept and item.path.parent.name in _KNOW_NO_ENGINE)
+            or "ready_fd" in getattr(item, "fixturenames", ())
+            or item.get_closest_marker("thorough")
+        ):
             item.add_marker(pytest.mark.exhaustive)
+
+
+def _parameters(item: pytest.Item) -> dict[str, Any]:
+    return getattr(getattr(item, "callspec", None), "params", {})
+
+
+def _some(items: list[pytest.Item], count: int) -> set[str]:
+    """Return the names of so many cases of each test, from all over its list."""
+    tests = defaultdict(list)
+    for name in sorted(item.nodeid for item in items):
+        tests[name.partition("[")[0]].append(name)
+    return {
+        cases[number * (len(cases) - 1) // max(1, count - 1)]
+        for cases in tests.values()
+        for number in range(count)
+    }
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

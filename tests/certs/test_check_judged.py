@@ -14,9 +14,12 @@ import pytest
 from cryptography import x509
 
 from tests.certs import one_fault
+from tests.support import UNIT
 from tlshttp import certs
 from tlshttp.certs._inspect import was_issued_by
 from tlshttp.certs._rules import RULES, Client
+
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300 * UNIT)]
 
 JUDGES = {Client.OPENSSL, Client.STRICT, Client.PYCA}
 """Those asked here; whether Chromium or Go refuse is for others to say."""
