@@ -246,7 +246,7 @@ def _issue(
 def _say_what_is_refused(
     issued: certs.CertificateChain, purpose: certs.Purpose, noted: Collection[str] = ()
 ) -> None:
-    """Say what clients refuse about a certificate, but for the codes that are noted elsewhere."""
+    """Say what clients refuse about a certificate, except for the codes that are told elsewhere."""
     for finding in issued.check(purpose=purpose):
         if finding.code not in noted:
             print(finding, file=sys.stderr)

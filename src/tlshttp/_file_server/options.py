@@ -30,8 +30,8 @@ _OURS = frozenset(
         "upgrade", "www-authenticate",
     }
 )  # fmt: skip
-"""Fields, in lower case, whose value is the server's to know: also all of one connection (RFC 9110,
-section 7.6.1)."""
+"""Fields, in lower case, whose value only the server knows, and those of a single connection (RFC
+9110, section 7.6.1)."""
 
 _OF_CORS = frozenset({"access-control-allow-origin", "access-control-expose-headers"})
 

@@ -60,7 +60,7 @@ def find_urls(
 
 
 def _hosts(place: Place, names: Sequence[str]) -> Iterator[str]:
-    """Yield by what a place may be reached; what is most likely to be right is the first."""
+    """Yield the hosts by which a place may be reached, the most likely one first."""
     if place.is_wildcard:
         yield "localhost"
         yield from network_addresses()
@@ -73,7 +73,7 @@ def _hosts(place: Place, names: Sequence[str]) -> Iterator[str]:
 
 
 def _leads_here(name: str) -> bool:
-    """Return whether a name of a certificate is one to go to: of DNS, and of one host."""
+    """Return whether a name of a certificate is the DNS name of one host, which one can visit."""
     return not _is_address(name) and name != "localhost" and not {*"*:@/"} & {*name}
 
 
