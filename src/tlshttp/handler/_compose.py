@@ -40,7 +40,7 @@ class Composition(NamedTuple):
     mode: Mode
     """How they are run where every request can be waited for."""
     threaded_mode: Mode
-    """How they are run by a server with many threads, where each request may have another of them."""
+    """How they are run by a server with many threads, where requests need not share one."""
     handler_class: type[TLSRequestHandler] | None
     """What the factory makes, where that is known."""
     dispatches: bool = False
