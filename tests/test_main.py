@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -257,6 +258,18 @@ def test_key_that_does_not_fit_is_said_clearly(
     assert "does not belong to" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes of files as POSIX has them")
+def test_people_u11_a_key_that_everybody_can_read_is_a_warning(run: Run, tmp_path: Path) -> None:
+    """It is served all the same, and the warning advises nothing that has no option here."""
+    files = tmp_path / "cert.pem", tmp_path / "key.pem"
+    certs.self_signed("127.0.0.1").write(*files)
+    files[1].chmod(0o644)
+    program = run("--tls-cert", str(files[0]), "--tls-key", str(files[1]))
+    told = program.end()[2]
+    assert f"run 'chmod 600 {files[1]}'" in told
+    assert "tolerate" not in told
+
+
 @pytest.mark.parametrize("option", ["--tls-key", "--tls-password-file"])
 def test_parts_of_a_certificate_need_the_rest(
     option: str, capsys: pytest.CaptureFixture[str]
@@ -415,10 +428,10 @@ def test_password_from_standard_input(folder: Path, pair: tuple[Path, Path]) -> 
     assert process.wait(20 * UNIT) == 0
 
 
-def test_its_own_files_are_not_served_and_it_says_so(
+def test_people_u1_its_own_files_are_not_served_and_it_says_so(
     run: Run, folder: Path, pair: tuple[Path, Path]
 ) -> None:
-    """People U1: certificate, key and password, in the folder that is served, stay there."""
+    """Certificate, key and password, in the folder that is served, stay there."""
     names = ("cert.pem", "key.pem", "password")
     for name in names:
         shutil.copy(pair[0].parent / name, folder / name)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from tlshttp import context, profiles
 from tlshttp._command_line import endings
 from tlshttp._command_line.arguments import seconds, server
+from tlshttp._command_line.parsing import Parser, program
 from tlshttp._command_line.servers import ServerAddress, asking
 
 __all__ = ["main"]
-
-_PROGRAM = "python -m tlshttp audit"
 
 _PROFILES = {
     profile.name: profile
@@ -31,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0 without deviations, 1 with some, 2 where the server cannot be asked, 130
         after Ctrl-C.
     """
-    return endings.run(_PROGRAM, lambda: _audit(arguments))
+    return endings.run(program("audit"), lambda: _audit(arguments))
 
 
 def _audit(arguments: Sequence[str] | None) -> int:
@@ -49,13 +47,14 @@ def _audit(arguments: Sequence[str] | None) -> int:
     return endings.OK if report.ok else endings.FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=_PROGRAM,
+def _parser() -> Parser:
+    name = program("audit")
+    parser = Parser(
+        prog=name,
         description="Find out what a server really negotiates: versions, ciphers, groups and"
         " signatures, by some forty connections. The exit status is 1 if that deviates from the"
         " profile.",
-        epilog=f"example: {_PROGRAM} localhost:8443 --profile modern",
+        epilog=f"example: {name} localhost:8443 --profile modern",
     )
     parser.add_argument(
         "server",

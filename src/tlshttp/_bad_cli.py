@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from types import FrameType
 
 from tlshttp._command_line import endings
+from tlshttp._command_line.parsing import Parser, program
 
 __all__ = ["main"]
 
-_PROGRAM = "python -m tlshttp bad"
 _WIDTH = 88  # columns of the list
 
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, or 2 where something has to be mended first.
     """
-    return endings.run(_PROGRAM, lambda: _run(arguments))
+    return endings.run(program("bad"), lambda: _run(arguments))
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -41,12 +41,13 @@ def _run(arguments: Sequence[str] | None) -> int:
     return endings.OK
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=_PROGRAM,
+def _parser() -> Parser:
+    name = program("bad")
+    parser = Parser(
+        prog=name,
         description="Serve HTTPS badly, to see what a client makes of it; on this machine only, and"
         " only for tests. Without a fault, list them all.",
-        epilog=f"example: {_PROGRAM} expired --port 8443",
+        epilog=f"example: {name} expired --port 8443",
     )
     parser.add_argument("faults", nargs="*", metavar="FAULT", help="what is bad; several combine")
     parser.add_argument(

@@ -56,7 +56,7 @@ def socket_address(server_address: Any) -> Any:
 
 
 def host_with_zone(host: str, bound_address: Any) -> str:
-    """Return a host with the zone it is bound in, without which a link-local one means nothing.
+    """Return a host with the zone it is bound in: a link-local address means nothing without it.
 
     Args:
         host: The host as given.
@@ -91,8 +91,8 @@ def plain_address(address: Any) -> Any:
     """Return a peer's address in the one form it has in all logs and rules.
 
     A socket for both versions of IP gives that of IPv4 as one of IPv6 (``::ffff:192.0.2.1``: RFC
-    4291, section 2.5.5.2); it becomes what a socket of IPv4 would have given. The empty one of an
-    ``AF_UNIX`` peer becomes ``"unix:"``.
+    4291, section 2.5.5.2); here it becomes what a socket of IPv4 would have given. The empty
+    address of an ``AF_UNIX`` peer becomes ``"unix:"``.
 
     Args:
         address: What ``accept()`` has given.

@@ -11,10 +11,9 @@ _T = TypeVar("_T")
 
 
 class computed(Generic[_T]):  # noqa: N801 (used as a decorator, as `property` is)
-    """A property that an instance may have an attribute of the same name instead of.
+    """A property that an attribute of the same name in an instance replaces.
 
-    A subclass of a user's may need the name for something of its own: nothing of ours reads it
-    then.
+    A user's subclass may need the name for itself; then nothing of ours reads it.
     """
 
     def __init__(self, function: Callable[[Any], _T]) -> None:

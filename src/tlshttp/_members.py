@@ -1,7 +1,7 @@
 """Settings that are members of an enumeration: what only looks like one must not be taken for it.
 
-The settings are compared by identity. So ``"required"`` would be neither required nor refused, and
-the weaker branch would be taken without a word.
+The settings are compared by identity. So ``"required"`` would not count as ``REQUIRED``, and the
+weaker branch would be taken without a word.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which files are the server's own: certificates, keys, passwords, lists, logs.
 
-Whoever reads or writes such a file takes note of it here, and the file handlers serve none of them,
+Whoever reads or writes such a file registers it here, and the file handlers serve none of them,
 wherever they lie. It is one list for the process, because a file is no less secret to a second
 server, or to one that was started before somebody loaded it.
 
@@ -104,9 +104,9 @@ class OwnFiles:
         return sorted(path for path in found if _lies_in(path, root) and os.path.exists(path))
 
     def may_include(self, name: str, number: int) -> bool:
-        """Return whether what has this name and inode may be one; if not, `include` says no.
+        """Return whether an entry may be one, by name and inode; if not, `include` says no, too.
 
-        It is for the entries of a folder, after `include` has been asked of the folder itself.
+        Before the entries of a folder, `include` has to be asked about the folder itself.
         """
         return number in self._numbers or name.lower().startswith(self._names)
 
@@ -196,9 +196,9 @@ def _form(status: os.stat_result) -> _Form:
 
 
 def _folder_time(path: str) -> int:
-    """Return when something was last renamed or made in a folder; never twice the same if lately.
+    """Return when something was last renamed or made in a folder; if lately, never twice the same.
 
-    The clock it is compared with, and the file system's, may differ: then looking costs more.
+    Our clock and the file system's may differ: then looking costs more.
     """
     try:
         changed = os.stat(path).st_mtime_ns
@@ -209,7 +209,7 @@ def _folder_time(path: str) -> int:
 
 
 def _has_folders(folder: str) -> bool:
-    """Return whether there is more in a folder than inodes tell: else no path need be resolved."""
+    """Return whether inodes alone do not tell what is in a folder, so that paths are resolved."""
     try:
         with os.scandir(folder) as entries:
             return any(entry.is_dir() for entry in entries)

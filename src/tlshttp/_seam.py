@@ -101,7 +101,7 @@ class Exchange(Protocol):
         """End the response, and let go of the request; tell whether the connection may be kept."""
 
     def apologise(self) -> None:
-        """Tell the client of a handler's failure, if it can still be told, and spoil the rest."""
+        """Tell the client of a handler's failure, if that is still possible, and drop the rest."""
 
     def bear(self, error: Exception) -> bool:
         """Answer what a handler has raised; tell if that is only what the peer did wrong."""

@@ -1,4 +1,4 @@
-"""Settings that hold several texts: one text alone must not be taken for its letters."""
+"""Settings that hold several texts: one text alone must not be taken for a list of its letters."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ anyway, and enough for a form. So an ordinary request needs no lock."""
 
 
 class NoRoom(Exception):
-    """All connections together have as much on disk as the server may have."""
+    """Bytes that all connections together may have on disk."""
 
 
 class Budget:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["given_context"]
 
-# The standard library's server serves with all of these, and so does this: with a warning.
+# The standard library's server serves with all of these. So does this one, with a warning.
 _TOLERATED = (
     "chain-order",
     "expired",

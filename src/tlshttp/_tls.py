@@ -75,9 +75,9 @@ class OutgoingBuffer(Protocol):
 
 
 class HasBuffers(Protocol):
-    """A context whose connections have buffers of their own: copying into others costs time.
+    """A context whose connections have buffers of their own, which saves copying.
 
-    It is told by its ``begin``: a look at the whole protocol would cost microseconds a connection.
+    It is known by its ``begin``: to check the whole protocol would cost microseconds a connection.
     """
 
     def begin(self) -> tuple[IncomingBuffer, OutgoingBuffer, TLSObject]:
@@ -86,7 +86,7 @@ class HasBuffers(Protocol):
 
 @runtime_checkable
 class ManagedContext(Protocol):
-    """What a context may offer besides, as those of `tlshttp.context` do and others need not.
+    """What a context may offer besides. Those of `tlshttp.context` do; others need not.
 
     Everything else such a context does (choosing a certificate by name, client authentication by
     name) happens in the ``do_handshake()`` of what it makes, which may raise a

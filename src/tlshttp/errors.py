@@ -118,7 +118,7 @@ class HandshakeDisconnected(HandshakeError):
 
 
 class HandshakeCrowdedOut(HandshakeError):
-    """An unfinished handshake was closed to admit a newer one (``Limits.max_connections``)."""
+    """An unfinished handshake was closed in favour of a newer one (``Limits.max_connections``)."""
 
     reason = "crowded-out"
 
@@ -190,7 +190,7 @@ class RequestTimeout(ConnectionCut, TimeoutError):
 
 
 class RequestCrowdedOut(ConnectionCut):
-    """An unfinished request was closed to admit a newer connection (``Limits.max_connections``)."""
+    """An unfinished request gave way to a newer connection (``Limits.max_connections``)."""
 
     reason = "crowded-out"
 

@@ -75,21 +75,21 @@ class Limits:
     again. `None`: none do, and `write_timeout` bounds the waiting for the whole response."""
 
     linger_timeout: float | None = 5.0
-    """Seconds a closed connection is kept to take in what the peer still sends, so that the last
-    response is not destroyed by a reset.
+    """Seconds for which a closed connection still takes in what the peer sends, so that no reset
+    destroys the last response.
 
     Five seconds is nginx's ``lingering_timeout``. `None`: no limit.
     """
 
     max_connections: int | None = None
-    """Connections open at once. For a further one another is closed, of the address that holds
-    most: one of those that wait for their peers, in the way that most of them wait. While all are
-    in handlers, new ones wait in the listen queue.
+    """Connections open at once. To admit a further one another is closed: one that waits for its
+    peer, of the address that holds most connections, in the phase in which most of those wait.
+    While all of them are in handlers, new ones wait in the listen queue.
 
-    `None`: 1000, or fewer where the process's soft limit on open files (``RLIMIT_NOFILE``) has it,
-    with 256 files, but never more than half, kept back for everything else; 256 on Windows, where
-    ``select()`` takes 512 sockets. With all other defaults a server whose connections are all in
-    the worst state that their peers can bring about stays below 256 MiB.
+    `None`: 1000, or fewer if the process's soft limit on open files (``RLIMIT_NOFILE``) is low: 256
+    of these, but never more than half, are kept back for everything else. On Windows 256, where
+    ``select()`` takes 512 sockets. With these defaults a server stays below 256 MiB even if all its
+    connections are in the worst state that their peers can bring about.
     """
 
     max_header_bytes: int = 65_536
@@ -119,8 +119,8 @@ class Limits:
     """
 
     max_buffer_memory: int | None = 65_536
-    """Bytes of a collected body, and as many of a response that its peer has not taken, that are
-    kept in memory for one connection. What is more goes to a temporary file without a name.
+    """Bytes of a collected body that are kept in memory for one connection, and as many of a
+    response that its peer has not taken. The rest goes to a temporary file without a name.
 
     It is four TLS records; nginx's ``client_body_buffer_size`` is 16 KiB. `None`: all.
     """
@@ -138,9 +138,9 @@ class Limits:
     """
 
     max_response_backlog: int | None = 1 << 30
-    """Bytes of a response that may wait for its peer to take them. Beyond that a handler has to
-    wait for its peer, or the connection is cut where it cannot. (A response of unknown length, such
-    as a stream of events, keeps its handler waiting at 64 KiB where that can wait.)
+    """Bytes of a response that are kept until its peer takes them. Beyond that the handler has to
+    wait for its peer; where it cannot wait, the connection is cut. (With a response of unknown
+    length, such as a stream of events, a handler that can wait does so from 64 KiB on.)
 
     It is nginx's ``proxy_max_temp_file_size``. `None`: no limit.
     """

@@ -75,8 +75,8 @@ class Stats:
     """Requests that wait for a handler's place now: ``max_workers`` are at work."""
 
     full: int
-    """How often requests have had to wait for that for a second; each is a line in the log
-    ``tlshttp.server``, but for those within a minute."""
+    """How often requests have had to wait for a place for a second. The log ``tlshttp.server`` has
+    a line about it, once a minute at most."""
 
     handshakes: int
     """Handshakes finished."""
@@ -92,15 +92,15 @@ class Stats:
     `~tlshttp.errors.ConnectionCut`."""
 
     evicted: int
-    """Idle connections and unfinished requests closed to admit newer ones; an unfinished request
-    is counted in `cut`, too."""
+    """Idle connections and unfinished requests that were closed to make room for newer ones; an
+    unfinished request is counted in `cut`, too."""
 
     requests: int
     """Requests handed to handlers."""
 
     bytes_in: int
-    """Bytes of request heads and bodies received, without TLS's own; those of open connections
-    are counted when their request has been answered."""
+    """Bytes of request heads and bodies received, without those of TLS itself. They are counted
+    when the request has been answered."""
 
     bytes_out: int
     """Bytes of responses sent, likewise."""

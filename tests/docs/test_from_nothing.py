@@ -26,7 +26,7 @@ NO_INDEX = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS, "PIP_DISABLE_PIP_VERS
 @pytest.mark.timeout(170 * UNIT)
 @pytest.mark.skipif(not WHEEL, reason="there is no wheel: nox -s build")
 @pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "tutorial.md"], ids=lambda p: p.stem)
-def test_a_newcomer_gets_to_the_end(page: Path, tmp_path: Path) -> None:
+def test_people_u3_a_newcomer_gets_to_the_end(page: Path, tmp_path: Path) -> None:
     """In an empty folder with an empty home each line does what the page says, wheel for clone."""
     if lacking(page):
         pytest.skip(f"this machine lacks {', '.join(lacking(page))}")

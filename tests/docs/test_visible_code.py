@@ -22,7 +22,7 @@ def page_id(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", [p for p in pages() if to_run(p)], ids=page_id)
-def test_a_page_runs_as_it_stands(page: Path, tmp_path: Path) -> None:
+def test_people_u2_a_page_runs_as_it_stands(page: Path, tmp_path: Path) -> None:
     """What a page shows as Python or shell runs, in its order, and prints what the page says."""
     if lacking(page):
         pytest.skip(f"this machine lacks {', '.join(lacking(page))}")
@@ -31,7 +31,7 @@ def test_a_page_runs_as_it_stands(page: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", pages(), ids=page_id)
-def test_a_page_hides_nothing(page: Path) -> None:
+def test_people_u2_a_page_hides_nothing(page: Path) -> None:
     """No page has code that its reader does not see, or in a language that nobody runs."""
     lines = page.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if HIDDEN.match(line)] == []

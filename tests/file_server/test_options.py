@@ -224,7 +224,10 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "an option that is none": (("--bin", "x", "--nonsense"), "unrecognized arguments: --nonsense"),
     "an ambiguous option": (("--tls", "x"), "ambiguous option: --tls"),
     "no value": (("--bind",), "-b/--bind: expected one argument"),
-    "a value where none is taken": (("--cors=yes",), "--cors: ignored explicit argument 'yes'"),
+    "an option that is nearly one": (("--directroy", "x"), "(is --directory meant?)"),
+    "an option for the port": (("--port", "8000"), ": port is given without an option"),
+    "a command that is none": (("serve",), "the commands are certs, audit, bad"),
+    "a value where none is taken": (("--cors=yes",), "--cors: takes no value, not 'yes'"),
     "two ports": (("8000", "9000"), "unrecognized arguments: 9000"),
     "a port too high": (("70000",), "'70000' is not a port (0 to 65535)"),
     "a port below none": (("--", "-1"), "'-1' is not a port"),
@@ -246,7 +249,10 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "plain HTTP": (("-b", "http://localhost"), "this server speaks HTTPS only"),
     "a header without colon": (("--header", "X-A"), "'X-A' is not NAME:VALUE"),
     "a header that is none": (("--header", "X A: 1"), "'X A: 1' is not NAME:VALUE"),
-    "a header with a line break": (("--header", "X: 1\r\nY: 2"), "more than ASCII in it"),
+    "a header with a line break": (
+        ("--header", "X: 1\r\nY: 2"),
+        "value is not printable ASCII",
+    ),
     "a header of ours": (("--header", "Content-Length: 5"), "the server itself says that"),
     "a password in the open": (("--auth", "me:secret"), "takes a user without a password"),
     "a user without a name": (("--auth", "a\nb"), "that is no name of a user"),
@@ -305,6 +311,35 @@ def test_wrong_arguments(
     assert len(errors.splitlines()) == 1
     assert errors.startswith("python -m tlshttp: ")
     assert "secret" not in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["certs"], "certs: the following arguments are required: command; see"),
+        (["certs", "isue"], "invalid choice: 'isue'"),
+        (["certs", "issue"], "certs issue: the following arguments are required: names"),
+        (["certs", "issue", "a", "--lifetme", "1d"], "unrecognized arguments: --lifetme"),
+        (["certs", "check", "--timeout", "x", "a:1"], "'x' is not a number of seconds"),
+        (["audit"], "audit: the following arguments are required: HOST[:PORT]"),
+        (["audit", "a:b"], "'b' is not a port"),
+        (["audit", "a", "--profle", "x"], "(is --profile meant?)"),
+        (["bad", "--port", "-1", "expired"], "'-1' is not a port"),
+        (["bad", "--honest"], "--honest and --port need the name of a fault"),
+    ],
+)
+def test_wrong_arguments_of_commands(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They end as those of the file server do; and the sentence begins as the user has called."""
+    for called, name in (("/x/__main__.py", "python -m tlshttp"), ("/bin/tlshttp", "tlshttp")):
+        monkeypatch.setattr(sys, "argv", [called])
+        assert main(words) == 2
+        output, errors = capsys.readouterr()
+        assert says in errors
+        assert output == ""
+        assert len(errors.splitlines()) == 1
+        assert errors.startswith(f"{name} {words[0]}")
 
 
 @pytest.mark.parametrize("uploads", [".", "..", "link", "sub/.."])

@@ -24,7 +24,8 @@ from tests.support import UNIT, wait_until
 from tlshttp import TLSFileRequestHandler, certs, context
 from tlshttp.__main__ import main
 from tlshttp._binding import network_addresses
-from tlshttp._file_server import parser, qr_code
+from tlshttp._command_line import parsing
+from tlshttp._file_server import qr_code
 from tlshttp._file_server.listening import FileServer
 from tlshttp._file_server.qr_code import qr_code as draw
 from tlshttp._file_server.serving import _run
@@ -329,7 +330,7 @@ def test_it_calls_itself_as_it_was_called(
 ) -> None:
     """So that what it advises can be typed."""
     monkeypatch.setattr(sys, "argv", [called])
-    assert parser.program() == name
+    assert parsing.program() == name
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def _established(handler: Any) -> None:
     handler.end_headers()
 
 
-def test_handlers_f04_a_quiet_connection_is_no_slow_body(server_class: type) -> None:
+def test_people_u5_handlers_f04_a_quiet_connection_is_no_slow_body(server_class: type) -> None:
     """A connection that was taken over may be quiet for longer than a request body may."""
     limits = Limits(
         body_timeout=0.2 * UNIT, header_timeout=0.2 * UNIT, keep_alive_timeout=0.2 * UNIT

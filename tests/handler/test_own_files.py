@@ -91,7 +91,7 @@ def store(folder: Path) -> certs.CertificateStore:
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_nothing_of_the_servers_own_is_served(
+def test_people_u1_nothing_of_the_servers_own_is_served(
     handler: Any, folder: Path, store: certs.CertificateStore, serve: Serve
 ) -> None:
     """People U1: by no name, link, hard link, encoding, range or precompressed form."""
@@ -107,7 +107,7 @@ def test_nothing_of_the_servers_own_is_served(
         assert site.get(path, Accept_Encoding="gzip").body == b"public"
 
 
-def test_nothing_of_the_servers_own_is_listed(
+def test_people_u1_nothing_of_the_servers_own_is_listed(
     folder: Path, store: certs.CertificateStore, serve: Serve
 ) -> None:
     """People U1: the listing has the rest, and only that."""
@@ -121,7 +121,7 @@ def test_nothing_of_the_servers_own_is_listed(
 
 @pytest.mark.parametrize("handler", HANDLERS)
 @pytest.mark.parametrize("place", ["variable", "usual"])
-def test_the_local_authority_is_not_served_where_nobody_has_used_it(
+def test_people_u1_the_local_authority_is_not_served_where_nobody_has_used_it(
     handler: Any, place: str, folder: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """People P1: by no name or link, in a program that has a certificate of its own."""

@@ -33,7 +33,7 @@ def listener() -> Iterator[socket.socket]:
 
 
 @pytest.mark.parametrize("server_class", SERVERS)
-def test_it_is_served_and_closed_with_the_server(
+def test_people_u4_it_is_served_and_closed_with_the_server(
     server_class: Any, ssl_context: ssl.SSLContext, listener: socket.socket
 ) -> None:
     """Requests that come by the socket are answered; server_close() closes it."""
@@ -102,7 +102,7 @@ def test_what_nobody_can_connect_to_is_refused(ssl_context: ssl.SSLContext) -> N
             TLSHTTPServer(None, Plain, ssl_context=ssl_context, listening_socket=3)  # type: ignore[arg-type]
 
 
-def test_a_socket_put_there_by_hand_has_a_url_at_once(
+def test_people_u4_a_socket_put_there_by_hand_has_a_url_at_once(
     ssl_context: ssl.SSLContext, listener: socket.socket
 ) -> None:
     """The way of old, ``server.socket = ...``, serves and tells its URL before it does."""

@@ -61,7 +61,7 @@ def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         pytest.param({"/": lambda request: b"hello"}, id="function"),
     ],
 )
-def test_one_line_serves(served: Any) -> None:
+def test_people_u12_one_line_serves(served: Any) -> None:
     """Whatever is served answers, at a URL with a name, to a client that trusts the authority."""
     with testing.serve(served) as server:
         assert server.url == f"https://localhost:{server.port}"
@@ -195,7 +195,7 @@ def test_further_names_are_in_the_certificate() -> None:
     assert {"api.example.test", "localhost", "127.0.0.1"} <= set(names)
 
 
-def test_clients_that_trust_somebody_else_are_refused() -> None:
+def test_people_u12_clients_that_trust_somebody_else_are_refused() -> None:
     """The twin of all others: without our authority there is no connection."""
     with testing.serve({"/": ""}) as server:
         with pytest.raises(OSError, match="certificate verify failed"):

@@ -9,8 +9,8 @@ import argparse
 from collections.abc import Callable, Sequence
 
 from tlshttp._certs_cli import _looking, _making, _revoking, _trusting
-from tlshttp._certs_cli._arguments import PROGRAM
 from tlshttp._command_line import endings
+from tlshttp._command_line.parsing import Parser, program
 
 __all__ = ["main", "make_parser"]
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
         0 for success, 1 where something checked is not in order, 2 for what cannot be done, 130
         after Ctrl-C.
     """
-    return endings.run(PROGRAM, lambda: _run(argv))
+    return endings.run(program("certs"), lambda: _run(argv))
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -34,12 +34,13 @@ def _run(argv: Sequence[str]) -> int:
     return command(arguments)
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """Return the parser for all of its commands."""
-    parser = argparse.ArgumentParser(
-        prog=PROGRAM,
+    name = program("certs")
+    parser = Parser(
+        prog=name,
         description="Make, look at, check and trust certificates.",
-        epilog=f"example: {PROGRAM} issue localhost 127.0.0.1",
+        epilog=f"example: {name} issue localhost 127.0.0.1",
     )
     commands = parser.add_subparsers(required=True, metavar="command")
     for group in (_making, _looking, _revoking, _trusting):

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TypeAlias
 
 from tlshttp import certs
+from tlshttp._command_line.parsing import Parser, program
 from tlshttp._command_line.passwords import PasswordFile, ask_new_password, ask_password
 from tlshttp.certs._findings import TOLERABLE
 from tlshttp.errors import CertificateError
 
-PROGRAM = "python -m tlshttp certs"
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001
 
 _LIFETIME = re.compile(r"(?P<count>\d{1,9})(?P<unit>[mhdwy]?)")
 _UNITS = {
@@ -41,7 +40,7 @@ def add_command(
         name,
         help=purpose,
         description=f"{purpose[0].upper()}{purpose[1:]}.",
-        epilog=f"example: {PROGRAM} {name} {example}",
+        epilog=f"example: {program('certs')} {name} {example}",
     )
     parser.set_defaults(command=command)
     return parser

@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tlshttp import certs
 from tlshttp._certs_cli._arguments import (
-    PROGRAM,
     Commands,
     add_addresses,
     add_command,
@@ -33,6 +32,7 @@ from tlshttp._certs_cli._arguments import (
     spare_files,
 )
 from tlshttp._command_line.endings import OK, complain
+from tlshttp._command_line.parsing import program
 from tlshttp._command_line.passwords import ask_new_password
 from tlshttp.certs._files import PRIVATE, PUBLIC, write_atomically
 from tlshttp.certs._keys import PrivateKey
@@ -246,7 +246,7 @@ def _issue(
 def _say_what_is_refused(
     issued: certs.CertificateChain, purpose: certs.Purpose, noted: Collection[str] = ()
 ) -> None:
-    """Say what clients refuse about a certificate, but for the codes that are noted elsewhere."""
+    """Say what clients refuse about a certificate, except for the codes that are told elsewhere."""
     for finding in issued.check(purpose=purpose):
         if finding.code not in noted:
             print(finding, file=sys.stderr)
@@ -280,7 +280,7 @@ def _write(arguments: argparse.Namespace, certificate: certs.Certificate) -> int
     print(certificate)
     print(written)
     if isinstance(certificate.private_key, Ed25519PrivateKey):
-        complain(PROGRAM, _ED25519_NOTE)
+        complain(program("certs"), _ED25519_NOTE)
     return OK
 
 

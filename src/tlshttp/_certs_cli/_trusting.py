@@ -10,12 +10,12 @@ from typing import TypeAlias
 
 from tlshttp import certs
 from tlshttp._certs_cli._arguments import (
-    PROGRAM,
     Commands,
     add_authority_folder,
     add_command,
 )
 from tlshttp._command_line.endings import FAILED, OK, complain, describe_os_error
+from tlshttp._command_line.parsing import program
 from tlshttp.certs._trust import Machine, instructions, plan
 from tlshttp.certs._trust_steps import Anchor, Step
 
@@ -72,7 +72,7 @@ def _trust(arguments: argparse.Namespace) -> int:
         print(instructions(anchor), end="")
         return OK
     planned = plan(anchor, Machine(), _stores(arguments), undo=arguments.undo)
-    complain(PROGRAM, *planned.problems)
+    complain(program("certs"), *planned.problems)
     done = carry_out(planned.steps, dry_run=arguments.dry_run)
     if done and planned.steps and not arguments.dry_run:
         print("done: start browsers that are running anew")
@@ -101,10 +101,10 @@ def _take(step: Step, *, dry_run: bool, run: Run) -> bool:
     try:
         status = run(step.command)
     except OSError as error:
-        complain(PROGRAM, f"this cannot be run: {describe_os_error(error)}")
+        complain(program("certs"), f"this cannot be run: {describe_os_error(error)}")
         return False
     if status and not step.may_fail:
-        complain(PROGRAM, f"this failed with exit code {status}")
+        complain(program("certs"), f"this failed with exit code {status}")
         return False
     return True
 

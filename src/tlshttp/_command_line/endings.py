@@ -53,7 +53,7 @@ def run(program: str, command: Callable[[], int]) -> int:
         _discard_output()
         return FAILED
     except OSError as error:
-        if error.errno in _FULL:  # files of ours name themselves: this is the output
+        if error.errno in _FULL:  # errors about files name them: this is the output
             _discard_output()
             complain(program, f"the output cannot be written: {error.strerror}")
         else:

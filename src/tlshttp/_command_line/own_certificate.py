@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tlshttp import certs
 from tlshttp._binding import network_addresses
+from tlshttp._command_line.parsing import program
 from tlshttp.errors import CertificateError
 
 WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
@@ -56,7 +57,7 @@ def own_certificate(hosts: Sequence[str], authority_folder: str | None) -> OwnCe
     if authority is None and authority_folder is not None:
         raise CertificateError(
             f"--authority-folder {authority_folder}: there is no local authority in there;"
-            f" 'python -m tlshttp certs trust --authority-folder {authority_folder}' makes one"
+            f" '{program('certs')} trust --authority-folder {authority_folder}' makes one"
         )
     issue = certs.self_signed if authority is None else authority.issue_server
     names: list[str] = []

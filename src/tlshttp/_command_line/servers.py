@@ -1,4 +1,4 @@
-"""Servers as people write them, and what became of the attempt to ask one."""
+"""Servers as people write them, and what went wrong when one was asked."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ class TrustAnchors:
         ]
 
     def lists(self, crls: Sequence[_List]) -> list[_List]:
-        """Return what roots of ours publish, where the others publish `crls`."""
+        """Return the lists that roots of ours publish, beside the `crls` of the others."""
         published = []
         for anchor, root in self._stand_ins.items():
             found = standing(anchor, self._issuer_of, crls)
@@ -116,10 +116,10 @@ class TrustAnchors:
         return published
 
     def refuse_foreign_lists(self, crls: Sequence[_List]) -> None:
-        """Refuse revocation lists that no client of these authorities could be verified by.
+        """Refuse revocation lists by which no client of these authorities could be verified.
 
-        A list of an authority that is not among them may be of one below: whose it is shows
-        when a client comes, and OpenSSL verifies it then.
+        A list of an authority that is not among them may be of one below. Whose it is shows when a
+        client comes; OpenSSL verifies it then.
 
         Raises:
             ConfigurationError: Somebody else signed a list in the name of one of them, or one is
@@ -186,7 +186,7 @@ NOBODY = TrustAnchors()
 
 
 def _is_root(anchor: x509.Certificate) -> bool:
-    """Tell whether OpenSSL looks for no issuer above a certificate: by its names, not its key."""
+    """Tell whether OpenSSL takes a certificate for a root: it goes by names, not by the key."""
     if anchor.subject != anchor.issuer:
         return False
     issuer = find_extension(anchor, x509.AuthorityKeyIdentifier)

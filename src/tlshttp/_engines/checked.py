@@ -1,7 +1,8 @@
-"""Connections that are looked at once more when their handshake is over.
+"""Connections that are checked when their handshake is over.
 
-They stand below whatever uses the context: a server cannot forget the look, since
-``do_handshake()`` itself raises, and reading or writing before it makes the handshake first.
+The check is part of the connection, below whatever uses the context. So no server can forget it:
+``do_handshake()`` itself raises, and whoever reads or writes before that has the handshake made
+first.
 """
 
 from __future__ import annotations

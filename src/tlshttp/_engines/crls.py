@@ -53,12 +53,12 @@ class RevocationLists:
 
     @property
     def may_change(self) -> bool:
-        """Whether there is any source of lists, and it is of use to `poll`."""
+        """Whether there is any source of lists, so that to `poll` is of use."""
         return bool(self._stores)
 
     @property
     def current(self) -> _Lists:
-        """The lists that count since the last look: of those for the same, the newest."""
+        """The lists that count since the last look; of two for the same, the newer."""
         return newest_lists(tuple(crl for lists in self._seen for crl in lists))
 
     def poll(self, now: float) -> bool:

@@ -12,7 +12,7 @@ __all__ = ["KeyLog"]
 
 _log = logging.getLogger("tlshttp.context")
 
-# Not through a link: somebody else's would have our keys written to a place of theirs.
+# Not through a link: by one, somebody else could have our keys written to a place of theirs.
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 
 

@@ -21,7 +21,7 @@ def require_kinds(
     client_auth_by_name: Mapping[str, object],
     unknown_names: object,
 ) -> None:
-    """Refuse what would be compared with the members of an enumeration in vain.
+    """Refuse what is no member of an enumeration, since comparisons with it would be in vain.
 
     Raises:
         TypeError: One is none.
@@ -35,7 +35,7 @@ def require_kinds(
 
 
 def require_certificates(name: str, given: object) -> tuple[x509.Certificate, ...]:
-    """Return certificates, and refuse what is easily given for them: the path of their file.
+    """Return certificates; refuse the path of their file, which is easily given in their place.
 
     Raises:
         TypeError: It is that, or something else.

@@ -76,7 +76,7 @@ class ManagedContext:
         self._next_renewal = self._next_look = 0.0
         self._renewals = 0
         self._due = NOTHING
-        """What a look has found and not been done, since it failed."""
+        """What a look has found, and what has not been done about it because it failed."""
 
     @abstractmethod
     def _create_inner(self) -> Any:
@@ -90,7 +90,7 @@ class ManagedContext:
 
     @property
     def tells_hosts_apart(self) -> bool:
-        """Whether some hosts may not be asked for on every connection (``client_auth_by_name``)."""
+        """Whether some connections may not ask for all hosts (``client_auth_by_name``)."""
         return bool(self._doorkeeper.by_name)
 
     def refusal(
@@ -145,7 +145,7 @@ class ManagedContext:
             next_look = min(self._next_renewal, self._expiry.due)
             self._next_look = 0.0 if self._material.may_change else next_look
         except Exception:  # noqa: BLE001
-            self._due = EVERYTHING  # nothing that was to be done, such as to revoke, is forgotten
+            self._due = EVERYTHING  # so that no step is forgotten, a revocation for one
             self._next_look = now + _RETRY_SECONDS
             _log.exception("looking for new certificates failed")
         finally:

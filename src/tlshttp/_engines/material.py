@@ -74,7 +74,7 @@ class Material:
         self._ends: list[float] = []
         self._set_lists()
         self._stores = [source for source in sources if isinstance(source, CertificateStore)]
-        # First the say, then the look: so a store has nothing that this did not judge.
+        # It joins the judges before it looks: so a store has nothing that this did not judge.
         for store in self._stores:
             store.require(self._judge)
         self.certificates: list[Certificate] = [_current(source) for source in sources]
@@ -92,9 +92,9 @@ class Material:
         return [finding for one in self.certificates for finding in self._judge(one)]
 
     def reload(self) -> list[str]:
-        """Load everything that may change now; return what is wrong with what could not be taken.
+        """Load now everything that may change; return why some of it cannot be used.
 
-        Whoever asks polls next, to take it.
+        The caller polls next, which takes the rest.
         """
         return [*reload_all(self._stores), *self._crls.reload()]
 
@@ -129,7 +129,8 @@ class Material:
     def _has_run_out(self) -> bool:
         """Tell whether a list has run out since the last look.
 
-        A client that it stands for is refused then, but not one that resumes a session.
+        From then on OpenSSL refuses the clients that it is about, but not one that resumes a
+        session.
         """
         if not self._ends or time.time() < self._ends[0]:
             return False

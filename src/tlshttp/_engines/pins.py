@@ -1,4 +1,4 @@
-"""Self-signed certificates of single clients, each accepted as it is and nothing else by it.
+"""Self-signed certificates of single clients: each is accepted, and nothing that it has issued.
 
 OpenSSL takes a self-signed certificate that it trusts as the end of a chain. But it would also take
 what such a certificate has issued, where it may issue: ``openssl req -x509`` makes certificates of
@@ -43,7 +43,7 @@ class Pins:
         return bool(self._certificates)
 
     def findings(self) -> list[str]:
-        """Say which cannot be accepted by themselves; log which have expired."""
+        """Say which of them cannot be accepted alone; log which have expired."""
         found = []
         for one in self._certificates:
             label = f"client_certificates: {describe(one)}"

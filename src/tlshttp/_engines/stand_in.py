@@ -3,8 +3,8 @@
 OpenSSL follows a chain up to a root. Told to stop earlier (``X509_V_FLAG_PARTIAL_CHAIN``) it cannot
 verify revocation lists for the whole chain any more: for its last certificate it wants a list, too,
 and takes one from a self-signed issuer only (``check_crl()`` in ``crypto/x509/x509_vfy.c``). And
-the flags hold for all chains of a context. So a single authority without its root would decide
-between no check of intermediates for anybody, and nobody let in.
+the flags hold for all chains of a context. So with a single authority without its root there would
+be a choice of two evils: no intermediate is checked for anybody, or nobody is let in.
 
 Therefore OpenSSL never sees such an authority, but a copy of it whose issuer is a root that we
 make: with the same name, so that all that clients' certificates say of their issuer still fits,

@@ -32,8 +32,8 @@ def standing(
 ) -> Standing:
     """Return what lists say of an authority that is trusted.
 
-    Nobody can be asked for a list above an authority whose issuer is not trusted. Where there
-    is one in that name, it counts, although nothing can verify it: it comes from the user.
+    If its issuer is not trusted, no list above it can be demanded. A list in the issuer's name
+    counts all the same, although nothing can verify it: it comes from the user.
 
     Args:
         anchor: The authority.
@@ -82,7 +82,7 @@ def _names(crl: _List, certificate: x509.Certificate) -> bool:
 
 
 def _is_about_authorities(crl: _List) -> bool:
-    """Tell whether a list is one of everything that its issuer has revoked of authorities."""
+    """Tell whether a list has all authorities that its issuer has revoked."""
     for extension in crl.extensions:
         value = extension.value
         if isinstance(value, x509.DeltaCRLIndicator):

@@ -63,8 +63,8 @@ def agree(
 ) -> Terms:
     """Return terms; the arguments are those of `tlshttp.context.create_server_context`.
 
-    Besides, ``engine`` is what is to keep to them, ``sources`` are all certificates, the default
-    first, and ``more_findings`` say what else is known to be wrong.
+    There are three more: ``engine`` is to keep to the terms, ``sources`` are all certificates, the
+    default one first, and ``more_findings`` is what else is known to be wrong.
 
     Raises:
         ConfigurationError: It cannot be done as asked; all that is wrong is named.

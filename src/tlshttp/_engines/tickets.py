@@ -16,19 +16,19 @@ class Tickets:
     """How clients resume sessions instead of making a full handshake."""
 
     number: int = 1
-    """Session tickets for each TLS 1.3 connection; 0: no session is resumed, of any version.
-    Go's ``crypto/tls`` sends 1, OpenSSL by itself 2, since a client that uses a ticket once (RFC
-    8446, appendix C.4) can resume as many connections side by side as it has tickets. To make one
-    costs 13 us of CPU, and one that is used saves 25 of a full handshake's 165 (2026-11, OpenSSL
-    3.0, P-256): so more are worth it where most of them are used.
+    """Session tickets for each TLS 1.3 connection; 0: no session is resumed, of any version. Go's
+    ``crypto/tls`` sends 1, OpenSSL by itself 2, since a client that uses a ticket once (RFC 8446,
+    appendix C.4) can resume as many connections side by side as it has tickets. To make a ticket
+    costs 13 us of CPU. One that is used saves 25 of the 165 us that a full handshake takes
+    (2026-11, OpenSSL 3.0, P-256). So more of them pay only if most of them are used.
 
     TLS 1.2 resumes sessions without tickets, too, from a cache that the `ssl` module cannot turn
     off. So with 0, unless the profile has TLS 1.3 only, each connection has a context of its own
     behind the one that you hold: 0.2 to 0.6 ms of CPU and 12 to 24 KiB (2026-11, OpenSSL 3.0 and
     3.6; the more with client certificates)."""
     lifetime: timedelta = OPENSSL_LIFETIME
-    """How long a session can be resumed at most. More than two hours are not to be had from the
-    `ssl` module; less are kept by renewing the keys that often."""
+    """How long a session can be resumed at most. The `ssl` module allows two hours at most; a
+    shorter time is kept by renewing the keys that often."""
     rotation: timedelta = timedelta(days=7)
     """The age at which the keys that encrypt tickets are renewed, which ends all sessions: weekly
     by default (RFC 9325, section 3.4). Open connections stay."""

@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 
 from tlshttp._command_line import endings
-from tlshttp._file_server.parser import make_parser, program
+from tlshttp._command_line.parsing import program
+from tlshttp._file_server.parser import make_parser
 
 __all__ = ["main"]
 

@@ -24,7 +24,7 @@ __all__ = [
 _DAY = "86400"
 
 _ONCE = frozenset({"x-content-type-options"})
-"""Of the fields that a user may send with every response, those that some have by themselves."""
+"""Fields that a user may add to every response, and that some responses have already."""
 
 
 class ExtraHeadersMixIn(TLSFileRequestHandler):
@@ -83,8 +83,8 @@ class GuardedCrossOriginMixIn(CrossOriginMixIn, GuardedMixIn):
 class SinglePageMixIn(TLSFileRequestHandler):
     """Answers with the page of the root where there is nothing else (``--spa``).
 
-    A script or an image that is missing is still missing: only a path whose last name has no dot
-    is one of the application's, or one that a browser goes to itself, which asks for HTML.
+    A missing script or image stays missing. The page is the answer only if the last name of the
+    path has no dot, or if a browser asks for HTML, which it does for where it goes itself.
     """
 
     def _send_absence(self, error: OSError | ValueError | None) -> Any:

@@ -4,76 +4,157 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
+import math
+import re
+import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 
+from tlshttp._file_server.guesses import Guesses, source_of
 from tlshttp.handler import TLSFileRequestHandler
+from tlshttp.handler._base import writes_interim_response
+from tlshttp.server import ThreadingTLSHTTPServer
 
-__all__ = ["Gate", "GuardedMixIn"]
+__all__ = ["Answer", "Gate", "GuardedMixIn"]
 
 CHALLENGE = 'Basic realm="tlshttp", charset="UTF-8"'
 
 _MOST_CHARACTERS = 8192
-"""Of the field: more than name and password can have."""
+"""Of a field: more than name and password can have."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What becomes of a request."""
+
+    admitted: bool
+    wait: float = 0.0
+    """Seconds until its sender may guess again; 0: at once."""
 
 
 class Gate:
-    """Knows who may come in. What it keeps is a hash, which also makes all comparisons as long.
+    """Knows who may come in. It keeps hashes only, which also makes all comparisons equally long.
 
     Args:
         user: The name; no colon is in it.
         password: Returns the password, at once and at each `reload`.
+        guesses: Remembers who was wrong.
     """
 
-    def __init__(self, user: str, password: Callable[[], bytes]) -> None:
+    def __init__(
+        self, user: str, password: Callable[[], bytes], guesses: Guesses | None = None
+    ) -> None:
         self._user = user.encode()
         self._password = password
+        self._guesses = Guesses() if guesses is None else guesses
+        self._key = secrets.token_bytes()
         self.reload()
 
     def reload(self) -> None:
         """Ask for the password again. What that raises comes out, and the old one counts."""
-        self._expected = _digest(self._user + b":" + self._password())
+        self._expected = self._digest(self._user + b":" + self._password())
 
-    def admits(self, fields: Sequence[str]) -> bool:
-        """Return whether a request is let in.
+    @property
+    def token(self) -> str:
+        """What shows that its bearer has had the present password; it lets in nobody by itself."""
+        return self._digest(b"token" + self._expected).hex()
+
+    def judge(self, fields: Sequence[str], host: str, token: str = "") -> Answer:
+        """Judge a request.
 
         Args:
             fields: The values of its ``Authorization`` fields.
+            host: The address it comes from.
+            token: The `token` it brings; empty: none.
         """
-        if len(fields) != 1 or len(fields[0]) > _MOST_CHARACTERS:
-            return False
-        scheme, _, word = fields[0].partition(" ")
-        if scheme.lower() != "basic":
-            return False
-        try:
-            given = base64.b64decode(word.strip(), validate=True)
-        except (binascii.Error, ValueError):
-            return False
-        return hmac.compare_digest(_digest(given), self._expected)
+        words = _words(fields)
+        if words is None:  # no guess: a browser asks without a password first
+            return Answer(admitted=False)
+        given = self._digest(words)
+        known = hmac.compare_digest(token.encode(), self.token.encode())
+        source = source_of(host)
+        with self._guesses.lock:
+            if not known and (wait := self._guesses.wait(source)):
+                return Answer(admitted=False, wait=wait)
+            if hmac.compare_digest(given, self._expected):
+                return Answer(admitted=True)
+            self._guesses.count(source, given)
+        return Answer(admitted=False)
+
+    def _digest(self, text: bytes) -> bytes:
+        return hmac.digest(self._key, text, "sha256")
 
 
-def _digest(text: bytes) -> bytes:
-    return hashlib.sha256(text).digest()
+def _words(fields: Sequence[str]) -> bytes | None:
+    """Return name and password, `None` where there are none, or what cannot be these."""
+    if len(fields) != 1 or len(fields[0]) > _MOST_CHARACTERS:
+        return None
+    scheme, _, word = fields[0].partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return base64.b64decode(word.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return None
 
 
 class GuardedMixIn(TLSFileRequestHandler):
-    """Answers 401 to every request, of whatever method, that the gate does not let in."""
+    """Answers 401 to every request, of whatever method, that the gate does not let in.
+
+    Who was wrong too often is answered 429 (RFC 6585, section 4), and not judged. Who was let in
+    gets a cookie, and is judged whatever others behind the same address do.
+    """
 
     gate: Gate
+    server: ThreadingTLSHTTPServer
 
     stream_request = True
     """Nobody is told to send a body before it is known who they are."""
 
+    _is_new = False
+    """Whether the client is to be given the cookie."""
+
     def parse_request(self) -> bool:
         """Parse the head of a request, and refuse it to who may not come in."""
+        self._is_new = False
         if not super().parse_request():
             return False
-        if self._is_open() or self.gate.admits(self.headers.get_all("Authorization", [])):
+        if self._is_open():
             return True
-        self._send_text(HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": CHALLENGE})
+        token = self._token()
+        fields = self.headers.get_all("Authorization", [])
+        answer = self.gate.judge(fields, str(self.client_address[0]), token)
+        if answer.admitted:
+            self._is_new = token != self.gate.token
+            return True
+        if answer.wait:
+            seconds = str(math.ceil(answer.wait))
+            self._send_text(HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": seconds})
+        else:
+            self._send_text(HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": CHALLENGE})
         return False
+
+    def end_headers(self) -> None:
+        """Give the cookie to who does not have it."""
+        if self._is_new and not writes_interim_response(self):
+            cookie = f"{self._cookie_name()}={self.gate.token}"
+            self.send_header("Set-Cookie", f"{cookie}; Path=/; Secure; HttpOnly; SameSite=Lax")
+            self._is_new = False
+        super().end_headers()
+
+    def _token(self) -> str:
+        field = self.headers.get("Cookie", "")
+        if len(field) > _MOST_CHARACTERS:
+            return ""
+        found = re.search(rf"(?:^|; ?){self._cookie_name()}=([0-9a-f]+)(?:;|$)", field)
+        return found[1] if found else ""
+
+    def _cookie_name(self) -> str:
+        # Cookies know no ports, so each server of a host has its own. With that prefix only this
+        # host can set it, and only over HTTPS (RFC 6265bis, section 4.1.3).
+        return f"__Host-tlshttp-{self.server.server_port}"
 
     def _is_open(self) -> bool:
         """Whether anybody may make this request."""

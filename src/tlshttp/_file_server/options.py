@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tlshttp._command_line.parsing import COMMANDS
 from tlshttp._file_server.environment import PASSWORD_VARIABLE, complete
 from tlshttp._file_server.places import DEFAULT_PORT, Place, parse_place, parse_port
 from tlshttp._file_server.uploads import UploadFolder
@@ -29,8 +30,8 @@ _OURS = frozenset(
         "upgrade", "www-authenticate",
     }
 )  # fmt: skip
-"""Fields, in lower case, whose value is the server's to know: also all of one connection (RFC 9110,
-section 7.6.1)."""
+"""Fields, in lower case, whose value only the server knows, and those of a single connection (RFC
+9110, section 7.6.1)."""
 
 _OF_CORS = frozenset({"access-control-allow-origin", "access-control-expose-headers"})
 
@@ -151,7 +152,9 @@ def _of_argument(word: str) -> Place:
     if Path(word).is_dir():
         raise ConfigurationError(f"{word!r} is not a port; to serve that, give --directory {word}")
     if ":" not in word:
-        raise ConfigurationError(f"{word!r} is not a port (0 to 65535), nor HOST:PORT")
+        raise ConfigurationError(
+            f"{word!r} is not a port (0 to 65535), nor HOST:PORT; the commands are {COMMANDS}"
+        )
     return parse_place(word)
 
 
@@ -173,7 +176,7 @@ def _header(text: str) -> tuple[str, str]:
     if name.lower() == "x-content-type-options" and value.lower() != "nosniff":
         raise ConfigurationError(f"--header {name}: its only value is nosniff")
     if not value.isprintable() or not value.isascii():
-        raise ConfigurationError(f"--header {name}: its value has more than ASCII in it")
+        raise ConfigurationError(f"--header {name}: its value is not printable ASCII")
     return name, value
 
 

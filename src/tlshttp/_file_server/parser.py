@@ -7,39 +7,16 @@ Nothing has a default here: what is not given there may be given in the environm
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from tlshttp._command_line import endings
+from tlshttp._command_line.parsing import COMMANDS, Parser, program
 from tlshttp._version import __version__
 from tlshttp.certs._findings import TOLERABLE
 
-__all__ = ["Parser", "make_parser", "program"]
-
-_SCRIPTS = ("tlshttp", "tlshttp-server")
+__all__ = ["make_parser"]
 
 _UNITS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-
-
-def program() -> str:
-    """Return what the user has called."""
-    name = Path(sys.argv[0] if sys.argv else "").name.removesuffix(".exe")
-    return name if name in _SCRIPTS else "python -m tlshttp"
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that says in one sentence what is wrong, and remembers what can be given."""
-
-    def __init__(self, **arguments: Any) -> None:
-        self.choices: list[argparse.Action] = []
-        super().__init__(**arguments)
-
-    def error(self, message: str) -> NoReturn:
-        """End the program with status 2."""
-        sentence = " ".join(message.removeprefix("argument ").split())
-        endings.complain(self.prog, f"{sentence}; see {self.prog} --help")
-        self.exit(endings.UNUSABLE)
 
 
 def make_parser() -> Parser:
@@ -51,7 +28,7 @@ def make_parser() -> Parser:
         description="Serve a directory over HTTPS. Without a certificate one is made for this run.",
         epilog="Each option can be given in the environment, too: TLSHTTP_BIND,"
         f" TLSHTTP_UPLOAD_LIMIT. Example: {name} 8443 --directory public."
-        " Other commands: certs, audit, bad.",
+        f" Other commands: {COMMANDS}.",
     )
     parser.add_argument("--version", action="version", version=f"tlshttp {__version__}")
     _add_places(parser)

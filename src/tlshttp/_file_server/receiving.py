@@ -38,7 +38,7 @@ _SANDBOX = "sandbox"
 """A policy under which a page is shown, but runs no script and sends no form in our name."""
 
 _HARMLESS = re.compile(r"(?:image/(?!svg)|audio/|video/|text/plain|application/pdf).*").fullmatch
-"""Types that have no scripts of the page's; a sandbox would keep browsers from showing some."""
+"""Types that run no scripts in the page; browsers would not show some of them in a sandbox."""
 
 
 class _RefusedUpload(Exception):

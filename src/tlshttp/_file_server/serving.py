@@ -7,11 +7,10 @@ import functools
 import logging
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tlshttp import certs, context
-from tlshttp._binding import network_addresses
 from tlshttp._command_line import endings
 from tlshttp._command_line.own_certificate import own_certificate
 from tlshttp._command_line.passwords import STANDARD_INPUT, PasswordFile, ask_password
@@ -23,6 +22,7 @@ from tlshttp._file_server.qr_code import qr_code, require_library
 from tlshttp._file_server.signals import Reloading, end_on_sigterm
 from tlshttp._file_server.upload_page import PATH
 from tlshttp._file_server.uploads import UploadFolder
+from tlshttp._file_server.urls import Reached, find_urls
 from tlshttp._own_files import OWN_FILES
 from tlshttp.errors import ConfigurationError
 from tlshttp.limits import Limits
@@ -60,7 +60,7 @@ def serve(options: Options) -> None:
         for server in servers:
             stack.callback(server.server_close)
         try:
-            _greet(options, servers, lines)
+            _greet(options, _reached(options, servers, store), lines)
             _run(servers)
         except KeyboardInterrupt:
             endings.say("\nStopped.")
@@ -169,28 +169,31 @@ def _reload(store: certs.CertificateStore, gate: Gate | None) -> None:
 # What is said ----------------------------------------------------------------------------------
 
 
-def _greet(options: Options, servers: Sequence[FileServer], lines: list[str]) -> None:
+def _reached(
+    options: Options, servers: Sequence[FileServer], store: certs.CertificateStore
+) -> Reached:
+    ports = [server.server_port for server in servers]
+    chosen = options.tls_cert is not None
+    return find_urls(options.places, ports, store.current, chosen=chosen)
+
+
+def _greet(options: Options, reached: Reached, lines: list[str]) -> None:
     directory = Path(options.directory).resolve()
-    urls = [f"{server.url}/" for server in servers]
-    network = list(_network_urls(options, servers))
-    endings.say(f"Serving {directory} at {urls[0]} (Ctrl-C ends)")
-    endings.say(*(f"Also at {url}" for url in urls[1:]), *lines)
-    endings.say(*(f"From the network: {url}" for url in network))
+    first, *others = reached.here
+    endings.say(f"Serving {directory} at {first} (Ctrl-C ends)")
+    endings.say(*(f"Also at {url}" for url in others), *lines)
+    endings.say(*(f"From the network: {url}" for url in reached.network))
+    if reached.strange and options.tls_cert is not None:  # of our own, the lines have it
+        endings.say(
+            f"The certificate is not for {', '.join(reached.strange)}: clients will refuse it"
+        )
     if options.upload is not None:
-        endings.say(f"Uploads go to {Path(options.upload).resolve()}: {urls[0][:-1]}{PATH}")
+        endings.say(f"Uploads go to {Path(options.upload).resolve()}: {first[:-1]}{PATH}")
     _say_what_is_not_served(directory)
     if options.qr:
-        _show_qr_code([*network, *urls[: len(urls) if _is_for_others(options) else 0]])
+        _show_qr_code(options, reached)
     if options.open:
-        _open_browser(urls[0])
-
-
-def _network_urls(options: Options, servers: Sequence[FileServer]) -> Iterator[str]:
-    """Yield by which addresses others on the network come here."""
-    for place, server in zip(options.places, servers, strict=True):
-        if place.is_wildcard:
-            for host in network_addresses():
-                yield f"https://{f'[{host}]' if ':' in host else host}:{server.server_port}/"
+        _open_browser(first)
 
 
 def _say_what_is_not_served(directory: Path) -> None:
@@ -201,13 +204,15 @@ def _say_what_is_not_served(directory: Path) -> None:
         endings.say(f"Not served, since they are the server's own: {names}")
 
 
-def _is_for_others(options: Options) -> bool:
-    return not any(place.is_wildcard or place.is_loopback for place in options.places)
-
-
-def _show_qr_code(urls: list[str]) -> None:
+def _show_qr_code(options: Options, reached: Reached) -> None:
+    """Draw the first URL by which others come."""
+    urls = list(reached.network)
+    if not any(place.is_wildcard or place.is_loopback for place in options.places):
+        urls += reached.here
     if urls:
         endings.say(qr_code(urls[0], getattr(sys.stdout, "encoding", None) or "ascii"))
+    elif any(place.is_wildcard for place in options.places):
+        endings.say("No QR code: the certificate is for no address of this machine in the network.")
     else:
         endings.say("No QR code: only this machine itself can come to that address.")
 

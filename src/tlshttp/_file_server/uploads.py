@@ -1,8 +1,9 @@
 """Where uploads go: a folder, in which nothing is overwritten and nothing half is left.
 
-A file that arrives has no name until all of it, and of those that came with it, is there. Linux
-has files without a name (``O_TMPFILE``), which go with whoever has them open, however that ends;
-elsewhere it is a name with a dot that no handler serves, removed at the end.
+A file that arrives has no name until all of it, and of those that came with it, is there. Linux has
+files without a name (``O_TMPFILE``), which vanish with the process that has them open, however it
+ends. Elsewhere such a file has a name that begins with a dot, which no handler serves, and is
+removed at the end.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class UploadFolder:
         self.limit = limit
 
     def contains(self, path: str) -> bool:
-        """Return whether something lies in it, by whatever name; also where nobody can tell.
+        """Return whether something lies in it, by whatever name; yes, if nobody can tell.
 
         Folders are known by what they are (device and inode): ``IN`` is ``in`` to some systems.
         """
@@ -151,7 +152,7 @@ def _keep(incoming: _Incoming, folder: Path, name: str) -> str:
 
 
 class _Incoming:
-    """A file without a name, or with one that goes."""
+    """A file without a name, or with a temporary one."""
 
     def __init__(self, folder: Path) -> None:
         self._temporary: Path | None = None

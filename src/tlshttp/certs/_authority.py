@@ -341,7 +341,7 @@ class CertificateAuthority(Revoking):
     def configure_trust(self, ssl_context: ssl.SSLContext | OpenSSL.SSL.Context) -> None:
         """Make a client context, or a server's for client certificates, trust this authority.
 
-        Below a root, it is this authority alone that is trusted, not its root.
+        If this authority is below a root, it alone is trusted, and not the root.
 
         Args:
             ssl_context: A context of the standard library or of pyOpenSSL, not yet in use.

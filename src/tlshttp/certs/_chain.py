@@ -1,9 +1,10 @@
 """What is odd about the certificates after a leaf, and which of them clients need.
 
-Clients look for a path to a root they trust among all the certificates they are sent. So much in a
-file is harmless: a certificate twice, two of the same authority (cross-signed, or an old copy), the
-root, a stranger. RFC 8446, section 4.4.2, allows all of it; what is harmless is a warning here. An
-error is what leaves clients without a path, and an order that RFC 5246, section 7.4.2, forbids.
+Clients look for a path to a root they trust among all the certificates they are sent. So many
+oddities of a file are harmless: a certificate twice, two of the same authority (cross-signed, or an
+old copy), the root, a stranger. RFC 8446, section 4.4.2, allows all of it; what is harmless is a
+warning here. An error is what leaves clients without a path, and an order that RFC 5246, section
+7.4.2, forbids.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ __all__ = ["check_each", "check_order", "needed", "way_up", "without_repetitions
 
 
 MAXIMUM_CHAIN = 32
-"""Certificates. Public chains have three at most. Who issued whom costs a verification for each
-pair of equal names, and a server that is looked at may send as many as it likes."""
+"""Certificates; public chains have three at most. To find out who issued whom takes a verification
+for each pair of equal names, and a server may send as many certificates as it likes."""
 
 
 def check_order(leaf: x509.Certificate, chain: Sequence[x509.Certificate]) -> Iterator[Finding]:
@@ -86,9 +87,9 @@ def check_each(
     period: Callable[[x509.Certificate, datetime], Iterable[Finding]],
     others: Callable[[x509.Certificate], Iterable[Finding]],
 ) -> Iterator[Finding]:
-    """Ask rules about every certificate; of those that no client needs, they are but warnings.
+    """Ask rules about every certificate; about one that no client needs they only warn.
 
-    The time of a root is judged by the copy that clients have, and so is not of interest here.
+    Clients judge the time of a root by the copy that they have, so it does not matter here.
 
     Args:
         leaf: The certificate itself.
@@ -126,7 +127,7 @@ def way_up(
 def needed(
     leaf: x509.Certificate, chain: Sequence[x509.Certificate], at: datetime
 ) -> list[x509.Certificate]:
-    """Return the leaf and those after it that clients need: no root, of which they have a copy."""
+    """Return the leaf and those after it that clients need; of the root they have a copy."""
     return [leaf, *(one for one in way_up(leaf, chain, at) if not is_self_signed(one))]
 
 

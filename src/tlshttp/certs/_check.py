@@ -73,7 +73,7 @@ def _ask_others(
 
 
 def _refusing(finding: Finding) -> tuple[Client, ...]:
-    """Tell who refuses a certificate for a finding; nobody does for one that was softened."""
+    """Tell who refuses a certificate for a finding; nobody does if it was made a warning."""
     rule = RULES[finding.code]
     return rule.refused_by if finding.severity is rule.severity else ()
 

@@ -38,7 +38,7 @@ def judge_chain(
 
 
 def judge_size(leaf: x509.Certificate, chain: Sequence[x509.Certificate]) -> Said:
-    """Find chains too large to be read, by all that is in them."""
+    """Find chains that are too large, all certificates together, for clients to read."""
     size = sum(len(one.public_bytes(Encoding.DER)) + _LENGTH_BYTES for one in (leaf, *chain))
     if size > MAXIMUM_CHAIN_BYTES:
         yield (
@@ -67,7 +67,7 @@ def _judge_identifiers(certificate: x509.Certificate, issuer: x509.Certificate) 
 
 
 def _authorities(certificates: Sequence[x509.Certificate]) -> int:
-    """Count for a path length: what is issued under its own name does not count."""
+    """Count for a path length: certificates that were issued under their own name do not count."""
     return sum(certificate.subject != certificate.issuer for certificate in certificates)
 
 

@@ -34,8 +34,8 @@ def local_constraints(host: str = "") -> x509.NameConstraints:
     """Permit names and addresses that mean this machine or the network around it.
 
     Args:
-        host: What this machine is called, to be permitted, too, unless it could be a top-level
-            domain: who may issue for ``dev`` may issue for all names below it.
+        host: What this machine is called. That is permitted, too, unless it could be a top-level
+            domain: whoever may issue for ``dev`` may issue for all names below it.
     """
     own = [host.lower()] if _is_nobodys_domain(host) else []
     domains = [x509.DNSName(domain) for domain in dict.fromkeys((*LOCAL_DOMAINS, *own))]
@@ -66,7 +66,7 @@ def are_allowed(names: Iterable[x509.GeneralName], constraints: x509.NameConstra
 
 
 def _is_nobodys_domain(host: str) -> bool:
-    """Tell whether a host name is one, and no top-level domain, whatever may be delegated one day.
+    """Tell whether this is a host name that can never become a top-level domain.
 
     A single label that has a digit or hyphen is none: they are letters only (ICANN's gTLD Applicant
     Guidebook, section 2.2.1.3.2), those in other scripts aside, which begin with ``xn--``.

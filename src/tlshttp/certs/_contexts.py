@@ -67,7 +67,7 @@ def use_private_key(ssl_context: OpenSSL.SSL.Context, certificate: Certificate) 
 def _use_rsa_pss(ssl_context: OpenSSL.SSL.Context, certificate: Certificate) -> None:
     """Use a key by way of PEM, since cryptography's object does not know that it is for PSS only.
 
-    pyOpenSSL would rather not have its own objects used, but there are no others for this.
+    pyOpenSSL advises against the use of its own key objects, but there is no other way.
     """
     from OpenSSL import crypto
 

@@ -30,11 +30,11 @@ _Lists: TypeAlias = tuple[x509.CertificateRevocationList, ...]
 class CRLStore(ReloadingStore[_Lists, ConfigurationError]):
     """A source of revocation lists that reloads; accepted wherever a list is.
 
-    The lists are loaded at once, so that mistakes show at start-up. A new file is not taken where
-    it would lock out clients, or let in again who is revoked: where it is damaged, where a list
-    has expired, is not valid yet or is older than the one it replaces, where an authority that had
-    a list has none, and where a check of those who use the store refuses it (`require`). The old
-    one stays then, and one line in the log says so. Threads may share a store.
+    The lists are loaded at once, so that mistakes show at start-up. A new file is refused if it
+    would lock out clients, or let in somebody who is revoked. That is so if it is damaged; if a
+    list has expired, is not valid yet, or is older than the one that it replaces; if an authority
+    that had a list has none any more; and if a check by a user of the store (`require`) refuses it.
+    Then the old lists stay, and one line in the log says why. Threads may share a store.
 
     Args:
         crlfile: A file with one list in DER, or one or more in PEM.
@@ -82,7 +82,7 @@ class CRLStore(ReloadingStore[_Lists, ConfigurationError]):
         return self._current
 
     def replace(self, *crls: x509.CertificateRevocationList) -> None:
-        """Use other lists from now on; where the first ones came from counts no more.
+        """Use other lists from now on; the file, if there was one, is not read any more.
 
         Raises:
             ConfigurationError: They cannot be used; those of before still count.
@@ -108,7 +108,7 @@ class CRLStore(ReloadingStore[_Lists, ConfigurationError]):
         return functools.partial(_forget, self._checks, token)
 
     def _check(self, lists: _Lists, label: str) -> None:
-        """Refuse lists by which clients of somebody would be locked out."""
+        """Refuse lists that would lock out the clients of an authority."""
         issuers = {crl.issuer for crl in lists}
         ConfigurationError.raise_if(
             f"{label} is of another authority: there is none of {crl.issuer.rfc4514_string()!r}"
@@ -159,7 +159,7 @@ def _parse(content: bytes, path: Path) -> _Lists:
 
 
 def _examine(crl: x509.CertificateRevocationList) -> None:
-    """Ask a list everything that is ever asked: it is read lazily, and shall fail here or never."""
+    """Ask a list everything that is ever asked: it is read lazily, and is to fail here or never."""
     repr(list(crl.extensions))
     crl.issuer.public_bytes()
     crl.issuer.rfc4514_string()
@@ -176,10 +176,10 @@ def _blocks(content: bytes) -> list[bytes]:
 
 
 def _refuse_unusable(lists: Iterable[x509.CertificateRevocationList], label: str) -> None:
-    """Refuse no list at all, half a list, and one of another time.
+    """Refuse no list at all, a delta, and a list that is not valid now.
 
-    By the latter OpenSSL would refuse every client. A delta (RFC 5280, section 5.2.4) it does not
-    read at all, so whoever is revoked in that alone would be let in.
+    With a list that is not valid now OpenSSL would refuse every client. Deltas (RFC 5280, section
+    5.2.4) it does not read, so whoever is revoked in a delta alone would be let in.
     """
     crls = tuple(lists)
     ConfigurationError.raise_if([] if crls else [f"{label}: there is none"])
@@ -205,7 +205,7 @@ def _refuse_unusable(lists: Iterable[x509.CertificateRevocationList], label: str
 
 
 def _refuse_older(lists: _Lists, current: _Lists, label: str) -> None:
-    """Refuse a list from before the one that it would replace, in which less is revoked."""
+    """Refuse a list that is older than the one it would replace: it revokes less."""
     effective = newest_lists(lists)
     ConfigurationError.raise_if(
         f"{label} of {_moment(crl.last_update_utc)} is older than the one in use, of"

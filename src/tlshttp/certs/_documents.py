@@ -84,9 +84,9 @@ def read_source(path: str | os.PathLike[str]) -> bytes:
     """Read a whole file.
 
     Raises:
-        CertificateError: It cannot be read, or is larger than 1 MiB. Where the path is none, only
-            its kind is named: the URI of a token has a PIN in it, and a key may be mistaken for
-            a path.
+        CertificateError: It cannot be read, or is larger than 1 MiB. If it is no path at all, the
+            error names its kind only: the URI of a token has a PIN in it, and a key may have been
+            taken for a path.
     """
     try:
         return read_bounded(path)
@@ -94,7 +94,7 @@ def read_source(path: str | os.PathLike[str]) -> bytes:
         kind = _instead_of_a_path(os.fspath(path))
         if kind is None:
             raise
-    # Out of the handler, so that not even the context of the error has the path.
+    # Raised outside the handler, so that not even the context of the error has the path.
     raise CertificateError(kind)
 
 

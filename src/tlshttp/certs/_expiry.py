@@ -1,8 +1,9 @@
 """When to speak of the end of a certificate: early enough to act, not so early that nobody listens.
 
-Twenty-one days leave three weeks to whoever renews by hand. A certificate of a few days would be
-announced from its first hour, so a third of the lifetime is the other bound: whoever renews by
-program does it at two thirds (RFC 9773 and Let's Encrypt's advice), and later than that it failed.
+Twenty-one days leave three weeks to whoever renews by hand. But a certificate of a few days would
+be announced from its first hour on. So a third of the lifetime is the other bound: programs renew
+after two thirds (RFC 9773 and Let's Encrypt's advice), and if one has not done so by then, it has
+failed.
 """
 
 from __future__ import annotations

@@ -46,8 +46,7 @@ def fetch(
         ) as tls_connection,
     ):
         ders = _presented(tls_connection)
-        # The server is told that we leave; how it takes that does not matter any more, nor does
-        # one that does not answer.
+        # We tell the server that we leave. Whether it answers does not matter any more.
         tls_connection.settimeout(min(timeout, _GOODBYE_SECONDS))
         with contextlib.suppress(OSError):
             tls_connection.unwrap()

@@ -85,7 +85,7 @@ class LeafOrder:
 
 @dataclass(frozen=True, kw_only=True)
 class Issuer:
-    """What of an authority goes into the certificates that it issues."""
+    """The parts of an authority that go into the certificates it issues."""
 
     name: x509.Name
     private_key: PrivateKey
@@ -212,8 +212,8 @@ def sign_certificate(builder: x509.CertificateBuilder, issuer: Issuer) -> x509.C
 def subject_name(names: Sequence[x509.GeneralName], owner: Owner = NOBODY) -> x509.Name:
     """Choose a subject for people to read; clients look at the subject alternative name.
 
-    It has no common name where the first name is an IP address, which name constraints would take
-    for a DNS name, or too long.
+    It has no common name where the first name is too long, or is an IP address: name constraints
+    would take that for a DNS name.
 
     Raises:
         CertificateError: The owner cannot stand there.

@@ -123,7 +123,7 @@ _BY_START = {
 _VERSIONS = (b"\0", b"\1")
 
 _TELLS_LITTLE = [_CERTIFICATE, _PRIVATE_KEY, _PARAMETERS, _PARAMETERS]
-"""What explains least why something else is missing, the last least of all."""
+"""Kinds that hardly explain why something else is missing; the last one does least."""
 
 _SIGNED_DATA = b"\x06\x09" + _der.oid("1.2.840.113549.1.7.2")
 """RFC 2315, section 7, with tag and length."""
@@ -147,7 +147,7 @@ def instead(document: Document) -> str:
 
 
 def are_swapped(certificate: Document, key: Document) -> bool:
-    """Tell whether the one has a key, the other a certificate, and neither what it should have."""
+    """Tell whether two files were swapped: one has the key, the other the certificate."""
     return _find(certificate) is _PRIVATE_KEY and _find(key) is _CERTIFICATE
 
 

@@ -35,6 +35,9 @@ from tlshttp.errors import CertificateError, ConfigurationError
 
 _log = logging.getLogger("tlshttp.certs")
 
+_OTHERWISE = {"key-exposed": ", or tolerate 'key-exposed'"}
+"""What an error advises besides; a warning does not, since it is tolerated already."""
+
 
 def load(
     certfile: Source,
@@ -226,7 +229,7 @@ def _exposure(document: Document) -> list[Finding]:
         _finding(
             "key-exposed",
             f"every user of this machine can read or replace the private key in {document.label}:"
-            f" run 'chmod 600 {document.path}', or tolerate 'key-exposed'",
+            f" run 'chmod 600 {document.path}'",
         )
     ]
 
@@ -273,7 +276,8 @@ def _conclude(
     bearable: list[str] = []
     for finding in findings:
         bears = finding.severity is Severity.WARNING or finding.code in tolerated
-        (bearable if bears else fatal).append(finding.sentence)
+        advice = "" if bears else _OTHERWISE.get(finding.code, "")
+        (bearable if bears else fatal).append(finding.sentence + advice)
     if fatal or not certificates or key is None:
         # A PKCS#12 file that cannot be opened has no certificate and no key, for the same reason.
         raise CertificateError(*dict.fromkeys(fatal))

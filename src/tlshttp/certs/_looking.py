@@ -1,8 +1,8 @@
 """Looking at files in a thread of its own, so that nobody waits for a file system.
 
-A mount whose server does not answer keeps whoever reads from it, and ``stat`` is a read. A look is
-over within a millisecond mostly, and is waited for that long; one that is not goes on
-in its thread, and what it has found is there at a later poll.
+A mount whose server does not answer blocks whoever reads from it, and ``stat`` is a read. Most
+looks are over within a millisecond, and are waited for. One that takes longer goes on in its
+thread, and a later poll takes what it has found.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ __all__ = ["PIPE_SECONDS", "is_given_once", "read_file", "read_once"]
 _CHUNK = 65_536
 
 PIPE_SECONDS = 30.0
-"""Seconds that whoever writes to a pipe has for all of it: a program that decrypts, or asks for, a
-key is done within a few."""
+"""Seconds that the writer of a pipe has for all of it: a program that decrypts a key, or asks for
+one, is done within a few."""
 
 _DESCRIPTOR = re.compile(r"/dev/(fd/[0-9]+|stdin)|/proc/(self|[0-9]+)/fd/[0-9]+")
 

@@ -89,7 +89,8 @@ def sign_ocsp_response(
     builder = ocsp.OCSPResponseBuilder().add_response(
         cert=certificate,
         issuer=issuer_certificate,
-        # It identifies, it protects nothing, and some clients know no other: RFC 5019, 2.1.1.
+        # SHA-1 only identifies the issuer here and protects nothing; some clients know no other:
+        # RFC 5019, 2.1.1.
         algorithm=hashes.SHA1(),  # noqa: S303
         cert_status=status,
         this_update=this_update,

@@ -1,8 +1,8 @@
-"""What is asked of a certificate, and which clients ask it: rows only, `_check` reads them.
+"""What is asked of a certificate, and which clients ask it: rows only, which `_check` reads.
 
-For OpenSSL, Python and cryptography the tests hold the rows to what these do. Chromium and GnuTLS
-were tried by hand for names, keys and usages (2026-11); what is said of Apple, rustls and Go has
-not been tried. The table in the reference is made of the same rows.
+For OpenSSL, Python and cryptography the tests compare the rows with what these really do. Chromium
+and GnuTLS were tried by hand for names, keys and usages (2026-11); what is said of Apple, rustls
+and Go has not been tried. The table in the reference is made of the same rows.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Client(enum.Enum):
 EVERYBODY = tuple(Client)
 
 UNCOMMON = frozenset({Client.PYCA, Client.GNUTLS, Client.RUSTLS})
-"""Clients whose refusal alone is a warning, since a server may well have none of them."""
+"""If only these refuse, it is a warning: a server may well have no such clients."""
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def read_der(der: bytes) -> x509.Certificate:
 def _may_warn(der: bytes) -> bool:
     """Tell whether parsing may warn.
 
-    It hardly ever does; so what all threads share, the filters for warnings, hardly ever changes
+    It hardly ever does. So the filters for warnings, which all threads share, hardly ever change
     while connections are served.
     """
     try:

@@ -95,8 +95,8 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
     def require(self, judge: Callable[[Certificate], Iterable[str]]) -> None:
         """Have a function look at each new certificate before it is taken.
 
-        A context does so with what its profile and OpenSSL say, so that the store never has a
-        certificate that the context does not show.
+        A context does this to ask its profile and OpenSSL, so that the store never takes a
+        certificate that the context could not show.
 
         Args:
             judge: Returns what is wrong with a certificate, in sentences; then the old one stays
@@ -113,7 +113,7 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
         return self._current
 
     def replace(self, certificate: Certificate) -> None:
-        """Use another certificate from now on; where the first one came from counts no more.
+        """Use another certificate from now on; its files or function are not asked any more.
 
         Raises:
             CertificateError: A context that shows the store's certificates cannot use it; the old

@@ -1,8 +1,8 @@
 """The NSS databases of Chromium, Chrome and Firefox on Linux.
 
-Where the database of all programs of a user is has changed: ``~/.pki/nssdb``, and since NSS 3.42
-``$XDG_DATA_HOME/pki/nssdb``, which is looked at only where there is no ``~/.pki/nssdb``. So making
-the first hides everything in the second, and is done only where there is neither.
+The database that all programs of a user share has moved. It was ``~/.pki/nssdb``; since NSS 3.42 it
+is ``$XDG_DATA_HOME/pki/nssdb``, which is used only if the former does not exist. So to make the
+former would hide everything in the latter, and it is made only where there is neither.
 
 Firefox has a database in each profile. Its profiles are listed in a ``profiles.ini``, which is in
 ``~/.mozilla/firefox`` and, from Firefox 147 on, in ``$XDG_CONFIG_HOME/mozilla/firefox``.
@@ -173,7 +173,7 @@ def _ask(folder: Path, *question: str) -> subprocess.CompletedProcess[str]:
 
 
 def _user_databases(home: Path, environment: Mapping[str, str]) -> tuple[Path, Path]:
-    """Return the place of old and the one of today, in the order in which they are looked at."""
+    """Return the former place and today's, in the order in which they are looked at."""
     return home / ".pki/nssdb", _xdg(
         home, environment, "XDG_DATA_HOME", ".local/share"
     ) / "pki/nssdb"

@@ -32,7 +32,7 @@ class Step:
     may_fail: bool = False
     """Whether a failure means only that there was nothing to undo."""
     condition: Callable[[], bool] | None = None
-    """Asked right before: whether the command is to be run; `None` means it is."""
+    """Called right before the command, and tells whether to run it; `None`: run it."""
 
     def __str__(self) -> str:
         windows = self.command[0].endswith(".exe")

@@ -1,4 +1,4 @@
-"""What is right, but of a kind that `cryptography` does not read: it is called by its name."""
+"""What is sound, but of a kind that `cryptography` does not read, is called by its name here."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Two verifiers that are not ours have the last word, so that nothing they refuse is found good.
 
-A root that is shown is what they start from. Mostly none is: then the uppermost certificate is
-issued once more, by a root made for this one question, with the same key, names, time and
-extensions, and so with the same faults. A leaf that is its own issuer is judged likewise, as if an
-authority had issued it.
+They start from the root, if it is shown. Mostly it is not; then the uppermost certificate is issued
+once more, by a root made for this one question, with the same key, names, time and extensions, and
+so with the same faults. A leaf that is its own issuer is judged likewise, as if an authority had
+issued it.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _ask_openssl(
 
     store = crypto.X509Store()
     store.set_flags(crypto.X509StoreFlags.X509_STRICT)
-    # Older OpenSSLs count the last second as over; whether it is, is another rule.
+    # Older OpenSSLs count the last second as over; another rule judges that.
     store.set_time(min(at, *(one.not_valid_after_utc - _ONE_SECOND for one in shown)))
     leaf, *chain = (crypto.X509.from_cryptography(one) for one in (*shown, root))
     store.add_cert(chain.pop())

@@ -50,6 +50,29 @@ def verify_chain(
         raise CertificateError(*(findings or [f"{describe(leaf)}: {error}"])) from error
 
 
+def fits(leaf: x509.Certificate, name: str) -> bool:
+    """Tell whether a name is one of a certificate's (RFC 9525, section 6.3).
+
+    Args:
+        leaf: The certificate.
+        name: A host name or an IP address.
+
+    Raises:
+        CertificateError: It is neither.
+    """
+    try:
+        wanted: str = str(ipaddress.ip_address(name))
+    except ValueError:
+        parsed = _subject(name)
+        wanted = str(parsed.value)
+    for own in names_of(leaf):
+        if own.lower() == wanted:
+            return True
+        if own.startswith("*.") and "." in wanted and own[2:].lower() == wanted.partition(".")[2]:
+            return True
+    return False
+
+
 def _subject(name: str) -> x509.DNSName | x509.IPAddress:
     parsed = parse_name(name)
     if not isinstance(parsed, x509.DNSName | x509.IPAddress):
@@ -64,7 +87,7 @@ def _explain(
     name: str | None,
 ) -> Iterable[str]:
     """Say what the verifier's error does not: which name, whose signature."""
-    if name is not None and not _fits(leaf, name):
+    if name is not None and not fits(leaf, name):
         names = ", ".join(names_of(leaf)) or "nobody"
         yield f"{describe(leaf)} is not for {name!r}, but for {names}"
     subjects = {anchor.subject for anchor in anchors}
@@ -76,21 +99,6 @@ def _explain(
             last = chain[-1] if chain else leaf
             issuer = last.issuer.rfc4514_string()
             yield f"{issuer!r}, which issued {describe(last)}, is not trusted"
-
-
-def _fits(leaf: x509.Certificate, name: str) -> bool:
-    """Tell whether a name is one of a certificate's (RFC 9525, section 6.3)."""
-    try:
-        wanted: str = str(ipaddress.ip_address(name))
-    except ValueError:
-        parsed = _subject(name)
-        wanted = str(parsed.value)
-    for own in names_of(leaf):
-        if own.lower() == wanted:
-            return True
-        if own.startswith("*.") and "." in wanted and own[2:].lower() == wanted.partition(".")[2]:
-            return True
-    return False
 
 
 def _refusals(

@@ -1,4 +1,4 @@
-"""What is really negotiable: asked, not read off the settings, which say too much."""
+"""What is really negotiable: the server is asked, since its settings promise too much."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def audit_host(
     """
     name = server_name or (None if _is_address(host) else host)
     peer = NetworkPeer(host, port, name, timeout)
-    # Which Python and OpenSSL the other side has is not known: what is strong is only noted.
+    # It is not known which Python and OpenSSL the other side has, so what is strong is only noted.
     fields = ("groups", "signature_algorithms", "ciphersuites")
     report = _Examination(peer, profile, fields).report(f"{host}:{port}", {})
     if not peer.speaks_tls:

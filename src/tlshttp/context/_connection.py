@@ -1,4 +1,4 @@
-"""Connections of the `ssl` module that are looked at once more: see `tlshttp._engines.checked`."""
+"""Connections of the `ssl` module, with the check of `tlshttp._engines.checked`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CheckedSocket(Checked, ssl.SSLSocket):
 
 
 class _AcceptedObject(Checked, ssl.SSLObject):
-    """An in-memory connection that has been looked at: it costs no more than one of `ssl`'s own."""
+    """An in-memory connection that has passed the check: it costs no more than `ssl`'s own."""
 
     if sys.version_info >= (3, 13):
 

@@ -52,8 +52,8 @@ def create_server_context(
         client_cas: Certificates of the authorities whose client certificates are accepted, such as
             those from `tlshttp.certs.load_trust_anchors`.
         client_certificates: Self-signed certificates of single clients, which are accepted as they
-            are, and nothing that they have issued. With ``crls`` it is the authority's word that
-            counts, so the two cannot be had together: to revoke one leave it out.
+            are, and nothing that they have issued. They do not go together with ``crls``, where the
+            authority's word counts: to revoke one of these, leave it out.
         verify_depth: The largest number of intermediate certificates between a client's and that
             of its authority in ``client_cas``; 0: only clients of these authorities themselves.
             Certificates that an authority issued to itself do not count (RFC 5280, section

@@ -17,7 +17,7 @@ from tlshttp.profiles import TLSProfile
 
 __all__ = ["ENGINE", "apply_profile", "enforcement"]
 
-# Where Python 3.15 and later have methods for a field; before there is none. Of the two for
+# The methods by which Python 3.15 and later set a field; before there are none. Of the two for
 # signatures the first is about those that the server makes, the second about the client's.
 _SETTERS = {
     "ciphersuites": ("set_ciphersuites",),
@@ -111,8 +111,8 @@ def apply_profile(context: ssl.SSLContext, profile: TLSProfile) -> None:
 
 
 def _minimum(profile: TLSProfile) -> ssl.TLSVersion:
-    # Python warns of TLS 1.0 by its name; of whoever asks for INSECURE_OLD that is known. OpenSSL's
-    # own minimum is the same, since PROTOCOL_TLS_SERVER excludes SSL 3.0.
+    # Python warns of whoever names TLS 1.0; whoever asks for INSECURE_OLD knows. OpenSSL's own
+    # minimum is the same, since PROTOCOL_TLS_SERVER excludes SSL 3.0.
     if profile.minimum_version == ssl.TLSVersion.TLSv1:
         return ssl.TLSVersion.MINIMUM_SUPPORTED
     return profile.minimum_version

@@ -43,8 +43,9 @@ class Report:
     certificate: str
     """The certificate it shows, in a few words."""
     enforced: Mapping[str, bool]
-    """Whether each of those fields of the profile is kept to that not every `ssl` module can set:
-    it can, or the servers of this package see to it; empty where the server runs elsewhere."""
+    """For each field of the profile that not every `ssl` module can set, whether it is kept to: the
+    module can set it, or the servers of this package see to it. Empty where the server runs
+    elsewhere."""
     deviations: tuple[Deviation, ...]
     """What is not as the profile says, and matters."""
     notes: tuple[str, ...]

@@ -136,7 +136,7 @@ class ServerContext(ManagedContext, TunableContext):
         return self._make_front()
 
     def _front_of_now(self, group: str | None = None) -> ssl.SSLContext:
-        """Return the context of a new connection, in which it finds all sessions it may resume.
+        """Return the context of a new connection; all sessions that it may resume are there.
 
         Args:
             group: The only group that it may negotiate; `None`: as OpenSSL likes.
@@ -149,7 +149,7 @@ class ServerContext(ManagedContext, TunableContext):
         if group is None:
             front: ssl.SSLContext = self._front
             return front
-        narrowed = self._narrowed  # of now: what is made meanwhile must not outlive a renewal
+        narrowed = self._narrowed  # read now: what is made meanwhile must not outlive a renewal
         if group not in narrowed:
             narrowed[group] = self._make_front(group)
         return narrowed[group]

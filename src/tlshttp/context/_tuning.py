@@ -33,7 +33,7 @@ _FIXED = frozenset(
 
 
 class TunableContext(ssl.SSLContext):
-    """What of an `ssl.SSLContext` for servers can be set, when, and what refuses."""
+    """An `ssl.SSLContext` for servers: what of it can be set, until when, and what is refused."""
 
     _ready = False
     """Whether it is made. Until then, what is set is set on this object only."""
@@ -45,7 +45,7 @@ class TunableContext(ssl.SSLContext):
 
     @abstractmethod
     def _rebuild(self) -> None:
-        """Make the contexts behind this one anew, by the steps of now."""
+        """Make the contexts behind this one anew, by all steps so far."""
 
     def _apply(self, steps: Sequence[Step]) -> None:
         """Do the first steps on this object, and keep them for the contexts behind it."""

@@ -1,7 +1,7 @@
 """`AccessLogMixIn`: one line for each response, when it is complete.
 
 `http.server` logs a request when its status is sent; then neither the size of the body nor the time
-it takes is known. So the status is only remembered there, and the line is written at the first of
+it takes is known. So the status is only remembered then, and the line is written at the first of
 these moments:
 
 1.  ``handle_one_request()`` returns, or raises after a response has been begun;
@@ -145,7 +145,7 @@ class AccessLogMixIn(BaseHTTPRequestHandler):
         tls = getattr(self, "tls", None)
         headers: Any = getattr(self, "headers", None)
         if headers is None or headers is self.__headers_before:
-            headers = {}  # those of an earlier request: this one's head could not be read
+            headers = {}  # they are of an earlier request: this one's head could not be read
         request = getattr(self, "requestline", "")
         referer = headers.get("Referer")
         if not self.access_log_query:

@@ -35,7 +35,7 @@ def authorize(
 ) -> Callable[[_Class], _Class]:
     """Return a class decorator that lets only some clients have their requests handled.
 
-    All others get 403, and one line in the log says whom that was. It covers every method, those of
+    All others get 403, and one line in the log says who it was. It covers every method, those of
     base classes and of later subclasses, too. The client has to have shown a certificate that the
     context accepts (``client_auth``), and every condition given here has to hold for it; without
     any condition each such certificate will do.

@@ -64,8 +64,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     counts is what it reads from ``rfile`` and writes to ``wfile``.
     """
 
-    # A user's class comes before this one in the method order. So that no name of its own can
-    # stand in for one of ours, ours are mangled (two underscores), and few.
+    # A user's class comes before this one in the method order, and its names hide ours. So ours are
+    # few, and mangled (two underscores).
 
     protocol_version = "HTTP/1.1"
     """The version of HTTP to answer with. With ``"HTTP/1.1"``, which is also what a handler that
@@ -119,7 +119,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             self.request = request
             self.client_address = client_address
             self.server = server
-        else:  # it is somebody else's: let it call all that, to no effect
+        else:  # it belongs to somebody else: they may call all that, without effect
             for step in _STEPS:
                 vars(self)[step] = _do_nothing
             super().__init__(request, client_address, server, **arguments)
@@ -139,7 +139,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         self.connection = self.request
         if self.timeout is not None:
             self.connection.settimeout(self.timeout)
-        # No defaults of the class: what class and instance have takes longer to look up.
+        # No defaults in the class: a name that both class and instance have takes longer to look
+        # up.
         self.requestline = self.request_version = self.command = ""
         self.rfile = exchange.rfile
         self.wfile = exchange.wfile
@@ -247,7 +248,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         return True
 
     def __judge_host(self, exchange: Any) -> None:
-        """Refuse foreign hosts by what this very handler says of them, not just its class."""
+        """Refuse foreign hosts by what this handler itself says of them, not only its class."""
         if self.allowed_hosts is not None or self.refuse_misdirected:
             exchange.judge_host(self)
 
@@ -306,7 +307,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             )
 
     def __head_ended(self) -> bool:
-        """Return whether the response has its head, and this is the head of a part of it."""
+        """Return whether the response has its head already, so that this is the head of a part."""
         exchange = getattr(self.request, "exchange", None)
         return exchange is not None and exchange.wfile.head_ended
 
@@ -384,7 +385,7 @@ STANDARD_COPY = SimpleHTTPRequestHandler.copyfile
 
 
 def _next_constructor(handler: type[TLSRequestHandler]) -> object:
-    """Return the constructor that `TLSRequestHandler` calls, of which a mix-in may have its own."""
+    """Return the constructor that `TLSRequestHandler` calls; a mix-in may have one of its own."""
     return super(TLSRequestHandler, handler).__init__
 
 

@@ -21,9 +21,9 @@ class Framing(enum.Enum):
     AS_IS = enum.auto()
     """By the end of the connection, or by the handler itself."""
     IN_DOUBT = enum.auto()
-    """The handler has raised an exception, and has written nothing since: whoever called it may
-    bear that, and write on."""
+    """The handler has raised an exception and written nothing since. Whoever called it may catch
+    that, and write on."""
 
 
-# Naming them spares the look-up in an enumeration, which Python 3.11 makes dear.
+# These names spare the look-up in an enumeration, which is slow in Python 3.11.
 HEAD, NONE, LENGTH, CHUNKED, AS_IS, IN_DOUBT = Framing

@@ -1,7 +1,7 @@
 """Which encoding a text file is in, as far as it can be told.
 
-A browser takes text without a charset for what its language had before Unicode, and shows
-``Ã¤`` for ``ä``. So files that are UTF-8 are said to be.
+If text has no charset, a browser assumes what its language had before Unicode, and shows ``Ã¤`` for
+``ä``. So files that are UTF-8 are marked as such.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 __all__ = ["with_charset"]
 
 _LOOKED_AT = 65_536
-"""Bytes. What is UTF-8 so long, and is not all ASCII, is nothing else by chance."""
+"""Bytes that are looked at. What is UTF-8 for so long, and not all ASCII, is not so by chance."""
 
 _ESCAPE = b"\x1b"  # of ISO 2022, in which ASCII stands for other letters
 _NUL = b"\0"  # of UTF-16 and UTF-32

@@ -1,4 +1,4 @@
-"""Putting `TLSRequestHandler` underneath whatever a user serves with, and how that is run."""
+"""Putting `TLSRequestHandler` underneath a user's handler, and choosing how that is run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Composition(NamedTuple):
     mode: Mode
     """How they are run where every request can be waited for."""
     threaded_mode: Mode
-    """How they are run by a server with many threads, on which no two requests need be on one."""
+    """How they are run by a server with many threads, where requests need not share one."""
     handler_class: type[TLSRequestHandler] | None
     """What the factory makes, where that is known."""
     dispatches: bool = False
@@ -50,8 +50,8 @@ class Composition(NamedTuple):
     finishes: bool = False
     """Whether its handlers have a ``finish()`` of their own."""
     renews: bool = False
-    """Whether each request is to find a handler as it was made, where one is driven: `http.server`
-    makes one for each connection, which with HTTP/1.0 is one for each request."""
+    """Whether a handler that serves several requests is to be as it was made before each of them:
+    `http.server` makes one for each connection, which with HTTP/1.0 is one for each request."""
     first_timeout: float | None = None
     """Seconds that its handlers wait for a request, by their class."""
 
@@ -109,9 +109,9 @@ def _known_timeout(handler: type[TLSRequestHandler]) -> float | None:
 def _modes(original: type) -> tuple[Mode, Mode]:
     """Return how handlers of a class are run with one thread, and with many.
 
-    Who has a constructor, ``setup()`` or ``finish()`` of its own is to see these and all its
-    requests on one thread, in the order of `socketserver`. If it is for HTTP/1.0, as it is where
-    it does not say otherwise, `http.server` makes a handler for each request; so does this.
+    A class with a constructor, ``setup()`` or ``finish()`` of its own has these and all its
+    requests run on one thread, in the order of `socketserver`. If it is for HTTP/1.0, which is the
+    default, `http.server` makes a handler for each request; so does this.
     """
     if _has_own(original, "handle"):
         return Mode.CLASSIC, Mode.CLASSIC
@@ -141,7 +141,7 @@ def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHand
     if issubclass(handler, TLSRequestHandler) and not names:
         return handler
     if _has_own(handler, "handle") and not _sets_version(handler):
-        # It may return after any response, as it does in http.server: so each says that it is the
+        # It may return after any response, as in http.server: so each response says that it is the
         # last.
         names["protocol_version"] = getattr(handler, "protocol_version", "HTTP/1.0")
     names.update(
@@ -158,7 +158,7 @@ def _compose_class(handler: type[BaseHTTPRequestHandler]) -> type[TLSRequestHand
 
 
 def _mended(handler: type[BaseHTTPRequestHandler]) -> dict[str, Any]:
-    """Return what of `http.server` a class has inherited that would not do here."""
+    """Return the inherited methods of `http.server` that would not work here."""
     names: dict[str, Any] = {}
     if hasattr(handler, "run_cgi") and _composed_of(handler, "setup", _setup_cgi) is None:
         names.update(_CGI_NAMES)
@@ -174,7 +174,7 @@ def _mended(handler: type[BaseHTTPRequestHandler]) -> dict[str, Any]:
 
 
 def _translate_path(self: Any, path: str) -> str:
-    """Return the path of a file; that of none for one of the server's own, or of too many names."""
+    """Return the path of a file; one of no file for the server's own, or for too many names."""
     if has_too_many_names(decode(path_of(path))):
         return _ABSENT
     composed: Any = _composed_of(type(self), "translate_path", _translate_path)

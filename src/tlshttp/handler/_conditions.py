@@ -29,8 +29,8 @@ class Validators:
     place. It is a hash, because inode numbers are nobody's business (CVE-2003-1418).
 
     Both validators are strong (section 8.8.1) once the file has been left alone for two seconds.
-    Up to then another write could fall into the same tick of the file system's clock and change
-    nothing but the content; so long the tag is weak and the date proves nothing (8.8.2.2).
+    Until then another write could fall into the same tick of the file system's clock and change
+    nothing but the content. So until then the tag is weak, and the date proves nothing (8.8.2.2).
     """
 
     opaque: str

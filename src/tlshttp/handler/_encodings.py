@@ -1,4 +1,4 @@
-"""Which of the forms a file is stored in a client gets: ``Accept-Encoding`` (RFC 9110, 12.5.3)."""
+"""Which stored form of a file a client gets: ``Accept-Encoding`` (RFC 9110, section 12.5.3)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def preferred_coding(field: str | None, available: Sequence[str]) -> str | None:
 
 
 def _weights(field: str) -> dict[str, float]:
-    """Return the weight of each coding that is named (section 12.4.2); what is malformed is not."""
+    """Return the weight of each coding that is named (section 12.4.2), without malformed ones."""
     weights = {}
     for member in field.split(","):
         found = _MEMBER.fullmatch(member)

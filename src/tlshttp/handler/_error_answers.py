@@ -16,7 +16,7 @@ __all__ = ["say_error"]
 def say_error(
     exchange: HTTPExchange, stream: Transport, status: HTTPStatus, message: str | None
 ) -> None:
-    """Answer with an error, if nothing of a response has left, and spoil the rest of it."""
+    """Answer with an error, if nothing of a response has left, and drop the rest of it."""
     wfile = exchange.wfile
     if not wfile.started and stream.failure is None:
         # What went wrong is reported before the client sees the end.

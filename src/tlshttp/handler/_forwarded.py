@@ -1,11 +1,11 @@
-"""Whose request it is that a proxy has forwarded: X-Forwarded-For and Forwarded (RFC 7239).
+"""Whose request a proxy has forwarded: X-Forwarded-For and Forwarded (RFC 7239).
 
 Rules:
 
 1.  A field counts only where a trusted proxy has sent the request, and only if it is one of those
     that are named: a proxy that sets one passes on the others, as its client has sent them.
-2.  Each proxy adds to the end. So who is trusted is followed from there, and the first that is not
-    is the client: what stands before it is only its word.
+2.  Each proxy adds to the end. So we go from the end through those that are trusted. The first that
+    is not is the client; what stands before it is only the client's word.
 3.  What is malformed refuses the request. To go on with the proxy's own address would be to take
     anybody for a neighbour.
 """
@@ -79,7 +79,7 @@ class ForwardedMixIn(_Base):
     ``X-Forwarded-Proto``, ``X-Forwarded-Host``, or ``Forwarded`` alone. Others do not count.
 
     .. warning::
-        A field that is named here and that the proxy does not set is one that any client can.
+        If a field is named here that the proxy does not set, any client can set it.
     """
 
     client_address: Any

@@ -19,9 +19,10 @@ _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*
 _LONGEST_CHUNK_LINE = 4_096
 
 _OVERHEAD = 16_384
-"""Bytes of framing that a chunked body may have beyond its fair share, and a chunk's fair share
-besides its own size: both as Go's net/http/internal has them (``excess``). A chunk of one byte is
-within its share; kilobytes of extensions are not, nor is a line that is longer than its chunk."""
+"""Bytes of framing that a chunked body may have beyond its fair share; and the fair share of a
+chunk, besides its own size. Both are those of Go's net/http/internal (``excess``). A chunk of one
+byte is within its share. Kilobytes of extensions are not, nor is a line that is longer than its
+chunk."""
 _SHARE = 16
 
 _LONGEST_TRAILERS = 65_536

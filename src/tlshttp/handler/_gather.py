@@ -1,8 +1,8 @@
 """A large body in one piece, of which not all has come: ``rfile.read(8_000_000)``.
 
-While its peer is slow such a read holds what has come, and many of them hold much. So that counts
-as what a server collects does: in memory as long as there is some left for all connections
-together, then in temporary files.
+While its peer is slow, such a read holds what has come, and many of them hold much. So it counts
+like the bodies that a server collects: it is kept in memory as long as all connections together
+leave some, then in temporary files.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class RequestHeaders(HTTPMessage):
 def _share(names: dict[str, object]) -> None:
     """Give the class what a constructor gives each message, so that `RequestHeaders.of` need not.
 
-    But for the lists, which a message may change in place.
+    Lists are left out, since a message may change them in place.
     """
     for name, value in names.items():
         if not isinstance(value, list):
@@ -89,7 +89,7 @@ def _share(names: dict[str, object]) -> None:
 
 
 _share(vars(HTTPMessage()) | {"_payload": ""})
-# What http.server makes has an empty body, and not none: ``bytes(self.headers)`` is the head.
+# As in http.server, the body is empty rather than `None`: ``bytes(self.headers)`` is the head.
 
 
 @dataclass(slots=True)  # not frozen, which takes four times as long to make
@@ -118,8 +118,8 @@ class LastRequest:
     """What the last request of a connection was.
 
     The next mostly repeats its line or its section, byte for byte, which then is not parsed again.
-    (HPACK of HTTP/2 lives on the same.) A handler has all this in one attribute, because Python is
-    slower with an object that has more than some thirty, and users have their own.
+    (HPACK of HTTP/2 lives on the same.) A handler has all this in one attribute: Python is slower
+    with objects that have more than some thirty, and users add their own.
     """
 
     __slots__ = ("head", "line", "minor_version", "section", "words")
@@ -179,7 +179,7 @@ def parse_fields(section: bytes) -> tuple[list[tuple[str, str]], dict[str, str]]
 def _parse_odd_lines(section: bytes) -> tuple[list[tuple[str, str]], dict[str, str]]:
     """Parse lines of which some have more blanks, or end with a bare line feed (section 2.2).
 
-    They are written as usual and parsed again; what then still is odd is refused.
+    They are put into the usual form and parsed again; what is odd even then is refused.
     """
     lines = [line.removesuffix(b"\r") for line in section.split(b"\n")]
     if any(line.translate(None, _LINE_BYTES) for line in lines):

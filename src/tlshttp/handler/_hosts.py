@@ -2,7 +2,7 @@
 
 A request may name its host twice: in its target (``GET https://a/ HTTP/1.1``) and in its Host
 field. RFC 9112, section 3.2.2, gives the target precedence; but handlers, WSGI applications and
-mix-ins read the field. Whoever decides by one lets in what is served by the other. So:
+mix-ins read the field. Whoever decides by the one lets in what is served by the other. So:
 
 1.  Where both are there and name two hosts, the request is refused.
 2.  Where only the target names one, as HTTP/1.0 allows, it becomes the field.
@@ -52,7 +52,7 @@ def agreed_host(method: str, target: str, field: str | None) -> str | None:
     if named is None:
         return field
     scheme, authority = named
-    # User information is how links deceive; an http target must not have it (RFC 9110, section
+    # Links that deceive have user information; an http target must not have it (RFC 9110, section
     # 4.2.4). ``is_host()`` knows no "@".
     if not is_host(authority) or not without_port(authority):
         raise RequestRefused("Malformed host in the request target")

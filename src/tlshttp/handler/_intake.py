@@ -238,8 +238,9 @@ class Intake:
             return self._ready()
         self._body = self._framing(size)
         own_100 = head.expects_continue and _decides_on_100(policy)
-        # A handler that is still to be made may make itself the method that its class lacks. If it
-        # does not, its 501 must not wait for the body; if it does, it waits for that by itself.
+        # A handler that has yet to be made may itself add the method that its class lacks. If it
+        # does not, its 501 must not wait for the body; if it does, the method waits for the body
+        # itself.
         if own_100 or not has_method or getattr(policy, "stream_request", False):
             self.streams = True
             self.asks_handler_for_100 = own_100
@@ -282,7 +283,7 @@ class Intake:
         stream = self._stream
         allowed = getattr(policy, "allowed_hosts", None)
         misdirected = getattr(policy, "refuse_misdirected", False)
-        if isinstance(policy, type):  # what only the handler itself can tell, it is asked later
+        if isinstance(policy, type):  # if only the handler itself can tell, it is asked later
             allowed = None if hasattr(allowed, "__get__") else allowed
             misdirected = False if hasattr(misdirected, "__get__") else misdirected
         if allowed is None and not misdirected and not stream.restricted:

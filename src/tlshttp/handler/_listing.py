@@ -121,7 +121,7 @@ def _row(entry: Entry) -> str:
     name, is_folder, is_link, size, changed = entry
     link = name + "/" if is_folder else name
     shown = name + "@" if is_link else link
-    if not _IS_PLAIN(link):  # as nearly all are; looking at each letter is a pause for everybody
+    if not _IS_PLAIN(link):  # as nearly all are; to look at each letter would take long
         link, shown = _quoted(link), html.escape(shown, quote=False)
     return (
         f'<tr><td><a href="{link}">{shown}</a><td>{"" if is_folder else _size(size)}'

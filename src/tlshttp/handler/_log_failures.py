@@ -17,8 +17,8 @@ __all__ = ["bear_log_failure"]
 def bear_log_failure(handler: Any) -> None:
     """Bear the exception that is being handled, which came out of a handler's logging.
 
-    What the system says of the place a log is written to has nowhere to be told. All else is a
-    mistake in the program: it is reported as any other of a handler's.
+    If the system cannot write the log, there is nowhere to say so. Anything else is a mistake in
+    the program, and is reported like any other exception of a handler.
     """
     if isinstance(sys.exception(), OSError):
         return

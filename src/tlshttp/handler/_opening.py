@@ -4,15 +4,15 @@ Checking a path and then opening it leaves a moment in between, in which somebod
 the folder can put a symbolic link in its place. So nothing is checked by path:
 
 1.  The root is opened, and from there one component after the other, each relative to the
-    descriptor of the one before and each with ``O_NOFOLLOW``. What is opened this way lies below
+    descriptor of the one before and each with ``O_NOFOLLOW``. What is opened in this way lies below
     the root, whatever is renamed meanwhile.
 2.  Where that meets a symbolic link and links are followed, the path is resolved to one without
     links; if it leads into the root, rule 1 opens *that* path. A link put there after the
     resolution is not followed: the file is not found.
 3.  A FIFO or device is never opened: the type is looked at first. One put there after that look is
     opened without waiting (``O_NONBLOCK``), looked at again and closed.
-4.  What is the server's own (`tlshttp._own_files`) is absent, whatever it is called: that is asked
-    of the descriptor, when the file is open.
+4.  What is the server's own (`tlshttp._own_files`) counts as absent, whatever it is called. The
+    open descriptor tells.
 
 Platforms without ``dir_fd`` (Windows) open the resolved path, and resolve again afterwards.
 """
@@ -50,7 +50,7 @@ class FollowSymlinks(enum.Enum):
 
 
 class Found(NamedTuple):
-    """What is in a folder, as little of it as will do: there may be a hundred thousand."""
+    """An entry of a folder, with as little as will do: there may be a hundred thousand."""
 
     name: str
     mode: int

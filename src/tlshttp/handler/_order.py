@@ -47,7 +47,7 @@ class Order:
 
     @classmethod
     def of_query(cls, query: str) -> Order:
-        """Read ``sort=size&order=desc``; what is not understood counts for nothing."""
+        """Read ``sort=size&order=desc``; what is not understood is ignored."""
         try:
             fields = dict(parse_qsl(query, max_num_fields=_MOST_FIELDS))
         except ValueError:
@@ -80,8 +80,8 @@ class Order:
         return ordered
 
 
-# Keys are made one by one, and other threads run in between; sorting them goes on without a pause.
-# So they are of the kinds that compare fastest, text and numbers: 100 000 of them take 13 ms.
+# Other threads run while the keys are made one by one, but not while they are sorted. So keys are
+# of the kinds that compare fastest, text and numbers: 100 000 of them take 13 ms.
 
 
 def _natural(entry: Entry) -> str:

@@ -25,7 +25,7 @@ class OwnChunks:
         self.ended = False
         """Whether the last chunk and the trailers have been written."""
         self.malformed = False
-        """Whether what has been written is no body in chunks."""
+        """Whether what has been written turned out to be no body in chunks."""
 
     def follow(self, data: memoryview) -> None:
         """Take note of bytes of the body."""

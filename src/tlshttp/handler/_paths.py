@@ -1,9 +1,9 @@
 """Which request paths may name a file at all: decided on text, before the file system is asked.
 
-A path is refused, never repaired, but for one thing: a ``.``, plain or encoded, leads nowhere and
+A path is refused, never repaired, with one exception: a ``.``, plain or encoded, leads nowhere and
 is dropped (RFC 3986, section 5.2.4), because apt asks for ``/repository/./Packages``. Clients
-remove ``..`` before they send a path; one that still has it is an attempt. Where the file
-system itself reads a name in more than one way (Windows), every second way is refused.
+remove ``..`` before they send a path; one that still has it is an attempt. Where the file system
+itself reads a name in more than one way (Windows), every second way is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = [
 _WELL_KNOWN = ".well-known"  # RFC 8615, section 3: at the root of the site, and there only
 
 _MOST_NAMES = 255
-"""Names in a path: more than people have, and few enough for what joins them one by one."""
+"""Names in a path: more than people use, and few enough for code that joins them one by one."""
 
 _DOTS = (".", "%2e", "%2E")
 

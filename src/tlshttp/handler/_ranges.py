@@ -90,7 +90,7 @@ def _between(first: int, last: str, size: int) -> Span:
 
 
 def _joined(spans: Sequence[Span]) -> tuple[Span, ...]:
-    """Join spans that overlap or nearly touch; each stands where its first part stood."""
+    """Join spans that overlap or nearly touch; a joined one stands where its first part stood."""
     joined: list[tuple[int, Span]] = []
     for span, position in sorted((span, position) for position, span in enumerate(spans)):
         if joined and span.start - joined[-1][1].stop < SMALLEST_GAP:

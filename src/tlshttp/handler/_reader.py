@@ -3,10 +3,10 @@
 Rules:
 
 1.  It gives the head first, to whoever reads it line by line as `http.server` does. Our own methods
-    have it from the exchange, parsed, and pass it over. Then it gives the body and nothing else;
+    get it from the exchange, parsed, and skip it here. Then it gives the body and nothing else;
     ``read()`` without a size returns all of that.
-2.  What has been collected comes from memory or a file. Of the rest no more is taken from the
-    connection than has come, and the handler waits for it.
+2.  What has been collected comes from memory or a file. The rest comes from the connection, as it
+    arrives, and the handler waits for it.
 3.  A peer that ends before its request does is at fault, not at the end of the file: a handler must
     not take half an upload for a whole one.
 4.  When a handler has taken the connection over, it gives what comes, as it comes.
@@ -35,7 +35,7 @@ _HTTP_SERVERS_LIMIT = 65_537
 """What `http.server` and `wsgiref` ask ``readline()`` for when they want a request line."""
 
 _DRAINED_WIRE = 262_144
-"""Bytes of an unread body, framing included, that are worth reading to keep a connection."""
+"""Bytes of an unread body, framing included, that are read to keep a connection; not more."""
 
 _BETWEEN, _HEAD, _BODY, _RAW = range(4)
 

@@ -14,7 +14,8 @@ __all__ = ["regular_file"]
 _SETTLED_SECONDS = 2.0
 """For how long a file that has been written to may be written to again: a handler that makes a file
 for each request expects, on `http.server`, that it may do so as soon as it has sent it. So its
-bytes are taken while it runs. It is also more than the resolution of any file system's times."""
+bytes are read while the handler runs. It is also longer than any file system's resolution of
+times."""
 
 
 def regular_file(file: Any) -> tuple[int, int, int] | None:

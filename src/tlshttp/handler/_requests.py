@@ -127,7 +127,7 @@ class Requests:
         self._last_line = self._last_section = self._last_raw = None
 
     def refuse_size(self, begun: bytes) -> RequestRefused:
-        """Return the refusal of a head that is too long, of which that has come."""
+        """Return the refusal of a head that is too long; this is the part that has come."""
         self._begin(begun[:_LONGEST_LINE])
         if b"\n" not in begun[: self._limits.max_header_bytes]:
             return _line_too_long()
@@ -183,8 +183,8 @@ class Requests:
             self.head = NO_HEAD
             return True
         self.command, target, minor = parsed
-        # A target with two slashes would be a redirect to another host where a handler makes one
-        # of it (cpython #87389).
+        # If a handler makes a redirect of a target with two slashes, it leads to another host
+        # (cpython #87389).
         self.path = "/" + target.lstrip("/") if target.startswith("//") else target
         self.version = "HTTP/1." + minor
         self.minor_version = int(minor)

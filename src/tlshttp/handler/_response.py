@@ -70,7 +70,7 @@ class ResponseHead:
         self.transfer_encoding = False
         """Whether the handler frames the body by itself."""
         self.unbounded = False
-        """Whether it does so by the end of the connection: not in chunks (section 6.3)."""
+        """Whether the end of the connection marks it, rather than chunks (section 6.3)."""
         self.connection: bytes | None = None
         """The Connection field, in lower case; `None` without one."""
         self.streams = False
@@ -137,12 +137,12 @@ _LONGEST_REMEMBERED = 1_024
 
 
 def parsed_head(data: bytes) -> ResponseHead:
-    """Return what a head says; many in a row are the same, for as long as a second lasts."""
+    """Return what a head says; within a second, many in a row are the same."""
     return _remembered(data) if len(data) <= _LONGEST_REMEMBERED else ResponseHead(data)
 
 
 def framed_head(head: ResponseHead, framing: bytes, connection: bytes) -> bytes:
-    """Return a head with what the handler left to us.
+    """Return a head, completed with what the handler has left to us.
 
     Args:
         head: The handler's.

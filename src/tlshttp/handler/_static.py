@@ -32,21 +32,21 @@ __all__ = ["TLSFileRequestHandler"]
 _BUFFER = 262_144  # bytes: sixteen TLS records, as many as the connection encrypts at once
 
 _PIECES_AT_ONCE = 4
-"""Pieces of a page that are made before its length is given up on: a thousand entries."""
+"""Pieces of a page, a thousand entries, that are made to tell its length; more have none told."""
 
 _REFUSED_METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
-# What is wrong with the machine and not with the path is no "404 Not Found".
+# These are troubles of the machine, not of the path: no "404 Not Found".
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO})
 
 
 class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
     """Serve the files of a folder, as `~http.server.SimpleHTTPRequestHandler` does, and more.
 
-    Its constructor takes the same ``directory``, its methods can be overridden in the same way.
-    Added are byte ranges, entity tags and conditional requests, files compressed beforehand, and a
-    bound on what of a folder is served: no names that begin with a dot, nothing a symbolic link
-    leads to outside, nothing but regular files.
+    Its constructor takes the same ``directory``, its methods can be overridden in the same way. It
+    adds byte ranges, entity tags and conditional requests, and files that were compressed
+    beforehand. And it serves less of a folder: no names that begin with a dot, nothing outside that
+    a symbolic link leads to, nothing but regular files.
 
     ``functools.partial(TLSFileRequestHandler, directory="public")`` makes handlers that serve the
     folder ``public``.

@@ -48,7 +48,7 @@ _COPY_AT_MOST = 65_536
 """Bytes of body that are copied to leave in one piece with what frames them."""
 
 _LONGEST_HEAD = 1_048_576
-"""Bytes of a response head that are waited for; what is longer is none."""
+"""Bytes within which a response head has to end; what is longer is no head."""
 
 
 class ResponseWriter(io.BufferedIOBase):
@@ -91,7 +91,7 @@ class ResponseWriter(io.BufferedIOBase):
         self._excess = 0
         self._own_chunks: OwnChunks | None = None
         self.is_last = False
-        """Whether the connection ends with the response: all that it takes is there, or in it."""
+        """Whether the connection ends with the response."""
         self.started = False
         """Whether anything of the response is on its way to the client."""
         self.head_ended = False
@@ -113,7 +113,7 @@ class ResponseWriter(io.BufferedIOBase):
         self._own_chunks = None
 
     def doubt(self) -> None:
-        """Take note that the handler has raised an exception, which may have been borne."""
+        """Take note that the handler has raised an exception; somebody may have caught it."""
         if self._framing is not IN_DOUBT:
             self._before_doubt, self._framing = self._framing, IN_DOUBT
 
@@ -367,7 +367,7 @@ class ResponseWriter(io.BufferedIOBase):
 
     def _send_counted(self, data: memoryview) -> None:
         excess = data[self._left :]
-        # The end of a head is what ``end_headers()`` writes once too often: it is dropped.
+        # ``end_headers()`` was called once too often: this second end of a head is dropped.
         if excess and (self._excess or not _END_OF_HEAD.fullmatch(excess)):
             self._excess += len(excess)
         data = data[: self._left]

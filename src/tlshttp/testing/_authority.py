@@ -31,7 +31,7 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 """What every test's server is called."""
 
 _LIFETIME = timedelta(days=7)
-"""Longer than a test run, and shorter than the memory of who trusted it by mistake."""
+"""Longer than a test run, and short enough for whoever has come to trust it by mistake."""
 
 _making = threading.Lock()
 
@@ -103,7 +103,7 @@ class Authority(CertificateAuthority):
                 nothing.
         """
         context = ssl.create_default_context(cadata=self._pem)
-        self.configure_trust(context)  # also where it is known to be below a root, and no more
+        self.configure_trust(context)  # trusted by itself, even if it is known to be below a root
         if certificate is not None:
             _show(context, certificate)
         return context
@@ -193,7 +193,7 @@ def _authority() -> Authority:
 
 
 def now() -> datetime:
-    """Return the time of the machine, by which OpenSSL judges, whatever a test makes of Python's.
+    """Return the machine's time, by which OpenSSL judges, whatever a test makes of Python's clock.
 
     Tests that stop the clock do not stop that of the file system.
     """

@@ -54,7 +54,7 @@ def _handler(frame: FrameType, server: object) -> Any:
 
 
 def _line_to_blame(stack: list[FrameType]) -> FrameType:
-    """Return the frame of the innermost line of the user's; else, one that says most."""
+    """Return the frame of the innermost line of the user's; without any, the most telling one."""
     not_ours = [frame for frame in stack if not _module(frame).startswith(OURS)]
     for frame in not_ours:
         if _module(frame).partition(".")[0] not in sys.stdlib_module_names:

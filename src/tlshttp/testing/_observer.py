@@ -73,7 +73,7 @@ def _bases(server_class: type[HTTPServer]) -> tuple[type, ...]:
 
 
 class _InFront(_Base):
-    """Hooks that do what they did, and record: so who waits for an event finds the hook done."""
+    """Hooks that do what they did, then record: after an event its hook is done."""
 
     __happenings: Happenings
 

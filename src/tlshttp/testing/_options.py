@@ -37,7 +37,7 @@ def refuse_untaken(
 
 
 def _accepted(server_class: type) -> Iterator[str]:
-    """Return what can be given by name to a class, and to the next while each passes on more."""
+    """Return what a class takes by name; also what the next one takes, while each passes it on."""
     for one in server_class.__mro__:
         if "__init__" in vars(one):
             parameters = inspect.signature(vars(one)["__init__"]).parameters.values()

@@ -112,7 +112,8 @@ class Happenings:
         """Why no requests are recorded; `None`: they are."""
         self._changed = threading.Condition()
         self._passing = threading.local()
-        """What is on its way up in a thread, and has been recorded: everybody it passes tells."""
+        """Exceptions on their way up in each thread that are recorded already; several places see
+        them."""
 
     def forget_passing(self) -> None:
         """Take note that what is raised in this thread from now on is another matter."""

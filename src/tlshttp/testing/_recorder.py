@@ -1,9 +1,9 @@
 """The class on top of a handler class that records its requests.
 
 It stands on what every handler of `http.server` has: ``parse_request()`` tells when a request is
-there, a ``do_*`` method answers it, and its body is read from ``rfile``. Whatever the class below
-does with them, it does as before; of its other methods none is touched, since a server may serve a
-class by which of them are its own.
+there, a ``do_*`` method answers it, and its body is read from ``rfile``. The class below does with
+them what it did before. Its other methods are not touched, since a server may choose how to run a
+class by which methods it defines.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ class Recorder(_Base):
         name = f"do_{self.command}"
         method = getattr(self, name, None)
         if method is not None:
-            # Around the very method, since what calls it answers an exception with a 500: the
-            # traceback is to be there before the client has that.
+            # This is around the method itself: its caller answers an exception with a 500, and the
+            # traceback is to be recorded before the client has that.
             vars(self)[name] = functools.partial(self.__call, name, method)
         self.__happenings.add_request(request)
 

@@ -25,7 +25,7 @@ _E = TypeVar("_E", bound=PeerError)
 
 _registering = threading.Lock()
 _servers: weakref.WeakSet[RunningServer] = weakref.WeakSet()
-"""Those that run, for whoever wants to know what their handlers have raised."""
+"""All that are running, for whoever wants to know what their handlers have raised."""
 
 _GRACE_SECONDS = 1.5
 """``server_close()`` breaks connections after five seconds, and then gives handlers one more."""

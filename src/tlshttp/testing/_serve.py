@@ -121,7 +121,7 @@ def serve(
 
 
 def own(served: Any) -> Any:
-    """Return what tests share so that what one adds to it is not there for the next."""
+    """Return a copy of what tests share, so that what one adds to it is not there for the next."""
     return dict(served) if isinstance(served, dict) else served
 
 

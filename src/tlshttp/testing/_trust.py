@@ -19,5 +19,5 @@ _NAMES = (
 
 
 def trust_variables(ca: Authority) -> dict[str, str]:
-    """Return the variables that make clients trust an authority, most of them nobody else."""
+    """Return the variables that make clients trust an authority, and mostly nobody else."""
     return dict.fromkeys(_NAMES, str(ca.ca_path))

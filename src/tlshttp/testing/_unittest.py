@@ -56,7 +56,7 @@ class TLSServerMixIn(_Base):
     if not TYPE_CHECKING:  # or every name would be one of its attributes
 
         def __getattr__(self, name: str) -> Any:
-            """Say to who asks for the server why there is none.
+            """Say why there is no server, to whoever asks for it.
 
             Raises:
                 AttributeError: There is no such attribute.

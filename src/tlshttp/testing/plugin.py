@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures, and handlers' exceptions as failures of their tests.
 
-pytest loads this module in every session of everybody who has tlshttp installed. So it imports
-nothing of ours until a fixture is asked for.
+pytest loads this module in each session wherever tlshttp is installed. So it imports nothing of
+ours until a fixture is asked for.
 """
 
 from __future__ import annotations

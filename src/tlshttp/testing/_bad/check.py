@@ -51,11 +51,11 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "alpn": (str, type(None)),
     "forced_alpn": (str, type(None)),
 }
-"""What the fields of the vocabulary hold, so that who has no type checker hears of it at once."""
+"""The types of the vocabulary's fields: those without a type checker hear of mistakes at once."""
 
 
 def check(traits: tuple[Trait, ...], hosts: Sequence[str]) -> None:
-    """Refuse what can never come true.
+    """Refuse what can never happen.
 
     Args:
         traits: What a server is to be made of.

@@ -35,10 +35,10 @@ _RECORD_SIZE = 16 * 1024
 
 _MAXIMUM_HELLO = 64 * 1024
 _LINGER_SECONDS = 2.0
-"""How long a client has to close its side, before what it has not read may be lost."""
+"""How long a client has to close its side; after that, what it has not read may be lost."""
 
 _SETTLING_SECONDS = 0.05
-"""How long a client has to read what was sent, before a reset takes from it what it has not."""
+"""How long a client has to read what was sent; then the reset destroys what it has not read."""
 
 _FATAL = 2
 """The level of an alert (RFC 8446, section 6)."""

@@ -16,7 +16,7 @@ from tlshttp.testing._bad.vocabulary import Deed
 __all__ = ["Crew"]
 
 _MAXIMUM_CONNECTIONS = 100
-"""At one time. A test has a few; whoever comes beyond is turned away, so that threads are few."""
+"""Connections at one time. A test has a few; further ones are refused, to bound the threads."""
 
 _WAKING_SECONDS = 1.0
 

@@ -1,7 +1,7 @@
 """TLS on buffers in memory, by either engine, for a server that decides on every byte it sends.
 
-`ssl` does all but what it has no words for: a group that is not a curve, an application protocol
-that the client has not offered, and a stapled OCSP response are pyOpenSSL's.
+`ssl` does everything that it can do. pyOpenSSL does the rest: a group that is not a curve, an
+application protocol that the client has not offered, a stapled OCSP response.
 """
 
 from __future__ import annotations

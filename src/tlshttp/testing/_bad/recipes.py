@@ -37,7 +37,8 @@ __all__ = ["RECIPES", "Bench", "Shown", "honest"]
 _DAY = timedelta(days=1)
 
 EXPIRES_SOON_SECONDS = 3
-"""How long `expired-while-connected` holds: two would be too few, since whole seconds count."""
+"""Seconds that `expired-while-connected` is valid: two would be too few, since only whole ones
+count."""
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class Registry:
         self._entries[certificate.serial_number] = _Entry(authority, certificate)
 
     def publish_list_of(self, issuer: Signer, certificate: x509.Certificate) -> None:
-        """Have a list of the issuer of a certificate that has not been entered: it revoked nothing.
+        """Make an empty list for the issuer of a certificate, if none has been entered.
 
         A client that asks for revocation refuses a certificate whose issuer has no list. What is
         no authority by its own certificate gets none: that is its fault.

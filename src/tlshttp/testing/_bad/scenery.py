@@ -1,4 +1,4 @@
-"""What a bad server shows and negotiates: made when the connection comes that first needs it."""
+"""What a bad server shows and negotiates; it is made for the first connection that needs it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Scenery:
         published = any(show.certificate in _PUBLISHED for show in shows)
         self._registry = Registry() if published else None
         if self._registry is not None:
-            for show in shows:  # what is revoked stands in the list before a client looks
+            for show in shows:  # so that a revocation is in the list before a client looks
                 shown = self._make(show)
                 self._registry.publish_list_of(shown.issuer, shown.leaf)
 

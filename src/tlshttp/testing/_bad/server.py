@@ -34,8 +34,8 @@ def bad_server(
     Args:
         *faults: What is bad: names of `FAULTS`, and deeds such as `Reset`, in any combination.
             Without any it is good.
-        honest: Whether the good twin is started instead, which does right what the faults do
-            wrong: to show that a client fails for the fault and for nothing else.
+        honest: Whether to start the good twin instead, which does right what the faults do wrong.
+            It shows that a client fails because of the fault and of nothing else.
         port: The port; 0: one that the system chooses.
         timeout: Seconds that `~BadServer.wait_for`, `~BadServer.get` and `~BadServer.close` wait
             before they raise.
