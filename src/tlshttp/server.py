@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tlshttp._binding import (
     address_family,
@@ -52,7 +52,6 @@ from tlshttp.limits import Limits
 from tlshttp.stats import Latencies, Stats
 
 if TYPE_CHECKING:
-    from tlshttp._default_engine import Engine
     from tlshttp._tls import TLSContext
     from tlshttp.certs import Certificate, CertificateStore
 
@@ -172,7 +171,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         listening_socket: socket.socket | None = None,
         trusted_proxies: Iterable[str] = (),
         certificate: Certificate | CertificateStore | None = None,
-        engine: Engine | None = None,
+        engine: Literal["ssl", "pyopenssl"] | None = None,
         **more: Any,
     ) -> None:
         if RequestHandlerClass is None:
@@ -681,7 +680,7 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
         listening_socket: socket.socket | None = None,
         trusted_proxies: Iterable[str] = (),
         certificate: Certificate | CertificateStore | None = None,
-        engine: Engine | None = None,
+        engine: Literal["ssl", "pyopenssl"] | None = None,
         max_workers: int | None = None,
         **more: Any,
     ) -> None:
