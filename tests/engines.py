@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.engine_of_program import VARIABLE
-from tlshttp import context, pyopenssl
+from tlshttp import _default_engine, context, pyopenssl
 from tlshttp.pyopenssl import _library, _server_context
 from tlshttp.pyopenssl._public import PublicWay
 
@@ -44,6 +44,9 @@ CREATE: dict[str, Callable[..., Any]] = {
     "public": create_with_public_methods,
 }
 
+DEFAULTS = {"ssl": "ssl", "pyopenssl": "pyopenssl", "public": "pyopenssl"}
+"""What ``certificate=`` is shown by."""
+
 
 @pytest.fixture(scope="session", autouse=True, params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Iterator[str]:
@@ -51,6 +54,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
     name: str = request.param
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(context, "create_server_context", CREATE[name])
+        patch.setattr(_default_engine, "default_engine", lambda: DEFAULTS[name])
         patch.setenv(VARIABLE, name)
         yield name
 

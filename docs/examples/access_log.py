@@ -7,7 +7,6 @@ from tlshttp import (
     ThreadingTLSHTTPServer,
     TLSFileRequestHandler,
     certs,
-    context,
 )
 
 
@@ -20,8 +19,8 @@ log.setLevel(logging.INFO)
 log.propagate = False
 log.addHandler(logging.FileHandler("access.log"))
 
-ssl_context = context.create_server_context(certs.self_signed("localhost"))
-with ThreadingTLSHTTPServer(("localhost", 8443), Handler, ssl_context=ssl_context) as server:
+certificate = certs.self_signed("localhost")
+with ThreadingTLSHTTPServer(("localhost", 8443), Handler, certificate=certificate) as server:
     print(server.url)
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()

@@ -1,7 +1,7 @@
 # facts.py
 import contextlib
 
-from tlshttp import ThreadingTLSHTTPServer, TLSRequestHandler, certs, context
+from tlshttp import ThreadingTLSHTTPServer, TLSRequestHandler, certs
 
 
 class Facts(TLSRequestHandler):
@@ -17,8 +17,7 @@ class Facts(TLSRequestHandler):
 certificate = certs.self_signed("localhost")
 certificate.write("localhost.pem", "localhost.key")
 
-ssl_context = context.create_server_context(certificate)
-with ThreadingTLSHTTPServer(("localhost", 8443), Facts, ssl_context=ssl_context) as server:
+with ThreadingTLSHTTPServer(("localhost", 8443), Facts, certificate=certificate) as server:
     print(server.url)
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()

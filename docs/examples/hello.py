@@ -2,7 +2,7 @@
 import contextlib
 from http.server import BaseHTTPRequestHandler
 
-from tlshttp import TLSHTTPServer, certs, context
+from tlshttp import TLSHTTPServer, certs
 
 
 class Hello(BaseHTTPRequestHandler):
@@ -18,8 +18,7 @@ class Hello(BaseHTTPRequestHandler):
 certificate = certs.self_signed("localhost", "127.0.0.1", "::1")
 certificate.write("localhost.pem", "localhost.key")
 
-ssl_context = context.create_server_context(certificate)
-with TLSHTTPServer(("localhost", 8443), Hello, ssl_context=ssl_context) as server:
+with TLSHTTPServer(("localhost", 8443), Hello, certificate=certificate) as server:
     print(server.url)
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()

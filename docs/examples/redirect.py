@@ -2,7 +2,7 @@
 import contextlib
 from http.server import BaseHTTPRequestHandler
 
-from tlshttp import ThreadingTLSHTTPServer, certs, context
+from tlshttp import ThreadingTLSHTTPServer, certs
 
 
 class Hello(BaseHTTPRequestHandler):
@@ -15,9 +15,8 @@ class Hello(BaseHTTPRequestHandler):
 certificate = certs.self_signed("localhost")
 certificate.write("localhost.pem", "localhost.key")
 
-ssl_context = context.create_server_context(certificate)
 with ThreadingTLSHTTPServer(
-    ("localhost", 8443), Hello, ssl_context=ssl_context, redirect_plain_http=True
+    ("localhost", 8443), Hello, certificate=certificate, redirect_plain_http=True
 ) as server:
     print(server.url)
     with contextlib.suppress(KeyboardInterrupt):

@@ -2,7 +2,7 @@
 import contextlib
 from http.server import BaseHTTPRequestHandler
 
-from tlshttp import ThreadingTLSHTTPServer, certs, context
+from tlshttp import ThreadingTLSHTTPServer, certs
 
 
 class Hello(BaseHTTPRequestHandler):
@@ -15,8 +15,7 @@ class Hello(BaseHTTPRequestHandler):
 certificate = certs.self_signed("localhost")
 certificate.write("localhost.pem", "localhost.key")
 
-ssl_context = context.create_server_context(certificate)
-with ThreadingTLSHTTPServer("service.sock", Hello, ssl_context=ssl_context) as server:
+with ThreadingTLSHTTPServer("service.sock", Hello, certificate=certificate) as server:
     print(server.url)
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()

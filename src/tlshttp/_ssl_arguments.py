@@ -7,10 +7,12 @@ import ssl
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from tlshttp._default_engine import create_context
 from tlshttp._several import require_several
 from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from tlshttp._default_engine import Engine
     from tlshttp._tls import TLSContext
 
 __all__ = ["given_context"]
@@ -32,22 +34,35 @@ def given_context(
     password: Any,
     alpn_protocols: Iterable[str] | None,
     ssl_context: TLSContext | None,
+    certificate: Any,
+    engine: Engine | None,
 ) -> TLSContext:
     """Return the context the arguments stand for.
 
     Raises:
         ConfigurationError: They do not fit together; all that is wrong is named.
         CertificateError: The certificate or key cannot be used.
-        TypeError: `alpn_protocols` is one text.
+        TypeError: `alpn_protocols` is one text, or `certificate` or `engine` of another kind.
     """
     require_several("alpn_protocols", alpn_protocols)
     files = {"certfile": certfile, "keyfile": keyfile, "password": password}
     given = [name for name, value in (*files.items(), ("alpn_protocols", alpn_protocols)) if value]
+    if certificate is not None:
+        ConfigurationError.raise_if(_beside_certificate(given, ssl_context))
+        offered_by_alpn = tuple(alpn_protocols) if alpn_protocols else None
+        return create_context(certificate, engine, offered_by_alpn)
+    if engine is not None:
+        given.append("engine")
     if ssl_context is None:
         if certfile is None:
             raise ConfigurationError(
-                "a certificate is needed: pass certfile=..., or ssl_context=..., for instance "
-                'context.create_server_context(certs.self_signed("localhost"))'
+                "a certificate is needed: pass certificate=..., for instance certs.self_signed("
+                '"localhost"), or certfile=..., or a finished context as ssl_context=...'
+            )
+        if engine is not None:
+            raise ConfigurationError(
+                "engine cannot be combined with certfile, which the ssl module serves: pass"
+                " certificate=certs.CertificateStore(certfile, keyfile) instead"
             )
         from tlshttp import certs, context, profiles
 
@@ -64,6 +79,18 @@ def given_context(
         findings.append("ssl_context is one for clients; a server needs ssl.PROTOCOL_TLS_SERVER")
     ConfigurationError.raise_if(findings)
     return ssl_context
+
+
+def _beside_certificate(given: list[str], ssl_context: object) -> list[str]:
+    """Say what cannot stand beside a certificate."""
+    found = [
+        f"{name} cannot be combined with certificate, which has its key with it"
+        for name in given
+        if name != "alpn_protocols"
+    ]
+    if ssl_context is not None:
+        found.append("ssl_context cannot be combined with certificate: it shows its own")
+    return found
 
 
 def _path(file: Any) -> Any:

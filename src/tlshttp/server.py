@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tlshttp._binding import (
     address_family,
@@ -53,6 +53,7 @@ from tlshttp.stats import Latencies, Stats
 
 if TYPE_CHECKING:
     from tlshttp._tls import TLSContext
+    from tlshttp.certs import Certificate, CertificateStore
 
 __all__ = ["TLSHTTPServer", "ThreadingTLSHTTPServer"]
 
@@ -101,6 +102,13 @@ class TLSHTTPServer(http.server.HTTPServer):
             `None`: ``["http/1.1", "http/1.0"]``.
         ssl_context: A finished context instead of all these: an `ssl.SSLContext` of your own or
             from `tlshttp.context.create_server_context`. It is not changed.
+        certificate: The short way, instead of all these: a `tlshttp.certs.Certificate`, or a
+            `tlshttp.certs.CertificateStore`, which reloads, in a hardened context
+            (`tlshttp.profiles.INTERMEDIATE`) on the default engine. ``alpn_protocols`` may stand
+            beside it.
+        engine: What does the work for ``certificate``: ``"ssl"``, Python's own, or
+            ``"pyopenssl"``; `None`: the one that is faster and closer to the profile with this
+            Python and these versions, see "The two engines".
         limits: Deadlines and sizes.
         redirect_plain_http: Whether GET and HEAD requests that come without TLS are answered with
             308 to the https URL, instead of 400.
@@ -116,6 +124,7 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     Raises:
         ConfigurationError: The arguments do not fit together; all that is wrong is named.
+        TypeError: ``certificate`` or ``engine`` is of another kind; what to do instead is named.
         CertificateError: The certificate or key cannot be used.
         OSError: The address cannot be bound.
     """
@@ -161,6 +170,8 @@ class TLSHTTPServer(http.server.HTTPServer):
         redirect_plain_http: bool = False,
         listening_socket: socket.socket | None = None,
         trusted_proxies: Iterable[str] = (),
+        certificate: Certificate | CertificateStore | None = None,
+        engine: Literal["ssl", "pyopenssl"] | None = None,
         **more: Any,
     ) -> None:
         if RequestHandlerClass is None:
@@ -169,7 +180,7 @@ class TLSHTTPServer(http.server.HTTPServer):
             require_listening_socket(listening_socket)
         self.limits = limits
         self.ssl_context: TLSContext = given_context(
-            certfile, keyfile, password, alpn_protocols, ssl_context
+            certfile, keyfile, password, alpn_protocols, ssl_context, certificate, engine
         )
         self.__log = ThrottledLog(logging.getLogger("tlshttp.handshake"))
         self.__cut_log = ThrottledLog(logging.getLogger("tlshttp.connection"))
@@ -668,6 +679,8 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
         redirect_plain_http: bool = False,
         listening_socket: socket.socket | None = None,
         trusted_proxies: Iterable[str] = (),
+        certificate: Certificate | CertificateStore | None = None,
+        engine: Literal["ssl", "pyopenssl"] | None = None,
         max_workers: int | None = None,
         **more: Any,
     ) -> None:
@@ -687,6 +700,8 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
             redirect_plain_http=redirect_plain_http,
             listening_socket=listening_socket,
             trusted_proxies=trusted_proxies,
+            certificate=certificate,
+            engine=engine,
             **more,
         )
 

@@ -116,13 +116,13 @@ def test_every_option_has_a_variable(tmp_path: Path) -> None:
         "TLSHTTP_HEADER": "X-A: 1, 2\nX-B:3", "TLSHTTP_AUTH": "me", "TLSHTTP_AUTH_FILE": "word",
         "TLSHTTP_UPLOAD": f"{folder}/in", "TLSHTTP_UPLOAD_LIMIT": "5k", "TLSHTTP_TLS_CERT": "c",
         "TLSHTTP_TLS_KEY": "k", "TLSHTTP_TLS_PASSWORD_FILE": "p",
-        "TLSHTTP_TOLERATE": "expired\nweak-key",
+        "TLSHTTP_TOLERATE": "expired\nweak-key", "TLSHTTP_ENGINE": "ssl",
     }  # fmt: skip
     words = (
         f"8443 -b ::1 -b 127.0.0.1:9 --open --qr -q -d {folder} -p HTTP/1.0 --spa --cors"
         f" --header X-A:1,\x002 --header X-B:3 --auth me --auth-file word --upload {folder}/in"
         " --upload-limit 5120 --tls-cert c --tls-key k --tls-password-file p --tolerate expired"
-        " --tolerate weak-key"
+        " --tolerate weak-key --engine ssl"
     ).split(" ")
     given = options(*(word.replace("\0", " ") for word in words))
     assert vars(options(**environment)) == vars(given)
@@ -151,6 +151,7 @@ def test_an_empty_variable_is_none() -> None:
         ("TLSHTTP_DIRECTORY", "/nowhere", "TLSHTTP_DIRECTORY: '/nowhere' is not a directory"),
         ("TLSHTTP_PROTOCOL", "HTTP/3", "TLSHTTP_PROTOCOL: 'HTTP/3' is none of HTTP/1.0, HTTP/1.1"),
         ("TLSHTTP_TOLERATE", "all", "TLSHTTP_TOLERATE: 'all' is none of"),
+        ("TLSHTTP_ENGINE", "rustls", "TLSHTTP_ENGINE: 'rustls' is none of ssl, pyopenssl"),
         ("TLSHTTP_PORT", "tcp://10.0.0.1:8000", "this server speaks HTTPS only"),  # Kubernetes
     ],
 )

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import NEEDS_GROUPS
 from tests.file_server.program import Program, Terminal
 from tests.file_server.test_gate import basic
 from tests.support import UNIT, wait_until
@@ -25,6 +26,7 @@ from tlshttp import TLSFileRequestHandler, certs, context
 from tlshttp.__main__ import main
 from tlshttp._binding import network_addresses
 from tlshttp._command_line import parsing
+from tlshttp._default_engine import default_engine
 from tlshttp._file_server import qr_code
 from tlshttp._file_server.listening import FileServer
 from tlshttp._file_server.qr_code import qr_code as draw
@@ -200,6 +202,25 @@ def test_if_one_server_fails_all_end() -> None:
         hook.setattr(threading, "excepthook", lambda failed: failures.append(failed.exc_type))
         _run(servers)  # and comes back
     assert failures == [ZeroDivisionError]
+
+
+@pytest.mark.parametrize("name", ["ssl", pytest.param("pyopenssl", marks=NEEDS_GROUPS), None])
+def test_the_engine_may_be_chosen(public: Path, name: str | None) -> None:
+    """``--engine``; without, it is the default one."""
+    body = (
+        "import sys\n"
+        "from tlshttp._file_server import serving\n"
+        "from tlshttp.__main__ import main\n"
+        "serving._run = lambda servers: print(type(servers[0].ssl_context).__module__)\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    words = [] if name is None else ["--engine", name]
+    done = subprocess.run(
+        [sys.executable, "-c", body, "localhost:0", "--directory", str(public), *words],
+        capture_output=True, text=True, timeout=20 * UNIT, check=True,
+    )  # fmt: skip
+    module = "context" if (name or default_engine()) == "ssl" else "pyopenssl"
+    assert done.stdout.splitlines()[-1] == f"tlshttp.{module}._server_context"
 
 
 # Passwords -------------------------------------------------------------------------------------

@@ -29,9 +29,11 @@ VERSIONS = ["TLSv1.2", "TLSv1.3"]
 @pytest.fixture(autouse=True)
 def _decides_anew() -> Iterator[None]:
     """Have no test decide for another one which way is taken."""
-    _choice.best_way.cache_clear()
+    for decision in (_choice.best_way, _choice.why_not_direct):
+        decision.cache_clear()
     yield
-    _choice.best_way.cache_clear()
+    for decision in (_choice.best_way, _choice.why_not_direct):
+        decision.cache_clear()
 
 
 @pytest.mark.parametrize("way", [DirectWay, PublicWay])

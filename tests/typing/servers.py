@@ -21,6 +21,7 @@ from tlshttp import (
     Stats,
     ThreadingTLSHTTPServer,
     TLSHTTPServer,
+    certs,
     errors,
 )
 
@@ -90,6 +91,12 @@ def servers_are_made(handler: type[BaseHTTPRequestHandler], ssl_context: ssl.SSL
     """Both take files or a context, handlers and what makes them, an address or a path."""
     TLSHTTPServer(("", 0), handler, certfile="chain.pem", keyfile="key.pem", password="secret")
     TLSHTTPServer("service.sock", handler, True, ssl_context=ssl_context)
+    certificate = certs.self_signed("localhost")
+    TLSHTTPServer(("", 0), handler, certificate=certificate, alpn_protocols=["http/1.1"])
+    store = certs.CertificateStore.from_certificate(certificate)
+    ThreadingTLSHTTPServer(("", 0), handler, certificate=store, engine="pyopenssl")
+    TLSHTTPServer(("", 0), handler, certificate=certificate, engine="openssl")  # type: ignore[arg-type]
+    TLSHTTPServer(("", 0), handler, certificate="cert.pem")  # type: ignore[arg-type]
     partial = functools.partial(SimpleHTTPRequestHandler, directory="public")
     limits = Limits(handshake_timeout=5, max_connections=None, max_body_bytes=1_000_000)
     server = Watched(

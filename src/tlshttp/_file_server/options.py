@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tlshttp._command_line.parsing import COMMANDS
+from tlshttp._default_engine import Engine
 from tlshttp._file_server.environment import PASSWORD_VARIABLE, complete
 from tlshttp._file_server.places import DEFAULT_PORT, Place, parse_place, parse_port
 from tlshttp._file_server.uploads import UploadFolder
@@ -64,6 +65,7 @@ class Options:
     tls_password_file: str | None
     tolerate: tuple[str, ...]
     authority_folder: str | None
+    engine: Engine | None
 
     @classmethod
     def read(cls, given: argparse.Namespace, environ: Mapping[str, str]) -> Options:
@@ -106,6 +108,7 @@ class Options:
 
 _AS_GIVEN = (
     "auth", "auth_file", "upload", "tls_cert", "tls_key", "tls_password_file", "authority_folder",
+    "engine",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tlshttp._command_line.parsing import COMMANDS, Parser, program
+from tlshttp._default_engine import ENGINES
 from tlshttp._version import __version__
 from tlshttp.certs._findings import TOLERABLE
 
@@ -126,6 +127,10 @@ def _add_certificate(parser: Parser) -> None:
         parser, group, "--authority-folder", metavar="DIR",
         help="where your local authority is kept, which certifies where there is no --tls-cert;"
         " default: $TLSHTTP_AUTHORITY, or among your data",
+    )  # fmt: skip
+    _add(
+        parser, group, "--engine", choices=ENGINES,
+        help="what does the TLS: Python's own ssl, or pyopenssl; default: the faster one here",
     )  # fmt: skip
 
 

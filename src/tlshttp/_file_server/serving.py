@@ -10,10 +10,11 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from tlshttp import certs, context
+from tlshttp import certs
 from tlshttp._command_line import endings
 from tlshttp._command_line.own_certificate import own_certificate
 from tlshttp._command_line.passwords import STANDARD_INPUT, PasswordFile, ask_password
+from tlshttp._default_engine import create_context
 from tlshttp._file_server.gate import Gate
 from tlshttp._file_server.handlers import make_handler
 from tlshttp._file_server.listening import FileServer, listen
@@ -48,7 +49,7 @@ def serve(options: Options) -> None:
     make = functools.partial(
         FileServer,
         RequestHandlerClass=make_handler(options, gate, uploads),
-        ssl_context=context.create_server_context(store),
+        ssl_context=create_context(store, options.engine),
         # Uploads have a limit of their own, which is said in words.
         limits=Limits() if uploads is None else Limits(max_body_bytes=None),
     )

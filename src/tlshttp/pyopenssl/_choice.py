@@ -33,8 +33,9 @@ def best_way() -> MakesWays:
     return PublicWay
 
 
+@functools.cache
 def why_not_direct() -> str | None:
-    """Say why OpenSSL's functions cannot be used directly; `None` where they can.
+    """Say why OpenSSL's functions cannot be used directly; `None` where they can. Found out once.
 
     That they are there does not mean that they are what they were: so there is a handshake, with
     a name, a protocol, a request, a response and an end.

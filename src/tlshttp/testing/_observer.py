@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["observe", "without_handler"]
 
+_CERTIFICATES = ("ssl_context", "certfile", "certificate")
+"""Arguments that each say what is shown to clients."""
+
 if TYPE_CHECKING:
     _Base = TLSHTTPServer
 else:
@@ -115,7 +118,7 @@ class _Below(TLSHTTPServer):
                 RequestHandlerClass = default_handler(super(TLSHTTPServer, self).__init__)
             except TypeError as error:
                 raise without_handler(type(self), error) from None
-        if options.get("ssl_context") is None and options.get("certfile") is None:
+        if all(options.get(name) is None for name in _CERTIFICATES):
             options["ssl_context"] = self.__ssl_context
         handler = record(RequestHandlerClass, self.__happenings)
         super().__init__(server_address, handler, bind_and_activate, **options)
