@@ -26,7 +26,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from tlshttp._seam import (
-    HEAD_MISSING,
+    BODY_MISSING,
     OTHERS_FIRST,
     READY,
     ROOM_MISSING,
@@ -193,9 +193,12 @@ class HTTPExchange(Intake):
                 break
             if missing == OTHERS_FIRST:
                 continue
-            more = (
-                stream.wait_for_head(deadline) if missing == HEAD_MISSING else stream.fill_waiting()
-            )
+            if missing == BODY_MISSING:
+                more = stream.fill_waiting()
+            elif stream.buffered:
+                more = stream.wait_for_head(deadline)
+            else:  # there was nothing but an empty line
+                return self._await_request()
             if not more:
                 if not self.begun:
                     return False

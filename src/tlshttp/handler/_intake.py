@@ -75,7 +75,9 @@ class Intake:
         self.composition = composition
         self.request = Requests(limits)
         """What the head says."""
-        self._find_head = HeadFinder(limits.max_header_bytes)
+        # A protocol of the handler's own gets all that comes.
+        passes_over = composition is not None and composition.handler_class is not None
+        self._find_head = HeadFinder(limits.max_header_bytes, passes_over=passes_over)
         self._state = NONE
         self._body: Body | None = None
         self._spool: Spool | None = None
@@ -132,6 +134,9 @@ class Intake:
             return READY
         stream = self._stream
         size: int = stream.look(self._find_head)
+        while size < HEAD_MISSING:
+            stream.take(HEAD_MISSING - size)  # empty lines
+            size = stream.look(self._find_head)
         if size < 0:
             return HEAD_MISSING
         self.refused = None
