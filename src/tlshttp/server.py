@@ -36,6 +36,7 @@ from tlshttp._front.settings import Settings
 from tlshttp._front.stream import Stream
 from tlshttp._proxied import TrustedProxies
 from tlshttp._second_bases import adopt, default_handler, set_up_wsgi
+from tlshttp._spool import warn_without_files
 from tlshttp._ssl_arguments import given_context
 from tlshttp._tls import ShowsCertificates
 from tlshttp.errors import (
@@ -361,6 +362,8 @@ class TLSHTTPServer(http.server.HTTPServer):
         if not is_listening(self.socket):  # else it has a queue of the length it was given
             super().server_activate()
         self.socket.setblocking(False)
+        if not self.__is_active:
+            warn_without_files()
         self.__is_active = True
         self.__front.door.listen(self.socket.fileno())
 

@@ -31,6 +31,7 @@ from tlshttp import Limits, errors
 from tlshttp._front import front
 from tlshttp._front.poller import SelectorPoller
 
+
 class Blocking(Plain):
     """Runs in blocking mode, because it has a ``handle()`` of its own."""
 

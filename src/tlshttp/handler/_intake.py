@@ -56,9 +56,9 @@ class Intake:
     """
 
     __slots__ = (
-        "_body", "_continued", "_find_head", "_kept_back", "_limits", "_most", "_plain", "_spool",
-        "_state", "_stream", "asks_handler_for_100", "composition", "fields", "handler", "refused",
-        "request", "streams",
+        "_body", "_continued", "_find_head", "_kept_back", "_late", "_limits", "_most", "_plain",
+        "_spool", "_state", "_stream", "asks_handler_for_100", "composition", "fields", "handler",
+        "refused", "request", "streams",
     )  # fmt: skip
 
     def __init__(
@@ -82,7 +82,7 @@ class Intake:
         self._body: Body | None = None
         self._spool: Spool | None = None
         self._kept_back = self._plain = b""
-        self._continued = False
+        self._continued = self._late = False
         self.fields: list[tuple[str, str]] = []
         """The header fields, as the handler is to see them."""
         self.refused: RequestRefused | None = None
@@ -140,7 +140,7 @@ class Intake:
         if size < 0:
             return HEAD_MISSING
         self.refused = None
-        self._continued = self.streams = self.asks_handler_for_100 = False
+        self._continued = self.streams = self.asks_handler_for_100 = self._late = False
         self._body = None
         if not size:
             self.refused = self.request.refuse_size(stream.peek())
@@ -341,6 +341,12 @@ class Intake:
         if stream.buffered and stream.buffered != before:
             return OTHERS_FIRST
         return BODY_MISSING
+
+    def time_out(self) -> None:
+        """Have a handler whose own ``timeout`` has passed begin: its read is told."""
+        self._late = True
+        self._forget_coding(None)
+        self._ready()
 
     def refuse_for_room(self) -> None:
         """Have the request refused because there is no room for its body."""
