@@ -650,8 +650,9 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
     Args:
         max_workers: How many handlers may be at work at once; `None`: 200. One that waits for its
             peer to send or to take something does not count; 800 of these are borne besides, then
-            the one that has waited longest is cut. Threads are started when needed and end after
-            ten idle seconds.
+            the one that has waited longest is cut. Of 8 or more, a quarter more are for others
+            while one address holds an eighth of them or more. Threads are started when needed and
+            end after ten idle seconds.
 
     All other arguments are those of `TLSHTTPServer`.
     """
