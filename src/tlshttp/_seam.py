@@ -91,6 +91,9 @@ class Exchange(Protocol):
     def refuse_for_room(self) -> None:
         """Have the request refused because there is no room for its body."""
 
+    def time_out(self) -> None:
+        """Have a handler whose own ``timeout`` has passed begin: its read is told."""
+
     def begin_handler(self) -> None:
         """Take note that a handler is to be made."""
 
@@ -139,6 +142,8 @@ class Transport(Protocol):
     """Whether the response being sent has an end that is known."""
     at_end: bool
     """Whether the peer sends no more."""
+    late: bool
+    """Whether the handler's own timeout has passed, so that no read waits any more."""
     budget: Any
     """What all connections may have waiting."""
     owner: Any

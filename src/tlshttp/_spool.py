@@ -11,6 +11,7 @@ ends.
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import threading
@@ -18,7 +19,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO
 
-__all__ = ["Budget", "NoRoom", "Spool"]
+__all__ = ["Budget", "NoRoom", "Spool", "warn_without_files"]
+
+_log = logging.getLogger("tlshttp.server")
 
 _PIECE = 16_384
 """Bytes up to which small pieces are kept together: each would cost an object of its own."""
@@ -219,6 +222,30 @@ class Spool:
             self._taken = 0
         while self._files:
             self._close(self._files.popleft())
+
+
+def warn_without_files() -> None:
+    """Say so where no temporary file can be made: else the first large upload would be told."""
+    try:
+        file = _File()
+        try:
+            file.write(b"1")
+        finally:
+            file.close()
+    except OSError as error:
+        _log.warning(
+            "no temporary file can be made in %s (%s): large request bodies will be refused with "
+            "507, and large responses cut; set TMPDIR to a folder that can be written to",
+            _folder(), error.strerror or error,
+        )  # fmt: skip
+
+
+def _folder() -> str:
+    """Return where such files are made."""
+    try:
+        return tempfile.gettempdir()
+    except OSError:  # none will do; the error names them
+        return "any of the usual folders"
 
 
 class _File:

@@ -36,6 +36,7 @@ from tlshttp._front.settings import Settings
 from tlshttp._front.stream import Stream
 from tlshttp._proxied import TrustedProxies
 from tlshttp._second_bases import adopt, default_handler, set_up_wsgi
+from tlshttp._spool import warn_without_files
 from tlshttp._ssl_arguments import given_context
 from tlshttp._tls import ShowsCertificates
 from tlshttp.errors import (
@@ -372,6 +373,8 @@ class TLSHTTPServer(http.server.HTTPServer):
         if not is_listening(self.socket):  # else it has a queue of the length it was given
             super().server_activate()
         self.socket.setblocking(False)
+        if not self.__is_active:
+            warn_without_files()
         self.__is_active = True
         self.__front.door.listen(self.socket.fileno())
 
@@ -658,8 +661,9 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
     Args:
         max_workers: How many handlers may be at work at once; `None`: 200. One that waits for its
             peer to send or to take something does not count; 800 of these are borne besides, then
-            the one that has waited longest is cut. Threads are started when needed and end after
-            ten idle seconds.
+            the one that has waited longest is cut. Of 8 or more, a quarter more are for others
+            while one address holds an eighth of them or more. Threads are started when needed and
+            end after ten idle seconds.
 
     All other arguments are those of `TLSHTTPServer`.
     """

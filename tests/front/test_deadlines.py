@@ -31,6 +31,15 @@ from tlshttp import Limits, errors
 from tlshttp._front import front
 from tlshttp._front.poller import SelectorPoller
 
+
+class Blocking(Plain):
+    """Runs in blocking mode, because it has a ``handle()`` of its own."""
+
+    def handle(self) -> None:
+        """Serve one request after the other."""
+        super().handle()
+
+
 SHORT = 0.3 * UNIT
 GRACE = 1.0 * UNIT
 EARLY = 0.1 * UNIT
@@ -182,6 +191,25 @@ def test_an_unused_connection_ends_without_an_event(serve: Serve, used: bool) ->
         began = time.monotonic()
         assert sock.recv(1) == b""
         assert SHORT - EARLY <= time.monotonic() - began <= SHORT + GRACE
+    assert not server.events
+
+
+@pytest.mark.parametrize("handler", [Plain, Blocking])
+@pytest.mark.parametrize("lines", [b"\r\n", b"\n", b"\r\n" * 3])
+def test_an_empty_line_after_a_body_begins_no_request(
+    serve: Serve, handler: type[Plain], lines: bytes
+) -> None:
+    """A client that sends one, as old browsers did, is idle, and told of nothing."""
+    body = b"POST /1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nab" + lines
+    with (
+        serve(handler, Limits(header_timeout=SHORT, keep_alive_timeout=3 * SHORT)) as server,
+        handshake(server.server_address, client_context()) as sock,
+    ):
+        sock.sendall(body)
+        read_response(sock)
+        began = time.monotonic()
+        assert sock.recv(1) == b""
+        assert 3 * SHORT - EARLY <= time.monotonic() - began <= 3 * SHORT + GRACE
     assert not server.events
 
 

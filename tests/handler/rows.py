@@ -131,8 +131,14 @@ served(
     get("/", b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: x"),
     "GET /.",
 )
-served("line-before", b"\r\n" + get(), "GET /.", rule="one empty line before a request")
+served("line-before", b"\r\n" + get(), "GET /.", rule="up to ten empty lines before a request")
 served("bare-line-before", b"\n" + get(), "GET /.")
+served("two-lines-before", b"\r\n\r\n" + get(), "GET /.")
+served("mixed-lines-before", b"\n\n\r\n\n" + get(), "GET /.")
+served("ten-lines-before", b"\r\n" * 10 + get(), "GET /.")
+served("ten-bare-lines-before", b"\n" * 10 + get(), "GET /.")
+served("lines-before-a-body", b"\r\n" * 3 + with_length(b"hello") + b"\r\n" * 3, "POST / hello.")
+served("lines-before-chunks", b"\r\n\r\n" + in_chunks(HELLO) + b"\n\n", "POST / hello.")
 served("line-feeds-only", get().replace(b"\r", b""), "GET /.", rule="bare line feed in a head")
 served("some-line-feeds", get("/", b"X: y\nY: z"), "GET /.")
 served("line-feed-at-the-end", get()[:-2] + b"\n", "GET /.")
@@ -229,6 +235,7 @@ served("chunks-then-chunks", in_chunks(HELLO) * 2, "POST / hello.", "POST / hell
 served("unread-then-get", with_length(NEXT, path="/unread") + NEXT, "POST /unread", "GET /next.",
        streamed=Fate((200,), ("POST /unread",)))  # fmt: skip
 served("line-between", get() + b"\r\n" + NEXT, "GET /.", "GET /next.")
+served("ten-lines-each", (b"\r\n" * 10 + get()) * 2, "GET /.", "GET /.")
 served("line-after-body", with_length(b"hello") + b"\r\n" + NEXT, "POST / hello.", "GET /next.")
 served("two-and-a-half", get() * 2 + b"GET", "GET /.", "GET /.", waits=True)
 served("after-close", get("/", b"Connection: close") + NEXT, "GET /.", open=False)
@@ -367,7 +374,9 @@ for number, line in enumerate(
 ):  # fmt: skip
     refused(f"line-control-{number}", line + b"\r\n" + HOST + b"\r\n" + NEXT,
             rule="control character in a request line")  # fmt: skip
-refused("lines-before", b"\r\n\r\n" + NEXT, rule="two empty lines before a request")
+refused("lines-before", b"\r\n" * 11 + NEXT, rule="eleven empty lines before a request")
+refused("bare-lines-before", b"\n" * 11 + NEXT, rule="eleven empty lines before a request")
+refused("nothing-but-lines", b"\r\n" * 100, rule="eleven empty lines before a request")
 refused("line-feed-in-line", b"GET /\nHTTP/1.1\r\n" + HOST + b"\r\n" + NEXT)
 for number, line in enumerate(
     [b"GET / HTTP/2.0", b"PRI * HTTP/2.0", b"GET / HTTP/3.0", b"GET / HTTP/9.9", b"GET / HTTP/11.1"]

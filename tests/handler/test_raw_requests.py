@@ -116,14 +116,6 @@ class ByHand(Swallower):
 
 HANDLERS = {"Recorder": Swallower, "Picky": Picky, "Reluctant": Reluctant}
 
-LINE_BEFORE = (
-    "line-before",
-    "bare-line-before",
-    "line-between",
-    "line-after-body",
-    "as-many-headers-after-a-line",
-)
-
 table = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 
 
@@ -211,8 +203,6 @@ def test_row_for_handlers_that_override_the_loop(row: Row, ready_fd: int) -> Non
     if row.handler != "Recorder" or row.waits:
         pytest.skip("nothing to be seen here")
     for handler in (Blocking, Looping, ByHand):
-        if handler is ByHand and row.name in LINE_BEFORE:
-            continue  # the standard library closes the connection, too
         if row.name in ("method-without-host", "te-of-unknown-method"):
             continue  # which methods it has is its own affair, so all else is judged before
         outcome = play(row, [row.data], ready_fd, handler)

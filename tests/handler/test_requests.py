@@ -45,7 +45,7 @@ def test_head_ends_at_its_first_empty_line(head: bytes, before: bytes, after: by
     data = before + head + after
     start = len(before)
     for step in (1, 2, 3, 5, len(data)):
-        find = HeadFinder(1000)
+        find = HeadFinder(1000, passes_over=False)
         found = -1
         for end in [*range(start, len(data), step), len(data)]:
             found = find(data[:end], start)
@@ -58,7 +58,7 @@ def test_head_ends_at_its_first_empty_line(head: bytes, before: bytes, after: by
 
 def test_finder_is_ready_for_the_next_head() -> None:
     """Where a search ended belongs to that head alone."""
-    find = HeadFinder(1000)
+    find = HeadFinder(1000, passes_over=False)
     buffer = HEADS[0] + NEXT
     assert find(buffer[:20], 0) < 0
     assert find(buffer, 0) == len(HEADS[0])
@@ -82,7 +82,7 @@ def test_search_goes_on_where_it_stopped() -> None:
     """Peers 11: a head of 64 KiB in single bytes costs what it has, not the square of that."""
     size = 20_000
     data = b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * (size // 6)
-    find = HeadFinder(65_536)
+    find = HeadFinder(65_536, passes_over=False)
     Watched.searched = 0
     for end in range(1, len(data)):
         assert find(Watched(data[:end]), 0) < 0
@@ -94,7 +94,7 @@ def test_search_goes_on_where_it_stopped() -> None:
 def test_head_is_too_long_to_the_byte(over: int, unfinished: bool) -> None:
     """``Limits.max_header_bytes``, empty line and all; more than that is not waited for."""
     head = b"GET / HTTP/1.1\r\nX: " + b"y" * 77 + b"\r\n\r\n"
-    find = HeadFinder(len(head) - over)
+    find = HeadFinder(len(head) - over, passes_over=False)
     data = head[:-1] + b"z" if unfinished else head + NEXT
     expected = -1 if unfinished else len(head)
     assert find(data, 0) == (0 if over else expected)

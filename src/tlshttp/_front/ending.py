@@ -19,6 +19,7 @@ from tlshttp._front.poller import READ, WRITE, wait_for
 from tlshttp._front.registry import HANDSHAKING, Phase
 from tlshttp._front.stream import Stream
 from tlshttp.errors import (
+    BodyTimeout,
     ConnectionCut,
     HandshakeCrowdedOut,
     HandshakeDisconnected,
@@ -194,9 +195,25 @@ class EndingConnection(Connection):
             self._close()
         elif self._allowance is not None and self.phase in (_BODY, _RESPONSE):
             self._allowance.spend(self._front.clock.now() - self._waits_since)
+            if self.phase is _BODY and self._allowance.left:
+                self._tell_handler_of_its_timeout()
+                return
             self._end_early(self._allowance.used_up())
         else:
             self._end_early(RequestTimeout("the request was not finished in time"))
+
+    def _tell_handler_of_its_timeout(self) -> None:
+        """Call a handler although its body is not there, as its own timeout has passed.
+
+        On a socket it would be reading, and may have something to say to its client.
+        """
+        self._failure_reported = True
+        cut = BodyTimeout("the request body did not go on within the handler's own timeout")
+        self._front.events.cut(cut, self.address)
+        self._allowance = None
+        self._exchange(self._established()).time_out()
+        self.phase = Phase.HANDLER
+        self._front.resume_later(self)
 
     def crowd_out(self) -> None:
         """End a connection whose place is needed."""

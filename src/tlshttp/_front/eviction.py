@@ -21,12 +21,12 @@ from tlshttp._front.registry import HANDSHAKING, Phase
 if TYPE_CHECKING:
     from tlshttp._front.connection import Connection
 
-__all__ = ["Eviction", "group_of"]
+__all__ = ["FAIR_PART", "Eviction", "group_of"]
 
 _YOUNG_SECONDS = 1.0
 """For how long a handshake is not suspect: a client at the other end of the world needs half."""
 
-_FAIR_PART = 8
+FAIR_PART = 8
 """An address that holds one of so many connections, or more, gives way before all others."""
 
 _CHOSEN_AT_ONCE = 32
@@ -89,7 +89,7 @@ class Eviction:
         holders = Counter(connection.group for connection in parked)
         if holders:
             holder, count = holders.most_common(1)[0]
-            if count * _FAIR_PART >= len(parked):
+            if count * FAIR_PART >= len(parked):
                 parked = [connection for connection in parked if connection.group == holder]
         suspects: defaultdict[Phase, list[Connection]] = defaultdict(list)
         others: defaultdict[Phase, list[Connection]] = defaultdict(list)

@@ -283,7 +283,7 @@ class Front:
         """Tell whether a handler may be called now; else do it when there is a place for it."""
         if self._leaders is not None:
             places = self.places
-            if places.taken >= places.maximum and places.queue_up(connection):
+            if (places.waiting or places.taken >= places.maximum) and places.queue_up(connection):
                 return False
             self._leaders.before_handler()
         return True
@@ -311,7 +311,7 @@ class Front:
         """Have a worker advance the connection, when there is a place for its handler."""
         if self.places.queue_up(connection):
             return
-        hold = Hold()
+        hold = Hold(connection)
         self.places.take(hold)
         self._delegate(lambda: self._work(connection, hold), connection)
 

@@ -184,6 +184,7 @@ class Leaders:
                     connection = self.ready.popleft()
                 except IndexError:
                     continue
+                term.connection = connection
                 now = term.began = time.monotonic()
                 self._advance(connection)
                 term.began = math.inf

@@ -120,6 +120,8 @@ class PatientStream(SocketLike):
         """What broke the connection, once it is broken."""
         self.fault: RequestRefused | None = None
         """What was wrong with a request that was answered nevertheless."""
+        self.late = False
+        """Whether the handler's own timeout has passed before it was called: no read waits."""
         self.idle = False
         """Whether a handler in blocking mode is waiting for a request to begin."""
         self.awaits_more = True
@@ -231,6 +233,8 @@ class PatientStream(SocketLike):
         """Wait as long as the peer's allowance and the handler's own timeout have it."""
         if self.timeout == 0:
             raise WouldBlock("the operation would have to wait for the peer")
+        if self.late and direction == READ:
+            self._time_out()
         if self.tunnel:
             self._wait_in_tunnel(event)
             return
@@ -247,8 +251,7 @@ class PatientStream(SocketLike):
             return
         if not allowance.left:
             self.fail(allowance.used_up())
-        self._last_timeout = TimeoutError("timed out")
-        raise self._last_timeout
+        self._time_out()
 
     def _wait_in_tunnel(self, event: int) -> None:
         limit = self._limits.tunnel_timeout
@@ -256,6 +259,10 @@ class PatientStream(SocketLike):
             return
         if self.timeout is None or (limit is not None and limit <= self.timeout):
             self.fail(TunnelTimeout(f"nothing has moved for {limit:g} s"))
+        self._time_out()
+
+    def _time_out(self) -> NoReturn:
+        """Raise what tells that the handler's own timeout has passed."""
         self._last_timeout = TimeoutError("timed out")
         raise self._last_timeout
 
@@ -284,7 +291,7 @@ class PatientStream(SocketLike):
     def begin_exchange(self) -> None:
         """Have the next body and the next response begin with allowances of their own."""
         self._allowance = None
-        self.known_length = False
+        self.known_length = self.late = False
 
     def _break(self, error: OSError) -> NoReturn:
         """Take note of what the TLS engine found wrong with the connection, and raise that."""

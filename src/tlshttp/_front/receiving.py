@@ -146,8 +146,7 @@ class ReceivingStream(PatientStream):
             if not self._wait_here(event, timeout):
                 if cut is not None:
                     self.fail(cut)
-                self._last_timeout = TimeoutError("timed out")
-                raise self._last_timeout
+                self._time_out()
             if timeout is not None:
                 timeout = max(0.0, timeout - (time.monotonic() - began))
 

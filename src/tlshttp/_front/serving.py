@@ -156,8 +156,11 @@ class ServingConnection(BeginningConnection):
         """Enter the phase in which the missing is waited for, unless it is this one."""
         if missing == BODY_MISSING:
             self._expect_body(stream)
-        elif self.phase is not _REQUEST and (stream.buffered or self.phase is not _IDLE):
-            self._enter(_REQUEST, self._shortened(self._front.limits.header_timeout))
+        elif stream.buffered or not stream.requests:
+            if self.phase is not _REQUEST:
+                self._enter(_REQUEST, self._shortened(self._front.limits.header_timeout))
+        elif self.phase is not _IDLE:  # there was nothing but an empty line
+            self._enter(_IDLE, self._between_requests(stream))
 
     def _expect_body(self, stream: Stream) -> None:
         """Give the peer time for more of the body, as its rate allows."""
@@ -273,10 +276,14 @@ class ServingConnection(BeginningConnection):
         if event == GO_ON:
             self._enter(_REQUEST, self._shortened(front.limits.header_timeout))
             return OTHERS_FIRST
-        timeout = front.limits.keep_alive_timeout
-        self._enter(_IDLE, timeout if stream.timeout is None else self._shortened(timeout))
+        self._enter(_IDLE, self._between_requests(stream))
         front.parking.park(self, event)
         return GONE
+
+    def _between_requests(self, stream: Stream) -> float | None:
+        """Return for how long the next request may be awaited."""
+        timeout = self._front.limits.keep_alive_timeout
+        return timeout if stream.timeout is None else self._shortened(timeout)
 
     def _begin(self, stream: Stream) -> bool:
         """Have the server make a handler; where that has served its request, tell whether to go on.

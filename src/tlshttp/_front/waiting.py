@@ -6,6 +6,7 @@ import collections
 import threading
 from typing import TYPE_CHECKING
 
+from tlshttp._front.eviction import FAIR_PART
 from tlshttp._front.places import Places
 from tlshttp._front.workers import Workers
 from tlshttp.errors import RequestCrowdedOut
@@ -45,13 +46,18 @@ class Waiting:
     def cut_longest(self, workers: Workers) -> None:
         """Have one thread of those that wait end its connection, because others need threads.
 
-        One that waits for another request of its peer, if there is one.
+        One that waits for another request of its peer, if there is one; and of the address with
+        most of them, if that is a fair part.
         """
         with self._lock:
-            idle = (one for one in self._connections if one.is_idle)
-            connection = next(idle, next(iter(self._connections), None))
-            if connection is None:
+            found = [one for one in self._connections if one.is_idle] or [*self._connections]
+            if not found:
                 return
+            holders = collections.Counter(one.group for one in found)
+            holder, count = holders.most_common(1)[0]
+            if count * FAIR_PART < len(found):
+                holder = found[0].group
+            connection = next(one for one in found if one.group == holder)
             del self._connections[connection]
         message = f"more than {workers.maximum} handlers wait for their peers"
         connection.cut_waiting(RequestCrowdedOut(message))

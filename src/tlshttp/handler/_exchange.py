@@ -128,6 +128,7 @@ class HTTPExchange(Intake):
             self.rfile.begin(data, spool, None, owes_100=False)
         else:
             stream.input_complete = False
+            stream.late = self._late
             self.rfile.begin(b"", self._spool, body, owes_100=self._expects_100())
         self._spool = None
         if self.refused is not None:
@@ -193,13 +194,25 @@ class HTTPExchange(Intake):
                 break
             if missing == OTHERS_FIRST:
                 continue
-            more = (
-                stream.wait_for_head(deadline) if missing == HEAD_MISSING else stream.fill_waiting()
-            )
-            if not more:
+            if missing == HEAD_MISSING and not stream.buffered:
+                return self._await_request()  # there was nothing but an empty line
+            if not self._await_more(missing, deadline):
                 if not self.begun:
                     return False
                 stream.fail(PeerDisconnected("the peer left in the middle of a request"))
+        return True
+
+    def _await_more(self, missing: int, deadline: float) -> bool:
+        """Wait for more of a request; false at the peer's end."""
+        stream = self._stream
+        if missing == HEAD_MISSING:
+            return stream.wait_for_head(deadline)
+        try:
+            return stream.fill_waiting()
+        except TimeoutError as error:
+            if stream.failure is not None or not stream.raised(error):
+                raise
+        self.time_out()
         return True
 
     # The handler writes -------------------------------------------------------------------------

@@ -56,9 +56,9 @@ class Intake:
     """
 
     __slots__ = (
-        "_body", "_continued", "_find_head", "_kept_back", "_limits", "_most", "_plain", "_spool",
-        "_state", "_stream", "asks_handler_for_100", "composition", "fields", "handler", "refused",
-        "request", "streams",
+        "_body", "_continued", "_find_head", "_kept_back", "_late", "_limits", "_most", "_plain",
+        "_spool", "_state", "_stream", "asks_handler_for_100", "composition", "fields", "handler",
+        "refused", "request", "streams",
     )  # fmt: skip
 
     def __init__(
@@ -75,12 +75,14 @@ class Intake:
         self.composition = composition
         self.request = Requests(limits)
         """What the head says."""
-        self._find_head = HeadFinder(limits.max_header_bytes)
+        # A protocol of the handler's own gets all that comes.
+        passes_over = composition is not None and composition.handler_class is not None
+        self._find_head = HeadFinder(limits.max_header_bytes, passes_over=passes_over)
         self._state = NONE
         self._body: Body | None = None
         self._spool: Spool | None = None
         self._kept_back = self._plain = b""
-        self._continued = False
+        self._continued = self._late = False
         self.fields: list[tuple[str, str]] = []
         """The header fields, as the handler is to see them."""
         self.refused: RequestRefused | None = None
@@ -132,10 +134,13 @@ class Intake:
             return READY
         stream = self._stream
         size: int = stream.look(self._find_head)
+        while size < HEAD_MISSING:
+            stream.take(HEAD_MISSING - size)  # empty lines
+            size = stream.look(self._find_head)
         if size < 0:
             return HEAD_MISSING
         self.refused = None
-        self._continued = self.streams = self.asks_handler_for_100 = False
+        self._continued = self.streams = self.asks_handler_for_100 = self._late = False
         self._body = None
         if not size:
             self.refused = self.request.refuse_size(stream.peek())
@@ -337,6 +342,12 @@ class Intake:
         if stream.buffered and stream.buffered != before:
             return OTHERS_FIRST
         return BODY_MISSING
+
+    def time_out(self) -> None:
+        """Have a handler whose own ``timeout`` has passed begin: its read is told."""
+        self._late = True
+        self._forget_coding(None)
+        self._ready()
 
     def refuse_for_room(self) -> None:
         """Have the request refused because there is no room for its body."""

@@ -29,31 +29,59 @@ _SIMPLE = "HTTP/0.9"
 
 TOO_LONG = 0
 
+_HEAD_MISSING = -1
+
+_MOST_EMPTY_LINES = 9
+"""Empty lines that are passed over before a head; the tenth is ignored as a part of it. RFC 9112,
+section 2.2, asks for one at least, for old clients that sent one after a body; Apache
+(``DEFAULT_LIMIT_BLANK_LINES``) ignores ten."""
+
+_LINE_ENDS = (b"\r", b"\n")
+
 
 class HeadFinder:
     """Looks for the end of a head that is arriving.
 
     Args:
         most: Bytes that a head may have.
+        passes_over: Whether empty lines before a head are none of it.
     """
 
-    __slots__ = ("_looked_at", "_most")
+    __slots__ = ("_looked_at", "_most", "_passes_over", "passed")
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, passes_over: bool) -> None:
         self._most = most
+        self._passes_over = passes_over
         self._looked_at = 0
+        self.passed = 0
+        """Empty lines passed over before the head that is looked for."""
 
     def __call__(self, buffer: bytes, start: int) -> int:
-        """Return how many bytes the head has; -1 where its end is missing, 0 if it is too long."""
+        """Return how many bytes the head has; 0 if it is too long.
+
+        Negative: its end is missing, or -1 - n: before it there are n bytes to be passed over.
+        """
+        if buffer[start : start + 1] in _LINE_ENDS and self._passes_over:
+            empty = self._empty_lines(buffer, start)
+            if empty:
+                return _HEAD_MISSING - empty
         end = head_end(buffer, start + self._looked_at) - start
         size = len(buffer) - start
         if end < 0:
             if size > self._most:
                 return TOO_LONG
             self._looked_at = max(0, size - 3)
-            return -1
-        self._looked_at = 0
+            return _HEAD_MISSING
+        self._looked_at = self.passed = 0
         return end if end <= self._most else TOO_LONG
+
+    def _empty_lines(self, buffer: bytes, start: int) -> int:
+        """Return how many bytes of empty lines there are that may be passed over."""
+        end = start
+        while self.passed < _MOST_EMPTY_LINES and buffer.startswith((b"\r\n", b"\n"), end):
+            end = buffer.index(b"\n", end) + 1
+            self.passed += 1
+        return end - start
 
 
 def head_end(buffer: bytes, start: int) -> int:

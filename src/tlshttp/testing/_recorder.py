@@ -122,7 +122,9 @@ class Recorder(_Base):
         try:
             method()
         except BaseException as error:
-            self.__happenings.add_handler_error(error, self.__request or "a request")
+            # A timeout of the handler's own is as much the peer's doing as one of the server's.
+            if not (isinstance(error, TimeoutError) and self.request.raised(error)):
+                self.__happenings.add_handler_error(error, self.__request or "a request")
             if isinstance(error, Exception):
                 raise
             # What sys.exit() and pytest.fail() raise would end the server's thread.
