@@ -54,3 +54,15 @@ def logs_are_configured() -> None:
     logging.config.dictConfig(configuration)
     formatter: logging.Formatter = logs.JSONFormatter()
     logging.StreamHandler().setFormatter(formatter)
+
+
+class Traced(tlshttp.RequestIdMixIn, BaseHTTPRequestHandler):
+    """A handler whose requests have ids."""
+
+    request_id_header = "X-Correlation-Id"
+
+    def do_GET(self) -> None:
+        """Look at them."""
+        assert_type(self.request_id, str | None)
+        assert_type(self.trace_id, str | None)
+        assert_type(self.trace_fields, dict[str, str])
