@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
 import stat
+from collections.abc import Callable
 from typing import Any
 
 from tlshttp.errors import ConfigurationError
 
 __all__ = [
+    "BoundPath",
     "address_family",
     "host_with_zone",
     "is_listening",
@@ -21,6 +24,7 @@ __all__ = [
     "require_listening_socket",
     "socket_address",
     "socket_options",
+    "url_of",
 ]
 
 _ELSEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
@@ -29,6 +33,8 @@ _ELSEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 _MAPPED = "::ffff:"
 
 _DISCARD_PORT = 9  # RFC 863
+
+_WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
 
 
 def address_family(server_address: Any, default: int) -> int:
@@ -170,6 +176,51 @@ def names_of(sock: socket.socket, host: str | None = None) -> tuple[Any, str, in
     if not isinstance(address, tuple):
         return address, "localhost", 0
     return address, host or str(address[0]), int(address[1])
+
+
+def url_of(address: Any, name: str, port: int) -> str:
+    """Return where a server is to be reached that is bound to an address.
+
+    Args:
+        address: What it is bound to; a path is given percent-encoded after ``https+unix://``.
+        name: Its name; one that stands for all addresses of the machine is given as ``localhost``.
+        port: Its port.
+    """
+    if not isinstance(address, tuple):
+        from urllib.parse import quote
+
+        return f"https+unix://{quote(os.fsdecode(address), safe='')}"
+    host = "localhost" if name in _WILDCARDS else f"[{name}]" if ":" in name else name
+    return f"https://{host}" + (f":{port}" if port != 443 else "")
+
+
+class BoundPath:
+    """The file of an ``AF_UNIX`` socket, for whoever made it to remove."""
+
+    def __init__(self) -> None:
+        self._made: tuple[str, int] | None = None
+
+    def bind(self, path: str, bind: Callable[[], None]) -> None:
+        """Bind a socket to a path, in place of one that a server which was killed has left."""
+        is_file = not path.startswith("\0")  # Linux's abstract names are none
+        if is_file:
+            remove_stale_socket(path)
+        bind()
+        if is_file:
+            self._made = (path, os.stat(path).st_ino)
+
+    def leave(self) -> None:
+        """Leave it to another process."""
+        self._made = None
+
+    def remove(self) -> None:
+        """Remove it, if it is still the one that was made here."""
+        if self._made is None:
+            return
+        path, inode = self._made
+        with contextlib.suppress(OSError):
+            if os.stat(path).st_ino == inode:
+                os.unlink(path)
 
 
 def _is_bound(sock: socket.socket) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BODY_MISSING",
     "HEAD_MISSING",
+    "NEVER",
     "OTHERS_FIRST",
     "READY",
     "ROOM_MISSING",
@@ -57,6 +58,14 @@ class Ending(Protocol):
 
     begun: bool
     """Whether the next response on each connection is its last."""
+
+
+class _Never:
+    begun = False
+
+
+NEVER: Final[Ending] = _Never()
+"""No end in sight."""
 
 
 class Exchange(Protocol):

@@ -1,10 +1,12 @@
 """What processes forked from one parent have counted; each can read what the others have.
 
-Each has a slot of shared memory, and writes there now and then what it has counted. A worker that
-ends is added to those that have ended before, so that sums never become smaller.
+Each has a slot of shared memory, and writes there what it has counted: now and then, and before it
+tells anybody. A worker that ends, however it does, is added to those that have ended before. So no
+sum that has been told ever becomes smaller, which Prometheus would take for a restart.
 
-A slot begins with a number that is odd while the rest is written. Whoever finds it odd, or changed
-after reading, reads again. Each slot has one writer.
+A slot has two halves, and a number that tells which of them is valid. The writer, of whom there is
+one for each slot, fills the other half and then counts the number up: so a worker that is killed
+while it writes leaves what was there before.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import dataclasses
 import json
 import mmap
 import struct
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -22,8 +25,11 @@ from tlshttp.stats import LATENCY_BOUNDS, Histogram, Latencies, Stats
 
 __all__ = ["Board", "Counted", "SharedCounters", "total"]
 
-_SLOT = 16_384
-_HEAD = struct.Struct("QQ")
+_HALF = 8_192
+"""Bytes: ten times what there is to write where every kind of failure has happened."""
+_NUMBER = struct.Struct("Q")
+"""A slot's, or the size of what is in a half. A write of eight bytes in place is not torn."""
+_SLOT = _NUMBER.size + 2 * _HALF
 _TRIES = 100
 _WRITE_SECONDS = 0.25
 """How old what others read may be, while there is anything to do."""
@@ -49,9 +55,11 @@ class Board:
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self._memory = mmap.mmap(-1, _SLOT * (slots + 1))
         self._ended = slots
         """The slot of all that have ended."""
+        self._changes = _SLOT * (slots + 1)
+        """Where the number is that is odd while a slot moves to those that have ended."""
+        self._memory = mmap.mmap(-1, self._changes + _NUMBER.size)
 
     def close(self) -> None:
         """Give the memory back."""
@@ -60,24 +68,21 @@ class Board:
     def write(self, slot: int, counted: Counted | None) -> None:
         """Leave what a process has counted; `None`: nothing any more."""
         data = b"" if counted is None else _to_json(counted)
-        if len(data) > _SLOT - _HEAD.size:
+        if len(data) > _HALF - _NUMBER.size:
             return
-        begin = slot * _SLOT
-        number, _ = _HEAD.unpack_from(self._memory, begin)
-        number |= 1
-        _HEAD.pack_into(self._memory, begin, number, len(data))
-        self._memory[begin + _HEAD.size : begin + _HEAD.size + len(data)] = data
-        _HEAD.pack_into(self._memory, begin, number + 1, len(data))
+        number = self._number(slot * _SLOT) + 1
+        self._fill(slot, number, data)
+        _NUMBER.pack_into(self._memory, slot * _SLOT, number)
 
     def read(self, slot: int) -> Counted | None:
         """Return what is there; `None` where that is nothing."""
-        begin = slot * _SLOT
         for _ in range(_TRIES):
-            number, size = _HEAD.unpack_from(self._memory, begin)
-            data = self._memory[begin + _HEAD.size : begin + _HEAD.size + size]
-            if not number & 1 and (number, size) == _HEAD.unpack_from(self._memory, begin):
+            number = self._number(slot * _SLOT)
+            begin = self._half(slot, number)
+            data = self._memory[begin : begin + self._number(begin - _NUMBER.size)]
+            if number == self._number(slot * _SLOT):
                 return _from_json(data) if data else None
-            time.sleep(0)  # the writer is at work, or was killed there
+            time.sleep(0)  # twice written meanwhile
         return None
 
     def bury(self, slot: int) -> None:
@@ -85,18 +90,24 @@ class Board:
         counted, before = self.read(slot), self.read(self._ended)
         found = [_without_gauges(counted)] if counted is not None else []
         found += [before] if before is not None else []
-        self._begin_change(self._ended)  # who reads now would count it twice, or not at all
+        changes = self._number(self._changes)
+        _NUMBER.pack_into(self._memory, self._changes, changes + 1)
         self.write(slot, None)
         self.write(self._ended, total(found) if found else None)
+        _NUMBER.pack_into(self._memory, self._changes, changes + 2)
 
-    def _begin_change(self, slot: int) -> None:
-        """Have readers of a slot read again until it has been written."""
-        number, size = _HEAD.unpack_from(self._memory, slot * _SLOT)
-        _HEAD.pack_into(self._memory, slot * _SLOT, number | 1, size)
+    def _fill(self, slot: int, number: int, data: bytes) -> None:
+        """Write what is to be valid once the slot has this number."""
+        begin = self._half(slot, number)
+        _NUMBER.pack_into(self._memory, begin - _NUMBER.size, len(data))
+        self._memory[begin : begin + len(data)] = data
 
-    def _state(self, slot: int) -> int:
-        """Return a number that changes with each change; odd while there is one."""
-        number, _ = _HEAD.unpack_from(self._memory, slot * _SLOT)
+    def _half(self, slot: int, number: int) -> int:
+        """Return where in memory the half begins that is valid with a number, after its size."""
+        return slot * _SLOT + _NUMBER.size + (number & 1) * _HALF + _NUMBER.size
+
+    def _number(self, place: int) -> int:
+        (number,) = _NUMBER.unpack_from(self._memory, place)
         return int(number)
 
     def read_others(self, slot: int) -> tuple[list[Counted], list[Counted]]:
@@ -104,11 +115,12 @@ class Board:
         others: list[Counted | None] = []
         ended = None
         for _ in range(_TRIES):
-            state = self._state(self._ended)
+            changes = self._number(self._changes)
             others = [self.read(other) for other in range(self._slots) if other != slot]
             ended = self.read(self._ended)
-            if not state & 1 and state == self._state(self._ended):
+            if not changes & 1 and changes == self._number(self._changes):
                 break
+            time.sleep(0)  # else one would be counted twice, or not at all
         return [one for one in others if one is not None], [ended] if ended is not None else []
 
 
@@ -124,14 +136,20 @@ class SharedCounters:
         self._board = board
         self._slot = slot
         self._next_write = 0.0
+        self._lock = threading.Lock()
 
-    def publish(self, server: Any, *, at_once: bool = False) -> None:
+    def publish_if_due(self, server: Any) -> None:
         """Leave for the others what a server has counted, if it is time."""
-        now = time.monotonic()
-        if now < self._next_write and not at_once:
-            return
-        self._next_write = now + _WRITE_SECONDS
-        self._board.write(self._slot, Counted(server.stats(), server.latencies()))
+        if time.monotonic() >= self._next_write:
+            self.publish(server)
+
+    def publish(self, server: Any) -> Counted:
+        """Leave for the others what a server has counted, and return it."""
+        with self._lock:
+            self._next_write = time.monotonic() + _WRITE_SECONDS
+            counted = Counted(server.stats(), server.latencies())
+            self._board.write(self._slot, counted)
+            return counted
 
     def others(self) -> tuple[list[Counted], list[Counted]]:
         """Return what the other serving processes have counted, and what the ended ones have."""

@@ -14,7 +14,7 @@ import logging
 import time
 from typing import Any
 
-from tlshttp._log_fields import FIELDS
+from tlshttp._log_fields import FIELDS, of_this_request
 
 __all__ = ["JSONFormatter", "json_config"]
 
@@ -28,8 +28,9 @@ class JSONFormatter(logging.Formatter):
     ``time`` (RFC 3339, in UTC), ``level``, ``logger`` and ``message`` are always there;
     ``exception`` where there is one. Our own loggers add what their lines say in words: ``client``,
     ``reason`` and ``server_name`` of handshakes that failed and connections that were cut, and all
-    fields of `~tlshttp.AccessRecord`. What a program adds by ``extra=`` is there, too; what JSON
-    does not know of it is written as text.
+    fields of `~tlshttp.AccessRecord`. While a handler with `~tlshttp.RequestIdMixIn` is at work all
+    records have ``request_id`` and, where there is one, ``trace_id``. What a program adds by
+    ``extra=`` is there, too; what JSON does not know of it is written as text.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -40,6 +41,7 @@ class JSONFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        fields |= of_this_request.get()
         fields |= {name: value for name, value in vars(record).items() if name not in _USUAL}
         fields |= getattr(record, FIELDS, {})
         if record.exc_info and record.exc_info[0] is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import http.server
-import logging
 import math
 import os
 import socket
@@ -17,21 +16,23 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tlshttp._binding import (
+    BoundPath,
     address_family,
     host_with_zone,
     is_listening,
     names_of,
     plain_address,
-    remove_stale_socket,
     require_listening_socket,
     socket_address,
     socket_options,
+    url_of,
 )
 from tlshttp._computed import computed
+from tlshttp._front.closing import close_front
 from tlshttp._front.door import WRAPPED
 from tlshttp._front.front import Front
 from tlshttp._front.registry import Phase
-from tlshttp._front.report import ThrottledLog, event_fields, peer_name
+from tlshttp._front.report import Reports
 from tlshttp._front.settings import Settings
 from tlshttp._front.stream import Stream
 from tlshttp._proxied import TrustedProxies
@@ -39,14 +40,7 @@ from tlshttp._second_bases import adopt, default_handler, set_up_wsgi
 from tlshttp._spool import warn_without_files
 from tlshttp._ssl_arguments import given_context
 from tlshttp._tls import ShowsCertificates
-from tlshttp.errors import (
-    ConfigurationError,
-    ConnectionCut,
-    HandshakeDisconnected,
-    HandshakeError,
-    PeerDisconnected,
-    RequestRefused,
-)
+from tlshttp.errors import ConfigurationError, ConnectionCut, HandshakeError
 from tlshttp.handler._compose import Composition, Mode, compose
 from tlshttp.handler._exchange import HTTPExchange
 from tlshttp.limits import Limits
@@ -65,13 +59,9 @@ for an event, as those of event streams do, has its place all the time."""
 _WAITING_THREADS = 800
 """Threads that handlers may have besides, which wait for their peers: about 40 KiB each."""
 
-_PATIENCE_SECONDS = 5.0  # before server_close() says whom it waits for, as Go's httptest does
-_GRACE_SECONDS = 1.0  # for handlers whose connection has been broken to come to their end
 _SLICE_SECONDS = 0.5
 
 _ACCEPTING_HOOKS = ("get_request", "verify_request")
-
-_WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
 
 
 class TLSHTTPServer(http.server.HTTPServer):
@@ -183,14 +173,13 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.ssl_context: TLSContext = given_context(
             certfile, keyfile, password, alpn_protocols, ssl_context, certificate, engine
         )
-        self.__log = ThrottledLog(logging.getLogger("tlshttp.handshake"))
-        self.__cut_log = ThrottledLog(logging.getLogger("tlshttp.connection"))
+        self.__reports = Reports()
         self.__composed: tuple[object, Composition] | None = None
         self.__stopped = threading.Event()
         self.__stopped.set()
         self.__stop_requested = False
         self.__loop_thread: threading.Thread | None = None
-        self.__bound_path: tuple[str, int] | None = None
+        self.__path = BoundPath()
         self.__closed = self.__is_active = False
         self.__socket_timeout: float | None = None
         self.__making = threading.local()
@@ -306,16 +295,7 @@ class TLSHTTPServer(http.server.HTTPServer):
     def __own_url(self) -> str:
         if not hasattr(self, "server_name"):  # the socket was put there by the user
             self.__take_names()
-        if not isinstance(self.server_address, tuple):
-            from urllib.parse import quote
-
-            return f"https+unix://{quote(os.fsdecode(self.server_address), safe='')}"
-        host = self.server_name
-        if host in _WILDCARDS:
-            host = "localhost"
-        elif ":" in host:
-            host = f"[{host}]"
-        return f"https://{host}" + (f":{self.server_port}" if self.server_port != 443 else "")
+        return url_of(self.server_address, self.server_name, self.server_port)
 
     def stats(self) -> Stats:
         """Return the counters as they stand now."""
@@ -340,7 +320,8 @@ class TLSHTTPServer(http.server.HTTPServer):
         for level, option, value in socket_options(self.address_family, self.server_address):
             self.socket.setsockopt(level, option, value)
         if not isinstance(self.server_address, tuple):
-            self.__bind_path(os.fsdecode(self.server_address))
+            path = os.fsdecode(self.server_address)
+            self.__path.bind(path, lambda: socketserver.TCPServer.server_bind(self))
             self.server_name, self.server_port = "localhost", 0
         else:
             host = str(self.server_address[0])
@@ -349,14 +330,6 @@ class TLSHTTPServer(http.server.HTTPServer):
             self.server_name = host_with_zone(host, self.server_address)
             self.server_port = int(self.server_address[1])
         set_up_wsgi(self)
-
-    def __bind_path(self, path: str) -> None:
-        is_file = not path.startswith("\0")  # Linux's abstract names are none
-        if is_file:
-            remove_stale_socket(path)
-        socketserver.TCPServer.server_bind(self)
-        if is_file:
-            self.__bound_path = (path, os.stat(path).st_ino)
 
     def __take_over(self, listening_socket: socket.socket, server_address: Any) -> None:
         self.socket.close()
@@ -387,14 +360,14 @@ class TLSHTTPServer(http.server.HTTPServer):
         them. Call it in the child, before `serve_forever`. `tlshttp.service.run` does all this.
         """
         self.__front.abandon()
-        self.__bound_path = None  # the parent removes it
+        self.__path.leave()  # the parent removes it
         self.__front = self.__create_front()
         if self.__is_active:
             self.__front.door.listen(self.socket.fileno())
 
     def leave_socket_to_others(self) -> None:
         """Have `server_close` not remove the path of an ``AF_UNIX`` socket: others serve there."""
-        self.__bound_path = None
+        self.__path.leave()
 
     # Running ----------------------------------------------------------------------------------
 
@@ -408,8 +381,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         with self.__running(), self.__front.answers.not_counting():
             while not (self.__stop_requested or self.__front.draining.is_over):
                 self.__front.turn(poll_interval)
-                self.__log.flush()
-                self.__cut_log.flush()
+                self.__reports.flush()
                 if not self.__stop_requested:
                     self.service_actions()
             if not self.__threads and self.__composition().finishes:
@@ -533,41 +505,9 @@ class TLSHTTPServer(http.server.HTTPServer):
             self.shutdown()
         self.__front.door.stop()
         super().server_close()
-        self.__remove_path()
-        self.__front.leave()
-        self.__wait_for_handlers()
-        self.__front.send_responses(0.0 if self.__front.draining.begun else _PATIENCE_SECONDS)
-        self.__front.close()
-        self.__log.flush(at_once=True)
-        self.__cut_log.flush(at_once=True)
-
-    def __wait_for_handlers(self) -> None:
-        if not self.block_on_close:
-            return
-        if self.__front.draining.begun and self.daemon_threads:  # they have had their time
-            self.__front.hang_up()
-            self.__front.join(_GRACE_SECONDS)
-            return
-        if self.__front.join(_PATIENCE_SECONDS):
-            return
-        peers = ", ".join(peer_name(connection.address) for connection in self.__front.busy())
-        logging.getLogger("tlshttp.server").warning(
-            "server_close() has waited %g s for the handlers of %s", _PATIENCE_SECONDS, peers
-        )
-        if not self.daemon_threads:
-            self.__front.join(None)
-            return
-        self.__front.hang_up()
-        self.__front.join(_GRACE_SECONDS)
-
-    def __remove_path(self) -> None:
-        """Remove the file of an ``AF_UNIX`` socket, if it is still the one we made."""
-        if self.__bound_path is None:
-            return
-        path, inode = self.__bound_path
-        with contextlib.suppress(OSError):
-            if os.stat(path).st_ino == inode:
-                os.unlink(path)
+        self.__path.remove()
+        close_front(self.__front, waits=self.block_on_close, daemon_threads=self.daemon_threads)
+        self.__reports.flush(at_once=True)
 
     # Hooks ------------------------------------------------------------------------------------
 
@@ -620,13 +560,7 @@ class TLSHTTPServer(http.server.HTTPServer):
             exc: What happened; its class and ``reason`` tell the kind.
             client_address: The peer, as ``get_request()`` returned it.
         """
-        level = logging.INFO if isinstance(exc, HandshakeDisconnected) else logging.WARNING
-        asked = f" (SNI {exc.server_name})" if exc.server_name else ""
-        self.__log.log(
-            level, "%s: handshake failed: %s%s [%s]",
-            peer_name(client_address), exc, asked, exc.reason,
-            address=client_address, reason=exc.reason, fields=event_fields(exc, client_address),
-        )  # fmt: skip
+        self.__reports.failed_handshake(exc, client_address)
 
     def handle_connection_cut(self, exc: ConnectionCut, client_address: Any) -> None:
         """Report a connection that ended in the middle of a request or response (hook).
@@ -637,13 +571,7 @@ class TLSHTTPServer(http.server.HTTPServer):
             exc: What happened; its class and ``reason`` tell the kind.
             client_address: The peer, as ``get_request()`` returned it.
         """
-        level = logging.INFO if isinstance(exc, PeerDisconnected) else logging.WARNING
-        what = "request refused" if isinstance(exc, RequestRefused) else "connection cut"
-        self.__cut_log.log(
-            level, "%s: %s: %s [%s]",
-            peer_name(client_address), what, exc, exc.reason,
-            address=client_address, reason=exc.reason, fields=event_fields(exc, client_address),
-        )  # fmt: skip
+        self.__reports.cut_connection(exc, client_address)
 
     if TYPE_CHECKING:
 

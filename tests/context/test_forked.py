@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
+from typing import Never
 
 import pytest
 
@@ -13,6 +13,9 @@ from tests.front.peers import client_context, handshake
 from tlshttp import certs, context
 from tlshttp.errors import ConfigurationError
 
+_MAKERS = ("_make_front", "_create_front", "_create_inner")
+"""What makes contexts: the first is of the engine that is Python's own, the others of both."""
+
 
 def test_all_that_connections_begin_from_is_there_before(
     monkeypatch: pytest.MonkeyPatch,
@@ -21,10 +24,13 @@ def test_all_that_connections_begin_from_is_there_before(
     ssl_context = context.create_server_context(certs.self_signed("localhost"))
     ssl_context.prepare_to_fork()
 
-    def never(*_arguments: object) -> ssl.SSLContext:
+    def never(*_arguments: object) -> Never:
         raise AssertionError("a context is made, with ticket keys of its own")
 
-    monkeypatch.setattr(ssl_context, "_make_front", never)
+    makers = [name for name in _MAKERS if hasattr(ssl_context, name)]
+    assert makers
+    for name in makers:
+        monkeypatch.setattr(ssl_context, name, never)
     server = RecordingThreading(("127.0.0.1", 0), Plain, ssl_context=ssl_context)
     with serving(server):
         for curve in (None, "prime256v1", "secp384r1", "X25519"):

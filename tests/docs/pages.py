@@ -45,6 +45,7 @@ LANGUAGES: Final = {
     "output": Kind.OUTPUT,
     "sh": Kind.SHELL,
     "text": Kind.OTHER,
+    "dockerfile": Kind.OTHER,
     "ini": Kind.OTHER,
     "yaml": Kind.OTHER,
 }

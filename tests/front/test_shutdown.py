@@ -103,8 +103,8 @@ def test_server_close_names_and_breaks_a_handler_that_does_not_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """server_close() says whom it waits for, then breaks that connection rather than wait on."""
-    monkeypatch.setattr("tlshttp.server._PATIENCE_SECONDS", 0.1 * UNIT)
-    monkeypatch.setattr("tlshttp.server._GRACE_SECONDS", 0.1 * UNIT)
+    monkeypatch.setattr("tlshttp._front.closing._PATIENCE_SECONDS", 0.1 * UNIT)
+    monkeypatch.setattr("tlshttp._front.closing._GRACE_SECONDS", 0.1 * UNIT)
     server = RecordingThreading(("127.0.0.1", 0), gate, ssl_context=server_context)
     loop = threading.Thread(target=server.serve_forever)
     loop.start()

@@ -123,7 +123,7 @@ def test_json_line_tells_everything(serve: Serve, log: Log) -> None:
     assert fields == {
         "client": "127.0.0.1", "request": "GET /page HTTP/1.1", "status": 200, "size": 6,
         "referer": None, "user_agent": "tests/1.0", "tls_version": "TLSv1.3",
-        "server_name": "localhost", "client_name": None,
+        "server_name": "localhost", "client_name": None, "request_id": None, "trace_id": None,
     }  # fmt: skip
 
 

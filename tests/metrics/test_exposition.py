@@ -339,6 +339,37 @@ def test_sums_stay_when_a_process_ends() -> None:
         board.close()
 
 
+def test_what_has_been_told_is_not_taken_back(serve: Serve, any_client: ssl.SSLContext) -> None:
+    """A process that is killed right after it has answered a scrape takes nothing with it."""
+    board = Board(2)
+    try:
+        with serve(Plain) as server:
+            server.shared_counters = SharedCounters(board, 0)
+            metrics.exposition(server)
+            for _ in range(5):  # within the quarter of a second until the next write
+                get(server.server_address, any_client)
+            assert wait_until(lambda: server.stats().requests == 5)
+            told = parsed(metrics.exposition(server))
+        board.bury(0)
+        _, ended = SharedCounters(board, 1).others()
+        assert ended[0].stats.requests == value(told, "tlshttp_requests_total") == 5
+    finally:
+        board.close()
+
+
+def test_a_writer_that_is_killed_leaves_what_was_there() -> None:
+    """A record of which only a part has been written is none; the one before is."""
+    board = Board(2)
+    try:
+        for number in (1, 2, 3):
+            board.write(0, counted(number))
+            board._fill(0, number + 1, b'{"stats": {"accep')
+            (one,) = SharedCounters(board, 1).others()[0]
+            assert one.stats.requests == number
+    finally:
+        board.close()
+
+
 def test_what_is_being_written_is_not_read() -> None:
     """A reader never sees half of a record, however often the writer writes."""
     board = Board(2)

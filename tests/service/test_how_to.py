@@ -22,24 +22,29 @@ from tlshttp import certs
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="systemd's protocols are of Unix")
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "run-as-a-service.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "how-to" / "run-as-a-service.md"
+PROGRAM = DOCS / "examples" / "web.py"
+CONTAINER = DOCS / "how-to" / "run-in-a-container.md"
+KUBERNETES = DOCS / "how-to" / "run-in-kubernetes.md"
 
 
-def blocks(language: str) -> list[str]:
-    """Return the blocks of the page in one language."""
+def blocks(language: str, page: Path = PAGE) -> list[str]:
+    """Return the blocks of a page in one language."""
     pattern = rf"^```{language}\n(.*?)^```$"
-    return re.findall(pattern, PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return re.findall(pattern, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 @contextlib.contextmanager
 def started(command: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
     """Run the program of the page; it must drain and end with 0."""
-    (program,) = blocks("python")
     port = free_port()
-    (folder / "web.py").write_text(program.replace("8443", str(port)))
+    (folder / "web.py").write_text(PROGRAM.read_text().replace("8443", str(port)))
     certs.self_signed("localhost").write(folder / "cert.pem", folder / "key.pem")
     command = [word.replace("8443", str(port)) for word in command]
-    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert wait_until(lambda: answers(port), timeout=20 * UNIT)
             process.send_signal(signal.SIGTERM)
@@ -79,7 +84,7 @@ def test_the_program_serves_and_drains(tmp_path: Path) -> None:
 )
 def test_the_program_is_started_by_its_socket(tmp_path: Path) -> None:
     """As the page tries it: the first request is served."""
-    command = re.search(r"^\$ (systemd-socket-activate .*)$", PAGE.read_text(), re.MULTILINE)
+    command = re.search(r"^(systemd-socket-activate .*)$", PAGE.read_text(), re.MULTILINE)
     assert command is not None
     words = [sys.executable if word == "python" else word for word in command[1].split()]
     with started(words, tmp_path):
@@ -96,9 +101,7 @@ def test_the_units_say_what_they_must() -> None:
         units["socket" if unit.has_section("Socket") else "service"] = unit
     settings = dict(units["service"]["Service"])
     assert settings["Type"] == "notify"
-    drain = re.search(r"drain_timeout=(\d+)", blocks("python")[0])
-    assert drain is not None
-    assert int(settings["TimeoutStopSec"]) > int(drain[1]) + 5
+    assert int(settings["TimeoutStopSec"]) > drain_timeout(PROGRAM.read_text()) + 5
     assert units["service"]["Unit"]["Requires"] == "web.socket"
     assert settings["CapabilityBoundingSet"] == ""
 
@@ -122,24 +125,25 @@ def test_systemd_knows_all_that_the_units_say(tmp_path: Path) -> None:
     assert not complaints, done.stderr
 
 
-# The container ----------------------------------------------------------------------------------
+def drain_timeout(program: str) -> int:
+    """Return how long a program drains."""
+    found = re.search(r"drain_timeout=(\d+)", program)
+    assert found is not None
+    return int(found[1])
 
-CONTAINER = PAGE.with_name("run-in-a-container.md")
+
+# The container, and Kubernetes ------------------------------------------------------------------
 
 
 def test_the_container_runs_and_probes_what_the_page_shows(tmp_path: Path) -> None:
     """The commands of the Dockerfile, run here: the probe is content, SIGTERM drains."""
-    dockerfile = _blocks_of(CONTAINER, "dockerfile")[0]
+    (dockerfile,) = blocks("dockerfile", CONTAINER)
     command = _words(dockerfile, r"^CMD (\[.*\])$")
     probe = _words(dockerfile, r"^HEALTHCHECK .* CMD (\[.*\])$")
     port = str(free_port())
-    program = blocks("python")[0].replace("8443", port)
-    program = program.replace("        Hello,\n", "        Watched,\n")
-    program = program.replace("context, service", "context, metrics, service", 1)
-    watched = "class Watched(metrics.HealthMixIn, Hello):\n    pass\n\n\n"
-    program = program.replace("store = ", f"{watched}store = ", 1)
-    (tmp_path / "web.py").write_text(program)
-    (tmp_path / "probe.py").write_text(_blocks_of(CONTAINER, "python")[0].replace("8443", port))
+    (tmp_path / "web.py").write_text(PROGRAM.read_text().replace("8443", port))
+    (program,) = (text for text in blocks("python", CONTAINER) if text.startswith("# probe.py"))
+    (tmp_path / "probe.py").write_text(program.replace("8443", port))
     certs.self_signed("localhost").write(tmp_path / "cert.pem", tmp_path / "key.pem")
 
     def probes() -> int:
@@ -148,7 +152,9 @@ def test_the_container_runs_and_probes_what_the_page_shows(tmp_path: Path) -> No
         ).returncode
 
     assert probes() == 1
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert wait_until(lambda: probes() == 0, timeout=30 * UNIT)
             process.send_signal(signal.SIGTERM)
@@ -159,9 +165,17 @@ def test_the_container_runs_and_probes_what_the_page_shows(tmp_path: Path) -> No
     assert process.returncode == 0, errors
 
 
-def _blocks_of(page: Path, language: str) -> list[str]:
-    pattern = rf"^```{language}\n(.*?)^```$"
-    return re.findall(pattern, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+def test_a_pod_has_the_time_that_it_needs_to_end() -> None:
+    """What a pod is given covers preStop, the drain and five seconds for closing."""
+    pod = blocks("yaml", KUBERNETES)[0]
+    grace, before = (
+        re.search(pattern, pod)
+        for pattern in (r"terminationGracePeriodSeconds: (\d+)", r"sleep: \{seconds: (\d+)\}")
+    )
+    assert grace is not None
+    assert before is not None
+    drain = drain_timeout(KUBERNETES.read_text(encoding="utf-8"))
+    assert int(grace[1]) >= int(before[1]) + drain + 5
 
 
 def _words(dockerfile: str, pattern: str) -> list[str]:

@@ -10,9 +10,16 @@ import time
 from collections.abc import Mapping
 
 from tlshttp._log_fields import with_fields
-from tlshttp.errors import PeerError
+from tlshttp.errors import (
+    ConnectionCut,
+    HandshakeDisconnected,
+    HandshakeError,
+    PeerDisconnected,
+    PeerError,
+    RequestRefused,
+)
 
-__all__ = ["ThrottledLog", "event_fields", "peer_name"]
+__all__ = ["Reports", "ThrottledLog", "event_fields", "peer_name"]
 
 
 _SOURCES = 50
@@ -108,6 +115,39 @@ class ThrottledLog:
         """Write a line; where it cannot be written, go on: it is about a peer, not about us."""
         with contextlib.suppress(Exception):
             self._logger.log(level, message, *arguments, extra=with_fields(fields))
+
+
+class Reports:
+    """What a server writes about its peers' mistakes: at INFO where one has just left."""
+
+    def __init__(self) -> None:
+        self._handshakes = ThrottledLog(logging.getLogger("tlshttp.handshake"))
+        self._cuts = ThrottledLog(logging.getLogger("tlshttp.connection"))
+
+    def failed_handshake(self, error: HandshakeError, address: object) -> None:
+        """Write that a connection has not become a TLS connection."""
+        level = logging.INFO if isinstance(error, HandshakeDisconnected) else logging.WARNING
+        asked = f" (SNI {error.server_name})" if error.server_name else ""
+        self._handshakes.log(
+            level, "%s: handshake failed: %s%s [%s]",
+            peer_name(address), error, asked, error.reason,
+            address=address, reason=error.reason, fields=event_fields(error, address),
+        )  # fmt: skip
+
+    def cut_connection(self, error: ConnectionCut, address: object) -> None:
+        """Write that a connection has ended in the middle of a request or response."""
+        level = logging.INFO if isinstance(error, PeerDisconnected) else logging.WARNING
+        what = "request refused" if isinstance(error, RequestRefused) else "connection cut"
+        self._cuts.log(
+            level, "%s: %s: %s [%s]",
+            peer_name(address), what, error, error.reason,
+            address=address, reason=error.reason, fields=event_fields(error, address),
+        )  # fmt: skip
+
+    def flush(self, *, at_once: bool = False) -> None:
+        """Say what has been left out; see `ThrottledLog.flush`."""
+        self._handshakes.flush(at_once=at_once)
+        self._cuts.flush(at_once=at_once)
 
 
 def _host(address: object) -> object:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tlshttp.handler._forwarded import ForwardedMixIn, ForwardedRequest
     from tlshttp.handler._hsts import StrictTransportSecurityMixIn
     from tlshttp.handler._opening import FollowSymlinks
+    from tlshttp.handler._request_id import RequestIdMixIn
     from tlshttp.handler._static import TLSFileRequestHandler
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "FollowSymlinks",
     "ForwardedMixIn",
     "ForwardedRequest",
+    "RequestIdMixIn",
     "StrictTransportSecurityMixIn",
     "TLSFileRequestHandler",
     "TLSRequestHandler",
@@ -40,6 +42,7 @@ if not TYPE_CHECKING:
             "FollowSymlinks": "tlshttp.handler._opening",
             "ForwardedMixIn": "tlshttp.handler._forwarded",
             "ForwardedRequest": "tlshttp.handler._forwarded",
+            "RequestIdMixIn": "tlshttp.handler._request_id",
             "StrictTransportSecurityMixIn": "tlshttp.handler._hsts",
             "TLSFileRequestHandler": "tlshttp.handler._static",
             "TLSRequestHandler": "tlshttp.handler._base",

@@ -164,6 +164,7 @@ class AccessLogMixIn(BaseHTTPRequestHandler):
             server_name=tls.server_name if tls else None,
             client_name=self.__name_of_client(tls) if tls else None,
             duration=time.monotonic() - self.__received,
+            **_ids(self),
         )
 
     def __name_of_client(self, tls: Any) -> str | None:
@@ -191,6 +192,12 @@ class _CountingWriter:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
+
+
+def _ids(handler: Any) -> dict[str, str | None]:
+    """Return how the request is called, where the handler has `RequestIdMixIn`, or says it so."""
+    found = {name: getattr(handler, name, None) for name in ("request_id", "trace_id")}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 def _client_name(tls: Any) -> str | None:

@@ -56,6 +56,10 @@ class AccessRecord:
     """The first name in the client's certificate, or its subject; `None` without a certificate."""
     duration: float
     """Seconds from the moment the request was received to the end of the response."""
+    request_id: str | None = None
+    """What `~tlshttp.RequestIdMixIn` calls the request; `None` without it."""
+    trace_id: str | None = None
+    """The trace that the request belongs to; `None`: none is told."""
 
     def combined(self) -> str:
         """Return the Combined Log Format of Apache and nginx, followed by five fields of ours."""

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlshttp._seam import (
     HEAD_MISSING,
+    NEVER,
     OTHERS_FIRST,
     READY,
     ROOM_MISSING,
@@ -37,10 +38,10 @@ from tlshttp._seam import (
 from tlshttp.errors import PeerDisconnected, RequestRefused
 from tlshttp.handler._buffered_writer import buffered
 from tlshttp.handler._error_answers import say_error
-from tlshttp.handler._head import RequestHeaders
 from tlshttp.handler._intake import AT_ONCE, AT_WORK, LONGEST_PLAIN, NONE, STATE_READY, Intake
 from tlshttp.handler._reader import RequestReader
 from tlshttp.handler._regular_files import regular_file
+from tlshttp.handler._renewal import another_as_made, forget_head
 from tlshttp.handler._response import ResponseHead
 from tlshttp.handler._writer import ResponseWriter
 from tlshttp.limits import Limits
@@ -76,7 +77,7 @@ class HTTPExchange(Intake):
         ending: Ending | None = None,
     ) -> None:
         super().__init__(stream, limits, composition, collects_all=collects_all)
-        self._ending: Ending = ending or _Never()
+        self._ending: Ending = ending or NEVER
         self._renews = composition is not None and composition.renews
         self.fresh = False
         """Whether a request has been begun that its handler has not asked for yet."""
@@ -330,7 +331,7 @@ class HTTPExchange(Intake):
             raise
         keep = self.end()
         if made is not None and keep:
-            self._stream.handler = _as_made(handler, made)
+            self._stream.handler = another_as_made(handler, made)
         return keep
 
     def end(self) -> bool:
@@ -374,10 +375,7 @@ class HTTPExchange(Intake):
         """Let go of a large head: while it is idle a connection is to be small."""
         self.request.forget()
         self.fields = []
-        handler = self.handler
-        for name in ("requestline", "raw_requestline", "path", "headers"):
-            if handler is not None and name in vars(handler):
-                setattr(handler, name, _NOTHING[name])
+        forget_head(self.handler)
 
     def refuse(self, refused: RequestRefused) -> None:
         """Answer what is wrong with a request, if it has not been answered."""
@@ -412,19 +410,3 @@ class HTTPExchange(Intake):
             spool.clear()
         self.rfile.end()
         self.handler = None
-
-
-_NOTHING = {"requestline": "", "raw_requestline": b"", "path": "", "headers": RequestHeaders.of([])}
-
-
-class _Never:
-    """No end in sight."""
-
-    begun = False
-
-
-def _as_made(handler: DrivenHandler, made: dict[str, Any]) -> DrivenHandler:
-    """Return another handler, as this one was before its request."""
-    another = object.__new__(type(handler))
-    vars(another).update(made)
-    return another

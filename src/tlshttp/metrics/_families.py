@@ -50,10 +50,10 @@ class Family:
 
 def observe(server: TLSHTTPServer) -> Observed:
     """Take the numbers of a server, and of those that share its socket."""
-    own = Counted(server.stats(), server.latencies())
     shared: SharedCounters | None = server.shared_counters
     if shared is None:
-        return Observed(server, own, 1)
+        return Observed(server, Counted(server.stats(), server.latencies()), 1)
+    own = shared.publish(server)  # what is told must outlive this process
     others, ended = shared.others()
     return Observed(server, total([own, *others, *ended]), 1 + len(others))
 

@@ -67,12 +67,8 @@ def _serve(server: TLSHTTPServer, line: socket.socket, drain_timeout: float | No
         ).start()
         with server, on_each_turn(server, _Turn(server, line)):
             server.serve_forever()
-    _publish(server, at_once=True)
-
-
-def _publish(server: TLSHTTPServer, *, at_once: bool = False) -> None:
     if server.shared_counters is not None:
-        server.shared_counters.publish(server, at_once=at_once)
+        server.shared_counters.publish(server)
 
 
 class _Turn:
@@ -84,7 +80,8 @@ class _Turn:
         self._said = False
 
     def __call__(self) -> None:
-        _publish(self._server)
+        if self._server.shared_counters is not None:
+            self._server.shared_counters.publish_if_due(self._server)
         if not self._said:
             self._said = True
             with contextlib.suppress(OSError):
