@@ -14,6 +14,8 @@ from tests.benchmarks import (
     client,
     groups,
     h2load,
+    machine,
+    machines,
     proc,
     report,
     session,
@@ -256,11 +258,54 @@ def test_the_landing_page_says_who_failed(results: Results) -> None:
 
 def test_what_is_published_is_what_was_measured(tmp_path: Path) -> None:
     """Tables and charts of the documentation come from the samples beside them."""
-    samples = report.DOCS / "performance.json"
-    report.write(Results.from_json(samples.read_text(encoding="utf-8")), tmp_path)
+    report.draw(report.published(), tmp_path)
     for name in report.FILES:
         made = (tmp_path / name).read_text(encoding="utf-8")
         assert made == (report.DOCS / name).read_text(encoding="utf-8"), f"nox -s bench: {name}"
+
+
+def test_each_kind_of_machine_keeps_its_table(results: Results, tmp_path: Path) -> None:
+    """What is published takes the place of the same processor's, and no other's."""
+    (tmp_path / report.MEASURED).mkdir()
+    for date, processor in (("2026-11-20", "One"), ("2026-11-21", "Two"), ("2026-11-22", "One")):
+        results.machine = {"date": date, "processor": processor, "python": "3.13.0"}
+        report.publish(results, tmp_path)
+    assert [r.machine["date"] for r in report.published(tmp_path)] == ["2026-11-22", "2026-11-21"]
+    page = (tmp_path / "performance.inc").read_text(encoding="utf-8")
+    assert "| work |  | One, Python 3.13 | Two, Python 3.13 |" in page
+    assert "| GET, keep-alive, 16 connections | rate | 900 | 900 |" in page
+    for name in ("One", "Two"):
+        assert f"## {name}, Python 3.13: figures" in page
+
+
+def test_a_machine_of_which_only_ratios_are_known_has_a_column_and_no_table() -> None:
+    """They are said beside the others' and called by no other name."""
+    told = Results(machine={"processor": "Far"}, told={"keep-alive-16/rate/uvicorn": 0.95})
+    assert [row[2] for row in machines.compared([told])] == ["Far, Python ", "0.95"]
+    assert "figures" not in report.markdown([told])
+
+
+def test_another_python_is_another_machine() -> None:
+    """The name of a file tells processor and Python, and nothing that changes daily."""
+    facts = {"processor": "AMD EPYC", "python": "3.14.1", "date": "2026-11-22"}
+    assert machine.key(facts) == "amd-epyc-python-3.14"
+
+
+def test_the_build_of_python_is_said() -> None:
+    """Each thing that speed depends on is named, whether it is there or not."""
+    plain = machine.build({"CONFIG_ARGS": "'--enable-shared'"}, "GCC 12")
+    assert plain == "no PGO, no LTO, no tail calls, no JIT, GCC 12"
+    options = "--enable-optimizations --with-lto --enable-experimental-jit"
+    best = {"CONFIG_ARGS": options, "Py_TAIL_CALL_INTERP": 1, "Py_GIL_DISABLED": 1}
+    assert machine.build(best, "Clang") == "PGO, LTO, tail calls, JIT, free-threaded, Clang"
+    assert machine.build({}, "MSC").startswith("no PGO")
+
+
+def test_the_machine_is_said() -> None:
+    """Every session says on what it ran; nothing of that is empty."""
+    facts = machine.facts()
+    assert all(facts.values())
+    assert {"processor", "frequency", "system", "python", "build"} < set(facts)
 
 
 def test_tables_of_the_documentation_leave_out_what_nobody_measured(results: Results) -> None:
@@ -321,7 +366,7 @@ def test_the_chart_has_a_dark_form(results: Results) -> None:
 def test_the_report_names_what_was_left_out(results: Results) -> None:
     """Terminal and documentation both say what is missing."""
     results.skipped = {"h2load-16": "h2load is not installed: apt-get install nghttp2-client"}
-    for text in (report.text(results), report.markdown(results)):
+    for text in (report.text(results), report.markdown([results])):
         assert "h2load-16 left out: h2load is not installed" in text
 
 

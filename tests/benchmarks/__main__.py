@@ -40,7 +40,7 @@ def _run(options: argparse.Namespace) -> None:
         results = _measured(options)
     report.write(results, options.out)
     if options.publish:
-        report.publish(options.out)
+        report.publish(results)
     print(report.text(results))
 
 

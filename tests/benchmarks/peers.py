@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -60,6 +61,8 @@ class Peer:
     """What must be installed for it."""
     program: str | None = None
     """The program it needs, and the Debian package that has it."""
+    asks_version: str = "-v"
+    """What has the program print its version."""
     ours: bool = False
 
     def missing(self) -> str | None:
@@ -72,13 +75,20 @@ class Peer:
 
     def version(self) -> str:
         """Return which version is measured."""
-        if self.program:
-            said = subprocess.run([self.program, "-v"], capture_output=True, text=True, check=True)
-            return said.stderr.strip().rpartition("/")[2]
-        if self.module is None:
+        if self.module is None and self.program is None:
             return f"Python {platform.python_version()}"
-        name = "tlshttp-server" if self.module == "tlshttp" else self.module
-        return importlib.metadata.version(name)
+        return ", ".join(self._versions())
+
+    def _versions(self) -> Iterator[str]:
+        if self.module is not None:
+            name = "tlshttp-server" if self.module == "tlshttp" else self.module
+            yield importlib.metadata.version(name)
+        if self.program is not None:
+            asked = [self.program, self.asks_version]
+            done = subprocess.run(asked, capture_output=True, text=True, check=True)
+            found = re.search(r"\d+(\.\d+)+", done.stderr + done.stdout)
+            version = found[0] if found else "unknown"
+            yield version if self.module is None else f"{self.program} {version}"
 
 
 def _own_program(name: str) -> Command:
@@ -99,8 +109,10 @@ def _uvicorn(ground: Ground, port: int) -> list[str]:
 
 
 def _hypercorn(ground: Ground, port: int) -> list[str]:
+    file = ground.folder / "hypercorn.toml"
+    file.write_text('alpn_protocols = ["http/1.1"]\n')  # its other protocol is another comparison
     return [
-        sys.executable, "-m", "hypercorn", "tests.benchmarks.apps:asgi",
+        sys.executable, "-m", "hypercorn", "tests.benchmarks.apps:asgi", f"--config={file}",
         f"--bind=127.0.0.1:{port}", f"--certfile={ground.certfile}", f"--keyfile={ground.keyfile}",
         "--worker-class=uvloop", "--workers=1", "--log-level=critical", "--keep-alive=75",
     ]  # fmt: skip
@@ -144,8 +156,12 @@ PEERS: Final = (
     Peer("cheroot", "cheroot", _own_program("cheroot"), module="cheroot"),
     Peer("gunicorn", "gunicorn, gthread, 32 threads", _gunicorn, module="gunicorn"),
     Peer("werkzeug", "werkzeug, threaded", _own_program("werkzeug"), module="werkzeug"),
-    Peer("hypercorn", "hypercorn, uvloop", _hypercorn, module="hypercorn"),
+    Peer(
+        "waitress", "waitress behind stunnel", _own_program("waitress"),
+        module="waitress", program="stunnel4", asks_version="-version",
+    ),
+    Peer("hypercorn", "hypercorn, uvloop, HTTP/1.1", _hypercorn, module="hypercorn"),
     Peer("uvicorn", "uvicorn, uvloop and httptools", _uvicorn, module="uvicorn"),
     Peer("granian", "granian, ASGI, uvloop", _granian, module="granian"),
     Peer("nginx", "nginx, one worker, without sendfile", _nginx, program="nginx"),
-)
+)  # fmt: skip

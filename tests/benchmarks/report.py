@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.benchmarks import chart, groups, tables
+from tests.benchmarks import chart, groups, machine, machines, tables
 from tests.benchmarks.peers import PEERS
 from tests.benchmarks.results import Results
 
 DOCS: Final = Path(__file__).parents[2] / "docs" / "explanation"
+MEASURED: Final = "measured"
+"""The folder with the samples, a file for each kind of machine and Python."""
 FILES: Final = (
-    "performance.json", "performance.inc", "headlines.inc",
-    "performance.svg", "performance-narrow.svg",
+    "performance.inc", "headlines.inc", "performance.svg", "performance-narrow.svg",
 )  # fmt: skip
-"""Measured samples, tables in Markdown, that of the landing page, and the chart for wide and narrow
-screens; made by the session and never by hand.
+"""Tables in Markdown, that of the landing page, and the chart for wide and narrow screens; made by
+the session from the samples, and never by hand.
 """
 
 RATIOS: Final = (
@@ -38,40 +39,68 @@ def text(results: Results) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def markdown(results: Results) -> str:
-    """Return what the documentation includes."""
+def markdown(every: Sequence[Results]) -> str:
+    """Return what the documentation includes: all machines side by side, then each by itself."""
+    compared = machines.compared(every)
+    parts = [
+        f"## Machine by machine\n\n{machines.RATIOS}\n\n{tables.markdown(compared)}"
+        if len(every) > 1 and len(compared) > 1
+        else "",
+        *(_machine(results) for results in every if results.samples),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _machine(results: Results) -> str:
+    """Return everything of one machine."""
     servers = [["name", "server", "version"]] + [
         [peer.name, peer.title, results.versions[peer.name]]
         for peer in PEERS
         if peer.name in results.versions
     ]
     notes = "\n".join(f"- {note}" for note in tables.notes(results))
+    name = machines.name(results)
     parts = [
+        f"## {name}: figures",
         _conditions(results),
         tables.markdown(servers),
-        f"## Figures\n\n{RATIOS}",
+        RATIOS,
         *(f"### {title}\n\n{groups.markdown(rows)}" for title, rows in groups.tables(results)),
-        "## Targets",
+        f"## {name}: targets",
         tables.markdown(_said_once(tables.targets(results))),
-        f"## Left out and failed\n\n{notes}" if notes else "",
+        f"## {name}: left out and failed\n\n{notes}" if notes else "",
     ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(part for part in parts if part)
 
 
 def write(results: Results, folder: Path) -> None:
-    """Write JSON, tables and chart."""
+    """Write the samples of a session, and what can be drawn of them alone."""
+    draw([results], folder)
+    (folder / "performance.json").write_text(results.to_json(), encoding="utf-8")
+
+
+def draw(every: Sequence[Results], folder: Path) -> None:
+    """Write tables and charts; charts and the table of the landing page are of the first."""
     folder.mkdir(parents=True, exist_ok=True)
-    charts = chart.svg(results), chart.svg(results, columns=1)
-    headlines = groups.markdown(groups.headlines(results)) + "\n"
-    contents = results.to_json(), markdown(results), headlines, *charts
-    for name, content in zip(FILES, contents, strict=True):
+    first = every[0]
+    charts = chart.svg(first), chart.svg(first, columns=1)
+    headlines = groups.markdown(groups.headlines(first)) + "\n"
+    for name, content in zip(FILES, (markdown(every), headlines, *charts), strict=True):
         (folder / name).write_text(content, encoding="utf-8")
 
 
-def publish(folder: Path) -> None:
-    """Copy what `write` has written into the documentation."""
-    for name in FILES:
-        shutil.copy(folder / name, DOCS)
+def publish(results: Results, docs: Path = DOCS) -> None:
+    """Put results into the documentation, in place of those of the same kind of machine."""
+    file = docs / MEASURED / f"{machine.key(results.machine)}.json"
+    file.write_text(results.to_json(), encoding="utf-8")
+    draw(published(docs), docs)
+
+
+def published(docs: Path = DOCS) -> list[Results]:
+    """Return what the documentation has, the newest first; what has no samples comes last."""
+    files = sorted((docs / MEASURED).glob("*.json"))
+    every = [Results.from_json(file.read_text(encoding="utf-8")) for file in files]
+    return sorted(every, key=lambda r: (bool(r.samples), r.machine.get("date", "")), reverse=True)
 
 
 def _said_once(rows: list[tables.Row]) -> list[tables.Row]:
@@ -85,11 +114,12 @@ def _said_once(rows: list[tables.Row]) -> list[tables.Row]:
 
 def _conditions(results: Results) -> str:
     """Say on what was measured."""
-    machine = results.machine
+    facts = results.machine
     rounds = {sample.round for sample in results.samples}
     return (
-        f"Medians of {len(rounds)} rounds on {machine.get('date')}: {machine.get('processor')}, one"
-        f" of {machine.get('cores')} cores for the server; {machine.get('system')};"
-        f" Python {machine.get('python')}, {machine.get('openssl')};"
-        f" tlshttp at {machine.get('commit')}; load when it began: {machine.get('load')}."
+        f"Medians of {len(rounds)} rounds on {facts.get('date')}: {facts.get('processor')}"
+        f" ({facts.get('frequency', 'frequency unknown')}), one of {facts.get('cores')} cores for"
+        f" the server; {facts.get('system')}; Python {facts.get('python')}"
+        f" ({facts.get('build', 'build unknown')}), {facts.get('openssl')};"
+        f" tlshttp at {facts.get('commit')}; load when it began: {facts.get('load')}."
     )

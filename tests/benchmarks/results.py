@@ -39,6 +39,9 @@ class Results:
     failures: dict[str, dict[str, str]] = field(default_factory=dict)
     """Why a server has no figure, by work and server."""
     samples: list[Sample] = field(default_factory=list)
+    told: dict[str, float] = field(default_factory=dict)
+    """What is known of a machine of which no samples are kept: how many times better than a server
+    ours is, by ``work/metric/server``."""
 
     def add(self, turn: int, work: str, peer: str, values: dict[str, float]) -> None:
         """Take in what one measurement gave."""

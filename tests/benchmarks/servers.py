@@ -9,7 +9,9 @@ import http.server
 import importlib
 import signal
 import ssl
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import Final
 
@@ -70,11 +72,46 @@ def serve_werkzeug(port: int, certfile: str, keyfile: str) -> None:
     ).serve_forever()  # fmt: skip
 
 
+_STUNNEL: Final = """\
+foreground = yes
+syslog = no
+debug = emerg
+pid =
+[https]
+accept = {host}:{port}
+connect = {host}:{inner}
+cert = {certfile}
+key = {keyfile}
+sslVersionMin = TLSv1.2
+"""
+
+
+def serve_waitress(port: int, certfile: str, keyfile: str) -> None:
+    """Serve with waitress, which knows no TLS, behind stunnel on the same core."""
+    waitress = importlib.import_module("waitress")
+    server = waitress.create_server(
+        apps.wsgi, host=HOST, port=0,
+        connection_limit=5000, channel_timeout=75, asyncore_use_poll=True,
+    )  # fmt: skip
+    settings = _STUNNEL.format(
+        host=HOST, port=port, inner=server.effective_port, certfile=certfile, keyfile=keyfile
+    )
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write(settings)
+        file.flush()
+        with subprocess.Popen(["stunnel4", file.name]) as stunnel:
+            try:
+                server.run()
+            finally:
+                stunnel.terminate()
+
+
 SERVERS: Final[dict[str, Callable[[int, str, str], None]]] = {
     "tlshttp": serve_tlshttp,
     "tlshttp-single": serve_tlshttp_single,
     "stdlib": serve_stdlib,
     "cheroot": serve_cheroot,
+    "waitress": serve_waitress,
     "werkzeug": serve_werkzeug,
 }
 

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
-import os
-import platform
-import ssl
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from pathlib import Path
 
+from tests.benchmarks import machine
 from tests.benchmarks.ground import Ground, NotServed
 from tests.benchmarks.peers import PEERS, Peer
 from tests.benchmarks.progress import Progress
@@ -31,7 +26,7 @@ def run(ground: Ground, scale: Scale, only: Sequence[str], save: Callable[[Resul
         only: Patterns ``WORK/PEER``, of which one must match; either part may be left out.
         save: Called after every round, and when the session is interrupted.
     """
-    results = Results(machine=_machine(), scale=dataclasses.asdict(scale))
+    results = Results(machine=machine.facts(), scale=dataclasses.asdict(scale))
     cells = list(_possible(selection(only), results))
     results.versions = {peer.name: peer.version() for peer in dict.fromkeys(p for _, p in cells)}
     progress = Progress(scale.rounds * len(cells))
@@ -93,32 +88,3 @@ def _measure(
         results.add(turn, work.name, peer.name, work.measure(peer, ground, scale))
     except (NotServed, OSError) as error:
         results.fail(work.name, peer.name, str(error))
-
-
-def _machine() -> dict[str, str]:
-    """Say what the figures depend on."""
-    return {
-        "date": dt.datetime.now(dt.UTC).date().isoformat(),
-        "processor": _processor(),
-        "cores": str(os.cpu_count()),
-        "system": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
-        "openssl": ssl.OPENSSL_VERSION,
-        "commit": _commit(),
-        "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),
-    }
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
-
-
-def _commit() -> str:
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        capture_output=True, text=True, check=False, cwd=Path(__file__).parent,
-    )  # fmt: skip
-    return done.stdout.strip() or "unknown"

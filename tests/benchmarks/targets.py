@@ -45,19 +45,22 @@ class Verdict:
 
 
 TARGETS: Final = (
-    Target("keep-alive-1", "rate", "at least", 1.0, Figure("keep-alive-1", "rate", "uvicorn")),
-    Target("keep-alive-16", "rate", "at least", 1.0, Figure("keep-alive-16", "rate", "uvicorn")),
+    Target("keep-alive-1", "rate", "at least", 1.15, Figure("keep-alive-1", "rate", "uvicorn")),
+    Target("keep-alive-16", "rate", "at least", 1.15, Figure("keep-alive-16", "rate", "uvicorn")),
     Target("keep-alive-16", "rate", "at least", 8.0, Figure("keep-alive-16", "rate", "cheroot")),
     Target("keep-alive-16", "rate", "at least", 80.0, Figure("keep-alive-16", "rate", "stdlib")),
-    Target("keep-alive-256", "rate", "at least", 1.0, Figure("keep-alive-256", "rate", "uvicorn")),
-    Target("keep-alive-256", "p99", "at most", 1.5, Figure("keep-alive-256", "p99", "uvicorn")),
-    Target("connect-full", "cpu", "at most", 0.75, Figure("connect-full", "cpu", "uvicorn")),
+    Target("keep-alive-256", "rate", "at least", 1.15, Figure("keep-alive-256", "rate", "uvicorn")),
+    Target("keep-alive-256", "p99", "at most", 0.7, Figure("keep-alive-256", "p99", "uvicorn")),
+    Target("connect-full", "cpu", "at most", 0.85, Figure("connect-full", "cpu", "uvicorn")),
     Target("connect-full", "cpu", "at most", 0.65, Figure("connect-full", "cpu", "cheroot")),
     Target("connect-resumed", "cpu", "at most", 0.6, Figure("connect-full", "cpu", OURS)),
+    Target("download-256m", "cpu", "at most", 1.0, Figure("download-256m", "cpu", "uvicorn")),
     Target("download-256m", "cpu", "at most", 1.15, Figure("download-256m", "cpu", "nginx")),
+    Target("upload-64m", "cpu", "at most", 1.0, Figure("upload-64m", "cpu", "stdlib")),
     Target("stalled", "p99", "at most", 1.2, Figure("stalled", "unloaded", OURS)),
     Target("idle-silent", "memory", "at most", 8.0),
-    Target("idle-keep-alive", "memory", "at most", 40.0),
+    Target("idle-keep-alive", "memory", "at most", 20.0),
+    Target("listening", "time", "at most", 1.5, Figure("listening", "time", "stdlib")),
     Target("import", "time", "at most", 60.0),
     Target("import", "time", "at most", 1.5, Figure("import", "time", "stdlib")),
 )
