@@ -1,7 +1,8 @@
 """What is known of a connection's TLS, by the names of Apache's mod_ssl.
 
-They are those of ``SSLOptions +StdEnvVars +ExportCertData``, which applications and their libraries know. Names of the subject are in the text of RFC 4514, as
-mod_ssl has had them since 2.3.11. Whatever is not ASCII is UTF-8 in the disguise of PEP 3333.
+They are those of ``SSLOptions +StdEnvVars +ExportCertData``, which applications and their libraries
+know. Names of persons are texts of RFC 4514, as mod_ssl has had them since 2.3.11; whatever is not
+ASCII is UTF-8 in the disguise of PEP 3333.
 """
 
 from __future__ import annotations
