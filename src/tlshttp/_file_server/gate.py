@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from tlshttp._file_server.guesses import Guesses, source_of
-from tlshttp.handler import TLSFileRequestHandler
+from tlshttp.handler import TLSRequestHandler
 from tlshttp.handler._base import writes_interim_response
 from tlshttp.server import ThreadingTLSHTTPServer
 
@@ -100,7 +100,7 @@ def _words(fields: Sequence[str]) -> bytes | None:
         return None
 
 
-class GuardedMixIn(TLSFileRequestHandler):
+class GuardedMixIn(TLSRequestHandler):
     """Answers 401 to every request, of whatever method, that the gate does not let in.
 
     Who was wrong too often is answered 429 (RFC 6585, section 4), and not judged. Who was let in
@@ -131,9 +131,9 @@ class GuardedMixIn(TLSFileRequestHandler):
             return True
         if answer.wait:
             seconds = str(math.ceil(answer.wait))
-            self._send_text(HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": seconds})
+            self._refuse(HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": seconds})
         else:
-            self._send_text(HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": CHALLENGE})
+            self._refuse(HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": CHALLENGE})
         return False
 
     def end_headers(self) -> None:
@@ -143,6 +143,17 @@ class GuardedMixIn(TLSFileRequestHandler):
             self.send_header("Set-Cookie", f"{cookie}; Path=/; Secure; HttpOnly; SameSite=Lax")
             self._is_new = False
         super().end_headers()
+
+    def _refuse(self, status: HTTPStatus, fields: dict[str, str]) -> None:
+        text = f"{status.value} {status.phrase}\n".encode()
+        self.send_response(status)
+        for name, value in fields.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(text)
 
     def _token(self) -> str:
         field = self.headers.get("Cookie", "")

@@ -15,6 +15,7 @@ from tlshttp._command_line import endings
 from tlshttp._command_line.own_certificate import own_certificate
 from tlshttp._command_line.passwords import STANDARD_INPUT, PasswordFile, ask_password
 from tlshttp._default_engine import create_context
+from tlshttp._file_server.application import load_application
 from tlshttp._file_server.gate import Gate
 from tlshttp._file_server.handlers import make_handler
 from tlshttp._file_server.listening import FileServer, listen
@@ -26,6 +27,7 @@ from tlshttp._file_server.uploads import UploadFolder
 from tlshttp._file_server.urls import Reached, find_urls
 from tlshttp._own_files import OWN_FILES
 from tlshttp.errors import ConfigurationError
+from tlshttp.handler import TLSRequestHandler
 from tlshttp.limits import Limits
 
 __all__ = ["serve"]
@@ -46,9 +48,10 @@ def serve(options: Options) -> None:
     store, lines = _certificate(options)
     gate = _gate(options)
     uploads = None if options.upload is None else _upload_folder(options.upload, options)
+    application = _application(options)
     make = functools.partial(
         FileServer,
-        RequestHandlerClass=make_handler(options, gate, uploads),
+        RequestHandlerClass=make_handler(options, gate, uploads, application),
         ssl_context=create_context(store, options.engine),
         # Uploads have a limit of their own, which is said in words.
         limits=Limits() if uploads is None else Limits(max_body_bytes=None),
@@ -88,6 +91,16 @@ def _run_beside(server: FileServer, first: FileServer) -> None:
     except BaseException:
         first.shutdown()  # rather than serve half of what was asked for
         raise
+
+
+def _application(options: Options) -> type[TLSRequestHandler] | None:
+    """Return the handler class of the application that is served, if one is."""
+    if options.wsgi is None:
+        return None
+    application = load_application(options.wsgi, option="--wsgi")
+    from tlshttp import wsgi
+
+    return wsgi.handler(application)
 
 
 # What is needed --------------------------------------------------------------------------------
@@ -181,7 +194,7 @@ def _reached(
 def _greet(options: Options, reached: Reached, lines: list[str]) -> None:
     directory = Path(options.directory).resolve()
     first, *others = reached.here
-    endings.say(f"Serving {directory} at {first} (Ctrl-C ends)")
+    endings.say(f"Serving {options.wsgi or directory} at {first} (Ctrl-C ends)")
     endings.say(*(f"Also at {url}" for url in others), *lines)
     endings.say(*(f"From the network: {url}" for url in reached.network))
     if reached.strange and options.tls_cert is not None:  # of our own, the lines have it
@@ -190,7 +203,8 @@ def _greet(options: Options, reached: Reached, lines: list[str]) -> None:
         )
     if options.upload is not None:
         endings.say(f"Uploads go to {Path(options.upload).resolve()}: {first[:-1]}{PATH}")
-    _say_what_is_not_served(directory)
+    if options.wsgi is None:
+        _say_what_is_not_served(directory)
     if options.qr:
         _show_qr_code(options, reached)
     if options.open:
