@@ -40,6 +40,7 @@ from tlshttp.errors import ConnectionCut
 
 if TYPE_CHECKING:
     from tlshttp._front.front import Front
+    from tlshttp._front.later import Later
     from tlshttp._proxied import ProxyInfo
     from tlshttp._seam import Exchange
 
@@ -130,6 +131,19 @@ class Connection:
         return stream.exchange
 
     @property
+    def later(self) -> Later | None:
+        """What answers in the place of a handler that has returned; `None`: nothing does."""
+        return self.stream.later if self.stream is not None else None
+
+    @property
+    def can_be_spared(self) -> bool:
+        """Whether it may be closed for another: not where somebody is at work on an answer."""
+        if self.phase is not Phase.LATER:
+            return self.parked
+        later = self.later
+        return self.parked and later is not None and later.waits_for_peer
+
+    @property
     def request_line(self) -> str:
         """The first line of the request that a handler is at work on."""
         exchange = self.stream.exchange if self.stream is not None else None
@@ -179,6 +193,10 @@ class Connection:
         """Have the request refused if it has waited for room too long; tell if it has."""
         raise NotImplementedError
 
+    def _report_later(self) -> int:
+        """Tell who answers later that something has come; return what a step returns."""
+        raise NotImplementedError
+
     def begin_close(self) -> None:
         """Say goodbye; then close, at once or when the peer has had its say."""
         raise NotImplementedError
@@ -187,7 +205,7 @@ class Connection:
 
     def may_wait(self) -> bool:
         """Return whether the handler's thread may wait for the peer."""
-        return self._front.may_wait()
+        return self.later is None and self._front.may_wait()
 
     def before_wait(self) -> None:
         """Take note that a handler is going to wait for the peer."""

@@ -83,7 +83,7 @@ class Counters:
             return Stats(
                 accepted=totals["accepted"],
                 refused=totals["refused"],
-                active=phases[Phase.HANDLER],
+                active=phases[Phase.HANDLER] + phases[Phase.LATER],
                 parked=MappingProxyType(
                     {
                         "hello": phases[Phase.HELLO] + phases[Phase.PLAIN],

@@ -33,6 +33,7 @@ from tlshttp.errors import (
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from tlshttp._front.later import Later
     from tlshttp._proxied import ProxyInfo
     from tlshttp._seam import DrivenHandler, Exchange
     from tlshttp.limits import Limits
@@ -120,6 +121,8 @@ class PatientStream(SocketLike):
         """What broke the connection, once it is broken."""
         self.fault: RequestRefused | None = None
         """What was wrong with a request that was answered nevertheless."""
+        self.later: Later | None = None
+        """What answers in the place of a handler that has returned; it never waits here."""
         self.idle = False
         """Whether a handler in blocking mode is waiting for a request to begin."""
         self.awaits_more = True
@@ -229,7 +232,7 @@ class PatientStream(SocketLike):
 
     def _wait_under_allowance(self, event: int, direction: int) -> None:
         """Wait as long as the peer's allowance and the handler's own timeout have it."""
-        if self.timeout == 0:
+        if self.timeout == 0 or self.later is not None:
             raise WouldBlock("the operation would have to wait for the peer")
         if self.tunnel:
             self._wait_in_tunnel(event)

@@ -38,6 +38,8 @@ class Phase(enum.Enum):
     """The handler has returned; what is left of its response is being sent."""
     HANDLER = "handler"
     """In a handler, or handed to whoever overrides ``process_request()``."""
+    LATER = "later"
+    """The handler has returned, and somebody else answers in its place (`later.py`)."""
     IDLE = "idle"
     """Between two requests."""
     CLOSING = "closing"
@@ -60,6 +62,7 @@ _QUEUES: dict[Phase, int] = {
     Phase.IDLE: 3,
     Phase.CLOSING: 4,
     Phase.RESPONSE: 5,
+    Phase.LATER: 6,
 }
 
 _PACED = frozenset({_QUEUES[Phase.BODY], _QUEUES[Phase.RESPONSE]})
@@ -175,10 +178,10 @@ class Registry:
                         overdue.append(connection)
         return overdue
 
-    def has_parked(self) -> bool:
-        """Return whether any connection is parked."""
+    def has_spare(self) -> bool:
+        """Return whether any connection can give way to another."""
         with self._lock:
-            return any(connection.parked for connection in self._by_fd.values())
+            return any(connection.can_be_spared for connection in self._by_fd.values())
 
     def take_all(self) -> list[Connection]:
         """Return every parked connection, no longer parked."""

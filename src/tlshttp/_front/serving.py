@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import ssl
 import time
+from typing import TYPE_CHECKING
 
 from tlshttp._front.allowance import Allowance
 from tlshttp._front.beginning import BeginningConnection, shorter
 from tlshttp._front.connection import GO_ON, GONE, OTHERS_FIRST
+from tlshttp._front.later import Later
 from tlshttp._front.poller import READ, WRITE
 from tlshttp._front.registry import Phase
 from tlshttp._front.stream import Stream
 from tlshttp._seam import BODY_MISSING, HEAD_MISSING, ROOM_MISSING
 from tlshttp._seam import OTHERS_FIRST as MORE_TO_LOOK_AT
 from tlshttp.errors import ConnectionCut, PeerDisconnected
+
+if TYPE_CHECKING:
+    from tlshttp._seam import Answerer
 
 __all__ = ["ServingConnection"]
 
@@ -95,6 +100,8 @@ class ServingConnection(BeginningConnection):
             return self._look()
         if phase is Phase.PLAIN:
             return self._hear_plain_request()
+        if phase is Phase.LATER:
+            return self._report_later()
         return self._drain() if phase is Phase.CLOSING else GONE
 
     def _receive(self, stream: Stream) -> int:
@@ -206,7 +213,7 @@ class ServingConnection(BeginningConnection):
         exchange = stream.exchange
         if exchange is None or not front.may_handle(self):
             return GONE  # until there is a place for it
-        keep = False
+        keep: bool | None = False
         began = time.monotonic()
         try:
             if stream.handler is None:
@@ -220,8 +227,74 @@ class ServingConnection(BeginningConnection):
         except BaseException:
             self._end(stream)
             raise
+        if keep is None:
+            return self._leave_to_later(stream)
         front.counters.handler_latency.add(time.monotonic() - began)
         return self._after_handler(stream, keep)
+
+    # An answer that comes later ---------------------------------------------------------------
+
+    def answer_later(self, answerer: Answerer) -> None:
+        """Have somebody else go on when the handler has returned (see `tlshttp._front.later`)."""
+        stream = self._established()
+        stream.later = Later(self, stream, answerer)
+
+    def _leave_to_later(self, stream: Stream) -> int:
+        later = stream.later
+        if later is None:
+            return GONE
+        self._enter(Phase.LATER, None)
+        self._front.answering.add(later)
+        later.begin()
+        return GONE
+
+    def _report_later(self) -> int:
+        later = self.later
+        if later is not None:
+            later.report()
+        return GONE
+
+    def park_later(self, event: int) -> None:
+        """Have the loop report when `event` comes."""
+        self._front.parking.park(self, event)
+
+    def take_back_later(self) -> bool:
+        """Have it report nothing; false where it is about to."""
+        return self.phase is Phase.CLOSED or self._front.registry.take_back(self)
+
+    def end_later(self, later: Later, error: BaseException | None) -> None:
+        """Go on after the answer, as after a handler.
+
+        Args:
+            later: What has answered.
+            error: What went wrong; `None`: nothing.
+        """
+        front, stream = self._front, later.stream
+        try:
+            keep = self._end_answer(stream, error)
+            stream.later = None
+            front.counters.handler_latency.add(time.monotonic() - later.began)
+            self._settle(self._after_handler(stream, keep))
+        except BaseException:
+            if not self._ending:  # it may belong to the loop again
+                self.abort()
+            raise
+        finally:
+            front.answered(later)
+
+    def _end_answer(self, stream: Stream, error: BaseException | None) -> bool:
+        """End the response; tell whether the connection may be kept."""
+        exchange = self._exchange(stream)
+        if self.phase is not Phase.CLOSED:
+            self.phase = _HANDLER
+        try:
+            if error is not None:
+                raise error
+            return exchange.end()
+        except BaseException as failed:
+            if not exchange.bear(failed):
+                self._report_exception(stream)
+            return False
 
     def _after_handler(self, stream: Stream, keep: bool) -> int:
         """Report what went wrong; see to what is left of the response, then go on or end."""

@@ -196,7 +196,10 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             message = f"Unsupported method ({self.command!r})"
             self.send_error(HTTPStatus.NOT_IMPLEMENTED, message)
             return
-        method()
+        answer = method()
+        if answer is not None and hasattr(answer, "__await__"):
+            exchange.answer_later(_answerer(self, answer))
+            return
         if self.wfile is not exchange.wfile and not getattr(self.wfile, "closed", False):
             self.wfile.flush()
 
@@ -374,6 +377,23 @@ def copy_file(self: Any, source: Any, outputfile: Any) -> None:
     if exchange is not None and outputfile is exchange.wfile:
         exchange.send_file(source, None)  # and what is left of it, as bytes
     shutil.copyfileobj(source, outputfile)
+
+
+def _answerer(handler: Any, answer: Any) -> Any:
+    """Return who is to wait for what a method of a handler has returned.
+
+    Raises:
+        TypeError: Nobody can.
+    """
+    make = getattr(handler, "_create_answerer", None)
+    if make is not None:
+        return make(answer)
+    if hasattr(answer, "close"):
+        answer.close()  # else Python warns that nobody has waited for it
+    raise TypeError(
+        f"{type(handler).__name__}.do_{handler.command}() is a coroutine: derive the handler from "
+        "tlshttp.aio.AsyncTLSRequestHandler"
+    )
 
 
 _NO_PHRASES = ("", "")  # of a status code that nobody knows

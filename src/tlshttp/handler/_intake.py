@@ -241,7 +241,7 @@ class Intake:
         # A handler that is still to be made may make itself the method that its class lacks. If it
         # does not, its 501 must not wait for the body; if it does, it waits for that by itself.
         if own_100 or not has_method or getattr(policy, "stream_request", False):
-            self.streams = True
+            self.streams = not hasattr(policy, "_create_answerer")  # else nobody waits in a thread
             self.asks_handler_for_100 = own_100
             self._forget_coding(None)
             return self._ready()
