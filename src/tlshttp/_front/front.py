@@ -154,11 +154,24 @@ class Front:
 
     # Called by the server ---------------------------------------------------------------------
 
-    def turn(self, timeout: float) -> None:
-        """Wait at most `timeout` seconds for something to do, and do it."""
+    def fileno(self) -> int | None:
+        """Return what is readable when there is something to do; `None` where nothing tells."""
+        return self._poller.fileno() if self._poller.waits_in_poller else None
+
+    def due(self, timeout: float) -> float:
+        """Return in how many seconds, `timeout` at most, there is to be another turn."""
+        return self._shortest(timeout)
+
+    def turn(self, timeout: float, *, waits: bool = True) -> None:
+        """Wait at most `timeout` seconds for something to do, and do it.
+
+        Args:
+            timeout: Seconds.
+            waits: If not, whoever calls this has waited already, until `due`.
+        """
         self._loop_thread = threading.get_ident()
         timeout = self._shortest(timeout)
-        fds = self._poller.wait(timeout)
+        fds = self._poller.wait(timeout if waits else 0.0)
         began, woke = self.clock.turned_at, self.clock.wake(timeout)
         self._take_up(fds)
         if self._leaders is None:

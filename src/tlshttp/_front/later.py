@@ -83,9 +83,7 @@ class Later:
 
     def break_off(self, cut: ConnectionCut) -> None:
         """Have the answerer end: its next read or write fails with this."""
-        stream = self.stream
-        if stream.failure is None:
-            stream.failure = cut
+        self.fail(cut)
         self._answerer.wake()
 
     # Called by the answerer, in its thread ----------------------------------------------------
@@ -155,10 +153,14 @@ class Later:
         """Bytes of responses that have left so far."""
         return self.stream.moved_out
 
+    def fail(self, cut: ConnectionCut) -> None:
+        """Take note of what is wrong with the peer; nothing more is sent to it."""
+        if self.stream.failure is None:
+            self.stream.failure = cut
+
     def give_up(self) -> None:
         """End the exchange because the peer has left."""
-        if self.stream.failure is None:
-            self.stream.failure = PeerDisconnected("the peer left before it had its answer")
+        self.fail(PeerDisconnected("the peer left before it had its answer"))
         self.end(None)
 
     def end(self, error: BaseException | None) -> None:

@@ -199,6 +199,9 @@ class PatientStream(SocketLike):
     def begin_allowance(self, direction: int) -> Allowance:
         """Return what the peer has from now on for a request body (`READ`) or a response."""
         limits = self._limits
+        if self.tunnel:
+            what, moved = "moved nothing", self.bytes_in + self.moved_out
+            return Allowance(limits.tunnel_timeout, None, TunnelTimeout, what, moved)
         if direction == READ:
             return Allowance(
                 limits.body_timeout, limits.body_min_rate, BodyTimeout,

@@ -396,6 +396,15 @@ class HTTPExchange(Intake):
         if self._state == AT_WORK:
             say_error(self, self._stream, HTTPStatus.INTERNAL_SERVER_ERROR, None)
 
+    def is_unanswered(self) -> bool:
+        """Return whether the response has not so much as a head."""
+        return not (self.wfile.head_ended or self.wfile.started)
+
+    def say_unanswered(self) -> None:
+        """Answer what a handler has left without an answer, and say so in the log."""
+        self.warn("%r: the handler has ended without an answer", self.request_line)
+        self.apologise()
+
     def doubt(self) -> None:
         """Take note that the handler has raised an exception, which it may bear itself.
 
