@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         pyopenssl,
         service,
         testing,
+        wsgi,
     )
     from tlshttp._proxied import ProxyInfo, ProxyTLS
     from tlshttp._tls import TLSInfo
@@ -79,6 +80,7 @@ __all__ = [
     "pyopenssl",
     "service",
     "testing",
+    "wsgi",
 ]
 
 if not TYPE_CHECKING:
@@ -113,5 +115,6 @@ if not TYPE_CHECKING:
             "pyopenssl": "tlshttp.pyopenssl",
             "service": "tlshttp.service",
             "testing": "tlshttp.testing",
+            "wsgi": "tlshttp.wsgi",
         },
     )

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from tlshttp._file_server.gate import GuardedMixIn
-from tlshttp.handler import TLSFileRequestHandler
+from tlshttp.handler import TLSFileRequestHandler, TLSRequestHandler
 from tlshttp.handler._base import writes_interim_response
 from tlshttp.handler._opening import leads_inside
 from tlshttp.handler._paths import origin_form, path_of
@@ -27,7 +27,7 @@ _ONCE = frozenset({"x-content-type-options"})
 """Of the fields that a user may send with every response, those that some have by themselves."""
 
 
-class ExtraHeadersMixIn(TLSFileRequestHandler):
+class ExtraHeadersMixIn(TLSRequestHandler):
     """Sends fields of the user's with each response (``--header``)."""
 
     extra_headers: tuple[tuple[str, str], ...]
@@ -118,7 +118,7 @@ class SinglePageMixIn(TLSFileRequestHandler):
         return False
 
 
-class QuietMixIn(TLSFileRequestHandler):
+class QuietMixIn(TLSRequestHandler):
     """Logs no requests (``--quiet``); what this program itself fails in is still told."""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's)

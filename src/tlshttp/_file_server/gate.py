@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
-from tlshttp.handler import TLSFileRequestHandler
+from tlshttp.handler import TLSRequestHandler
 
 __all__ = ["Gate", "GuardedMixIn"]
 
@@ -58,7 +58,7 @@ def _digest(text: bytes) -> bytes:
     return hashlib.sha256(text).digest()
 
 
-class GuardedMixIn(TLSFileRequestHandler):
+class GuardedMixIn(TLSRequestHandler):
     """Answers 401 to every request, of whatever method, that the gate does not let in."""
 
     gate: Gate
@@ -72,8 +72,18 @@ class GuardedMixIn(TLSFileRequestHandler):
             return False
         if self._is_open() or self.gate.admits(self.headers.get_all("Authorization", [])):
             return True
-        self._send_text(HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": CHALLENGE})
+        self._refuse()
         return False
+
+    def _refuse(self) -> None:
+        text = b"401 Unauthorized\n"
+        self.send_response(HTTPStatus.UNAUTHORIZED)
+        self.send_header("WWW-Authenticate", CHALLENGE)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(text)
 
     def _is_open(self) -> bool:
         """Whether anybody may make this request."""

@@ -17,13 +17,16 @@ from tlshttp._file_server.gate import Gate, GuardedMixIn
 from tlshttp._file_server.options import Options
 from tlshttp._file_server.receiving import UploadingMixIn
 from tlshttp._file_server.uploads import UploadFolder
-from tlshttp.handler import TLSFileRequestHandler
+from tlshttp.handler import TLSFileRequestHandler, TLSRequestHandler
 
 __all__ = ["make_handler"]
 
 
 def make_handler(
-    options: Options, gate: Gate | None, uploads: UploadFolder | None
+    options: Options,
+    gate: Gate | None,
+    uploads: UploadFolder | None,
+    application: type[TLSRequestHandler] | None = None,
 ) -> Callable[..., Any]:
     """Return what makes handlers.
 
@@ -31,8 +34,9 @@ def make_handler(
         options: What the user wants.
         gate: Who is let in; `None`: everybody.
         uploads: Where uploads go; `None`: none are taken.
+        application: Has an application answer; `None`: files are served.
     """
-    wanted = {
+    wanted: dict[type[TLSRequestHandler], bool] = {
         QuietMixIn: options.quiet,
         GuardedCrossOriginMixIn: options.cors and gate is not None,
         CrossOriginMixIn: options.cors and gate is None,
@@ -42,11 +46,14 @@ def make_handler(
         ExtraHeadersMixIn: bool(options.headers),  # the last: it sees what the others send
     }
     bases = [mixin for mixin, is_wanted in wanted.items() if is_wanted]
-    attributes = {
+    attributes: dict[str, Any] = {
         "protocol_version": options.protocol,
         "extra_headers": options.headers,
         "gate": gate,
         "uploads": uploads,
     }
+    if application is not None:
+        attributes["stream_request"] = False  # frameworks are better off with the whole body
+        return type("ApplicationHandler", (*bases, application), attributes)
     made = type("FileHandler", (*bases, TLSFileRequestHandler), attributes)
     return functools.partial(made, directory=options.directory)

@@ -42,6 +42,8 @@ class Options:
     places: tuple[Place, ...]
     """Where to listen, one at least; each has a port."""
     directory: str
+    wsgi: str | None
+    """The WSGI application that is served; `None`: the directory is."""
     protocol: str
     spa: bool
     cors: bool
@@ -104,7 +106,8 @@ class Options:
 
 
 _AS_GIVEN = (
-    "auth", "auth_file", "upload", "tls_cert", "tls_key", "tls_password_file", "authority_folder",
+    "wsgi", "auth", "auth_file", "upload", "tls_cert", "tls_key", "tls_password_file",
+    "authority_folder",
 )  # fmt: skip
 
 
@@ -187,10 +190,19 @@ def _contradictions(values: dict[str, Any], password: str | None) -> Iterator[st
     yield from _wrong_about_user(values, password)
     if values["upload_limit"] is not None and values["upload"] is None:
         yield "--upload-limit needs --upload"
-    if values["spa"]:
+    if values["wsgi"] is not None:
+        yield from _wrong_about_application(values, "wsgi")
+    elif values["spa"]:
         yield from _wrong_about_page(values)
     if values["auth_file"] == "-" == values["tls_password_file"]:
         yield "--auth-file and --tls-password-file cannot both be standard input"
+
+
+def _wrong_about_application(values: dict[str, Any], option: str) -> Iterator[str]:
+    """Yield what is about files, which an application answers for."""
+    for other in ("directory", "spa", "cors", "upload"):
+        if values[other]:
+            yield f"--{other} is about files, and --{option} serves none"
 
 
 def _wrong_about_page(values: dict[str, Any]) -> Iterator[str]:

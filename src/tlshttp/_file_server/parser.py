@@ -48,7 +48,8 @@ def make_parser() -> Parser:
     parser = Parser(
         prog=name,
         usage=f"{name} [options] [[HOST:]PORT]",
-        description="Serve a directory over HTTPS. Without a certificate one is made for this run.",
+        description="Serve a directory, or an application, over HTTPS. Without a certificate one is"
+        " made for this run.",
         epilog="Each option can be given in the environment, too: TLSHTTP_BIND,"
         f" TLSHTTP_UPLOAD_LIMIT. Example: {name} 8443 --directory public."
         " Other commands: certs, audit, bad.",
@@ -90,6 +91,10 @@ def _add_content(parser: Parser) -> None:
     _add(
         parser, group, "-d", "--directory", type=_directory, metavar="DIR",
         help="what to serve (default: .)",
+    )  # fmt: skip
+    _add(
+        parser, group, "--wsgi", metavar="MODULE:NAME",
+        help="serve this WSGI application instead, or what MODULE:NAME() returns",
     )  # fmt: skip
     _add(
         parser, group, "-p", "--protocol", metavar="VERSION", choices=("HTTP/1.0", "HTTP/1.1"),

@@ -15,6 +15,7 @@ from tlshttp._binding import network_addresses
 from tlshttp._command_line import endings
 from tlshttp._command_line.own_certificate import own_certificate
 from tlshttp._command_line.passwords import STANDARD_INPUT, PasswordFile, ask_password
+from tlshttp._file_server.application import load_application
 from tlshttp._file_server.gate import Gate
 from tlshttp._file_server.handlers import make_handler
 from tlshttp._file_server.listening import FileServer, listen
@@ -25,6 +26,7 @@ from tlshttp._file_server.upload_page import PATH
 from tlshttp._file_server.uploads import UploadFolder
 from tlshttp._own_files import OWN_FILES
 from tlshttp.errors import ConfigurationError
+from tlshttp.handler import TLSRequestHandler
 from tlshttp.limits import Limits
 
 __all__ = ["serve"]
@@ -45,9 +47,10 @@ def serve(options: Options) -> None:
     store, lines = _certificate(options)
     gate = _gate(options)
     uploads = None if options.upload is None else _upload_folder(options.upload, options)
+    application = _application(options)
     make = functools.partial(
         FileServer,
-        RequestHandlerClass=make_handler(options, gate, uploads),
+        RequestHandlerClass=make_handler(options, gate, uploads, application),
         ssl_context=context.create_server_context(store),
         # Uploads have a limit of their own, which is said in words.
         limits=Limits() if uploads is None else Limits(max_body_bytes=None),
@@ -87,6 +90,16 @@ def _run_beside(server: FileServer, first: FileServer) -> None:
     except BaseException:
         first.shutdown()  # rather than serve half of what was asked for
         raise
+
+
+def _application(options: Options) -> type[TLSRequestHandler] | None:
+    """Return the handler class of the application that is served, if one is."""
+    if options.wsgi is None:
+        return None
+    application = load_application(options.wsgi, option="--wsgi")
+    from tlshttp import wsgi
+
+    return wsgi.handler(application)
 
 
 # What is needed --------------------------------------------------------------------------------
@@ -171,14 +184,16 @@ def _reload(store: certs.CertificateStore, gate: Gate | None) -> None:
 
 def _greet(options: Options, servers: Sequence[FileServer], lines: list[str]) -> None:
     directory = Path(options.directory).resolve()
+    what = options.wsgi or directory
     urls = [f"{server.url}/" for server in servers]
     network = list(_network_urls(options, servers))
-    endings.say(f"Serving {directory} at {urls[0]} (Ctrl-C ends)")
+    endings.say(f"Serving {what} at {urls[0]} (Ctrl-C ends)")
     endings.say(*(f"Also at {url}" for url in urls[1:]), *lines)
     endings.say(*(f"From the network: {url}" for url in network))
     if options.upload is not None:
         endings.say(f"Uploads go to {Path(options.upload).resolve()}: {urls[0][:-1]}{PATH}")
-    _say_what_is_not_served(directory)
+    if options.wsgi is None:
+        _say_what_is_not_served(directory)
     if options.qr:
         _show_qr_code([*network, *urls[: len(urls) if _is_for_others(options) else 0]])
     if options.open:

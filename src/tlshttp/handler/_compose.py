@@ -85,7 +85,7 @@ def compose(handler: Callable[..., Any]) -> Composition:
 
 
 _STANDARD = ("http.server", "socketserver")
-_OURS = ("tlshttp", "tlshttp.aio", "tlshttp.handler", "tlshttp.testing")
+_OURS = ("tlshttp", "tlshttp.aio", "tlshttp.handler", "tlshttp.testing", "tlshttp.wsgi")
 
 
 def _has_own(handler: type, *names: str) -> bool:

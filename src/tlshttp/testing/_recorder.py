@@ -53,7 +53,7 @@ def record(handler: Callable[..., Any], happenings: Happenings) -> Callable[...,
         )
         return handler
     names: dict[str, Any] = {"_Recorder__happenings": happenings}
-    if handler.log_message is BaseHTTPRequestHandler.log_message:
+    if handler.log_message in (BaseHTTPRequestHandler.log_message, TLSRequestHandler.log_message):
         names["log_message"] = _log_message
     own = handler.handle_one_request
     dispatches = own not in (

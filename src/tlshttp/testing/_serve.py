@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from socketserver import BaseRequestHandler, BaseServer
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
-from tlshttp import profiles
+from tlshttp import profiles, wsgi
 from tlshttp._several import require_several
 from tlshttp.certs import Certificate, CertificateAuthority, CertificateStore
 from tlshttp.context import ClientAuth, create_server_context
@@ -22,12 +22,13 @@ from tlshttp.testing._options import refuse_untaken
 from tlshttp.testing._recorded import Happenings
 from tlshttp.testing._responses import Respond, Responses, responder
 from tlshttp.testing._running import RunningServer
-from tlshttp.testing._wsgi import WSGIApplication, wsgi_handler
 
 if TYPE_CHECKING:
     from tlshttp._tls import TLSContext
 
 __all__ = ["Served", "own", "serve"]
+
+WSGIApplication: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 Served: TypeAlias = (
     type[BaseHTTPRequestHandler | HTTPServer]
@@ -148,7 +149,7 @@ def _handler(served: Any, responses: Responses | None) -> Callable[..., Any]:
     if _makes_handlers(served):
         handler: Callable[..., Any] = served
         return handler
-    return wsgi_handler(served)
+    return wsgi.handler(served)
 
 
 def _makes_handlers(served: object) -> bool:
