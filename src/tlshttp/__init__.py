@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         testing,
     )
     from tlshttp._proxied import ProxyInfo, ProxyTLS
+    from tlshttp._taken_over import ConnectionDriver, DrivenConnection, TakenOverConnection
     from tlshttp._tls import TLSInfo
     from tlshttp.handler import (
         AccessLogMixIn,
@@ -53,6 +54,8 @@ __all__ = [
     "AccessLogMixIn",
     "AccessRecord",
     "CertificateInUse",
+    "ConnectionDriver",
+    "DrivenConnection",
     "FollowSymlinks",
     "ForwardedMixIn",
     "ForwardedRequest",
@@ -67,6 +70,7 @@ __all__ = [
     "TLSHTTPServer",
     "TLSInfo",
     "TLSRequestHandler",
+    "TakenOverConnection",
     "ThreadingTLSHTTPServer",
     "__version__",
     "authorize",
@@ -88,6 +92,8 @@ if not TYPE_CHECKING:
             "AccessLogMixIn": "tlshttp.handler",
             "AccessRecord": "tlshttp.handler",
             "CertificateInUse": "tlshttp.stats",
+            "ConnectionDriver": "tlshttp._taken_over",
+            "DrivenConnection": "tlshttp._taken_over",
             "FollowSymlinks": "tlshttp.handler",
             "ForwardedMixIn": "tlshttp.handler",
             "ForwardedRequest": "tlshttp.handler",
@@ -102,6 +108,7 @@ if not TYPE_CHECKING:
             "TLSHTTPServer": "tlshttp.server",
             "TLSInfo": "tlshttp._tls",
             "TLSRequestHandler": "tlshttp.handler",
+            "TakenOverConnection": "tlshttp._taken_over",
             "ThreadingTLSHTTPServer": "tlshttp.server",
             "authorize": "tlshttp.handler",
             "certs": "tlshttp.certs",
