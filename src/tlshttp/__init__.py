@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         wsgi,
     )
     from tlshttp._proxied import ProxyInfo, ProxyTLS
+    from tlshttp._taken_over import ConnectionDriver, DrivenConnection, TakenOverConnection
     from tlshttp._tls import TLSInfo
     from tlshttp.handler import (
         AccessLogMixIn,
@@ -54,6 +55,8 @@ __all__ = [
     "AccessLogMixIn",
     "AccessRecord",
     "CertificateInUse",
+    "ConnectionDriver",
+    "DrivenConnection",
     "FollowSymlinks",
     "ForwardedMixIn",
     "ForwardedRequest",
@@ -68,6 +71,7 @@ __all__ = [
     "TLSHTTPServer",
     "TLSInfo",
     "TLSRequestHandler",
+    "TakenOverConnection",
     "ThreadingTLSHTTPServer",
     "__version__",
     "authorize",
@@ -90,6 +94,8 @@ if not TYPE_CHECKING:
             "AccessLogMixIn": "tlshttp.handler",
             "AccessRecord": "tlshttp.handler",
             "CertificateInUse": "tlshttp.stats",
+            "ConnectionDriver": "tlshttp._taken_over",
+            "DrivenConnection": "tlshttp._taken_over",
             "FollowSymlinks": "tlshttp.handler",
             "ForwardedMixIn": "tlshttp.handler",
             "ForwardedRequest": "tlshttp.handler",
@@ -104,6 +110,7 @@ if not TYPE_CHECKING:
             "TLSHTTPServer": "tlshttp.server",
             "TLSInfo": "tlshttp._tls",
             "TLSRequestHandler": "tlshttp.handler",
+            "TakenOverConnection": "tlshttp._taken_over",
             "ThreadingTLSHTTPServer": "tlshttp.server",
             "authorize": "tlshttp.handler",
             "certs": "tlshttp.certs",

@@ -166,7 +166,12 @@ def chosen(*stubs: tuple[bytes, Phase, float, float]) -> list[int]:
     now = time.monotonic()
     connections: Any = [
         SimpleNamespace(
-            number=number, group=group, phase=phase, deadline=deadline, since=now - age, parked=True,
+            number=number,
+            group=group,
+            phase=phase,
+            deadline=deadline,
+            since=now - age,
+            parked=True,
             can_be_spared=True,
         )
         for number, (group, phase, deadline, age) in enumerate(stubs)

@@ -76,6 +76,7 @@ class Connection:
         "deadline",
         "fd",
         "group",
+        "lent",
         "parked",
         "paused",
         "phase",
@@ -106,6 +107,8 @@ class Connection:
         self.parked = False
         self.paused = False
         """Whether its handler's thread has given its place back, to wait."""
+        self.lent = False
+        """Whether its handler has taken it over: that thread is no worker at work any more."""
         self.armed = 0
         """For which event the poller has it; 0 where it does not."""
         self.queue: OrderedDict[Connection, None]
@@ -209,11 +212,36 @@ class Connection:
 
     def before_wait(self) -> None:
         """Take note that a handler is going to wait for the peer."""
-        self._front.before_wait(self)
+        if self.lent:
+            self._front.wait_again(self)
+        elif self.stream is not None and self.stream.tunnel:
+            self.lend()
+        else:
+            self._front.before_wait(self)
 
     def after_wait(self) -> None:
         """Take note that it goes on."""
-        self._front.after_wait(self)
+        if not self.lent:
+            self._front.after_wait(self)
+
+    def lend(self) -> None:
+        """Have the handler's thread be no worker at work until the handler returns."""
+        stream = self.stream
+        if stream is None or stream.driven_by is not None or self.lent:
+            return
+        if os.getpid() == self._front.pid:
+            self.lent = True
+            self._front.before_wait(self)
+
+    def _take_back(self) -> None:
+        """Have it be one again, in the same thread."""
+        if self.lent:
+            self.lent = False
+            self._front.after_wait(self)
+
+    def take_up(self) -> None:
+        """Look at a connection that is driven, if it is parked: something has been done to it."""
+        self._front.take_up(self)
 
     def watch(self) -> None:
         """Have somebody send what the handler has written while it goes on."""
@@ -233,6 +261,12 @@ class Connection:
         """Have a handler in blocking mode, in another thread, wait for no further request."""
         if self.stream is not None:
             self.stream.end_waiting_for_request()
+
+    def tell_of_end(self) -> None:
+        """Have who has taken the connection over say goodbye, if it wants to know."""
+        stream = self.stream
+        if stream is not None and stream.ends_with_server and stream.awaits_more:
+            stream.end_waiting_for_request()
 
     def cut_waiting(self, cut: ConnectionCut) -> None:
         """Have a handler that waits for the peer, in another thread, wait no more."""

@@ -91,6 +91,7 @@ class Counters:
                         "request": phases[Phase.REQUEST] + phases[Phase.BODY],
                         "response": phases[Phase.RESPONSE],
                         "idle": phases[Phase.IDLE],
+                        "taken-over": phases[Phase.TAKEN_OVER],
                         "closing": phases[Phase.CLOSING],
                     }
                 ),

@@ -80,6 +80,7 @@ class EndingConnection(Connection):
         if self._ending:
             return
         self._ending = True
+        self._take_back()
         stream = self._established()
         if stream.watched:
             self._front.drainer.forget(stream)

@@ -233,6 +233,8 @@ class Front:
             self._guard(connection.leave_with_server, connection)
         self._workers.close()
         self._hang_up(connection for connection in self.busy() if connection.is_idle)
+        for connection in self.busy():
+            connection.tell_of_end()
 
     def send_responses(self, timeout: float) -> None:
         """Send what is left of responses, up to `timeout` seconds; the loop has stopped."""
@@ -339,6 +341,17 @@ class Front:
         self._waiting.begin(connection)
         if self._workers.backlog:
             self._waiting.cut_longest(self._workers)
+
+    def wait_again(self, connection: Connection) -> None:
+        """Take note that a handler which has taken its connection over has seen it move."""
+        if os.getpid() == self.pid:
+            self._waiting.touch(connection)
+
+    def take_up(self, connection: Connection) -> None:
+        """Advance a connection that is parked, in another thread; else whoever has it, will."""
+        if self.registry.take_back(connection):
+            self.resume_later(connection)
+            self._poller.wake()
 
     def after_wait(self, connection: Connection) -> None:
         """Take note that it goes on."""
@@ -473,7 +486,8 @@ class Front:
 
     def _sweep(self) -> None:
         for connection in self.registry.take_overdue(self.clock.now()):
-            if wait_for(connection.fd, connection.armed or READ, 0):
+            is_driven = connection.phase is Phase.TAKEN_OVER
+            if is_driven or wait_for(connection.fd, connection.armed or READ, 0):
                 # Something has come that we have not looked at: the peer has not been too slow.
                 self.resume_later(connection)
             else:

@@ -26,12 +26,12 @@ import ssl
 import time
 from typing import TYPE_CHECKING
 
+from tlshttp._front.allowance import Allowance
 from tlshttp._front.patience import WANTS
 from tlshttp._front.poller import READ, WRITE
-from tlshttp.errors import ConnectionCut, PeerDisconnected
+from tlshttp.errors import ConnectionCut, PeerDisconnected, TunnelTimeout
 
 if TYPE_CHECKING:
-    from tlshttp._front.allowance import Allowance
     from tlshttp._front.serving import ServingConnection
     from tlshttp._front.stream import Stream
     from tlshttp._seam import Answerer
@@ -136,7 +136,10 @@ class Later:
             self._connection.park_later(READ)
 
     def reading_allowance(self) -> Allowance:
-        """Return how long the peer may take with the rest of the request."""
+        """Return how long the peer may take with the rest of the request, or to say something."""
+        if self.stream.tunnel:
+            timeout = self._connection.limits.tunnel_timeout
+            return Allowance(timeout, None, TunnelTimeout, "said something", self.moved_in)
         return self.stream.begin_allowance(READ)
 
     def writing_allowance(self) -> Allowance:

@@ -33,6 +33,7 @@ from tlshttp.errors import (
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from tlshttp._front.driven import Driven
     from tlshttp._front.later import Later
     from tlshttp._proxied import ProxyInfo
     from tlshttp._seam import DrivenHandler, Exchange
@@ -55,6 +56,8 @@ class StreamOwner(Protocol):
     def after_wait(self) -> None: ...
     def watch(self) -> None: ...
     def unwatch(self) -> None: ...
+    def lend(self) -> None: ...
+    def take_up(self) -> None: ...
     def report_exception(self) -> None: ...
     def begin_close(self) -> None: ...
     def closed(self) -> None: ...
@@ -129,6 +132,10 @@ class PatientStream(SocketLike):
         """Whether such a handler is to wait at all; set to false when the server ends."""
         self.tunnel = False
         """Whether a handler has taken the connection over, which is no longer HTTP."""
+        self.driven_by: Driven | None = None
+        """What drives it then, if that is not the handler."""
+        self.ends_with_server = False
+        """Whether the handler that has taken it over is to be told when the server ends."""
         self.known_length = False
         """Whether the response being sent has an end that is known."""
         self.goodbye_with_response = False
@@ -155,6 +162,11 @@ class PatientStream(SocketLike):
     def proxy(self) -> ProxyInfo | None:
         """What a trusted proxy has said of the connection; `None` where there is none."""
         return getattr(self.owner, "proxy", None)
+
+    @property
+    def ending(self) -> bool:
+        """Whether the server has come to its end: what is received ends, what is sent arrives."""
+        return not self.awaits_more
 
     @property
     def restricted(self) -> bool:
@@ -199,9 +211,6 @@ class PatientStream(SocketLike):
     def begin_allowance(self, direction: int) -> Allowance:
         """Return what the peer has from now on for a request body (`READ`) or a response."""
         limits = self._limits
-        if self.tunnel:
-            what, moved = "moved nothing", self.bytes_in + self.moved_out
-            return Allowance(limits.tunnel_timeout, None, TunnelTimeout, what, moved)
         if direction == READ:
             return Allowance(
                 limits.body_timeout, limits.body_min_rate, BodyTimeout,

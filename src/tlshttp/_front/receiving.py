@@ -56,8 +56,8 @@ class ReceivingStream(PatientStream):
             PeerDisconnected: The connection is broken.
         """
         data = self._receive(_RECORD)
-        # Who has taken the connection over may wait with `select`, which sees nothing of a buffer.
-        if (self._channel.has_input or len(data) == _RECORD) and not self.tunnel:
+        # Who waits with `select` sees nothing of a buffer.
+        if (self._channel.has_input or len(data) == _RECORD) and not self._channel.by_record:
             data = self._receive_more(data)
         if self._buffer:
             data = self._buffer[self._position :] + data
@@ -189,6 +189,9 @@ class ReceivingStream(PatientStream):
 
     def _receive_locked(self, size: int) -> bytes:
         """Receive once, with the lock held."""
+        if not self.awaits_more and not self._has_arrived():
+            self.at_end = True  # by this side, of which the engine need not know
+            return b""
         try:
             data = self._channel.recv(size)
         except WANTS:

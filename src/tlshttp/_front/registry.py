@@ -2,7 +2,8 @@
 
 A phase has one duration, so the connection that entered it first has the earliest deadline and is
 the oldest: the same queue answers who is overdue and how many there are. (While a body is collected
-or a response sent, a deadline moves with what the peer does. These two queues are looked through.)
+or a response sent, a deadline moves with what the peer does, and who drives a connection that has
+been taken over sets its own. These queues are looked through.)
 Hello, plain request and handshake share one duration and one queue, because their
 deadline runs from accepting the connection and must not start anew in between.
 """
@@ -42,6 +43,8 @@ class Phase(enum.Enum):
     """The handler has returned, and somebody else answers in its place (`later.py`)."""
     IDLE = "idle"
     """Between two requests."""
+    TAKEN_OVER = "taken-over"
+    """No longer HTTP, and driven by the loop; see `tlshttp._front.driven`."""
     CLOSING = "closing"
     """Response and ``close_notify`` sent; taking in what the peer still sends."""
     CLOSED = "closed"
@@ -63,9 +66,10 @@ _QUEUES: dict[Phase, int] = {
     Phase.CLOSING: 4,
     Phase.RESPONSE: 5,
     Phase.LATER: 6,
+    Phase.TAKEN_OVER: 7,
 }
 
-_PACED = frozenset({_QUEUES[Phase.BODY], _QUEUES[Phase.RESPONSE]})
+_PACED = frozenset(_QUEUES[phase] for phase in (Phase.BODY, Phase.RESPONSE, Phase.TAKEN_OVER))
 """The queues in which deadlines move with what the peer does: no order is kept there."""
 
 _CLOSED = Phase.CLOSED

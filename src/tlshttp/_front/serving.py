@@ -6,9 +6,9 @@ import ssl
 import time
 from typing import TYPE_CHECKING
 
-from tlshttp._front.allowance import Allowance
-from tlshttp._front.beginning import BeginningConnection, shorter
+from tlshttp._front.beginning import shorter
 from tlshttp._front.connection import GO_ON, GONE, OTHERS_FIRST
+from tlshttp._front.driving import DrivingConnection
 from tlshttp._front.later import Later
 from tlshttp._front.poller import READ, WRITE
 from tlshttp._front.registry import Phase
@@ -19,13 +19,17 @@ from tlshttp.errors import ConnectionCut, PeerDisconnected
 
 if TYPE_CHECKING:
     from tlshttp._seam import Answerer
+    from tlshttp.limits import Limits
 
 __all__ = ["ServingConnection"]
 
 _HANDLER, _IDLE, _REQUEST = Phase.HANDLER, Phase.IDLE, Phase.REQUEST
 _HANDSHAKE, _HELLO = Phase.HANDSHAKE, Phase.HELLO
 _BODY, _RESPONSE = Phase.BODY, Phase.RESPONSE
-_SERVING = frozenset({Phase.HANDLER, Phase.REQUEST, Phase.BODY, Phase.IDLE, Phase.RESPONSE})
+_TAKEN_OVER = Phase.TAKEN_OVER
+_SERVING = frozenset(
+    {Phase.HANDLER, Phase.REQUEST, Phase.BODY, Phase.IDLE, Phase.RESPONSE, Phase.TAKEN_OVER}
+)
 
 _FILLS_AT_ONCE = 4
 """How often a connection is read, up to a record or 64 small ones each, before others have their
@@ -36,7 +40,7 @@ class _Served(Exception):
     """A connection is somebody else's now, or over."""
 
 
-class ServingConnection(BeginningConnection):
+class ServingConnection(DrivingConnection):
     """The state machine of one connection."""
 
     __slots__ = ()
@@ -62,6 +66,8 @@ class ServingConnection(BeginningConnection):
                     event = self._serve(stream)
                 elif phase is _RESPONSE:
                     event = self._send_on(stream)
+                elif phase is _TAKEN_OVER:
+                    event = self._look_at_driven(stream)
                 else:
                     event = self._receive(stream)
                 if event != GO_ON:
@@ -183,14 +189,6 @@ class ServingConnection(BeginningConnection):
         if own:
             self.deadline = min(self.deadline, self._front.clock.after(own))
 
-    def _keep_pace(self, allowance: Allowance, total: int) -> None:
-        """Move the deadline with what the peer has done."""
-        now = self._front.clock.now()
-        allowance.spend(now - self._waits_since)
-        allowance.earn(total)
-        self._waits_since = now
-        self.deadline = now + allowance.left
-
     def _shortened(self, timeout: float | None) -> float | None:
         """Return the limit, or the handler's own ``timeout`` where that is shorter."""
         own = self.stream.timeout if self.stream is not None else None
@@ -213,6 +211,8 @@ class ServingConnection(BeginningConnection):
         exchange = stream.exchange
         if exchange is None or not front.may_handle(self):
             return GONE  # until there is a place for it
+        if stream.driven_by is not None:
+            return self._call_driver(stream, stream.driven_by)
         keep: bool | None = False
         began = time.monotonic()
         try:
@@ -222,8 +222,9 @@ class ServingConnection(BeginningConnection):
                 keep = exchange.run(stream.handler)
         except _Served:
             return GONE
-        except Exception:
+        except Exception as error:
             self._report_exception(stream)
+            self._give_up_driving(stream, error)
         except BaseException:
             self._end(stream)
             raise
@@ -253,6 +254,11 @@ class ServingConnection(BeginningConnection):
         if later is not None:
             later.report()
         return GONE
+
+    @property
+    def limits(self) -> Limits:
+        """The server's."""
+        return self._front.limits
 
     def park_later(self, event: int) -> None:
         """Have the loop report when `event` comes."""
@@ -300,10 +306,14 @@ class ServingConnection(BeginningConnection):
         """Report what went wrong; see to what is left of the response, then go on or end."""
         front = self._front
         stream.requests += 1
+        self._take_back()
         if front.answers.counted:
             front.answers.add()
         if stream.watched:
             front.drainer.forget(stream)
+        if stream.driven_by is not None and self.phase is _HANDLER and not self._ending:
+            self.phase = _TAKEN_OVER
+            return GO_ON
         cut = stream.failure or stream.fault
         if cut is not None:
             self._report_failure(stream)
