@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from tlshttp.errors import PeerDisconnected
+
 if TYPE_CHECKING:
     from tlshttp._seam import AnswersLater
     from tlshttp.aio._loops import HandlerLoop
@@ -37,8 +39,8 @@ class Answer:
     """
 
     __slots__ = (
-        "_coroutine", "_handler", "_is_cancelled", "_loop", "_reading", "_task", "_waiters",
-        "handler_loop", "later",
+        "_coroutine", "_handler", "_is_cancelled", "_loop", "_reading", "_task", "_told",
+        "_waiters", "handler_loop", "later",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +53,7 @@ class Answer:
         self._reading: Any = None
         self._task: asyncio.Task[None] | None = None
         self._waiters: list[asyncio.Future[None]] = []
+        self._told: AnswersLater | None = None
         self.handler_loop = handler_loop
         self.later: AnswersLater | None = None
         """The connection, until the answer is over."""
@@ -59,7 +62,7 @@ class Answer:
 
     def begin(self, later: AnswersLater) -> None:
         """Go on where the handler has returned."""
-        self.later = later
+        self.later = self._told = later
         self.handler_loop.begin(self)
 
     def wake(self) -> None:
@@ -129,15 +132,17 @@ class Answer:
 
     def look(self) -> None:
         """See what has come or gone."""
+        if self._told is not None:
+            self._told.look()  # where the answer is over, too: it may have to be told of that
         later = self.later
         if later is None:
             return
-        later.look()
         if self._waiters:
             self._wake_waiters()
         elif later.has_left and not self._is_cancelled and self._task is not None:
             self._is_cancelled = True
-            if later.cut is not None or self._handler.cancel_when_left:
+            is_gone = later.cut is None or isinstance(later.cut, PeerDisconnected)
+            if self._handler.cancel_when_left or not is_gone:
                 self._task.cancel()
 
     def _wake_waiters(self) -> None:

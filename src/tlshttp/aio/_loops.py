@@ -73,7 +73,8 @@ class HandlerLoop:
     def _call_all(self) -> None:
         self._is_scheduled = False
         for _ in range(len(self._calls)):
-            self._calls.popleft()()
+            # By itself: what one raises is reported, and keeps no other from its turn.
+            self.loop.call_soon(self._calls.popleft())
 
 
 def _watch(answers: list[Answer]) -> None:
