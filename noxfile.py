@@ -22,7 +22,7 @@ nox.options.error_on_missing_interpreters = False
 nox.options.stop_on_first_error = False
 # The tests come last, so that the last thing a run prints is how many passed.
 nox.options.sessions = [
-    "lint", "types", "docs", "build", "floors", "interop", "foreign", "tests",
+    "lint", "types", "docs", "build", "floors", "interop", "foreign", "applications", "tests",
 ]  # fmt: skip
 
 PROJECT = nox.project.load_toml("pyproject.toml")
@@ -127,6 +127,13 @@ def foreign(session: nox.Session) -> None:
     session.install("--force-reinstall", "--no-deps", str(wheel))  # also over the same version
     session.chdir(project)
     session.run("python", "-m", "pytest", "-n", "2", *session.posargs)
+
+
+@nox.session
+def applications(session: nox.Session) -> None:
+    """Serve what people write with Flask, Django, Bottle and falcon."""
+    session.install("-e", ".", *group("applications"))
+    session.run("python", "-m", "pytest", *(session.posargs or ["tests/applications"]))
 
 
 @nox.session(python=PYTHONS)

@@ -126,8 +126,9 @@ def test_every_option_has_a_variable(tmp_path: Path) -> None:
     ).split(" ")
     given = options(*(word.replace("\0", " ") for word in words))
     assert vars(options(**environment)) == vars(given)
-    # The last one is read by `tlshttp.certs`, of which the command line is only one user.
-    names = {*environment, "TLSHTTP_AUTHORITY"}
+    # That of the authority is read by `tlshttp.certs`, of which the command line is only one user;
+    # an application is served instead of a folder.
+    names = {*environment, "TLSHTTP_AUTHORITY", "TLSHTTP_WSGI"}
     assert {variable(action.dest) for action in make_parser().choices} == names
 
 

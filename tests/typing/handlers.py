@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
 from pathlib import Path
@@ -20,6 +21,7 @@ from tlshttp import (
     TLSInfo,
     TLSRequestHandler,
     authorize,
+    wsgi,
 )
 
 
@@ -120,3 +122,17 @@ def handlers_of_folders(folder: Path) -> list[object]:
         functools.partial(Site, directory=folder),
         functools.partial(SimpleHTTPRequestHandler, directory=str(folder)),
     ]
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """A WSGI application."""
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["PATH_INFO"].encode()]
+
+
+def what_answers_for_an_application_is_a_handler_class() -> type[TLSRequestHandler]:
+    """With attributes of its own, and mix-ins before it."""
+    made = wsgi.handler(application, script_name="/shop")
+    assert_type(made, type[TLSRequestHandler])
+    made.allowed_hosts = ["localhost"]
+    return type("Logged", (AccessLogMixIn, made), {})

@@ -56,9 +56,15 @@ class Site:
         """Return a connection of `http.client`, for several requests."""
         return self.client.http(self.server)
 
+    def end(self) -> None:
+        """End it, so that all that was begun has come to its end."""
+        self.server.shutdown()
+        self.server.server_close()
+
     @property
     def reported(self) -> list[str]:
-        """What handlers have raised."""
+        """What handlers have raised, to the end of the server, which this is."""
+        self.end()
         reported: list[str] = self.server.reported
         return reported
 

@@ -1,4 +1,4 @@
-"""The judge is the standard library's validator of PEP 3333, around an application of everything."""
+"""The judge is the standard library's validator of PEP 3333, around one application."""
 
 from __future__ import annotations
 
@@ -90,7 +90,8 @@ def sent(body: str) -> Any:
 def expected(method: str, body: str, how: str, answer: str) -> tuple[int, bytes]:
     """Return what is to be answered."""
     size = 0 if how == "nothing" or body == "none" else len(LARGE if body == "large" else LINES)
-    text = b"" if answer in ("empty", "nothing") or method == "HEAD" else f"{method} {size}".encode()
+    is_empty = answer in ("empty", "nothing") or method == "HEAD"
+    text = b"" if is_empty else f"{method} {size}".encode()
     return {"nothing": 204, "replaced": 500}.get(answer, 200), text
 
 

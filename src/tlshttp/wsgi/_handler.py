@@ -19,12 +19,14 @@ from tlshttp.wsgi._streams import RequestBody
 from tlshttp.wsgi._tls_names import disguised
 
 if TYPE_CHECKING:
-    from wsgiref.types import WSGIApplication
+    import wsgiref.types
 
 __all__ = ["handler"]
 
 
-def handler(application: WSGIApplication, *, script_name: str = "") -> type[TLSRequestHandler]:
+def handler(
+    application: wsgiref.types.WSGIApplication, *, script_name: str = ""
+) -> type[TLSRequestHandler]:
     """Return a handler class that has a WSGI application answer, for either server.
 
     Derive from it, or put mix-ins before it, as with any other handler class. With

@@ -1,0 +1,139 @@
+"""``--wsgi``: finding an application, and serving it instead of a folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.file_server.conftest import options
+from tests.file_server.program import Program
+from tests.file_server.test_gate import basic
+from tests.file_server.test_running import fetch
+from tlshttp.__main__ import main
+from tlshttp._file_server.application import load_application
+from tlshttp.errors import ConfigurationError
+
+MODULE = """\
+import types
+
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [environ["PATH_INFO"].encode()]
+
+
+def create():
+    return application
+
+
+def fails():
+    raise ValueError("on purpose")
+
+
+def needs(what):
+    return application
+
+
+number = 5
+holder = types.SimpleNamespace(inner=application)
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Make a folder with modules, go there, and forget them in the end."""
+    (tmp_path / "shop.py").write_text(MODULE)
+    (tmp_path / "small.py").write_text("from shop import application as app")
+    (tmp_path / "broken.py").write_text("import shop\n\n1 / 0\n")
+    (tmp_path / "needy.py").write_text("import of_nobody\n")
+    (tmp_path / "empty.py").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["shop:application", "shop", "small", "small:app", "shop:create()", "shop:holder.inner"],
+)
+def test_what_names_an_application(place: Path, text: str) -> None:
+    """Module and name, a module with a usual name in it, or what a function makes."""
+    found = load_application(text, option="--wsgi")
+    assert (found.__module__, found.__name__) == ("shop", "application")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("shop.py", "there is no module shop.py here"),
+        ("shap:application", "there is no module shap here"),
+        ("sub.shap:application", "there is no module sub here"),
+        ("needy:app", "importing needy has failed: ModuleNotFoundError: No module named 'of_n"),
+        ("broken:app", "importing broken has failed: ZeroDivisionError: division by zero"),
+        ("shop:aplication", r"there is no aplication in shop \(is application meant\?\)"),
+        ("shop:holder.outer", "there is no outer in shop"),
+        ("empty", "there is no application in empty"),
+        ("shop:number", "that is of type int, which cannot be called"),
+        ("shop:number()", "that is of type int, which cannot be called"),
+        ("shop:fails()", "making it has failed: ValueError: on purpose"),
+        ("shop:needs()", "making it has failed: TypeError: needs"),
+        ("shop:create(1)", "neither MODULE:NAME"),
+        ("shop:", "neither MODULE:NAME"),
+        (":application", "neither MODULE:NAME"),
+        ("./shop:application", "neither MODULE:NAME"),
+        ("shop:application:x", "neither MODULE:NAME"),
+    ],
+)
+def test_what_names_none(place: Path, text: str, says: str) -> None:
+    """One sentence says why, with the option as it was given."""
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        load_application(text, option="--wsgi")
+    assert str(caught.value).startswith(f"--wsgi {text}: ")
+
+
+def test_a_failure_of_the_users_module_is_shown(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With its traceback, and the sentence behind it; status 2."""
+    assert main(["0", "--wsgi", "broken:app"]) == 2
+    said = capsys.readouterr().err
+    assert 'broken.py", line 3' in said
+    last = said.splitlines()[-1]
+    assert last.endswith("--wsgi broken:app: importing broken has failed: ZeroDivisionError:"
+                         " division by zero")  # fmt: skip
+
+
+def test_an_asynchronous_application_is_told_of(place: Path) -> None:
+    """It would never be called rightly."""
+    (place / "later.py").write_text("async def app(scope, receive, send):\n    pass\n")
+    assert main(["0", "--wsgi", "later"]) == 2
+
+
+@pytest.mark.parametrize("words", ["--directory .", "--spa", "--cors", "--upload ."])
+def test_what_is_about_files_does_not_go_with_it(place: Path, words: str) -> None:
+    """Rather than to mean nothing."""
+    name = words.split(maxsplit=1)[0]
+    with pytest.raises(ConfigurationError, match=f"{name} is about files, and --wsgi serves none"):
+        options("--wsgi", "shop", *words.split())
+    assert options(TLSHTTP_WSGI="shop").wsgi == "shop"
+
+
+def test_it_is_served_with_all_that_is_about_requests(place: Path) -> None:
+    """A password, further fields, and the log."""
+    (place / "word").write_text("secret\n")
+    program = Program(
+        "127.0.0.1:0", "--wsgi", "shop", "--auth", "me", "--auth-file", "word", "--header", "X-A:1"
+    )
+    assert program.banner.startswith("Serving shop at https://127.0.0.1:")
+    assert fetch(f"{program.url}a") == 401
+    assert fetch(f"{program.url}b", Authorization=basic("me", "secret")) == 200
+    status, _, said = program.end()
+    assert status == 0
+    assert '"GET /a HTTP/1.1" 401 -' in said
+    assert '"GET /b HTTP/1.1" 200 -' in said

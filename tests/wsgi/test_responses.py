@@ -1,0 +1,454 @@
+"""What an application answers, and what reaches its client."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+from wsgiref.types import WSGIApplication
+
+import pytest
+
+from tests.server.support import ask, read_until
+from tests.wsgi.conftest import Application, Run
+from tlshttp import AccessLogMixIn, AccessRecord, errors, wsgi
+from tlshttp.handler._exchange import HTTPExchange
+
+Start = Callable[..., Any]
+
+
+def answering(
+    returned: Iterable[bytes], status: str = "200 OK", *fields: tuple[str, str]
+) -> Application:
+    """Return an application that answers this."""
+
+    def application(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start(status, list(fields))
+        return returned
+
+    return application
+
+
+class Pieces:
+    """What is returned: closed once, and it is counted how far it was asked for."""
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self.taken = self.closed = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            self.taken += 1
+            yield piece
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def endless() -> Iterator[bytes]:
+    """Yield pieces without end."""
+    while True:
+        yield b"x"
+
+
+# Framing -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("returned", "length"),
+    [
+        (lambda: [b"whole"], "5"),
+        (lambda: (b"wh", b"", b"ole"), "5"),
+        (list, "0"),
+        (lambda: [b""], "0"),
+        (lambda: iter([]), "0"),
+        (lambda: iter([b"", b"wh", b"ole"]), None),
+    ],
+    ids=["one", "several", "none", "empty", "no-piece", "pieces"],
+)
+def test_the_length_is_told_where_it_is_known(
+    run: Run, returned: Callable[[], Iterable[bytes]], length: str | None
+) -> None:
+    """Of what is there, or has one piece; else the body goes in chunks."""
+    answer = run(answering(returned())).get()
+    assert answer.headers.get("Content-Length") == length
+    assert answer.headers.get("Transfer-Encoding") == (None if length else "chunked")
+    assert answer.body == (b"" if length == "0" else b"whole")
+
+
+def test_the_only_piece_has_the_length(run: Run) -> None:
+    """PEP 3333, "Handling the Content-Length Header": where ``len()`` is 1."""
+
+    class Only:
+        def __len__(self) -> int:
+            return 1
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter([b"only"])
+
+    assert run(answering(Only())).get().headers["Content-Length"] == "4"
+
+
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+def test_statuses_without_a_body_have_none(run: Run, status: str) -> None:
+    """Whatever is returned: one piece of it is asked for, and the next request is served."""
+    pieces = Pieces(endless())
+    site = run(answering(pieces, status, ("Content-Length", "7"), ("ETag", '"1"')))
+    connection = site.connection()
+    answer = ask(connection, "GET", "/")
+    assert (answer.status, answer.body) == (int(status[:3]), b"")
+    assert answer.headers.get("Content-Length") == (None if status[:3] == "204" else "7")
+    assert ask(connection, "GET", "/").status == int(status[:3])
+    connection.close()
+    site.end()
+    assert (pieces.taken, pieces.closed) == (2, 2)
+
+
+def test_head_has_no_body(run: Run) -> None:
+    """One piece is asked for, because the head may be late; some responses never end."""
+    pieces = Pieces(endless())
+    site = run(answering(pieces))
+    answer = site.ask("HEAD")
+    assert (answer.status, answer.body) == (200, b"")
+    assert "Content-Length" not in answer.headers
+    site.end()
+    assert (pieces.taken, pieces.closed) == (1, 1)
+    assert run(answering([b"four"])).ask("HEAD").headers["Content-Length"] == "4"
+    assert "Content-Length" not in run(answering([])).ask("HEAD").headers
+
+
+def test_each_piece_is_sent_at_once(run: Run) -> None:
+    """The application goes on when the client has the piece before."""
+    got = threading.Event()
+
+    def pieces() -> Iterator[bytes]:
+        yield b"first"
+        assert got.wait(10)
+        yield b"second"
+
+    site = run(answering(pieces()))
+    with site.client.connect(site.server) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        read_until(sock, b"first\r\n")
+        got.set()
+        read_until(sock, b"second\r\n0\r\n\r\n")
+
+
+def test_write_sends_at_once(run: Run) -> None:
+    """The old way of writing, before and besides what is returned."""
+    got = threading.Event()
+
+    def application(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        write = start("200 OK", [("Content-Type", "text/plain")])
+        write(b"")
+        write(b"written")
+        assert got.wait(10)
+        return [b"returned"]
+
+    site = run(application)
+    with site.client.connect(site.server) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        read_until(sock, b"written\r\n")
+        got.set()
+        read_until(sock, b"returned\r\n0\r\n\r\n")
+
+
+def test_what_is_returned_is_closed_when_the_client_has_left(run: Run) -> None:
+    """The write that fails ends it, and is an event, no mistake of the application."""
+    pieces = Pieces(iter(lambda: bytes(100_000), None))
+    site = run(answering(pieces))
+    with site.client.connect(site.server) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        read_until(sock, b"\r\n\r\n")
+    assert not site.reported
+    assert pieces.closed == 1
+
+
+# The head ----------------------------------------------------------------------------------------
+
+
+def test_server_and_date_are_the_applications_if_it_has_them(run: Run) -> None:
+    """Otherwise the server has its own; neither is there twice."""
+    own = [("Server", "mine"), ("Date", "Thu, 01 Jan 1970 00:00:00 GMT")]
+    site = run(answering([], "200 OK", *own))
+    raw = site.exchange(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert raw.count(b"Server: ") == raw.count(b"Date: ") == 1
+    assert b"Server: mine\r\n" in raw
+    raw = run(answering([])).exchange(b"GET / HTTP/1.0\r\n\r\n")
+    assert raw.count(b"Server: ") == raw.count(b"Date: ") == 1
+    raw = run(answering([], "200 OK", own[0])).exchange(b"GET / HTTP/1.0\r\n\r\n")
+    assert raw.count(b"Server: ") == raw.count(b"Date: ") == 1
+
+
+def test_fields_and_phrase_are_sent_as_they_are(run: Run) -> None:
+    """In order, the same one several times, with all of Latin-1."""
+    fields = [("Set-Cookie", "a=1"), ("X-U", "ü\tü"), ("Set-Cookie", "b=2")]
+    raw = run(answering([], "299 Größe", *fields)).exchange(b"GET / HTTP/1.0\r\n\r\n")
+    assert raw.startswith("HTTP/1.1 299 Größe\r\n".encode("latin-1"))
+    assert "Set-Cookie: a=1\r\nX-U: ü\tü\r\nSet-Cookie: b=2\r\n".encode("latin-1") in raw
+
+
+@pytest.mark.parametrize(
+    ("status", "field", "says"),
+    [
+        ("200 OK", ("X-A", "1\r\nX-B: 2"), "line break"),
+        ("200 OK", ("X-A", "1\n"), "line break"),
+        ("200 OK", ("X-A", "1\rX-B: 2"), "line break"),
+        ("200 OK", ("X-A", "1\0"), "control"),
+        ("200 OK", ("X-A", "x" * 100 + "\r\n"), "line break"),
+        ("200 OK", ("X-A\r\nX-B", "2"), "is not the name"),
+        ("200 OK", ("X A", "2"), "is not the name"),
+        ("200 OK", ("X-A:", "2"), "is not the name"),
+        ("200 OK", ("", "2"), "is not the name"),
+        ("200 OK", ("X-A", "\u20ac"), "Latin-1"),
+        ("200 OK\r\nX-B: 2", ("X-A", "1"), "is to begin as"),
+        ("200 \u20ac", ("X-A", "1"), "Latin-1"),
+        ("2000 OK", ("X-A", "1"), "is to begin as"),
+        ("099 OK", ("X-A", "1"), "is to begin as"),
+        ("100 Continue", ("X-A", "1"), "no final status"),
+        ("101 Switching Protocols", ("Upgrade", "x"), "no final status"),
+        ("200 OK", ("Connection", "close"), "of the connection"),
+        ("200 OK", ("connection", "keep-alive"), "of the connection"),
+        ("200 OK", ("Transfer-Encoding", "chunked"), "of the connection"),
+        ("200 OK", ("Upgrade", "h2c"), "of the connection"),
+        ("200 OK", ("Keep-Alive", "timeout=5"), "of the connection"),
+        ("200 OK", ("Content-Length", "five"), "number of bytes"),
+        ("200 OK", ("Content-Length", "-5"), "number of bytes"),
+        ("200 OK", ("Content-Length", "+5"), "number of bytes"),
+        ("200 OK", ("Content-Length", ""), "number of bytes"),
+    ],
+)
+def test_heads_that_must_not_be_sent(
+    run: Run, status: str, field: tuple[str, str], says: str
+) -> None:
+    """Nothing of them is: it is 500, and the traceback says why and shows the line."""
+    site = run(answering([b"body"], status, field))
+    raw = site.exchange(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert raw.startswith(b"HTTP/1.1 500 ")
+    assert b"X-B" not in raw
+    (told,) = site.reported
+    assert says in told.splitlines()[-1]
+    assert "start(status, list(fields))" in told
+
+
+@pytest.mark.parametrize(
+    ("status", "fields"),
+    [
+        (200, []), (b"200 OK", []), (None, []), (["200 OK"], []), ("200 OK", [("X-A", 5)]),
+        ("200 OK", [("X-A", b"1")]), ("200 OK", [(b"X-A", "1")]), ("200 OK", [("X-A", ["1"])]),
+        ("200 OK", [("X-A",)]), ("200 OK", ["X-A: 1"]), ("200 OK", [("X-A", None)]),
+        ("200 OK", [None]), ("200 OK", None),
+    ],
+)  # fmt: skip
+def test_heads_of_wrong_types(run: Run, status: Any, fields: Any) -> None:
+    """A `TypeError` where it happens."""
+
+    def application(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start(status, fields)
+        return []
+
+    site = run(application)
+    assert site.get().status == 500
+    (told,) = site.reported
+    assert "TypeError: " in told.splitlines()[-1] or "ValueError: " in told.splitlines()[-1]
+    assert "start(status, fields)" in told
+
+
+def test_two_lengths_are_refused(run: Run) -> None:
+    """Two servers might read them differently."""
+    site = run(answering([b"x"], "200 OK", ("Content-Length", "1"), ("content-length", "2")))
+    assert site.get().status == 500
+    assert "Content-Length twice" in site.reported[0]
+
+
+# Files -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Make a file that was written some time ago."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * 4096)
+    os.utime(path, (1, 1))
+    return path
+
+
+@pytest.fixture
+def sent_as_files(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+    """Note down how many bytes are queued as a file."""
+    sent: list[int | None] = []
+    original = HTTPExchange.send_file
+
+    def send_file(self: HTTPExchange, file: Any, count: int | None) -> int | None:
+        sent.append(original(self, file, count))
+        return sent[-1]
+
+    monkeypatch.setattr(HTTPExchange, "send_file", send_file)
+    return sent
+
+
+def wrapping(opened: list[Any], make: Callable[[], Any], *fields: tuple[str, str]) -> Application:
+    """Return an application that sends a file."""
+
+    def application(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        opened.append(make())
+        start("200 OK", list(fields))
+        wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](opened[-1], 1000)
+        return wrapped
+
+    return application
+
+
+def test_a_file_is_sent_as_a_file(run: Run, file: Path, sent_as_files: list[int | None]) -> None:
+    """Nobody reads it, its length is known, and it is closed."""
+    opened: list[Any] = []
+    site = run(wrapping(opened, lambda: file.open("rb")))
+    answer = site.get()
+    assert answer.body == file.read_bytes()
+    assert answer.headers["Content-Length"] == str(1 << 20)
+    assert site.ask("HEAD").headers["Content-Length"] == str(1 << 20)
+    assert not site.reported
+    assert sent_as_files == [1 << 20]
+    assert [it.closed for it in opened] == [True, True]
+
+
+def test_a_part_of_a_file(run: Run, file: Path, sent_as_files: list[int | None]) -> None:
+    """From where it stands, and no more than the application's Content-Length (PEP 3333)."""
+
+    def opened() -> Any:
+        opened = file.open("rb")
+        opened.seek(100)
+        return opened
+
+    site = run(wrapping([], opened, ("Content-Length", "200")))
+    connection = site.connection()
+    for _ in range(2):
+        assert ask(connection, "GET", "/").body == file.read_bytes()[100:300]
+    connection.close()
+    assert not site.reported
+    assert sent_as_files == [200, 200]
+
+
+@pytest.mark.parametrize("length", [None, 1500])
+def test_what_is_no_file_on_disk_is_read(run: Run, length: int | None) -> None:
+    """Piece by piece, up to the length that was announced."""
+    opened: list[Any] = []
+    fields = [("Content-Length", str(length))] if length else []
+    site = run(wrapping(opened, lambda: io.BytesIO(b"ab" * 1000), *fields))
+    connection = site.connection()
+    for _ in range(2):
+        assert ask(connection, "GET", "/").body == (b"ab" * 1000)[:length]
+    connection.close()
+    site.end()
+    assert [it.closed for it in opened] == [True, True]
+
+
+def test_a_new_file_is_read_at_once(run: Run, tmp_path: Path) -> None:
+    """It may be written to again as soon as it has been sent."""
+    path = tmp_path / "new"
+    path.write_bytes(b"new" * 50_000)
+    assert run(wrapping([], lambda: path.open("rb"))).get().body == b"new" * 50_000
+
+
+# With other classes ------------------------------------------------------------------------------
+
+
+def test_mix_ins_see_what_they_see_of_other_handlers(
+    run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Fields that one adds are there, and the access log has status and size."""
+    caplog.set_level("INFO", "tlshttp.access")
+    records: list[AccessRecord] = []
+
+    class Logging(AccessLogMixIn):
+        def log_access(self, record: AccessRecord) -> None:
+            records.append(record)
+
+    class Adding:
+        def end_headers(self: Any) -> None:
+            self.send_header("X-Added", "1")
+            super().end_headers()  # type: ignore[misc]
+
+    class Watching:
+        names: ClassVar[list[str]] = []
+
+        def send_header(self: Any, name: str, value: str, **more: Any) -> None:
+            self.names.append(name)
+            super().send_header(name, value, **more)  # type: ignore[misc]
+
+    site = run(answering([b"four"], "200 OK", ("X-Own", "1")), Logging, Adding, Watching)
+    answer = site.get("/path")
+    assert (answer.headers["X-Own"], answer.headers["X-Added"]) == ("1", "1")
+    assert Watching.names == ["Server", "Date", "X-Own", "Content-Length", "X-Added"]
+    site.end()
+    (record,) = records
+    assert (record.request, record.status, record.size) == ("GET /path HTTP/1.1", 200, 4)
+
+
+@pytest.mark.parametrize("method", ["PROPFIND", "TRACE", "QUERY", "DELETE"])
+def test_every_method_is_the_applications(run: Run, method: str) -> None:
+    """It answers 405 by itself where it has to."""
+
+    def application(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start("200 OK", [])
+        return [environ["REQUEST_METHOD"].encode()]
+
+    assert run(application).ask(method).body == method.encode()
+
+
+def test_an_application_is_no_tunnel(run: Run) -> None:
+    """What came after its 200 would be no HTTP any more."""
+    site = run(answering([b"x"]))
+    raw = site.exchange(b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\nConnection: close\r\n\r\n")
+    assert raw.startswith(b"HTTP/1.1 501 ")
+
+
+def test_handlers_have_no_other_names() -> None:
+    """Only methods of HTTP are answered for."""
+    made: Any = wsgi.handler(answering([]))
+    handler = made.__new__(made)
+    assert callable(handler.do_PROPFIND)
+    with pytest.raises(AttributeError, match="has no attribute 'undo'"):
+        handler.undo  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("application", "options", "says"),
+    [
+        (None, {}, "cannot be called"),
+        ("shop:app", {}, "cannot be called"),
+        (answering([]), {"script_name": "shop"}, "begins with a slash"),
+        (answering([]), {"script_name": "/shop/"}, "ends without one"),
+        (answering([]), {"script_name": "/"}, "ends without one"),
+    ],
+)
+def test_what_cannot_be_served_is_said_at_once(
+    application: Any, options: dict[str, str], says: str
+) -> None:
+    """When the handler class is made."""
+    with pytest.raises(errors.ConfigurationError, match=says):
+        wsgi.handler(application, **options)
+
+
+def test_asynchronous_applications_are_refused() -> None:
+    """Those of ASGI, be they functions or objects."""
+
+    async def asynchronous(scope: Any, receive: Any, send: Any) -> None:
+        """Do nothing."""
+
+    class Asynchronous:
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            """Do nothing."""
+
+    for application in asynchronous, Asynchronous():
+        with pytest.raises(errors.ConfigurationError, match="is asynchronous, as ASGI"):
+            wsgi.handler(cast_to_wsgi(application))
+
+
+def cast_to_wsgi(application: Any) -> WSGIApplication:
+    """Pass by the type checker."""
+    passed: WSGIApplication = application
+    return passed
