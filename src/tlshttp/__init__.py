@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         pyopenssl,
         service,
         testing,
+        websocket,
     )
     from tlshttp._proxied import ProxyInfo, ProxyTLS
     from tlshttp._taken_over import ConnectionDriver, DrivenConnection, TakenOverConnection
@@ -83,6 +84,7 @@ __all__ = [
     "pyopenssl",
     "service",
     "testing",
+    "websocket",
 ]
 
 if not TYPE_CHECKING:
@@ -120,5 +122,6 @@ if not TYPE_CHECKING:
             "pyopenssl": "tlshttp.pyopenssl",
             "service": "tlshttp.service",
             "testing": "tlshttp.testing",
+            "websocket": "tlshttp.websocket",
         },
     )
