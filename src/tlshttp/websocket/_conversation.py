@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ABNORMAL", "BAD_DATA", "GOING_AWAY", "INTERNAL", "NORMAL", "TRY_LATER", "Conversation"]
 
-NORMAL, GOING_AWAY, ABNORMAL, BAD_DATA, INTERNAL, TRY_LATER = 1000, 1001, 1006, 1007, 1011, 1013
+NORMAL, GOING_AWAY, ABNORMAL, BAD_DATA, TOO_BIG = 1000, 1001, 1006, 1007, 1009
+INTERNAL, TRY_LATER = 1011, 1013
 """Codes of RFC 6455, section 7.4.1, and of the registry that it made."""
 
 _WORTH_COMPRESSING = 256
@@ -41,13 +42,16 @@ class Conversation:
     """
 
     __slots__ = (
-        "_decoder", "_extensions", "_frames", "_is_mute", "_last_words", "_lock", "_partial",
-        "_parts", "_protocol", "_since_frame", "_taken", "fault", "received", "sent",
+        "_decoder", "_extensions", "_frames", "_is_mute", "_last_words", "_lock", "_max_size",
+        "_partial", "_parts", "_protocol", "_since_frame", "_taken", "fault", "received", "sent",
     )  # fmt: skip
 
     def __init__(self, max_size: int, compression: Extension | None) -> None:
         self._extensions = [] if compression is None else [compression]
-        self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=max_size, logger=_log)
+        self._max_size = max_size
+        # It bounds what comes, too, which is a little more where that could not be compressed.
+        most = max_size if compression is None else max_size + max_size // 64 + 64
+        self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=most, logger=_log)
         self._protocol.extensions = self._extensions
         self._frames: deque[Frame] = deque()
         self._parts: list[Any] | None = None
@@ -110,6 +114,9 @@ class Conversation:
 
     def _take(self, frame: Frame) -> str | bytes | None:
         """Take a frame of a message; return that if it is complete."""
+        if self._partial + len(frame.data) > self._max_size:
+            self._fail(TOO_BIG, f"a message has more than {self._max_size} bytes")
+            return None
         try:
             if frame.opcode is Opcode.TEXT and frame.fin:
                 return str(frame.data, "utf-8")

@@ -225,7 +225,8 @@ class _Driver(ConnectionDriver):
         self.websocket.break_off()
         self._conversation.let_go()
         end = self.websocket.close_code, self.websocket.close_reason
-        if isinstance(error, ConnectionCut) and self._conversation.received is None:
+        is_cut = isinstance(error, ConnectionCut) and not isinstance(error, ProtocolViolation)
+        if is_cut and self._conversation.received is None:
             end = ABNORMAL, str(error)
         self._handler.closed(end[0] or ABNORMAL, end[1])
 
