@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         pyopenssl,
         service,
         testing,
+        websocket,
         wsgi,
     )
     from tlshttp._proxied import ProxyInfo, ProxyTLS
@@ -84,6 +85,7 @@ __all__ = [
     "pyopenssl",
     "service",
     "testing",
+    "websocket",
     "wsgi",
 ]
 
@@ -122,6 +124,7 @@ if not TYPE_CHECKING:
             "pyopenssl": "tlshttp.pyopenssl",
             "service": "tlshttp.service",
             "testing": "tlshttp.testing",
+            "websocket": "tlshttp.websocket",
             "wsgi": "tlshttp.wsgi",
         },
     )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from tlshttp._tls import TLSInfo
-    from tlshttp.errors import ConnectionCut, RequestRefused
+    from tlshttp.errors import ConnectionCut
 
 __all__ = [
     "BODY_MISSING",
@@ -176,7 +176,7 @@ class Transport(Protocol):
     """The handler that is driven."""
     failure: ConnectionCut | None
     """What broke the connection, once it is broken."""
-    fault: RequestRefused | None
+    fault: ConnectionCut | None
     """What was wrong with a request that was answered nevertheless."""
     goodbye_with_response: bool
     """Whether a response that is sent as the last one ends the connection at once."""

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from tlshttp._tls import TLSInfo
+    from tlshttp.errors import ConnectionCut
 
 __all__ = ["ConnectionDriver", "DrivenConnection", "TakenOverConnection"]
 
@@ -39,6 +40,16 @@ class TakenOverConnection(Protocol):
 
     def pending(self) -> int:
         """Return how many bytes are here already, which ``select()`` does not see."""
+
+    def await_data(self, timeout: float | None) -> bool:
+        """Wait up to `timeout` seconds until `recv` need not wait; tell if it need not.
+
+        Args:
+            timeout: Seconds; `None`: as long as ``Limits.tunnel_timeout`` allows.
+
+        Raises:
+            ConnectionCut: The peer is gone, or that time has passed.
+        """
 
     def sendall(self, data: Buffer, flags: int = 0) -> None:
         """Send all of `data`, from any thread; wait where the peer is 64 KiB behind."""
@@ -95,8 +106,12 @@ class DrivenConnection(Protocol):
     def resume(self) -> None:
         """Receive again."""
 
-    def close(self) -> None:
-        """End the connection in an orderly way, when all that was written has gone."""
+    def close(self, fault: ConnectionCut | None = None) -> None:
+        """End the connection in an orderly way, when all that was written has gone.
+
+        Args:
+            fault: What the peer has done wrong, to be reported; `None`: nothing.
+        """
 
 
 class ConnectionDriver:

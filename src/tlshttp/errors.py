@@ -218,6 +218,12 @@ class RequestRefused(ConnectionCut):
         """The status of the answer."""
 
 
+class ProtocolViolation(ConnectionCut):
+    """The peer broke the protocol that a handler had taken the connection over for: WebSocket."""
+
+    reason = "protocol-violation"
+
+
 class BodyTimeout(ConnectionCut, TimeoutError):
     """The peer sent a request body more slowly than ``Limits.body_timeout`` allows."""
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tlshttp._front.stream import Stream
     from tlshttp._taken_over import ConnectionDriver
     from tlshttp._tls import TLSInfo
+    from tlshttp.errors import ConnectionCut
 
 __all__ = ["Driven"]
 
@@ -110,8 +111,10 @@ class Driven:
         self._is_paused = False
         self._touch()
 
-    def close(self) -> None:
+    def close(self, fault: ConnectionCut | None = None) -> None:
         """End the connection when all that was written has gone."""
+        if self._stream.fault is None:
+            self._stream.fault = fault
         self._closing = True
         self._touch()
 
@@ -152,7 +155,7 @@ class Driven:
         """Tell the driver of what comes first; return whether that was the end."""
         stream, driver = self._stream, self.driver
         if stream.failure is not None or self._closing:
-            self.tell_end(stream.failure)
+            self.tell_end(stream.cut)
         elif not self.has_begun:
             self.has_begun = True
             driver.began(self)

@@ -25,7 +25,6 @@ from tlshttp.errors import (
     BodyTimeout,
     ConnectionCut,
     PeerDisconnected,
-    RequestRefused,
     TunnelTimeout,
     WriteTimeout,
 )
@@ -122,8 +121,8 @@ class PatientStream(SocketLike):
         """The handler that the connection drives; `None` until there is one."""
         self.failure: ConnectionCut | None = None
         """What broke the connection, once it is broken."""
-        self.fault: RequestRefused | None = None
-        """What was wrong with a request that was answered nevertheless."""
+        self.fault: ConnectionCut | None = None
+        """What the peer did wrong, though it was answered in good order."""
         self.later: Later | None = None
         """What answers in the place of a handler that has returned; it never waits here."""
         self.idle = False

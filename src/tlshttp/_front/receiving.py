@@ -14,6 +14,7 @@ from tlshttp._front.poller import READ, WRITE
 from tlshttp.errors import (
     ConnectionCut,
     RequestTimeout,
+    TunnelTimeout,
 )
 
 if TYPE_CHECKING:
@@ -171,6 +172,31 @@ class ReceivingStream(PatientStream):
         if not self.buffered and size and not self.fill_waiting():
             return b""
         return self.take(size)
+
+    def await_data(self, timeout: float | None) -> bool:
+        """Wait until something can be received without waiting; false where nothing comes in time.
+
+        Args:
+            timeout: Seconds; `None`: as long as ``Limits.tunnel_timeout`` allows.
+
+        Raises:
+            ConnectionCut: The peer is gone, or that time has passed.
+        """
+        limit = self._limits.tunnel_timeout
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.buffered:
+            try:
+                self.fill()
+                break
+            except WANTS as want:
+                event = READ if isinstance(want, ssl.SSLWantReadError) else WRITE
+            left = None if end is None else max(0.0, end - time.monotonic())
+            waits_for_peer = limit is not None and (left is None or limit <= left)
+            if not self._wait_here(event, limit if waits_for_peer else left):
+                if waits_for_peer:
+                    self.fail(TunnelTimeout(f"nothing has moved for {limit:g} s"))
+                return False
+        return True
 
     def peek(self) -> bytes:
         """Return what has been received and not read, waiting if that is nothing."""
