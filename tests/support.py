@@ -52,6 +52,12 @@ class NoOwner:
     def unwatch(self) -> None:
         """Bear that somebody else sends it."""
 
+    def lend(self) -> None:
+        """Bear that a handler has taken the connection over."""
+
+    def take_up(self) -> None:
+        """Bear that something has been done to a connection that is driven."""
+
     def report_exception(self) -> None:
         """Have an exception of a handler's be seen."""
         raise  # noqa: PLE0704  # it is called in an except clause

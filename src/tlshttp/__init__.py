@@ -31,9 +31,11 @@ if TYPE_CHECKING:
         pyopenssl,
         service,
         testing,
+        websocket,
         wsgi,
     )
     from tlshttp._proxied import ProxyInfo, ProxyTLS
+    from tlshttp._taken_over import ConnectionDriver, DrivenConnection, TakenOverConnection
     from tlshttp._tls import TLSInfo
     from tlshttp.handler import (
         AccessLogMixIn,
@@ -55,6 +57,8 @@ __all__ = [
     "AccessLogMixIn",
     "AccessRecord",
     "CertificateInUse",
+    "ConnectionDriver",
+    "DrivenConnection",
     "FollowSymlinks",
     "ForwardedMixIn",
     "ForwardedRequest",
@@ -70,6 +74,7 @@ __all__ = [
     "TLSHTTPServer",
     "TLSInfo",
     "TLSRequestHandler",
+    "TakenOverConnection",
     "ThreadingTLSHTTPServer",
     "__version__",
     "authorize",
@@ -82,6 +87,7 @@ __all__ = [
     "pyopenssl",
     "service",
     "testing",
+    "websocket",
     "wsgi",
 ]
 
@@ -92,6 +98,8 @@ if not TYPE_CHECKING:
             "AccessLogMixIn": "tlshttp.handler",
             "AccessRecord": "tlshttp.handler",
             "CertificateInUse": "tlshttp.stats",
+            "ConnectionDriver": "tlshttp._taken_over",
+            "DrivenConnection": "tlshttp._taken_over",
             "FollowSymlinks": "tlshttp.handler",
             "ForwardedMixIn": "tlshttp.handler",
             "ForwardedRequest": "tlshttp.handler",
@@ -107,6 +115,7 @@ if not TYPE_CHECKING:
             "TLSHTTPServer": "tlshttp.server",
             "TLSInfo": "tlshttp._tls",
             "TLSRequestHandler": "tlshttp.handler",
+            "TakenOverConnection": "tlshttp._taken_over",
             "ThreadingTLSHTTPServer": "tlshttp.server",
             "authorize": "tlshttp.handler",
             "certs": "tlshttp.certs",
@@ -118,6 +127,7 @@ if not TYPE_CHECKING:
             "pyopenssl": "tlshttp.pyopenssl",
             "service": "tlshttp.service",
             "testing": "tlshttp.testing",
+            "websocket": "tlshttp.websocket",
             "wsgi": "tlshttp.wsgi",
         },
     )

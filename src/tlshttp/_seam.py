@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from tlshttp._tls import TLSInfo
-    from tlshttp.errors import ConnectionCut, RequestRefused
+    from tlshttp.errors import ConnectionCut
 
 __all__ = [
     "BODY_MISSING",
@@ -19,6 +19,8 @@ __all__ = [
     "OTHERS_FIRST",
     "READY",
     "ROOM_MISSING",
+    "Answerer",
+    "AnswersLater",
     "CreateExchange",
     "DrivenHandler",
     "Ending",
@@ -51,6 +53,50 @@ class DrivenHandler(Protocol):
 
     def finish(self) -> None:
         """Flush and let go; there will be no more requests."""
+
+
+class AnswersLater(Protocol):
+    """A connection whose handler has returned without an answer, for whoever answers in its place.
+
+    All of it is for the answerer's own thread. See `tlshttp._front.later`.
+    """
+
+    waits_for_peer: bool
+    """Whether the answerer waits for its peer, and not for something else."""
+
+    @property
+    def has_left(self) -> bool: ...
+    @property
+    def cut(self) -> ConnectionCut | None: ...
+    @property
+    def backlog(self) -> int: ...
+    @property
+    def buffered(self) -> int: ...
+    @property
+    def is_tunnel(self) -> bool: ...
+    @property
+    def moved_in(self) -> int: ...
+    @property
+    def moved_out(self) -> int: ...
+    def look(self) -> None: ...
+    def reading_allowance(self) -> Any: ...
+    def writing_allowance(self) -> Any: ...
+    def fail(self, cut: ConnectionCut) -> None: ...
+    def give_up(self) -> None: ...
+    def end(self, error: BaseException | None) -> None: ...
+
+
+class Answerer(Protocol):
+    """Who answers in the place of a handler that has returned."""
+
+    def begin(self, later: AnswersLater) -> None:
+        """Go on: the handler's thread has let go of the connection. Called in that thread."""
+
+    def wake(self) -> None:
+        """Have ``later.look()`` called in the answerer's thread. Called from any thread."""
+
+    def drop(self) -> None:
+        """Do not begin: the handler has failed after all."""
 
 
 class Ending(Protocol):
@@ -106,8 +152,11 @@ class Exchange(Protocol):
     def begin_handler(self) -> None:
         """Take note that a handler is to be made."""
 
-    def run(self, handler: DrivenHandler) -> bool:
-        """Have a handler serve the request; tell whether the connection may be kept."""
+    def run(self, handler: DrivenHandler) -> bool | None:
+        """Have a handler serve the request; tell whether the connection may be kept.
+
+        `None`: somebody else answers, later.
+        """
 
     def end(self) -> bool:
         """End the response, and let go of the request; tell whether the connection may be kept."""
@@ -115,7 +164,7 @@ class Exchange(Protocol):
     def apologise(self) -> None:
         """Tell the client of a handler's failure, if that is still possible, and drop the rest."""
 
-    def bear(self, error: Exception) -> bool:
+    def bear(self, error: BaseException) -> bool:
         """Answer what a handler has raised; tell if that is only what the peer did wrong."""
 
     def makefile(self, mode: str, buffering: int | None) -> Any:
@@ -139,7 +188,7 @@ class Transport(Protocol):
     """The handler that is driven."""
     failure: ConnectionCut | None
     """What broke the connection, once it is broken."""
-    fault: RequestRefused | None
+    fault: ConnectionCut | None
     """What was wrong with a request that was answered nevertheless."""
     goodbye_with_response: bool
     """Whether a response that is sent as the last one ends the connection at once."""

@@ -218,6 +218,12 @@ class RequestRefused(ConnectionCut):
         """The status of the answer."""
 
 
+class ProtocolViolation(ConnectionCut):
+    """The peer broke the protocol that a handler had taken the connection over for: WebSocket."""
+
+    reason = "protocol-violation"
+
+
 class BodyTimeout(ConnectionCut, TimeoutError):
     """The peer sent a request body more slowly than ``Limits.body_timeout`` allows."""
 
@@ -245,7 +251,8 @@ class ResponseBacklog(ConnectionCut):
 class ResponseAborted(ConnectionCut):
     """The rest of a response could not be kept for its peer, or not be read.
 
-    The disk was full, or a file became shorter while it was sent.
+    The disk was full, a file became shorter while it was sent, or the server was closed before a
+    handler that answers later (`tlshttp.aio`) had done so.
     """
 
     reason = "response-aborted"

@@ -12,7 +12,7 @@ import socketserver
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tlshttp._binding import (
@@ -183,6 +183,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.__closed = self.__is_active = False
         self.__socket_timeout: float | None = None
         self.__making = threading.local()
+        self.__end_serving: Callable[[], None] | None = None
         self.__handler_class = RequestHandlerClass
         if listening_socket is not None:
             self.address_family = listening_socket.family
@@ -313,6 +314,9 @@ class TLSHTTPServer(http.server.HTTPServer):
     """What is counted in other processes that serve the same; `None`: this one is alone.
     `tlshttp.service.run` sets it."""
 
+    handler_loop: Any = None
+    """Where coroutines of handlers run; `tlshttp.aio` sets it."""
+
     # Binding ----------------------------------------------------------------------------------
 
     def server_bind(self) -> None:
@@ -377,17 +381,33 @@ class TLSHTTPServer(http.server.HTTPServer):
         Args:
             poll_interval: Seconds between two calls of ``service_actions()`` at most.
         """
+        for _ in self._turns(poll_interval):
+            pass
+
+    def _turns(self, poll_interval: float, *, waits: bool = True) -> Iterator[float]:
+        """Serve, one turn of the loop at a time; yield after each when the next one is due.
+
+        Args:
+            poll_interval: Seconds between two calls of ``service_actions()`` at most.
+            waits: Whether to wait for something to do. If not, the next turn is to be asked for
+                when `_poller_fileno` is readable, or after as many seconds as were yielded.
+        """
         self.__take_socket()
         with self.__running(), self.__front.answers.not_counting():
             while not (self.__stop_requested or self.__front.draining.is_over):
-                self.__front.turn(poll_interval)
+                self.__front.turn(poll_interval, waits=waits)
                 self.__reports.flush()
                 if not self.__stop_requested:
                     self.service_actions()
+                yield self.__front.due(poll_interval)
             if not self.__threads and self.__composition().finishes:
                 self.__front.end_idle_handlers()
             if self.__front.draining.is_over:
                 self.__front.draining.give_up()
+
+    def _poller_fileno(self) -> int | None:
+        """Return what is readable when there is something to do; `None` where nothing tells."""
+        return self.__front.fileno()
 
     def handle_request(self) -> None:
         """Serve until one request has been answered, refused or handed on.
@@ -436,6 +456,7 @@ class TLSHTTPServer(http.server.HTTPServer):
     @contextlib.contextmanager
     def __running(self) -> Any:
         """Take note of which thread is the loop."""
+        self.__begin_serving()
         self.__stopped.clear()
         self.__loop_thread = threading.current_thread()
         self.__front.running = True
@@ -446,6 +467,16 @@ class TLSHTTPServer(http.server.HTTPServer):
             self.__loop_thread = None
             self.__stop_requested = False
             self.__stopped.set()
+
+    def _composed_handler(self) -> Any:
+        """Return the class that handlers are made of, where that is known."""
+        return self.__composition().handler_class
+
+    def __begin_serving(self) -> None:
+        """Tell the handler class, once, if it wants to know."""
+        begin = getattr(self.__composition().handler_class, "_begin_serving", None)
+        if begin is not None and self.__end_serving is None:
+            self.__end_serving = begin(self)
 
     def shutdown(self) -> None:
         """Make `serve_forever` return, and wait until it has.
@@ -507,6 +538,8 @@ class TLSHTTPServer(http.server.HTTPServer):
         super().server_close()
         self.__path.remove()
         close_front(self.__front, waits=self.block_on_close, daemon_threads=self.daemon_threads)
+        if self.__end_serving is not None:
+            self.__end_serving()
         self.__reports.flush(at_once=True)
 
     # Hooks ------------------------------------------------------------------------------------

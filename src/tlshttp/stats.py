@@ -68,8 +68,9 @@ class Stats:
     parked: Mapping[str, int]
     """Connections that wait for their peer now, by phase: ``"hello"`` (nothing usable sent yet),
     ``"handshake"``, ``"request"`` (head or body not complete), ``"response"`` (the handler is done,
-    its response not all taken), ``"idle"`` (between two requests), ``"closing"`` (response sent,
-    waiting for the peer's end)."""
+    its response not all taken), ``"idle"`` (between two requests), ``"taken-over"`` (no
+    longer HTTP, and driven by the loop), ``"closing"`` (response sent, waiting for the peer's
+    end)."""
 
     waiting: int
     """Requests that wait for a handler's place now: ``max_workers`` are at work."""

@@ -123,10 +123,10 @@ def test_who_is_not_parked_is_left_alone() -> None:
     registry, stubs = filled(1, 1)
     stubs[0].parked = False
     assert registry.take_overdue(5) == [stubs[1]]
-    assert not registry.has_parked()
+    assert not registry.has_spare()
     assert not registry.take_back(stubs[1])
     stubs[1].parked = True
-    assert registry.has_parked()
+    assert registry.has_spare()
     assert registry.take([0, 1, 7]) == ([stubs[1]], [0, 7])
     assert registry.take([1]) == ([], [1])
 
@@ -166,7 +166,13 @@ def chosen(*stubs: tuple[bytes, Phase, float, float]) -> list[int]:
     now = time.monotonic()
     connections: Any = [
         SimpleNamespace(
-            number=number, group=group, phase=phase, deadline=deadline, since=now - age, parked=True
+            number=number,
+            group=group,
+            phase=phase,
+            deadline=deadline,
+            since=now - age,
+            parked=True,
+            can_be_spared=True,
         )
         for number, (group, phase, deadline, age) in enumerate(stubs)
     ]

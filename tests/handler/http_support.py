@@ -271,7 +271,7 @@ def _serve(mode: Mode, make: Callable[[], Any], stream: Stream, exchange: HTTPEx
         if stream.handler is None:
             keep = _begin(mode, make, stream, exchange)
         if stream.handler is not None:
-            keep = exchange.run(stream.handler)
+            keep = exchange.run(stream.handler) is True
     except Exception as error:
         exchange.end()
         if error is not stream.failure:

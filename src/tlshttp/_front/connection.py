@@ -40,6 +40,7 @@ from tlshttp.errors import ConnectionCut
 
 if TYPE_CHECKING:
     from tlshttp._front.front import Front
+    from tlshttp._front.later import Later
     from tlshttp._proxied import ProxyInfo
     from tlshttp._seam import Exchange
 
@@ -75,6 +76,7 @@ class Connection:
         "deadline",
         "fd",
         "group",
+        "lent",
         "parked",
         "paused",
         "phase",
@@ -105,6 +107,8 @@ class Connection:
         self.parked = False
         self.paused = False
         """Whether its handler's thread has given its place back, to wait."""
+        self.lent = False
+        """Whether its handler has taken it over: that thread is no worker at work any more."""
         self.armed = 0
         """For which event the poller has it; 0 where it does not."""
         self.queue: OrderedDict[Connection, None]
@@ -128,6 +132,19 @@ class Connection:
         if stream.exchange is None:
             raise RuntimeError("a connection without a protocol")
         return stream.exchange
+
+    @property
+    def later(self) -> Later | None:
+        """What answers in the place of a handler that has returned; `None`: nothing does."""
+        return self.stream.later if self.stream is not None else None
+
+    @property
+    def can_be_spared(self) -> bool:
+        """Whether it may be closed for another: not where somebody is at work on an answer."""
+        if self.phase is not Phase.LATER:
+            return self.parked
+        later = self.later
+        return self.parked and later is not None and later.waits_for_peer
 
     @property
     def request_line(self) -> str:
@@ -179,6 +196,10 @@ class Connection:
         """Have the request refused if it has waited for room too long; tell if it has."""
         raise NotImplementedError
 
+    def _report_later(self) -> int:
+        """Tell who answers later that something has come; return what a step returns."""
+        raise NotImplementedError
+
     def begin_close(self) -> None:
         """Say goodbye; then close, at once or when the peer has had its say."""
         raise NotImplementedError
@@ -187,15 +208,40 @@ class Connection:
 
     def may_wait(self) -> bool:
         """Return whether the handler's thread may wait for the peer."""
-        return self._front.may_wait()
+        return self.later is None and self._front.may_wait()
 
     def before_wait(self) -> None:
         """Take note that a handler is going to wait for the peer."""
-        self._front.before_wait(self)
+        if self.lent:
+            self._front.wait_again(self)
+        elif self.stream is not None and self.stream.tunnel:
+            self.lend()
+        else:
+            self._front.before_wait(self)
 
     def after_wait(self) -> None:
         """Take note that it goes on."""
-        self._front.after_wait(self)
+        if not self.lent:
+            self._front.after_wait(self)
+
+    def lend(self) -> None:
+        """Have the handler's thread be no worker at work until the handler returns."""
+        stream = self.stream
+        if stream is None or stream.driven_by is not None or self.lent:
+            return
+        if os.getpid() == self._front.pid:
+            self.lent = True
+            self._front.before_wait(self)
+
+    def _take_back(self) -> None:
+        """Have it be one again, in the same thread."""
+        if self.lent:
+            self.lent = False
+            self._front.after_wait(self)
+
+    def take_up(self) -> None:
+        """Look at a connection that is driven, if it is parked: something has been done to it."""
+        self._front.take_up(self)
 
     def watch(self) -> None:
         """Have somebody send what the handler has written while it goes on."""
@@ -215,6 +261,12 @@ class Connection:
         """Have a handler in blocking mode, in another thread, wait for no further request."""
         if self.stream is not None:
             self.stream.end_waiting_for_request()
+
+    def tell_of_end(self) -> None:
+        """Have who has taken the connection over say goodbye, if it wants to know."""
+        stream = self.stream
+        if stream is not None and stream.ends_with_server and stream.awaits_more:
+            stream.end_waiting_for_request()
 
     def cut_waiting(self, cut: ConnectionCut) -> None:
         """Have a handler that waits for the peer, in another thread, wait no more."""

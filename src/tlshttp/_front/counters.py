@@ -83,7 +83,7 @@ class Counters:
             return Stats(
                 accepted=totals["accepted"],
                 refused=totals["refused"],
-                active=phases[Phase.HANDLER],
+                active=phases[Phase.HANDLER] + phases[Phase.LATER],
                 parked=MappingProxyType(
                     {
                         "hello": phases[Phase.HELLO] + phases[Phase.PLAIN],
@@ -91,6 +91,7 @@ class Counters:
                         "request": phases[Phase.REQUEST] + phases[Phase.BODY],
                         "response": phases[Phase.RESPONSE],
                         "idle": phases[Phase.IDLE],
+                        "taken-over": phases[Phase.TAKEN_OVER],
                         "closing": phases[Phase.CLOSING],
                     }
                 ),

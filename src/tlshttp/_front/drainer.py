@@ -104,3 +104,7 @@ class Drainer:
         self.forget(stream)
         if stream.failure is None and stream.backlog:  # written meanwhile
             self.watch(stream)
+            return
+        later = stream.later
+        if later is not None:
+            later.report_sent()

@@ -117,6 +117,9 @@ class Draining:
             if connection.phase is Phase.HANDLER:
                 if connection.is_idle and now - self._began > _IDLE_SECONDS:
                     connection.end_waiting_for_request()
+                connection.tell_of_end()
+            elif connection.phase is Phase.TAKEN_OVER:
+                connection.tell_of_end()
             elif self._is_idle(connection, now) and front.registry.take_back(connection):
                 if wait_for(connection.fd, READ, 0):
                     front.resume_later(connection)  # its next request has come: the last one

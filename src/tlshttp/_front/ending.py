@@ -81,6 +81,7 @@ class EndingConnection(Connection):
         if self._ending:
             return
         self._ending = True
+        self._take_back()
         stream = self._established()
         if stream.watched:
             self._front.drainer.forget(stream)
@@ -222,14 +223,26 @@ class EndingConnection(Connection):
             self._fail(HandshakeCrowdedOut(message, server_name=self.server_name))
         elif self.phase is Phase.CLOSING:
             self._close()
+        elif self.phase is Phase.LATER:
+            self._cut_later(RequestCrowdedOut(message))
         else:
             self._front.counters.add("evicted")
             self._end_early(RequestCrowdedOut(message))
+
+    def _cut_later(self, cut: ConnectionCut) -> None:
+        """End a connection whose answerer waits for its peer."""
+        self._front.counters.add("evicted")
+        later = self.later
+        if later is not None:
+            later.break_off(cut)
+            later.report()
 
     def leave_with_server(self) -> None:
         """End a connection that nobody is at work on, because the server closes."""
         if self.stream is None or self.phase in HANDSHAKING | {Phase.CLOSING}:
             self._close()
+        elif self.phase is Phase.LATER:
+            self._report_later()  # the answer may still come, while the server waits for handlers
         elif self.phase is not _RESPONSE:  # else the server sees to the rest of it
             self.stream.input_complete = True
             self._end(self.stream)

@@ -35,8 +35,8 @@ _FRESH_SECONDS = 0.25
 """For how long a choice holds."""
 
 _SPARED_FIRST = (
-    Phase.HANDLER, Phase.CLOSED, Phase.PLAIN, Phase.HANDSHAKE, Phase.IDLE, Phase.RESPONSE,
-    Phase.BODY, Phase.REQUEST, Phase.HELLO, Phase.CLOSING,
+    Phase.HANDLER, Phase.CLOSED, Phase.PLAIN, Phase.HANDSHAKE, Phase.TAKEN_OVER, Phase.IDLE,
+    Phase.LATER, Phase.RESPONSE, Phase.BODY, Phase.REQUEST, Phase.HELLO, Phase.CLOSING,
 )  # fmt: skip
 """Where as many are in one phase as in another, the later one gives way."""
 
@@ -81,11 +81,11 @@ class Eviction:
             self._chosen_at = now
         while self._chosen:
             connection, phase = self._chosen.popleft()
-            if connection.parked and connection.phase is phase:
+            if connection.can_be_spared and connection.phase is phase:
                 yield connection
 
     def _choose(self, now: float) -> list[Connection]:
-        parked = [connection for connection in self._connections() if connection.parked]
+        parked = [connection for connection in self._connections() if connection.can_be_spared]
         holders = Counter(connection.group for connection in parked)
         if holders:
             holder, count = holders.most_common(1)[0]
@@ -96,7 +96,8 @@ class Eviction:
         for connection in parked:
             phase = Phase.HELLO if connection.phase in HANDSHAKING else connection.phase
             is_young = phase is Phase.HELLO and now - connection.since < _YOUNG_SECONDS
-            (others if is_young or phase is Phase.IDLE else suspects)[phase].append(connection)
+            is_spared = is_young or phase in (Phase.IDLE, Phase.TAKEN_OVER)
+            (others if is_spared else suspects)[phase].append(connection)
         kinds = suspects or others
         if not kinds:
             return []

@@ -34,9 +34,11 @@ from tlshttp._front.waiting import Waiting
 from tlshttp._front.workers import Workers
 from tlshttp._spool import Budget
 from tlshttp._tls import ManagedContext
+from tlshttp.errors import ResponseAborted
 from tlshttp.stats import Stats
 
 if TYPE_CHECKING:
+    from tlshttp._front.later import Later
     from tlshttp._front.settings import Hooks, Settings
 
 __all__ = ["Front"]
@@ -52,6 +54,8 @@ _LINGER_SECONDS = 0.005
 A client that answers within this time is spared two changes of thread. DESIGN measured 1 to 10 ms
 to be equally good.
 """
+
+_AT_WORK = frozenset({Phase.HANDLER, Phase.LATER})
 
 _ACCEPTS_AT_ONCE = 64
 """How many the loop lets in on each tick while all workers are busy."""
@@ -144,14 +148,30 @@ class Front:
         self.places = Places(settings.max_workers, self._resume)
         self._waiting = Waiting(self.places)
         self.draining = Draining(self)
+        self.answering: set[Later] = set()
+        """Those exchanges that somebody answers in the place of a handler that has returned."""
+        self._answered = threading.Condition()
 
     # Called by the server ---------------------------------------------------------------------
 
-    def turn(self, timeout: float) -> None:
-        """Wait at most `timeout` seconds for something to do, and do it."""
+    def fileno(self) -> int | None:
+        """Return what is readable when there is something to do; `None` where nothing tells."""
+        return self._poller.fileno() if self._poller.waits_in_poller else None
+
+    def due(self, timeout: float) -> float:
+        """Return in how many seconds, `timeout` at most, there is to be another turn."""
+        return self._shortest(timeout)
+
+    def turn(self, timeout: float, *, waits: bool = True) -> None:
+        """Wait at most `timeout` seconds for something to do, and do it.
+
+        Args:
+            timeout: Seconds.
+            waits: If not, whoever calls this has waited already, until `due`.
+        """
         self._loop_thread = threading.get_ident()
         timeout = self._shortest(timeout)
-        fds = self._poller.wait(timeout)
+        fds = self._poller.wait(timeout if waits else 0.0)
         began, woke = self.clock.turned_at, self.clock.wake(timeout)
         self._take_up(fds)
         if self._leaders is None:
@@ -199,7 +219,7 @@ class Front:
 
     def busy(self) -> list[Connection]:
         """Return the connections that are in a handler."""
-        return [connection for connection in self.registry if connection.phase is Phase.HANDLER]
+        return [connection for connection in self.registry if connection.phase in _AT_WORK]
 
     def leave(self) -> None:
         """End every connection that waits for its peer or its turn; let requests be answered."""
@@ -213,6 +233,8 @@ class Front:
             self._guard(connection.leave_with_server, connection)
         self._workers.close()
         self._hang_up(connection for connection in self.busy() if connection.is_idle)
+        for connection in self.busy():
+            connection.tell_of_end()
 
     def send_responses(self, timeout: float) -> None:
         """Send what is left of responses, up to `timeout` seconds; the loop has stopped."""
@@ -236,7 +258,21 @@ class Front:
 
     def join(self, timeout: float | None) -> bool:
         """Wait for the handlers, up to `timeout` seconds (`None`: for ever); tell if all ended."""
-        return self._workers.join(timeout)
+        end = None if timeout is None else time.monotonic() + timeout
+        if not self._workers.join(timeout):
+            return False
+        with self._answered:
+            return self._answered.wait_for(
+                lambda: not self.answering,
+                None if end is None else max(0.0, end - time.monotonic()),
+            )
+
+    def answered(self, later: Later) -> None:
+        """Take note that an answer that came later is over, for whoever waits for that."""
+        self.answering.discard(later)
+        if self.closing:
+            with self._answered:
+                self._answered.notify_all()
 
     def hang_up(self) -> None:
         """Break the connections that are still in a handler, so that its next read or write fails.
@@ -251,6 +287,10 @@ class Front:
 
     def hang_up_one(self, connection: Connection) -> None:
         """Break one such connection."""
+        later = connection.later
+        if later is not None:
+            later.break_off(ResponseAborted("the server has closed before the answer was there"))
+            return
         try:
             with socket.fromfd(connection.fd, socket.AF_INET, socket.SOCK_STREAM) as double:
                 double.shutdown(socket.SHUT_RDWR)
@@ -302,6 +342,17 @@ class Front:
         if self._workers.backlog:
             self._waiting.cut_longest(self._workers)
 
+    def wait_again(self, connection: Connection) -> None:
+        """Take note that a handler which has taken its connection over has seen it move."""
+        if os.getpid() == self.pid:
+            self._waiting.touch(connection)
+
+    def take_up(self, connection: Connection) -> None:
+        """Advance a connection that is parked, in another thread; else whoever has it, will."""
+        if self.registry.take_back(connection):
+            self.resume_later(connection)
+            self._poller.wake()
+
     def after_wait(self, connection: Connection) -> None:
         """Take note that it goes on."""
         if os.getpid() == self.pid:
@@ -341,6 +392,8 @@ class Front:
         if self._leaders is not None and not self._leaders.present:
             self._call_leader()
             self._poller.wake()  # for it to watch the leader
+        elif self._leaders is None and threading.get_ident() != self._loop_thread:
+            self._poller.wake()
 
     def forget(self, connection: Connection) -> None:
         """Let go of a connection whose socket is being closed."""
@@ -433,7 +486,8 @@ class Front:
 
     def _sweep(self) -> None:
         for connection in self.registry.take_overdue(self.clock.now()):
-            if wait_for(connection.fd, connection.armed or READ, 0):
+            is_driven = connection.phase is Phase.TAKEN_OVER
+            if is_driven or wait_for(connection.fd, connection.armed or READ, 0):
                 # Something has come that we have not looked at: the peer has not been too slow.
                 self.resume_later(connection)
             else:
@@ -479,7 +533,7 @@ class Front:
         One too many is there while a worker ends the one that it replaces; not more than that.
         """
         missing = self.max_connections - len(self.registry)
-        return missing > 0 or (missing == 0 and self.registry.has_parked())
+        return missing > 0 or (missing == 0 and self.registry.has_spare())
 
     def is_full(self) -> bool:
         """Return whether another connection can only take the place of one."""

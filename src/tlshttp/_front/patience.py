@@ -25,7 +25,6 @@ from tlshttp.errors import (
     BodyTimeout,
     ConnectionCut,
     PeerDisconnected,
-    RequestRefused,
     TunnelTimeout,
     WriteTimeout,
 )
@@ -33,6 +32,8 @@ from tlshttp.errors import (
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from tlshttp._front.driven import Driven
+    from tlshttp._front.later import Later
     from tlshttp._proxied import ProxyInfo
     from tlshttp._seam import DrivenHandler, Exchange
     from tlshttp.limits import Limits
@@ -54,6 +55,8 @@ class StreamOwner(Protocol):
     def after_wait(self) -> None: ...
     def watch(self) -> None: ...
     def unwatch(self) -> None: ...
+    def lend(self) -> None: ...
+    def take_up(self) -> None: ...
     def report_exception(self) -> None: ...
     def begin_close(self) -> None: ...
     def closed(self) -> None: ...
@@ -118,16 +121,22 @@ class PatientStream(SocketLike):
         """The handler that the connection drives; `None` until there is one."""
         self.failure: ConnectionCut | None = None
         """What broke the connection, once it is broken."""
-        self.fault: RequestRefused | None = None
-        """What was wrong with a request that was answered nevertheless."""
         self.late = False
         """Whether the handler's own timeout has passed before it was called: no read waits."""
+        self.fault: ConnectionCut | None = None
+        """What the peer did wrong, though it was answered in good order."""
+        self.later: Later | None = None
+        """What answers in the place of a handler that has returned; it never waits here."""
         self.idle = False
         """Whether a handler in blocking mode is waiting for a request to begin."""
         self.awaits_more = True
         """Whether such a handler is to wait at all; set to false when the server ends."""
         self.tunnel = False
         """Whether a handler has taken the connection over, which is no longer HTTP."""
+        self.driven_by: Driven | None = None
+        """What drives it then, if that is not the handler."""
+        self.ends_with_server = False
+        """Whether the handler that has taken it over is to be told when the server ends."""
         self.known_length = False
         """Whether the response being sent has an end that is known."""
         self.goodbye_with_response = False
@@ -138,10 +147,8 @@ class PatientStream(SocketLike):
         """Whether the peer has said that it sends no more."""
         self.input_complete = False
         """Whether the last request has been read to its end, as far as HTTP tells."""
-        self.requests = 0
+        self.requests = self.bytes_in = self.bytes_out = 0
         """Requests answered, and bytes moved either way, that are not in the server's counters."""
-        self.bytes_in = 0
-        self.bytes_out = 0
 
     @property
     def tls(self) -> TLSInfo:
@@ -154,6 +161,11 @@ class PatientStream(SocketLike):
     def proxy(self) -> ProxyInfo | None:
         """What a trusted proxy has said of the connection; `None` where there is none."""
         return getattr(self.owner, "proxy", None)
+
+    @property
+    def ending(self) -> bool:
+        """Whether the server has come to its end: what is received ends, what is sent arrives."""
+        return not self.awaits_more
 
     @property
     def restricted(self) -> bool:
@@ -231,7 +243,7 @@ class PatientStream(SocketLike):
 
     def _wait_under_allowance(self, event: int, direction: int) -> None:
         """Wait as long as the peer's allowance and the handler's own timeout have it."""
-        if self.timeout == 0:
+        if self.timeout == 0 or self.later is not None:
             raise WouldBlock("the operation would have to wait for the peer")
         if self.late and direction == READ:
             self._time_out()

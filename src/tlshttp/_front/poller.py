@@ -21,7 +21,7 @@ import socket
 import sys
 from typing import Protocol
 
-__all__ = ["READ", "WRITE", "Poller", "create_poller", "wait_for"]
+__all__ = ["NOTHING", "READ", "WRITE", "Poller", "create_poller", "wait_for"]
 
 READ = 1
 """Wait until there is something to read."""
@@ -29,7 +29,11 @@ READ = 1
 WRITE = 4
 """Wait until there is room to write."""
 
-# READ and WRITE are the numbers of POLLIN and POLLOUT, which Linux also uses for epoll.
+NOTHING = 2
+"""Wait until the connection is broken, if the system tells that: for who wants neither."""
+
+# They are the numbers of POLLIN, POLLOUT and POLLPRI (urgent data, which TLS has none of), which
+# Linux also uses for epoll. READ | WRITE waits for either.
 
 
 class Poller(Protocol):
@@ -203,13 +207,17 @@ class SelectorPoller:
             fd, event = self._wishes.popleft()
             with contextlib.suppress(KeyError, ValueError, OSError):
                 self._selector.unregister(fd)
-            if event:
+            if event not in (0, NOTHING):
                 # The descriptor may be closed by now: its connection is over.
                 with contextlib.suppress(KeyError, ValueError, OSError):
                     self._selector.register(fd, _SELECTOR_EVENTS[event])
 
 
-_SELECTOR_EVENTS = {READ: selectors.EVENT_READ, WRITE: selectors.EVENT_WRITE}
+_SELECTOR_EVENTS = {
+    READ: selectors.EVENT_READ,
+    WRITE: selectors.EVENT_WRITE,
+    READ | WRITE: selectors.EVENT_READ | selectors.EVENT_WRITE,
+}
 
 
 def create_poller() -> Poller:
@@ -232,5 +240,6 @@ else:  # Windows
 
     def wait_for(fd: int, event: int, timeout: float | None) -> bool:
         """Wait in this thread until `event` comes to `fd`; return false after `timeout` seconds."""
-        readers, writers = ([fd], []) if event == READ else ([], [fd])
+        readers = [fd] if event & READ else []
+        writers = [fd] if event & WRITE else []
         return any(select.select(readers, writers, readers + writers, timeout))

@@ -14,6 +14,7 @@ from tlshttp._front.poller import READ, WRITE
 from tlshttp.errors import (
     ConnectionCut,
     RequestTimeout,
+    TunnelTimeout,
 )
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ class ReceivingStream(PatientStream):
             PeerDisconnected: The connection is broken.
         """
         data = self._receive(_RECORD)
-        # Who has taken the connection over may wait with `select`, which sees nothing of a buffer.
-        if (self._channel.has_input or len(data) == _RECORD) and not self.tunnel:
+        # Who waits with `select` sees nothing of a buffer.
+        if (self._channel.has_input or len(data) == _RECORD) and not self._channel.by_record:
             data = self._receive_more(data)
         if self._buffer:
             data = self._buffer[self._position :] + data
@@ -171,6 +172,31 @@ class ReceivingStream(PatientStream):
             return b""
         return self.take(size)
 
+    def await_data(self, timeout: float | None) -> bool:
+        """Wait until something can be received without waiting; false where nothing comes in time.
+
+        Args:
+            timeout: Seconds; `None`: as long as ``Limits.tunnel_timeout`` allows.
+
+        Raises:
+            ConnectionCut: The peer is gone, or that time has passed.
+        """
+        limit = self._limits.tunnel_timeout
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self.buffered:
+            try:
+                self.fill()
+                break
+            except WANTS as want:
+                event = READ if isinstance(want, ssl.SSLWantReadError) else WRITE
+            left = None if end is None else max(0.0, end - time.monotonic())
+            waits_for_peer = limit is not None and (left is None or limit <= left)
+            if not self._wait_here(event, limit if waits_for_peer else left):
+                if waits_for_peer:
+                    self.fail(TunnelTimeout(f"nothing has moved for {limit:g} s"))
+                return False
+        return True
+
     def peek(self) -> bytes:
         """Return what has been received and not read, waiting if that is nothing."""
         if not self.buffered:
@@ -188,6 +214,9 @@ class ReceivingStream(PatientStream):
 
     def _receive_locked(self, size: int) -> bytes:
         """Receive once, with the lock held."""
+        if not self.awaits_more and not self._has_arrived():
+            self.at_end = True  # by this side, of which the engine need not know
+            return b""
         try:
             data = self._channel.recv(size)
         except WANTS:

@@ -2,7 +2,8 @@
 
 A phase has one duration, so the connection that entered it first has the earliest deadline and is
 the oldest: the same queue answers who is overdue and how many there are. (While a body is collected
-or a response sent, a deadline moves with what the peer does. These two queues are looked through.)
+or a response sent, a deadline moves with what the peer does, and who drives a connection that has
+been taken over sets its own. These queues are looked through.)
 Hello, plain request and handshake share one duration and one queue, because their
 deadline runs from accepting the connection and must not start anew in between.
 """
@@ -38,8 +39,12 @@ class Phase(enum.Enum):
     """The handler has returned; what is left of its response is being sent."""
     HANDLER = "handler"
     """In a handler, or handed to whoever overrides ``process_request()``."""
+    LATER = "later"
+    """The handler has returned, and somebody else answers in its place (`later.py`)."""
     IDLE = "idle"
     """Between two requests."""
+    TAKEN_OVER = "taken-over"
+    """No longer HTTP, and driven by the loop; see `tlshttp._front.driven`."""
     CLOSING = "closing"
     """Response and ``close_notify`` sent; taking in what the peer still sends."""
     CLOSED = "closed"
@@ -60,9 +65,11 @@ _QUEUES: dict[Phase, int] = {
     Phase.IDLE: 3,
     Phase.CLOSING: 4,
     Phase.RESPONSE: 5,
+    Phase.LATER: 6,
+    Phase.TAKEN_OVER: 7,
 }
 
-_PACED = frozenset({_QUEUES[Phase.BODY], _QUEUES[Phase.RESPONSE]})
+_PACED = frozenset(_QUEUES[phase] for phase in (Phase.BODY, Phase.RESPONSE, Phase.TAKEN_OVER))
 """The queues in which deadlines move with what the peer does: no order is kept there."""
 
 _CLOSED = Phase.CLOSED
@@ -175,10 +182,10 @@ class Registry:
                         overdue.append(connection)
         return overdue
 
-    def has_parked(self) -> bool:
-        """Return whether any connection is parked."""
+    def has_spare(self) -> bool:
+        """Return whether any connection can give way to another."""
         with self._lock:
-            return any(connection.parked for connection in self._by_fd.values())
+            return any(connection.can_be_spared for connection in self._by_fd.values())
 
     def take_all(self) -> list[Connection]:
         """Return every parked connection, no longer parked."""

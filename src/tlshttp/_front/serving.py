@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ssl
 import time
+from typing import TYPE_CHECKING
 
-from tlshttp._front.allowance import Allowance
-from tlshttp._front.beginning import BeginningConnection, shorter
+from tlshttp._front.beginning import shorter
 from tlshttp._front.connection import GO_ON, GONE, OTHERS_FIRST
+from tlshttp._front.driving import DrivingConnection
+from tlshttp._front.later import Later
 from tlshttp._front.poller import READ, WRITE
 from tlshttp._front.registry import Phase
 from tlshttp._front.stream import Stream
@@ -15,12 +17,19 @@ from tlshttp._seam import BODY_MISSING, HEAD_MISSING, ROOM_MISSING
 from tlshttp._seam import OTHERS_FIRST as MORE_TO_LOOK_AT
 from tlshttp.errors import ConnectionCut, PeerDisconnected
 
+if TYPE_CHECKING:
+    from tlshttp._seam import Answerer
+    from tlshttp.limits import Limits
+
 __all__ = ["ServingConnection"]
 
 _HANDLER, _IDLE, _REQUEST = Phase.HANDLER, Phase.IDLE, Phase.REQUEST
 _HANDSHAKE, _HELLO = Phase.HANDSHAKE, Phase.HELLO
 _BODY, _RESPONSE = Phase.BODY, Phase.RESPONSE
-_SERVING = frozenset({Phase.HANDLER, Phase.REQUEST, Phase.BODY, Phase.IDLE, Phase.RESPONSE})
+_TAKEN_OVER = Phase.TAKEN_OVER
+_SERVING = frozenset(
+    {Phase.HANDLER, Phase.REQUEST, Phase.BODY, Phase.IDLE, Phase.RESPONSE, Phase.TAKEN_OVER}
+)
 
 _FILLS_AT_ONCE = 4
 """How often a connection is read, up to a record or 64 small ones each, before others have their
@@ -31,7 +40,7 @@ class _Served(Exception):
     """A connection is somebody else's now, or over."""
 
 
-class ServingConnection(BeginningConnection):
+class ServingConnection(DrivingConnection):
     """The state machine of one connection."""
 
     __slots__ = ()
@@ -57,6 +66,8 @@ class ServingConnection(BeginningConnection):
                     event = self._serve(stream)
                 elif phase is _RESPONSE:
                     event = self._send_on(stream)
+                elif phase is _TAKEN_OVER:
+                    event = self._look_at_driven(stream)
                 else:
                     event = self._receive(stream)
                 if event != GO_ON:
@@ -95,6 +106,8 @@ class ServingConnection(BeginningConnection):
             return self._look()
         if phase is Phase.PLAIN:
             return self._hear_plain_request()
+        if phase is Phase.LATER:
+            return self._report_later()
         return self._drain() if phase is Phase.CLOSING else GONE
 
     def _receive(self, stream: Stream) -> int:
@@ -179,14 +192,6 @@ class ServingConnection(BeginningConnection):
         if own:
             self.deadline = min(self.deadline, self._front.clock.after(own))
 
-    def _keep_pace(self, allowance: Allowance, total: int) -> None:
-        """Move the deadline with what the peer has done."""
-        now = self._front.clock.now()
-        allowance.spend(now - self._waits_since)
-        allowance.earn(total)
-        self._waits_since = now
-        self.deadline = now + allowance.left
-
     def _shortened(self, timeout: float | None) -> float | None:
         """Return the limit, or the handler's own ``timeout`` where that is shorter."""
         own = self.stream.timeout if self.stream is not None else None
@@ -209,7 +214,9 @@ class ServingConnection(BeginningConnection):
         exchange = stream.exchange
         if exchange is None or not front.may_handle(self):
             return GONE  # until there is a place for it
-        keep = False
+        if stream.driven_by is not None:
+            return self._call_driver(stream, stream.driven_by)
+        keep: bool | None = False
         began = time.monotonic()
         try:
             if stream.handler is None:
@@ -218,22 +225,98 @@ class ServingConnection(BeginningConnection):
                 keep = exchange.run(stream.handler)
         except _Served:
             return GONE
-        except Exception:
+        except Exception as error:
             self._report_exception(stream)
+            self._give_up_driving(stream, error)
         except BaseException:
             self._end(stream)
             raise
+        if keep is None:
+            return self._leave_to_later(stream)
         front.counters.handler_latency.add(time.monotonic() - began)
         return self._after_handler(stream, keep)
+
+    # An answer that comes later ---------------------------------------------------------------
+
+    def answer_later(self, answerer: Answerer) -> None:
+        """Have somebody else go on when the handler has returned (see `tlshttp._front.later`)."""
+        stream = self._established()
+        stream.later = Later(self, stream, answerer)
+
+    def _leave_to_later(self, stream: Stream) -> int:
+        later = stream.later
+        if later is None:
+            return GONE
+        self._enter(Phase.LATER, None)
+        self._front.answering.add(later)
+        later.begin()
+        return GONE
+
+    def _report_later(self) -> int:
+        later = self.later
+        if later is not None:
+            later.report()
+        return GONE
+
+    @property
+    def limits(self) -> Limits:
+        """The server's."""
+        return self._front.limits
+
+    def park_later(self, event: int) -> None:
+        """Have the loop report when `event` comes."""
+        self._front.parking.park(self, event)
+
+    def take_back_later(self) -> bool:
+        """Have it report nothing; false where it is about to."""
+        return self.phase is Phase.CLOSED or self._front.registry.take_back(self)
+
+    def end_later(self, later: Later, error: BaseException | None) -> None:
+        """Go on after the answer, as after a handler.
+
+        Args:
+            later: What has answered.
+            error: What went wrong; `None`: nothing.
+        """
+        front, stream = self._front, later.stream
+        try:
+            keep = self._end_answer(stream, error)
+            stream.later = None
+            front.counters.handler_latency.add(time.monotonic() - later.began)
+            self._settle(self._after_handler(stream, keep))
+        except BaseException:
+            if not self._ending:  # it may belong to the loop again
+                self.abort()
+            raise
+        finally:
+            front.answered(later)
+
+    def _end_answer(self, stream: Stream, error: BaseException | None) -> bool:
+        """End the response; tell whether the connection may be kept."""
+        exchange = self._exchange(stream)
+        if self.phase is not Phase.CLOSED:
+            self.phase = _HANDLER
+        try:
+            if error is not None:
+                raise error
+            return exchange.end()
+        except BaseException as failed:
+            if not exchange.bear(failed):
+                self._report_exception(stream)
+            return False
 
     def _after_handler(self, stream: Stream, keep: bool) -> int:
         """Report what went wrong; see to what is left of the response, then go on or end."""
         front = self._front
         stream.requests += 1
+        self._take_back()
         if front.answers.counted:
             front.answers.add()
         if stream.watched:
             front.drainer.forget(stream)
+        if stream.driven_by is not None and self.phase is _HANDLER and not self._ending:
+            self.phase = _TAKEN_OVER
+            return GO_ON
         cut = stream.failure or stream.fault
         if cut is not None:
             self._report_failure(stream)

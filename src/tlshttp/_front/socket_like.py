@@ -136,6 +136,8 @@ class SocketLike:
         like tell whether there is something to receive, as for an `ssl.SSLSocket`.
         """
         self._channel.by_record = True
+        if self.tunnel:
+            self.owner.lend()  # its handler is going to wait in a way of its own
         return self.fd
 
     def shutdown(self, how: int) -> None:

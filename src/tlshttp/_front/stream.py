@@ -22,6 +22,7 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tlshttp._front.driven import Driven
 from tlshttp._front.outbox import FilePart, Outbox
 from tlshttp._front.patience import WANTS, StreamOwner
 from tlshttp._front.poller import WRITE
@@ -36,6 +37,7 @@ from tlshttp.errors import (
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from tlshttp._taken_over import ConnectionDriver
 
 __all__ = ["PUMPED_AT_ONCE", "Stream", "StreamOwner"]
 
@@ -94,6 +96,61 @@ class Stream(ReceivingStream):
             self._box().put_file(part)
             self._pump(PUMPED_AT_ONCE)
         self._see_to_backlog()
+
+    def enqueue(self, data: Buffer, most: int) -> int:
+        """Send `data` as far as the socket takes it, and keep the rest; return what is kept then.
+
+        It never waits, and does not see to it that somebody sends what is kept.
+
+        Args:
+            data: What to send.
+            most: Bytes that may be kept; more break the connection.
+
+        Raises:
+            ConnectionCut: It is broken, or was before.
+        """
+        with self._lock:
+            if self.failure is not None or self._is_over:
+                self._refuse_to_send()
+            outbox = self._outbox
+            rest: Any = data
+            if outbox is None or not outbox.size:
+                rest = self._send(data, hold=False)
+            view = memoryview(b"" if rest is None else rest).cast("B")
+            if view:
+                try:
+                    self._box().put(view)
+                except (NoRoom, OSError) as error:
+                    self._abort(error)
+            backlog = self.backlog
+        if backlog > most:
+            message = f"the peer has {backlog} bytes still to take"
+            self.fail(ResponseBacklog(message))
+        return backlog
+
+    def drive(self, driver: ConnectionDriver, max_backlog: int) -> None:
+        """Have the loop drive the connection, which has been taken over, from the handler's end on.
+
+        Args:
+            driver: What it calls.
+            max_backlog: Bytes that may wait for the peer.
+
+        Raises:
+            RuntimeError: It is driven already, or its handler is in blocking mode.
+        """
+        if self.driven_by is not None:
+            raise RuntimeError("the connection has been taken over already")
+        self._channel.by_record = False
+        self.driven_by = Driven(self, driver, min(_AHEAD, max_backlog), max_backlog)
+
+    def lend(self, *, ends_with_server: bool) -> None:
+        """Leave the connection to its handler's thread, which is no worker at work any more.
+
+        Args:
+            ends_with_server: Whether what is received ends when the server comes to its end.
+        """
+        self.ends_with_server = ends_with_server
+        self.owner.lend()
 
     def pump(self, most: int = PUMPED_AT_ONCE) -> bool:
         """Send what waits, without waiting and at most so many bytes; tell whether it has all gone.

@@ -43,6 +43,12 @@ class Waiting:
             connection.paused = False
             self._places.go_on()
 
+    def touch(self, connection: Connection) -> None:
+        """Take note that a wait has come to an end, and another begins."""
+        with self._lock:
+            if connection in self._connections:
+                self._connections.move_to_end(connection)
+
     def cut_longest(self, workers: Workers) -> None:
         """Have one thread of those that wait end its connection, because others need threads.
 

@@ -98,6 +98,10 @@ class AccessLogMixIn(BaseHTTPRequestHandler):
             raise
         self.__end()
 
+    def answered(self) -> None:
+        """Log a request that a coroutine has answered (`tlshttp.aio`)."""
+        self.__end()
+
     def parse_request(self) -> bool:
         """Take the time: the head is there."""
         self.__received, self.__received_at = time.monotonic(), time.time()

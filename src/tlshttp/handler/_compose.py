@@ -85,7 +85,7 @@ def compose(handler: Callable[..., Any]) -> Composition:
 
 
 _STANDARD = ("http.server", "socketserver")
-_OURS = ("tlshttp", "tlshttp.handler", "tlshttp.testing", "tlshttp.wsgi")
+_OURS = ("tlshttp", "tlshttp.aio", "tlshttp.handler", "tlshttp.testing", "tlshttp.wsgi")
 
 
 def _has_own(handler: type, *names: str) -> bool:
@@ -113,6 +113,8 @@ def _modes(original: type) -> tuple[Mode, Mode]:
     requests run on one thread, in the order of `socketserver`. If it is for HTTP/1.0, which is the
     default, `http.server` makes a handler for each request; so does this.
     """
+    if hasattr(original, "_create_answerer"):  # nobody has a thread to wait in
+        return Mode.DRIVEN, Mode.DRIVEN
     if _has_own(original, "handle"):
         return Mode.CLASSIC, Mode.CLASSIC
     is_constructed = _has_own(original, "__init__", "__new__")

@@ -31,6 +31,7 @@ from tlshttp._seam import (
     OTHERS_FIRST,
     READY,
     ROOM_MISSING,
+    Answerer,
     DrivenHandler,
     Ending,
     Transport,
@@ -64,7 +65,8 @@ class HTTPExchange(Intake):
     """
 
     __slots__ = (
-        "_ending", "_renews", "blocking", "fresh", "one_shot", "rfile", "says_keep_alive", "wfile",
+        "_answerer", "_ending", "_renews", "blocking", "fresh", "one_shot", "rfile",
+        "says_keep_alive", "wfile",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +81,7 @@ class HTTPExchange(Intake):
         super().__init__(stream, limits, composition, collects_all=collects_all)
         self._ending: Ending = ending or NEVER
         self._renews = composition is not None and composition.renews
+        self._answerer: Answerer | None = None
         self.fresh = False
         """Whether a request has been begun that its handler has not asked for yet."""
         self.one_shot = False
@@ -307,11 +310,11 @@ class HTTPExchange(Intake):
 
     # Running ------------------------------------------------------------------------------------
 
-    def run(self, handler: DrivenHandler) -> bool:
+    def run(self, handler: DrivenHandler) -> bool | None:
         """Have a handler serve the request; tell whether the connection may be kept.
 
-        An exception passes through, after the client has been told with a 500 if nothing had been
-        sent.
+        `None`: the handler has said who answers in its place. An exception passes through, after
+        the client has been told with a 500 if nothing had been sent.
         """
         self.handler = handler
         made = dict(vars(handler)) if self._renews else None
@@ -327,12 +330,29 @@ class HTTPExchange(Intake):
                 raise
             self.refuse(refused)
         except Exception:
+            if self._answerer is not None:
+                self._answerer.drop()
+                self._answerer = None
             self.apologise()
             raise
+        answerer, self._answerer = self._answerer, None
+        if answerer is not None:
+            self._stream.owner.answer_later(answerer)
+            return None
         keep = self.end()
         if made is not None and keep:
             self._stream.handler = another_as_made(handler, made)
         return keep
+
+    def answer_later(self, answerer: Answerer) -> None:
+        """Have somebody else go on when the handler has returned.
+
+        Raises:
+            RuntimeError: The handler runs in a thread of its own, which is to do that itself.
+        """
+        if self.blocking or self.one_shot:
+            raise RuntimeError("only a handler that the server drives can answer later")
+        self._answerer = answerer
 
     def end(self) -> bool:
         """End the response, and let go of the request; tell whether the connection may be kept."""
@@ -387,6 +407,15 @@ class HTTPExchange(Intake):
         if self._state == AT_WORK:
             say_error(self, self._stream, HTTPStatus.INTERNAL_SERVER_ERROR, None)
 
+    def is_unanswered(self) -> bool:
+        """Return whether the response has not so much as a head."""
+        return not (self.wfile.head_ended or self.wfile.started)
+
+    def say_unanswered(self) -> None:
+        """Answer what a handler has left without an answer, and say so in the log."""
+        self.warn("%r: the handler has ended without an answer", self.request_line)
+        self.apologise()
+
     def doubt(self) -> None:
         """Take note that the handler has raised an exception, which it may bear itself.
 
@@ -395,7 +424,7 @@ class HTTPExchange(Intake):
         if self._state == AT_WORK:
             self.wfile.doubt()
 
-    def bear(self, error: Exception) -> bool:
+    def bear(self, error: BaseException) -> bool:
         """Answer what a handler has raised; tell if that is only what the peer did wrong."""
         if error is self.refused and self.refused is not None:
             self.refuse(self.refused)

@@ -247,7 +247,7 @@ class Intake:
         # does not, its 501 must not wait for the body; if it does, the method waits for the body
         # itself.
         if own_100 or not has_method or getattr(policy, "stream_request", False):
-            self.streams = True
+            self.streams = not hasattr(policy, "_create_answerer")  # else nobody waits in a thread
             self.asks_handler_for_100 = own_100
             self._forget_coding(None)
             return self._ready()

@@ -122,6 +122,10 @@ class RequestReader(io.BufferedIOBase):
         """Take note that the client has got its 100 (Continue)."""
         self._owes_100 = False
 
+    def is_at_end(self) -> bool:
+        """Return whether all of the body has come, and has been read."""
+        return self._is_at_end()
+
     def is_received(self) -> bool:
         """Return whether nothing of the request is still to come."""
         return (self._body is None or self._body.done) and not self._owes_100

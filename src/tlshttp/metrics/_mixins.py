@@ -26,25 +26,23 @@ class _WatchingMixIn(_Base):
     """The servers that the answers are about; `None`: the one that the handler belongs to. Set it
     where another server answers for them, a plain one on loopback for example."""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> Any:
         """Answer, or leave that to the handler."""
-        self.__answer_or("do_GET")
+        return self.__answer_or("do_GET")
 
-    def do_HEAD(self) -> None:
+    def do_HEAD(self) -> Any:
         """Answer without a body, or leave that to the handler."""
-        self.__answer_or("do_HEAD")
+        return self.__answer_or("do_HEAD")
 
-    def __answer_or(self, method: str) -> None:
+    def __answer_or(self, method: str) -> Any:
         answer = self._watching_answer(self.path.partition("?")[0])
         if answer is not None:
-            self.__send(*answer)
-            return
+            return self.__send(*answer)
         do = getattr(super(), method, None)
         if do is None:
             message = f"Unsupported method ({self.command!r})"
-            self.send_error(HTTPStatus.NOT_IMPLEMENTED, message)
-        else:
-            do()
+            return self.send_error(HTTPStatus.NOT_IMPLEMENTED, message)
+        return do()  # which may be a coroutine
 
     def _watching_answer(self, path: str) -> tuple[HTTPStatus, str, str] | None:  # noqa: ARG002
         """Return status, media type and text for a path; `None` where it is none of ours."""

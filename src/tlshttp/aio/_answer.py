@@ -1,0 +1,231 @@
+"""A coroutine that answers a request, and what it may wait for of its peer.
+
+Rules:
+
+1.  A coroutine that waits for its peer, for more of a body or for room, is woken when anything has
+    come or gone, and looks whether that is what it waits for.
+2.  It is cancelled when its peer has left while it waits for something else. Where it waits for the
+    peer it finds out by itself, by the exception that a handler in a thread would get.
+3.  Whatever comes of it, `tlshttp._seam.AnswersLater.end` is called once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from tlshttp.errors import PeerDisconnected
+
+if TYPE_CHECKING:
+    from tlshttp._seam import AnswersLater
+    from tlshttp.aio._loops import HandlerLoop
+
+__all__ = ["Answer"]
+
+_log = logging.getLogger("tlshttp.handler")
+
+
+class Answer:
+    """One such coroutine.
+
+    Args:
+        handler: Whose it is.
+        coroutine: What its method has returned.
+        handler_loop: Where it runs.
+    """
+
+    __slots__ = (
+        "_coroutine", "_handler", "_is_cancelled", "_loop", "_reading", "_task", "_told",
+        "_waiters", "handler_loop", "later",
+    )  # fmt: skip
+
+    def __init__(
+        self, handler: Any, coroutine: Coroutine[Any, Any, object], handler_loop: HandlerLoop
+    ) -> None:
+        self._handler: Any = handler
+        self._coroutine: Coroutine[Any, Any, object] | None = coroutine
+        self._is_cancelled = False
+        self._loop: asyncio.AbstractEventLoop
+        self._reading: Any = None
+        self._task: asyncio.Task[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+        self._told: AnswersLater | None = None
+        self.handler_loop = handler_loop
+        self.later: AnswersLater | None = None
+        """The connection, until the answer is over."""
+
+    # Called by the connection -----------------------------------------------------------------
+
+    def begin(self, later: AnswersLater) -> None:
+        """Go on where the handler has returned."""
+        self.later = self._told = later
+        self.handler_loop.begin(self)
+
+    def wake(self) -> None:
+        """Have the loop look what has come; from any thread."""
+        self.handler_loop.call(self.look)
+
+    def drop(self) -> None:
+        """Do not begin."""
+        coroutine, self._coroutine = self._coroutine, None
+        if coroutine is not None:
+            coroutine.close()
+
+    # In the loop ------------------------------------------------------------------------------
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the coroutine take its first step soon."""
+        self._loop = loop
+        self._task = loop.create_task(self._run())
+
+    async def _run(self) -> None:
+        coroutine, self._coroutine = self._coroutine, None
+        try:
+            if coroutine is not None:
+                await coroutine
+        except asyncio.CancelledError as error:
+            self._end(error, is_cancelled=True)
+        except (KeyboardInterrupt, SystemExit) as error:
+            self._end(error)
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            _log.info("a handler ended its coroutine with SystemExit")
+        except BaseException as error:  # noqa: BLE001 (the connection reports it)
+            self._end(error)
+        else:
+            self._end(None)
+
+    def _end(self, error: BaseException | None, *, is_cancelled: bool = False) -> None:
+        """End the exchange, unless the coroutine has done so."""
+        later, handler = self.later, self._handler
+        self._handler = None
+        if later is None:
+            if error is not None and not is_cancelled:  # after a response that was complete
+                handler.server.handle_error(handler.request, handler.client_address)
+            return
+        self._let_go()
+        exchange = handler.request.exchange
+        if error is None and later.cut is None and exchange.is_unanswered():
+            exchange.say_unanswered()
+        handler.answered()
+        if is_cancelled and later.has_left:
+            later.give_up()
+        else:
+            later.end(error)
+
+    def finish(self) -> None:
+        """End the exchange before the coroutine does: its response is complete."""
+        later, handler = self.later, self._handler
+        if later is not None:
+            self._let_go()
+            handler.answered()
+            later.end(None)
+
+    def _let_go(self) -> None:
+        """Forget the connection, which is going to be somebody else's."""
+        self.later = None
+        self._wake_waiters()
+
+    def look(self) -> None:
+        """See what has come or gone."""
+        if self._told is not None:
+            self._told.look()  # where the answer is over, too: it may have to be told of that
+        later = self.later
+        if later is None:
+            return
+        if self._waiters:
+            self._wake_waiters()
+        elif later.has_left and not self._is_cancelled and self._task is not None:
+            self._is_cancelled = True
+            is_gone = later.cut is None or isinstance(later.cut, PeerDisconnected)
+            if self._handler.cancel_when_left or not is_gone:
+                self._task.cancel()
+
+    def _wake_waiters(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    # Waiting for the peer ---------------------------------------------------------------------
+
+    async def wait_for_input(self) -> None:
+        """Wait until more has come, or the peer's end.
+
+        Raises:
+            ConnectionCut: The peer was too slow, or is gone.
+        """
+        later = self._connection()
+        before = later.moved_in
+        if self._reading is None or later.is_tunnel:
+            self._reading = later.reading_allowance()
+        await self._wait(
+            lambda: later.moved_in != before or later.has_left,
+            self._reading,
+            lambda: later.moved_in,
+        )
+
+    async def wait_for_room(self) -> None:
+        """Wait until the peer has taken all that was sent.
+
+        Raises:
+            ConnectionCut: The peer was too slow, or is gone.
+        """
+        later = self._connection()
+        await self._wait(
+            lambda: not later.backlog, later.writing_allowance(), lambda: later.moved_out
+        )
+
+    async def wait_for_end(self) -> None:
+        """Wait until the peer has left, or the exchange is over."""
+        while (later := self.later) is not None and not later.has_left:
+            await self._sleep()
+
+    def _connection(self) -> AnswersLater:
+        if self.later is None:
+            raise RuntimeError("the response is complete, and the connection goes on without it")
+        return self.later
+
+    async def _wait(
+        self, is_done: Callable[[], bool], allowance: Any, moved: Callable[[], int]
+    ) -> None:
+        """Wait for the peer, as long as its allowance lasts."""
+        later = self._connection()
+        later.look()
+        while not is_done() and later.cut is None:
+            began = time.monotonic()
+            later.waits_for_peer = True
+            try:
+                await self._sleep(allowance.left)
+            finally:
+                later.waits_for_peer = False
+            allowance.spend(time.monotonic() - began)
+            allowance.earn(moved())
+            if not allowance.left and not is_done():
+                later.fail(allowance.used_up())
+        if later.cut is not None and not is_done():
+            raise later.cut
+
+    async def _sleep(self, timeout: float = float("inf")) -> None:
+        """Sleep until something has come or gone, `timeout` seconds at most."""
+        waiter = self._loop.create_future()
+        self._waiters.append(waiter)
+        timer = None
+        if timeout != float("inf"):
+            timer = self._loop.call_later(timeout, _end_waiting, waiter)
+        try:
+            await waiter
+        finally:
+            if timer is not None:
+                timer.cancel()
+            with contextlib.suppress(ValueError):
+                self._waiters.remove(waiter)
+
+
+def _end_waiting(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -1,0 +1,106 @@
+"""`asgi`: a handler class that has an ASGI application answer (ASGI 3.0)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tlshttp.aio._handler import AsyncTLSRequestHandler
+from tlshttp.aio._http import Call, Message
+from tlshttp.aio._lifespan import Lifespan
+from tlshttp.aio._scope import Scope, checked_root_path, http_scope, tls_extension
+from tlshttp.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from tlshttp.server import TLSHTTPServer
+
+__all__ = ["ASGIApplication", "asgi"]
+
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+ASGIApplication: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_log = logging.getLogger("tlshttp.handler")
+
+
+def asgi(
+    application: Any, *, root_path: str = "", lifespan: bool | None = None
+) -> type[AsyncTLSRequestHandler]:
+    """Return a handler class that has an ASGI application answer, for either server.
+
+    Args:
+        application: The application: Starlette, FastAPI, Quart, or a function of yours that takes
+            ``scope``, ``receive`` and ``send``.
+        root_path: Where the application is mounted, by a proxy that takes this off the path; the
+            application finds it in its scope, and before the path. Empty: at the root.
+        lifespan: Whether the application is told of the server's beginning and end; `None`: if it
+            wants to be. With true, one that fails to begin keeps the server from serving in any
+            case; with `None`, only where it says so by ``lifespan.startup.failed``.
+
+    Raises:
+        ConfigurationError: `root_path` does not begin with a slash.
+        TypeError: The application cannot be called.
+    """
+    if not callable(application):
+        raise TypeError(f"an ASGI application is called, and {application!r} cannot be")
+    attributes = {
+        "_application": staticmethod(application),
+        "_root_path": checked_root_path(root_path),
+        "_wants_lifespan": lifespan,
+        "__module__": __name__,
+    }
+    return type("ASGIHandler", (_ASGIHandler,), attributes)
+
+
+class _ASGIHandler(AsyncTLSRequestHandler):
+    """The handler class."""
+
+    stream_request = True
+    cancel_when_left = False  # the application is told, and may have something to put away
+
+    _application: Callable[..., Coroutine[Any, Any, None]]
+    _root_path: str
+    _wants_lifespan: bool | None
+    _tls_extension: dict[str, object] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("do_"):
+            return self.do_GET
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def do_GET(self) -> Any:
+        """Call the application."""
+        if self._tls_extension is None:
+            self._tls_extension = tls_extension(self.tls)
+        scope = http_scope(self, "http", self._root_path, self._tls_extension)
+        scope["method"] = self.command
+        state = vars(self.server).get("_asgi_state")
+        if state is not None:
+            scope["state"] = state.copy()
+        return Call(self).run(self._application, scope)
+
+    do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_PATCH = do_GET
+
+    # The server's beginning and end -----------------------------------------------------------
+
+    @classmethod
+    async def _open(cls, server: TLSHTTPServer) -> None:
+        if cls._wants_lifespan is False:
+            return
+        lifespan = Lifespan(cls._application, is_required=cls._wants_lifespan is True)
+        failure = await lifespan.start()
+        if failure is not None:
+            raise ConfigurationError(f"the ASGI application has not started: {failure}")
+        if lifespan.is_there:
+            vars(server)["_asgi_lifespan"] = lifespan
+            vars(server)["_asgi_state"] = lifespan.state
+
+    @classmethod
+    async def _close(cls, server: TLSHTTPServer) -> None:
+        lifespan: Lifespan | None = vars(server).pop("_asgi_lifespan", None)
+        if lifespan is None:
+            return
+        failure = await lifespan.stop()
+        if failure is not None:
+            _log.error("the ASGI application has not ended in good order: %s", failure)

@@ -1,0 +1,185 @@
+"""One call of an ASGI application for a request, as the specification of HTTP has it.
+
+The exchange ends with the last piece of the response, not with the application, which may have
+something to do afterwards: the next request does not wait for that. From then on, or when the
+client has left, ``receive()`` returns ``http.disconnect``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine, Iterable, MutableMapping
+from typing import Any, TypeAlias
+
+from tlshttp.errors import ConnectionCut
+from tlshttp.handler._response import status_line, usual_lines
+
+__all__ = ["Call", "Message"]
+
+Message: TypeAlias = MutableMapping[str, Any]
+
+_DISCONNECT = "http.disconnect"
+_AT_ONCE = 65_536
+"""Bytes of a request body that are given at once: what the server takes in at once."""
+
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+
+_HOP_BY_HOP = frozenset({b"transfer-encoding", b"keep-alive", b"upgrade", b"proxy-connection"})
+"""Fields that are the server's, not the application's (RFC 9110, section 7.6.1). ``Connection`` is
+not among them: with ``close`` an application ends the connection."""
+
+
+class Call:
+    """The call.
+
+    Args:
+        handler: The request's.
+    """
+
+    __slots__ = ("_answer", "_body_is_over", "_handler", "_has_begun", "_is_over", "_line")
+
+    def __init__(self, handler: Any) -> None:
+        self._handler = handler
+        self._answer: Any = None
+        self._line: str = handler.requestline
+        self._body_is_over = self._has_begun = self._is_over = False
+
+    async def run(
+        self, application: Callable[..., Coroutine[Any, Any, None]], scope: MutableMapping[str, Any]
+    ) -> None:
+        """Call the application.
+
+        Raises:
+            RuntimeError: It has not answered, or not to the end.
+        """
+        self._answer = self._handler._answer
+        await application(scope, self.receive, self.send)
+        if not self._is_over and self._answer.later is not None and not self._has_left():
+            self._complain()
+
+    def _complain(self) -> None:
+        exchange = self._handler.request.exchange
+        if not self._has_begun:
+            raise RuntimeError(
+                f"{self._line!r}: the ASGI application has returned, and not answered"
+            )
+        exchange.warn(
+            "%r: the ASGI application has returned before the end of its response", self._line
+        )
+        exchange.apologise()
+
+    def _has_left(self) -> bool:
+        later = self._answer.later
+        return later is None or later.has_left
+
+    # What comes -------------------------------------------------------------------------------
+
+    async def receive(self) -> Message:
+        """Return the next event: a piece of the body, or that the client has left."""
+        if self._is_over:
+            return {"type": _DISCONNECT}
+        if self._body_is_over:
+            await self._answer.wait_for_end()
+            return {"type": _DISCONNECT}
+        handler = self._handler
+        try:
+            data = await handler.read1(_AT_ONCE)
+        except ConnectionCut:
+            self._body_is_over = True
+            if handler.request.exchange.refused is not None:
+                raise  # what has come is no HTTP: the client is told
+            return {"type": _DISCONNECT}
+        more = bool(data) and not handler.request.exchange.rfile.is_at_end()
+        self._body_is_over = not more
+        return {"type": "http.request", "body": data, "more_body": more}
+
+    # What goes --------------------------------------------------------------------------------
+
+    async def send(self, message: Message) -> None:
+        """Send a piece of the response.
+
+        Raises:
+            RuntimeError: This is not its turn.
+            ValueError: There is something in it that would not be HTTP.
+            OSError: The client has left.
+        """
+        kind = message["type"]
+        if kind == "http.response.body" and self._has_begun and not self._is_over:
+            await self._send_body(message)
+        elif kind == "http.response.start" and not self._has_begun:
+            self._start(message)
+        else:
+            self._refuse(kind)
+
+    def _refuse(self, kind: str) -> None:
+        if self._is_over:
+            raise RuntimeError(f"{self._line!r}: {kind} after the end of the response")
+        wanted = "http.response.body" if self._has_begun else "http.response.start"
+        raise RuntimeError(f"{self._line!r}: {kind} where {wanted} is due")
+
+    def _start(self, message: Message) -> None:
+        """Send the head, which is held back until there is some of the body."""
+        handler = self._handler
+        status = int(message["status"])
+        if status < 200:
+            raise RuntimeError(f"{self._line!r}: {status} is not the status of a response")
+        lines, has_server, has_date = _field_lines(message.get("headers", ()))
+        phrase = handler.responses.get(status, ("",))[0]
+        head = [status_line("HTTP/1.1", status, phrase)]
+        if not (has_server or has_date):
+            head.append(usual_lines(handler.version_string(), handler.date_time_string()))
+        elif not has_date:
+            head.append(b"Date: %s\r\n" % handler.date_time_string().encode())
+        elif not has_server:
+            head.append(b"Server: %s\r\n" % handler.version_string().encode("latin-1"))
+        head.append(lines)
+        head.append(b"\r\n")
+        handler.log_request(status)
+        self._has_begun = True
+        handler.wfile.write(b"".join(head))
+
+    async def _send_body(self, message: Message) -> None:
+        handler = self._handler
+        data = message.get("body", b"")
+        more = message.get("more_body", False)
+        if data:
+            try:
+                if more:
+                    await handler.write(data)
+                else:
+                    handler.wfile.write(data)
+            except ConnectionCut as cut:
+                self._is_over = True
+                raise OSError(f"the client has left: {cut}") from cut
+        elif more:
+            handler.wfile.flush()
+        if not more:
+            self._is_over = True
+            self._answer.finish()
+
+
+def _field_lines(fields: Iterable[Any]) -> tuple[bytes, bool, bool]:
+    """Return the lines of a head, and whether Server and Date are among them.
+
+    Raises:
+        ValueError: A name is none, or there is a line break or NUL in a value.
+    """
+    lines: list[bytes] = []
+    has_server = has_date = False
+    for name, value in fields:
+        lower = name.lower()
+        if lower in _HOP_BY_HOP:
+            continue
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a header field")
+        has_server |= lower == b"server"
+        has_date |= lower == b"date"
+        lines += (name, b": ", value, b"\r\n")
+    data = b"".join(lines)
+    if (
+        data.count(b"\n") != len(lines) // 4
+        or data.count(b"\r") != len(lines) // 4
+        or b"\0" in data
+    ):
+        raise ValueError("line break or NUL in a header field of a response")
+    return data, has_server, has_date

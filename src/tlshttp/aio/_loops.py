@@ -1,0 +1,120 @@
+"""Which asyncio loop coroutines run in: the server's own, in a thread, or the caller's."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from tlshttp.aio._answer import Answer
+
+__all__ = ["HandlerLoop", "OwnLoop"]
+
+_Result = TypeVar("_Result")
+
+_STOP_SECONDS = 5.0
+"""How long a loop is waited for whose tasks have been cancelled: as the server waits for handlers
+(`tlshttp.TLSHTTPServer.block_on_close`)."""
+
+
+class HandlerLoop:
+    """An asyncio loop, as those see it who hand something over to it from another thread.
+
+    Handing over wakes the loop by a system call. So whatever comes while it has not looked yet is
+    put into a queue, for one.
+
+    Args:
+        loop: The loop.
+        thread: The identifier of the thread that runs it.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, thread: int) -> None:
+        self.loop = loop
+        self._thread = thread
+        self._calls: collections.deque[Callable[[], None]] = collections.deque()
+        self._is_scheduled = False
+        self._new: list[Answer] = []
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Call a function in the loop soon; from any thread."""
+        self._calls.append(function)
+        if self._is_scheduled:
+            return
+        self._is_scheduled = True
+        if threading.get_ident() == self._thread:
+            self.loop.call_soon(self._call_all)
+        else:
+            # Closed: the server has ended before its last connection, and nobody answers.
+            with contextlib.suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(self._call_all)
+
+    def begin(self, answer: Answer) -> None:
+        """Begin an answer, at once if this is the loop's thread."""
+        if threading.get_ident() == self._thread:
+            self._begin(answer)
+        else:
+            self.call(lambda: self._begin(answer))
+
+    def _begin(self, answer: Answer) -> None:
+        if not self._new:
+            # When all that begin together have taken their first step, most are over.
+            self.loop.call_soon(self._watch_new)
+        self._new.append(answer)
+        answer.start(self.loop)
+
+    def _watch_new(self) -> None:
+        new, self._new = self._new, []
+        self.loop.call_soon(_watch, new)
+
+    def _call_all(self) -> None:
+        self._is_scheduled = False
+        for _ in range(len(self._calls)):
+            # By itself: what one raises is reported, and keeps no other from its turn.
+            self.loop.call_soon(self._calls.popleft())
+
+
+def _watch(answers: list[Answer]) -> None:
+    for answer in answers:
+        answer.look()
+
+
+class OwnLoop(HandlerLoop):
+    """A loop in a thread of its own, which begins and ends with a server."""
+
+    def __init__(self) -> None:
+        self._stopped = asyncio.Event()
+        started: list[asyncio.AbstractEventLoop] = []
+        is_there = threading.Event()
+
+        async def run() -> None:
+            started.append(asyncio.get_running_loop())
+            is_there.set()
+            await self._stopped.wait()
+
+        thread = threading.Thread(target=asyncio.run, args=(run(),), name="tlshttp-asyncio")
+        thread.daemon = True
+        thread.start()
+        is_there.wait()
+        super().__init__(started[0], thread.ident or 0)
+        self._runner = thread
+
+    def run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
+        """Run a coroutine there, and wait for it in this thread."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+    def stop(self) -> None:
+        """Cancel all tasks, and wait for the end of the thread, if this is another."""
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self._stopped.set)
+        if threading.current_thread() is not self._runner:
+            self._runner.join(_STOP_SECONDS)
+
+
+class ForServers(Protocol):
+    """A server, as far as its handlers' loop is concerned."""
+
+    handler_loop: Any

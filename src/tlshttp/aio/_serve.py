@@ -1,0 +1,131 @@
+"""`serve`: a server within an asyncio loop that is there already."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from tlshttp.aio._loops import HandlerLoop
+from tlshttp.server import ThreadingTLSHTTPServer
+
+if TYPE_CHECKING:
+    from tlshttp.server import TLSHTTPServer
+
+__all__ = ["serve"]
+
+_TICK_SECONDS = 0.25
+"""How often a server has its turn when nothing happens: deadlines are kept to that."""
+
+
+async def serve(server: TLSHTTPServer, *, drain_timeout: float | None = 5.0) -> None:
+    """Serve within the running loop, until this is cancelled, or `shutdown` or `drain` is called.
+
+    Coroutines of handlers run in this loop, whichever it is, uvloop's included.
+    `~tlshttp.TLSHTTPServer` needs no thread besides: connections, handshakes and handlers that are
+    no coroutines have their turn in the loop as well, so the latter keep others waiting.
+    `~tlshttp.ThreadingTLSHTTPServer` has all of that in threads of its own.
+
+    The server is closed when this returns.
+
+    Args:
+        server: The server.
+        drain_timeout: How many seconds requests that are under way have to be answered when this
+            is cancelled; `None`: as long as it takes.
+
+    Raises:
+        ConfigurationError: An ASGI application has failed to start.
+    """
+    loop = asyncio.get_running_loop()
+    server.handler_loop = HandlerLoop(loop, threading.get_ident())
+    handler_class: Any = server._composed_handler()
+    opens = hasattr(handler_class, "_open")
+    try:
+        if opens:
+            await handler_class._open(server)
+        try:
+            await _serve(server, drain_timeout)
+        finally:
+            if opens:
+                await handler_class._close(server)
+    finally:
+        await asyncio.to_thread(server.server_close)
+
+
+async def _serve(server: TLSHTTPServer, drain_timeout: float | None) -> None:
+    serving = asyncio.ensure_future(_run(server))
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        await asyncio.to_thread(server.drain, drain_timeout)
+        await serving
+        raise
+
+
+async def _run(server: TLSHTTPServer) -> None:
+    fd = server._poller_fileno()
+    if fd is None or isinstance(server, ThreadingTLSHTTPServer):
+        await asyncio.to_thread(server.serve_forever)
+        return
+    turns = _Turns(server, asyncio.get_running_loop(), fd)
+    try:
+        await turns.over
+    finally:
+        turns.end()
+
+
+class _Turns:
+    """The turns of a server's loop, as callbacks of another.
+
+    Args:
+        server: The server.
+        loop: The other loop.
+        fd: What is readable when a turn is due.
+    """
+
+    def __init__(self, server: TLSHTTPServer, loop: asyncio.AbstractEventLoop, fd: int) -> None:
+        self._turns: Iterator[float] = server._turns(_TICK_SECONDS, waits=False)
+        self._loop = loop
+        self._fd = fd
+        self._again = False
+        self.over: asyncio.Future[None] = loop.create_future()
+        """Done when the server has come to its end."""
+        self._timer = loop.call_soon(self._tick)
+        loop.add_reader(fd, self._turn)
+
+    def end(self) -> None:
+        """Have no more turns."""
+        self._timer.cancel()
+        self._loop.remove_reader(self._fd)
+        close: Any = getattr(self._turns, "close", None)
+        with contextlib.suppress(ValueError):  # it is at work, in this very callback
+            close()
+
+    def _turn(self) -> float:
+        """Have one turn; return when the next one is due."""
+        if self.over.done():
+            return _TICK_SECONDS
+        try:
+            due = next(self._turns)
+        except StopIteration:
+            self.over.set_result(None)
+        except BaseException as error:
+            self.over.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            if not due and not self._again:
+                self._again = True
+                self._loop.call_soon(self._turn_again)
+            return due
+        return _TICK_SECONDS
+
+    def _turn_again(self) -> None:
+        """Have another one: some connections have more to do, when others had their turn."""
+        self._again = False
+        self._turn()
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(max(self._turn(), 0.01), self._tick)

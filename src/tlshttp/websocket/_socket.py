@@ -1,0 +1,130 @@
+"""What both kinds of WebSockets have: sending, and the end."""
+
+from __future__ import annotations
+
+import threading
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from tlshttp.errors import TLSHTTPError
+from tlshttp.websocket._conversation import ABNORMAL, NORMAL, Conversation
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from tlshttp.websocket._opening import Agreement
+    from tlshttp.websocket._terms import Terms
+
+__all__ = ["Closed", "WebSocket"]
+
+
+class Closed(TLSHTTPError, ConnectionError):
+    """A WebSocket has come to its end.
+
+    Args:
+        code: Why, by RFC 6455, section 7.4; 1006 where the connection broke without a word.
+        reason: The same in words, often none.
+    """
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(f"the WebSocket is closed: {code}" + (f" ({reason})" if reason else ""))
+        self.code = code
+        """Why, as a number."""
+        self.reason = reason
+        """The same in words."""
+
+
+class WebSocket:
+    """A WebSocket to send on, from any thread.
+
+    Args:
+        agreement: What the opening handshake has agreed on.
+        terms: What the server wants.
+    """
+
+    def __init__(self, agreement: Agreement, terms: Terms) -> None:
+        self.subprotocol = agreement.subprotocol
+        """What was agreed on; `None`: nothing."""
+        self._terms = terms
+        self._conversation = Conversation(terms.max_size, agreement.compression)
+        self._sending = threading.RLock()
+        self._broken = False
+
+    @property
+    def close_code(self) -> int | None:
+        """Why it was closed: the other side's code, else ours; 1006 where it broke; `None`: not."""
+        end = self._end()
+        return None if end is None else end[0]
+
+    @property
+    def close_reason(self) -> str:
+        """The same in words."""
+        end = self._end()
+        return "" if end is None else end[1]
+
+    def _end(self) -> tuple[int, str] | None:
+        conversation = self._conversation
+        if conversation.received is not None:
+            return conversation.received
+        if conversation.sent is not None:
+            return conversation.sent
+        return (ABNORMAL, "") if self._broken else None
+
+    def _closed(self) -> Closed:
+        return Closed(*(self._end() or (ABNORMAL, "")))
+
+    def send(self, message: str | Buffer) -> None:
+        """Send a message: text, or anything that is bytes.
+
+        Raises:
+            Closed: It is closed, by whichever side.
+            TypeError: It is neither.
+        """
+        with self._sending:  # so that nothing comes after the frame that closes
+            if self._broken:
+                raise self._closed()
+            data = self._conversation.encode(message)
+            if not data:
+                raise self._closed()
+            self._transmit(data)
+
+    def ping(self, data: bytes = b"") -> None:
+        """Ask for a sign of life, which nobody need wait for.
+
+        Args:
+            data: What is to come back, 125 bytes at most.
+
+        Raises:
+            Closed: It is closed.
+            ValueError: There are more.
+        """
+        with self._sending:
+            if self._broken or self.close_code is not None:
+                raise self._closed()
+            self._transmit(self._conversation.ping(data))
+
+    def close(self, code: int = NORMAL, reason: str = "") -> None:
+        """Begin to close; what has been sent still arrives. Again, do nothing.
+
+        Args:
+            code: Why: 1000 to 1014 as RFC 6455 has them, or 3000 to 4999.
+            reason: The same in words, 123 bytes of UTF-8 at most.
+
+        Raises:
+            ValueError: It is no such code, or the reason is longer.
+        """
+        with self._sending:
+            data = self._conversation.close(code, reason)
+            if data and not self._broken:
+                try:
+                    self._transmit(data)
+                except Closed:
+                    return
+
+    @abstractmethod
+    def _transmit(self, data: bytes) -> None:
+        """Send bytes.
+
+        Raises:
+            Closed: The connection is over.
+        """
