@@ -25,6 +25,9 @@ NORMAL, GOING_AWAY, ABNORMAL, BAD_DATA, TOO_BIG = 1000, 1001, 1006, 1007, 1009
 INTERNAL, TRY_LATER = 1011, 1013
 """Codes of RFC 6455, section 7.4.1, and of the registry that it made."""
 
+_NO_CODE = 1005
+"""Stands for a close without a code, in the package."""
+
 _WORTH_COMPRESSING = 256
 """Bytes of a message below which to compress it costs more than it saves."""
 
@@ -93,8 +96,16 @@ class Conversation:
         return b"".join(writes)
 
     def _note_end(self) -> None:
-        protocol = self._protocol
-        if protocol.parser_exc is not None:
+        protocol, close = self._protocol, self._protocol.close_rcvd
+        if protocol.parser_exc is not None and close is not None:
+            # It came amid a message in fragments, which RFC 6455, section 5.4, allows and the
+            # package does not.
+            self.received = int(close.code), close.reason
+            if self.sent is None:
+                self.sent = self.received
+                data = b"" if close.code == _NO_CODE else close.serialize()
+                self._last_words = self._serialize(Opcode.CLOSE, data)
+        elif protocol.parser_exc is not None:
             self.fault = str(protocol.parser_exc) or type(protocol.parser_exc).__name__
         if protocol.close_sent is not None and self.sent is None:
             self.sent = protocol.close_sent.code, protocol.close_sent.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from abc import abstractmethod
 from typing import TYPE_CHECKING
@@ -114,12 +115,10 @@ class WebSocket:
             ValueError: It is no such code, or the reason is longer.
         """
         with self._sending:
-            data = self._conversation.close(code, reason)
-            if data and not self._broken:
-                try:
+            data = self._conversation.close(code, reason) if not self._broken else b""
+            if data:
+                with contextlib.suppress(Closed):
                     self._transmit(data)
-                except Closed:
-                    return
 
     @abstractmethod
     def _transmit(self, data: bytes) -> None:
