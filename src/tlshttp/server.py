@@ -381,29 +381,41 @@ class TLSHTTPServer(http.server.HTTPServer):
         Args:
             poll_interval: Seconds between two calls of ``service_actions()`` at most.
         """
-        for _ in self._turns(poll_interval):
-            pass
+        self.__take_socket()
+        with self.__running(), self.__front.answers.not_counting():
+            while self.__goes_on():
+                self.__turn(poll_interval)
+            self.__end_loop()
 
-    def _turns(self, poll_interval: float, *, waits: bool = True) -> Iterator[float]:
-        """Serve, one turn of the loop at a time; yield after each when the next one is due.
+    def _turns(self, poll_interval: float) -> Iterator[float]:
+        """Serve in another loop: yield after each turn, with the seconds until the next is due.
+
+        It is due earlier when `_poller_fileno` is readable. No turn waits for something to do.
 
         Args:
             poll_interval: Seconds between two calls of ``service_actions()`` at most.
-            waits: Whether to wait for something to do. If not, the next turn is to be asked for
-                when `_poller_fileno` is readable, or after as many seconds as were yielded.
         """
         self.__take_socket()
         with self.__running(), self.__front.answers.not_counting():
-            while not (self.__stop_requested or self.__front.draining.is_over):
-                self.__front.turn(poll_interval, waits=waits)
-                self.__reports.flush()
-                if not self.__stop_requested:
-                    self.service_actions()
+            while self.__goes_on():
+                self.__turn(poll_interval, waits=False)
                 yield self.__front.due(poll_interval)
-            if not self.__threads and self.__composition().finishes:
-                self.__front.end_idle_handlers()
-            if self.__front.draining.is_over:
-                self.__front.draining.give_up()
+            self.__end_loop()
+
+    def __goes_on(self) -> bool:
+        return not (self.__stop_requested or self.__front.draining.is_over)
+
+    def __turn(self, poll_interval: float, *, waits: bool = True) -> None:
+        self.__front.turn(poll_interval, waits=waits)
+        self.__reports.flush()
+        if not self.__stop_requested:
+            self.service_actions()
+
+    def __end_loop(self) -> None:
+        if not self.__threads and self.__composition().finishes:
+            self.__front.end_idle_handlers()
+        if self.__front.draining.is_over:
+            self.__front.draining.give_up()
 
     def _poller_fileno(self) -> int | None:
         """Return what is readable when there is something to do; `None` where nothing tells."""

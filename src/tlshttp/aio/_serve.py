@@ -86,7 +86,7 @@ class _Turns:
     """
 
     def __init__(self, server: TLSHTTPServer, loop: asyncio.AbstractEventLoop, fd: int) -> None:
-        self._turns: Iterator[float] = server._turns(_TICK_SECONDS, waits=False)
+        self._turns: Iterator[float] = server._turns(_TICK_SECONDS)
         self._loop = loop
         self._fd = fd
         self._again = False
