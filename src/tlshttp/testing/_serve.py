@@ -10,6 +10,7 @@ from socketserver import BaseRequestHandler, BaseServer
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
 
 from tlshttp import profiles, wsgi
+from tlshttp._default_engine import ENGINES
 from tlshttp._several import require_several
 from tlshttp.certs import Certificate, CertificateAuthority, CertificateStore
 from tlshttp.context import ClientAuth, create_server_context
@@ -38,8 +39,6 @@ Served: TypeAlias = (
 )
 """What can be served: a handler class or a `functools.partial` of one, a server class that knows
 its handler, a WSGI application, or a mapping of `Respond` by path."""
-
-_ENGINES = ("ssl", "pyopenssl")
 
 
 def serve(
@@ -201,8 +200,8 @@ def _findings(
         "profile": profile is not profiles.INTERMEDIATE,
         "engine": engine != "ssl",
     }
-    if engine not in _ENGINES:
-        found.append(f"engine is {engine!r}; there are {' and '.join(map(repr, _ENGINES))}")
+    if engine not in ENGINES:
+        found.append(f"engine is {engine!r}; there are {' and '.join(map(repr, ENGINES))}")
     if ssl_context is not None:
         found += [
             f"ssl_context is finished: {name} cannot be applied to it"
