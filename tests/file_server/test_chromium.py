@@ -11,7 +11,9 @@ import pytest
 
 from tests.browser import CHROMIUM, Browser, Page
 from tests.file_server.conftest import Serve, Site
+from tests.file_server.test_gate import basic
 from tests.support import UNIT, wait_until
+from tlshttp._file_server.guesses import AT_ONCE
 
 pytestmark = [
     pytest.mark.thorough,
@@ -220,3 +222,19 @@ def test_an_uploaded_page_runs_no_script(page: Page, site: Site, inbox: Path) ->
     page.go(f"https://localhost:{site.server.server_port}/inbox/evil.html")
     assert page.run("document.getElementById('p').innerText") == "text"
     assert page.run("self.origin") == "null"
+
+
+def test_whom_the_gate_has_let_in_stays_in(browser: Browser, serve: Serve) -> None:
+    """A browser takes the cookie, on a port of ``localhost`` too, and no stranger locks it out."""
+    site = serve("--auth", "me", password=b"s3cret")
+    port = site.server.server_port
+    page = browser.open(f"https://me:s3cret@localhost:{port}/hello.txt")
+    cookies = page.call("Network.getCookies", urls=[f"https://localhost:{port}/"])["cookies"]
+    (cookie,) = [it for it in cookies if it["name"] == f"__Host-tlshttp-{port}"]
+    assert (cookie["httpOnly"], cookie["secure"], cookie["sameSite"]) == (True, True, "Lax")
+    for number in range(AT_ONCE + 1):
+        stranger = site.ask("/", Authorization=basic("me", f"guess {number}"))
+    assert stranger.status == 429
+    page.go(f"https://localhost:{port}/hello.txt?again")
+    assert page.run("document.body.innerText").strip() == "Hello, world!"
+    page.call("Page.close")

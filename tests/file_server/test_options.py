@@ -319,7 +319,7 @@ def test_wrong_arguments(
     ("words", "says"),
     [
         (["certs"], "certs: the following arguments are required: command; see"),
-        (["certs", "isue"], "invalid choice: 'isue'"),
+        (["certs", "nothing"], "invalid choice: 'nothing'"),
         (["certs", "issue"], "certs issue: the following arguments are required: names"),
         (["certs", "issue", "a", "--lifetme", "1d"], "unrecognized arguments: --lifetme"),
         (["certs", "check", "--timeout", "x", "a:1"], "'x' is not a number of seconds"),
