@@ -14,6 +14,7 @@ from tlshttp import certs, context
 from tlshttp.errors import ConfigurationError
 
 
+@pytest.mark.only_engine("ssl", reason="pyOpenSSL makes all connections from one context")
 def test_all_that_connections_begin_from_is_there_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
