@@ -147,4 +147,6 @@ class BeginningConnection(EndingConnection):
 
 def shorter(one: float | None, other: float | None) -> float | None:
     """Return the shorter of two limits, of which `None` is none."""
-    return min((limit for limit in (one, other) if limit is not None), default=None)
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
