@@ -17,6 +17,7 @@ _MAKERS = ("_make_front", "_create_front", "_create_inner")
 """What makes contexts: the first is of the engine that is Python's own, the others of both."""
 
 
+@pytest.mark.only_engine("ssl", reason="pyOpenSSL makes all connections from one context")
 def test_all_that_connections_begin_from_is_there_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

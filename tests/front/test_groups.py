@@ -312,6 +312,27 @@ def test_peers_08_static_rsa_needs_no_group() -> None:
     assert groups.narrow([P521], None) == "X25519"
 
 
+@pytest.mark.parametrize(
+    ("offered", "shared", "alone"),
+    [
+        ([HYBRID, X448, P256], None, "prime256v1"),
+        ([HYBRID, P521, P384, X448], None, "secp384r1"),
+        ([HYBRID, X448], None, "X25519"),  # which the client lacks: the handshake fails
+        ([HYBRID, P256, X448], None, None),
+        ([HYBRID, P256, X448], [HYBRID], None),
+    ],
+)
+def test_peers_08_hybrid_groups_are_nothing_to_tls_1_2(
+    offered: list[int],
+    shared: list[int] | None,
+    alone: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A client of TLS 1.2 offers them in vain: with OpenSSL 3.5, what comes next would be taken."""
+    monkeypatch.setattr(ssl, "OPENSSL_VERSION_INFO", (3, 5, 0, 0, 0))
+    assert Groups(profiles.INTERMEDIATE).narrow(offered, shared) == alone
+
+
 @pytest.mark.only_engine("ssl", reason="a context of pyOpenSSL is finished, and cannot be tuned")
 def test_peers_08_groups_of_a_tuned_context_are_its_own(certificate: certs.Certificate) -> None:
     """Who sets a curve before the first connection has said what is negotiated."""

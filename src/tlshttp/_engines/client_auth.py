@@ -61,6 +61,8 @@ class Doorkeeper:
 
     def asks_of(self, name: str | None) -> ClientAuth:
         """Return what to ask of a client whose name is known; `None`: it named no host."""
+        if not self.asks:
+            return ClientAuth.NONE
         return ClientAuth.REQUIRED if self.requires_certificate(name) else self.asks_everybody
 
     def requires_certificate(self, name: str | None) -> bool:

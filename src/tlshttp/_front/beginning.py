@@ -132,10 +132,10 @@ class BeginningConnection(EndingConnection):
 
     def _begin_tls(self) -> Stream:
         front, greeting = self._front, self._greeting
+        seen = greeting.hello
         greeting.end()
         ssl_context = front.ssl_context
         if front.managed is not None:
-            seen = greeting.hello
             address = None if seen.has_name else self._local_address()
             ssl_context = front.managed.context_for(seen.groups, seen.key_shares, address)
         channel = Channel(ssl_context, self._socket, greeting.take_data())
@@ -147,4 +147,6 @@ class BeginningConnection(EndingConnection):
 
 def shorter(one: float | None, other: float | None) -> float | None:
     """Return the shorter of two limits, of which `None` is none."""
-    return min((limit for limit in (one, other) if limit is not None), default=None)
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)

@@ -23,7 +23,6 @@ Rules:
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -76,8 +75,9 @@ class Channel:
     """
 
     __slots__ = (
-        "_ahead", "_header", "_incoming", "_next_read", "_outgoing", "_piece_left",
-        "_record_left", "_says_goodbye", "by_record", "has_input", "socket", "tls", "unsent",
+        "_ahead", "_has_shaken_hands", "_header", "_incoming", "_next_read", "_outgoing",
+        "_piece_left", "_record_left", "_says_goodbye", "by_record", "has_input", "socket",
+        "tls", "unsent",
     )  # fmt: skip
 
     tls: TLSObject
@@ -88,6 +88,7 @@ class Channel:
         self._incoming.write(first_bytes)
         self.has_input = bool(first_bytes)
         """Whether there may be more to `recv` without the network."""
+        self._has_shaken_hands = False
         self._says_goodbye = False
         self._ahead: bytes | memoryview = b""
         self._piece_left = 0
@@ -120,6 +121,7 @@ class Channel:
                     self.flush()
                     raise
             else:
+                self._has_shaken_hands = True
                 self.has_input = self._incoming.pending > 0
                 return
         raise ssl.SSLWantReadError
@@ -199,11 +201,13 @@ class Channel:
         """
         if not self._says_goodbye:
             self._says_goodbye = True
-            if self.tls.version() is not None:
+            if self._has_shaken_hands or self.tls.version() is not None:
                 # unwrap() writes ours and then asks for the peer's, which is not waited for; a
                 # peer that has more for us makes it fail, too.
-                with contextlib.suppress(OSError, ValueError):
+                try:
                     self.tls.unwrap()
+                except (OSError, ValueError):
+                    pass
         self.flush()
 
     def close(self) -> None:

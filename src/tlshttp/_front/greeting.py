@@ -169,7 +169,8 @@ class Greeting:
             return b""
 
     def end(self) -> None:
-        """Have the kernel report whatever comes from now on."""
+        """Have the kernel report whatever comes from now on, and forget what the hello said."""
+        self.hello = hello.NOTHING_SAID
         if self._mark > 1:
             self._set_low_water_mark(1)
 

@@ -92,6 +92,15 @@ class PatientStream(SocketLike):
         budget: What all connections may have waiting; `None`: any amount.
     """
 
+    # A dictionary for so many is 1.4 KiB. There is one where somebody has another attribute.
+    __slots__ = (
+        "__dict__", "__weakref__", "_allowance", "_buffer", "_channel", "_info", "_is_over",
+        "_last_timeout", "_limits", "_lock", "_outbox", "_position", "_reading", "_server_name",
+        "at_end", "awaits_more", "budget", "bytes_in", "bytes_out", "exchange", "failure", "fault",
+        "goodbye_with_response", "handler", "idle", "input_complete", "known_length", "owner",
+        "requests", "timeout", "tunnel", "watched",
+    )  # fmt: skip
+
     def __init__(
         self,
         channel: StreamChannel,

@@ -34,6 +34,8 @@ _RECORDS_AT_ONCE = 64
 class ReceivingStream(PatientStream):
     """A connection that is read from."""
 
+    __slots__ = ()
+
     @property
     def buffered(self) -> int:
         """Bytes received and not read."""

@@ -57,6 +57,8 @@ microseconds of encryption."""
 class Stream(ReceivingStream):
     """A TLS connection that is read from and written to."""
 
+    __slots__ = ()
+
     def transmit(self, data: Buffer, *, is_last: bool = False) -> None:
         """Send `data`, or have it sent as soon as the peer takes it.
 

@@ -53,6 +53,9 @@ GROUPS = MappingProxyType(
 
 _HYBRID = "MLKEM"  # OpenSSL has these from 3.5 on, and set_ecdh_curve() has none of them
 
+_HYBRIDS = frozenset(number for number, name in GROUPS.items() if _HYBRID in name)
+"""For TLS 1.3 only: a client that has come down to TLS 1.2 offers them in vain."""
+
 
 class Groups:
     """What a profile says about groups.
@@ -63,6 +66,7 @@ class Groups:
 
     def __init__(self, profile: TLSProfile) -> None:
         self._engine = frozenset(number for number, name in GROUPS.items() if _is_here(name))
+        self._before_1_3 = self._engine - _HYBRIDS
         by_name = {name: number for number, name in GROUPS.items()}
         wanted = [name for name in profile.groups if name in by_name and _is_here(name)]
         self._wanted = frozenset(by_name[name] for name in wanted)
@@ -92,7 +96,8 @@ class Groups:
         """
         if not offered or not self._single:
             return None
-        known = [group for group in offered if group in self._engine]
+        usable_here = self._engine if shared is not None else self._before_1_3
+        known = [group for group in offered if group in usable_here]
         shares = [group for group in shared or () if group in self._engine]
         if self._is_safe(known, None if shared is None else shares):
             return None

@@ -49,6 +49,10 @@ class Incoming:
         """Have OpenSSL read the end."""
         _lib.BIO_set_mem_eof_return(self._bio, 0)
 
+    def move_to(self, bio: Any) -> None:
+        """Use another of OpenSSL's buffers, now that this one is empty."""
+        self._bio = bio
+
     @property
     def pending(self) -> int:
         """How many bytes OpenSSL has not read."""
@@ -72,6 +76,11 @@ class Outgoing:
         self._taken = b""
         self.is_stale = False
         """Whether OpenSSL has been called since it was looked at: whoever calls it says so."""
+
+    def move_to(self, bio: Any) -> None:
+        """Use another of OpenSSL's buffers; what is in this one is kept."""
+        self._taken += self._take()
+        self._bio = bio
 
     def read(self) -> bytes:
         """Return what OpenSSL has written."""

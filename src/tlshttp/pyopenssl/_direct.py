@@ -12,7 +12,8 @@ counts is how many there are. Therefore:
 
 Rules, since a mistake here is a crash and no exception:
 
-1.  A buffer in memory belongs to its ``SSL``, which frees it. Whoever has the one holds the other.
+1.  A buffer in memory belongs to its ``SSL``, which frees it, also when it gets another one.
+    Whoever has the one holds the other.
 2.  A callback belongs to its `DirectWay`, which connections hold as long as they may be called
     back.
 3.  A callback never raises: where it would, the handshake fails.
@@ -109,6 +110,19 @@ class DirectTLS(Facts):
             raise self._failure(result)
         self._finished = True
         self.session_reused = bool(_lib.SSL_session_reused(own))
+        self._let_go_of_flights()
+
+    def _let_go_of_flights(self) -> None:
+        """Take new buffers: one of OpenSSL's stays as large as it was once, here 1.8 KiB in all."""
+        if self.incoming.pending:
+            return
+        memory = self._way.memory
+        incoming, outgoing = _lib.BIO_new(memory), _lib.BIO_new(memory)
+        if not incoming or not outgoing:
+            raise MemoryError("OpenSSL has no room for a connection")
+        self.outgoing.move_to(outgoing)
+        self.incoming.move_to(incoming)
+        _lib.SSL_set_bio(self._ssl, incoming, outgoing)  # frees the old ones
 
     def _failure(self, result: int) -> ssl.SSLError:
         """Return the exception for a call that has failed.
