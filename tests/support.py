@@ -62,6 +62,9 @@ class NoOwner:
     def closed(self) -> None:
         """Be told of the end."""
 
+    def let_go_by_borrower(self) -> None:
+        """Be told that nobody holds it."""
+
 
 @dataclass(frozen=True)
 class Belongings:

@@ -70,6 +70,8 @@ class Exchange(Protocol):
     def wfile(self) -> io.BufferedIOBase:
         """The response, as handlers write it."""
 
+    refused: RequestRefused | None
+    """What is wrong with the request."""
     one_shot: bool
     """Whether a handler is made for this request alone."""
     blocking: bool
@@ -102,6 +104,9 @@ class Exchange(Protocol):
 
     def end(self) -> bool:
         """End the response, and let go of the request; tell whether the connection may be kept."""
+
+    def doubt(self) -> None:
+        """Take note that the handler has raised an exception, which it may bear itself."""
 
     def apologise(self) -> None:
         """Tell the client of a handler's failure, if it can still be told, and spoil the rest."""

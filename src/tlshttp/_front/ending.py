@@ -74,7 +74,7 @@ class EndingConnection(Connection):
         except Exception:
             self._report_exception(stream)
         finally:
-            self._front.hooks.shutdown_request(stream)
+            self._front.hooks.shutdown_request(self.request)
 
     def begin_close(self) -> None:
         """Say goodbye; then close, at once or when the peer has had its say."""
@@ -88,7 +88,7 @@ class EndingConnection(Connection):
         if self.phase in (Phase.HANDLER, Phase.CLOSED):
             self._report_failure(stream)
         if self.phase is Phase.CLOSED:  # by the handler itself
-            self._front.hooks.close_request(stream)
+            self._front.hooks.close_request(self.request)
             return
         if os.getpid() != self._front.pid:
             self._close_here(stream)

@@ -25,6 +25,7 @@ from tlshttp._front.events import Events
 from tlshttp._front.eviction import Eviction
 from tlshttp._front.fullness import Fullness
 from tlshttp._front.leader import LOOK_SECONDS, Leaders
+from tlshttp._front.lent import Loans
 from tlshttp._front.parking import Parking
 from tlshttp._front.places import Hold, Places
 from tlshttp._front.poller import READ, WRITE, create_poller, wait_for
@@ -144,6 +145,8 @@ class Front:
         self.places = Places(settings.max_workers, self._resume)
         self._waiting = Waiting(self.places)
         self.draining = Draining(self)
+        self.lends = settings.lends
+        self.loans = Loans(self.wake)
 
     # Called by the server ---------------------------------------------------------------------
 
@@ -160,6 +163,8 @@ class Front:
                     self._advance(self._ready.popleft())
         elif self._ready:
             self._call_leader()
+        for connection in self.loans.take_ended():
+            self._guard(connection.end_after_loan, connection)
         now = self.clock.end_turn(woke)
         if self.draining.begun:
             self.draining.look(now)
@@ -170,6 +175,7 @@ class Front:
             self._sweep()
             self.roomless.look_after(self.resume_later)
             self._fullness.look(now, self.busy)
+            self.loans.let_frames_go()
         if self._leaders is not None:
             self._watch(self._leaders, now, began)
         self.door.reopen(now)
@@ -265,6 +271,7 @@ class Front:
             if connection.phase is not Phase.HANDLER:
                 connection.abort()
         self.drainer.close()
+        self.loans.close()
         self._lane.close()
         self._poller.close()
 
@@ -346,6 +353,7 @@ class Front:
         """Let go of a connection whose socket is being closed."""
         if os.getpid() != self.pid:
             return
+        self.loans.forget(connection)
         if connection.stream is not None:
             self.counters.take(connection.stream)
         self.parking.forget(connection)

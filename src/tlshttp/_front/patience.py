@@ -55,6 +55,7 @@ class StreamOwner(Protocol):
     def watch(self) -> None: ...
     def unwatch(self) -> None: ...
     def report_exception(self) -> None: ...
+    def let_go_by_borrower(self) -> None: ...
     def begin_close(self) -> None: ...
     def closed(self) -> None: ...
 
@@ -103,7 +104,8 @@ class PatientStream(SocketLike):
         self.budget = budget or Budget(None, None)
         self._info: TLSInfo | None = None
         self.timeout = None
-        self._last_timeout: TimeoutError | None = None
+        self.last_timeout: TimeoutError | None = None
+        """What was raised when the handler's own timeout had passed."""
         self._buffer = b""
         self._position = 0
         self._is_over = False
@@ -193,7 +195,7 @@ class PatientStream(SocketLike):
 
     def raised(self, error: TimeoutError) -> bool:
         """Return whether this is a time limit of this connection, not one of the handler's own."""
-        return error in (self.failure, self._last_timeout)
+        return error in (self.failure, self.last_timeout)
 
     def begin_allowance(self, direction: int) -> Allowance:
         """Return what the peer has from now on for a request body (`READ`) or a response."""
@@ -263,8 +265,8 @@ class PatientStream(SocketLike):
 
     def _time_out(self) -> NoReturn:
         """Raise what tells that the handler's own timeout has passed."""
-        self._last_timeout = TimeoutError("timed out")
-        raise self._last_timeout
+        self.last_timeout = TimeoutError("timed out")
+        raise self.last_timeout
 
     def _wait_here(self, event: int, timeout: float | None) -> bool:
         """Wait in this thread, which has no place among the workers meanwhile."""
