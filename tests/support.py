@@ -49,6 +49,9 @@ class NoOwner:
     def watch(self) -> None:
         """Bear that something is left to be sent."""
 
+    def watch_head(self) -> None:
+        """Bear that a head is held back."""
+
     def unwatch(self) -> None:
         """Bear that somebody else sends it."""
 

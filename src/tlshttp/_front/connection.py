@@ -227,6 +227,16 @@ class Connection:
         if self.stream is not None and os.getpid() == self._front.pid:
             self._front.drainer.watch(self.stream)
 
+    def watch_head(self) -> None:
+        """Have somebody send the head that is held back, if the handler is long in going on."""
+        stream = self.stream
+        if stream is None:
+            return
+        if os.getpid() == self._front.pid:
+            self._front.heads.watch(stream, stream.held_head)
+        else:  # in a forked child nobody is there for that
+            stream.transmit(b"")
+
     def unwatch(self) -> None:
         """Leave that to the handler's own thread."""
         if self.stream is not None:

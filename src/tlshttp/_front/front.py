@@ -24,6 +24,7 @@ from tlshttp._front.draining import Draining
 from tlshttp._front.events import Events
 from tlshttp._front.eviction import Eviction
 from tlshttp._front.fullness import Fullness
+from tlshttp._front.heads import Heads
 from tlshttp._front.leader import LOOK_SECONDS, Leaders
 from tlshttp._front.lent import Loans
 from tlshttp._front.parking import Parking
@@ -88,6 +89,7 @@ class Front:
         self._eviction = Eviction(lambda: self.registry)
         self._fullness = Fullness(self.places, self.counters)
         self.drainer = Drainer("tlshttp-drainer")
+        self.heads = Heads("tlshttp-heads")
         self._loop_thread: int | None = None
         self.clock = Clock()
         """By which deadlines go."""
@@ -270,6 +272,7 @@ class Front:
         for connection in self.registry:
             if connection.phase is not Phase.HANDLER:
                 connection.abort()
+        self.heads.close()
         self.drainer.close()
         self.loans.close()
         self._lane.close()

@@ -53,6 +53,7 @@ class StreamOwner(Protocol):
     def before_wait(self) -> None: ...
     def after_wait(self) -> None: ...
     def watch(self) -> None: ...
+    def watch_head(self) -> None: ...
     def unwatch(self) -> None: ...
     def report_exception(self) -> None: ...
     def let_go_by_borrower(self) -> None: ...
@@ -122,6 +123,10 @@ class PatientStream(SocketLike):
         """What broke the connection, once it is broken."""
         self.fault: RequestRefused | None = None
         """What was wrong with a request that was answered nevertheless."""
+        self.held_head = b""
+        """A response head that waits for the first bytes of its body."""
+        self.head_left = False
+        """Whether it did not wait any longer."""
         self.late = False
         """Whether the handler's own timeout has passed before it was called: no read waits."""
         self.idle = False
@@ -293,7 +298,8 @@ class PatientStream(SocketLike):
     def begin_exchange(self) -> None:
         """Have the next body and the next response begin with allowances of their own."""
         self._allowance = None
-        self.known_length = self.late = False
+        self.known_length = self.late = self.head_left = False
+        self.held_head = b""
 
     def _break(self, error: OSError) -> NoReturn:
         """Take note of what the TLS engine found wrong with the connection, and raise that."""
