@@ -36,6 +36,8 @@ def wait_until(condition: Callable[[], bool], *, timeout: float = 5 * UNIT) -> b
 class NoOwner:
     """Whoever owns a `tlshttp._front.stream.Stream`, where that is nobody."""
 
+    group = b""
+
     def may_wait(self) -> bool:
         """Let handlers wait for their peers."""
         return True

@@ -193,6 +193,10 @@ class Connection:
         """Have the request refused if it has waited for room too long; tell if it has."""
         raise NotImplementedError
 
+    def give_way(self) -> None:
+        """Give back at once what is on disk, because others need the room; then end."""
+        raise NotImplementedError
+
     def end_after_loan(self) -> None:
         """End a connection that nobody holds any more, to whom it was lent."""
         raise NotImplementedError

@@ -33,6 +33,8 @@ __all__ = ["EndingConnection"]
 
 _DRAINS_AT_ONCE = 16  # reads of 64 KiB while closing, before others have their turn
 
+_GIVES_WAY = "others need the room on disk, of which this address has most"
+
 _BODY, _RESPONSE = Phase.BODY, Phase.RESPONSE
 
 
@@ -225,6 +227,17 @@ class EndingConnection(Connection):
         else:
             self._front.counters.add("evicted")
             self._end_early(RequestCrowdedOut(message))
+
+    def give_way(self) -> None:
+        """Give back at once what is on disk, because others need the room; then end."""
+        stream = self._established()
+        if self.phase is _RESPONSE:
+            stream.failure = stream.failure or RequestCrowdedOut(_GIVES_WAY)
+            stream.drop_backlog()
+        else:
+            self._exchange(stream).refuse_for_room()
+        self._front.resume_later(self)
+        self._front.wake()
 
     def leave_with_server(self) -> None:
         """End a connection that nobody is at work on, because the server closes."""

@@ -36,6 +36,7 @@ from tlshttp._front.waiting import Waiting
 from tlshttp._front.workers import Workers
 from tlshttp._spool import Budget
 from tlshttp._tls import ManagedContext
+from tlshttp.errors import RequestCrowdedOut
 from tlshttp.stats import Stats
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ class Front:
         self.budget = Budget(limits.max_total_memory, limits.max_total_disk)
         self.roomless = Roomless(self.wake)
         self.budget.freed = self.roomless.room_freed
+        self.budget.give_way = self._give_way
         self.places = Places(settings.max_workers, self._resume)
         self._waiting = Waiting(self.places)
         self.draining = Draining(self)
@@ -495,6 +497,22 @@ class Front:
     def is_full(self) -> bool:
         """Return whether another connection can only take the place of one."""
         return len(self.registry) >= self.max_connections
+
+    def _give_way(self, connection: Connection) -> bool:
+        """Have a connection give back what it has on disk; tell if it has done so, not soon will.
+
+        It may be called by anybody who writes to disk, in the middle of a handler.
+        """
+        if os.getpid() != self.pid:
+            return False
+        if self.registry.take_back(connection) or self.roomless.take(connection):
+            if connection.phase in (Phase.BODY, Phase.RESPONSE):
+                connection.give_way()
+                return True
+            self.resume_later(connection)  # it has moved on just now
+        elif connection in self._waiting:
+            connection.cut_waiting(RequestCrowdedOut("others need the room on disk"))
+        return False
 
     def make_room(self) -> None:
         """Close the connection that can best be spared, if there is one."""

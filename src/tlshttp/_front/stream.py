@@ -160,7 +160,7 @@ class Stream(ReceivingStream):
 
     def _box(self) -> Outbox:
         if self._outbox is None:
-            self._outbox = Outbox(Spool(self.budget, self._limits.max_buffer_memory))
+            self._outbox = Outbox(Spool(self.budget, self._limits.max_buffer_memory, self.owner))
         return self._outbox
 
     def _put(self, rest: Buffer) -> bool:

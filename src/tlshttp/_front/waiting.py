@@ -43,6 +43,10 @@ class Waiting:
             connection.paused = False
             self._places.go_on()
 
+    def __contains__(self, connection: object) -> bool:
+        """Return whether it waits."""
+        return connection in self._connections
+
     def cut_longest(self, workers: Workers) -> None:
         """Have one thread of those that wait end its connection, because others need threads.
 
