@@ -285,3 +285,36 @@ def test_the_thread_comes_and_goes_with_heads(monkeypatch: pytest.MonkeyPatch) -
     assert not is_there()
     heads.watch(last, b"head")
     assert not is_there()
+
+
+class ReadsLate(Quiet):
+    """Ends a head of a body without a length, then reads."""
+
+    protocol_version = "HTTP/1.1"
+    stream_request = True
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        if self.path == "/later":
+            time.sleep(0.05)  # its head leaves meanwhile
+        self.wfile.write(self.rfile.read())
+
+
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_100_continue_does_not_come_into_a_response(server_class: type[TLSHTTPServer]) -> None:
+    """It comes before a head that is held back, and not at all after one that has left."""
+    post = b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
+    with serving(ReadsLate, server_class=server_class) as server:
+        for path, first in (
+            (b"/", b"HTTP/1.1 100 Continue\r\n\r\n"),
+            (b"/later", b"HTTP/1.1 200 OK"),
+        ):
+            with connect(server) as client:
+                client.sendall(post % path)
+                data = client.recv(len(first))
+                client.sendall(b"body")
+                data += read_to_end(client)
+            assert data.startswith(first)
+            assert data.count(b"100 Continue") == first.count(b"100 Continue")
+            assert data.endswith(b"\r\n\r\n4\r\nbody\r\n0\r\n\r\n")
