@@ -36,6 +36,8 @@ def wait_until(condition: Callable[[], bool], *, timeout: float = 5 * UNIT) -> b
 class NoOwner:
     """Whoever owns a `tlshttp._front.stream.Stream`, where that is nobody."""
 
+    group = b""
+
     def may_wait(self) -> bool:
         """Let handlers wait for their peers."""
         return True
@@ -48,6 +50,9 @@ class NoOwner:
 
     def watch(self) -> None:
         """Bear that something is left to be sent."""
+
+    def watch_head(self) -> None:
+        """Bear that a head is held back."""
 
     def unwatch(self) -> None:
         """Bear that somebody else sends it."""
@@ -67,6 +72,9 @@ class NoOwner:
 
     def closed(self) -> None:
         """Be told of the end."""
+
+    def let_go_by_borrower(self) -> None:
+        """Be told that nobody holds it."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from tlshttp._tls import TLSInfo
-    from tlshttp.errors import ConnectionCut
+    from tlshttp.errors import ConnectionCut, RequestRefused
 
 __all__ = [
     "BODY_MISSING",
@@ -125,6 +125,8 @@ class Exchange(Protocol):
     def wfile(self) -> io.BufferedIOBase:
         """The response, as handlers write it."""
 
+    refused: RequestRefused | None
+    """What is wrong with the request."""
     one_shot: bool
     """Whether a handler is made for this request alone."""
     blocking: bool
@@ -160,6 +162,9 @@ class Exchange(Protocol):
 
     def end(self) -> bool:
         """End the response, and let go of the request; tell whether the connection may be kept."""
+
+    def doubt(self) -> None:
+        """Take note that the handler has raised an exception, which it may bear itself."""
 
     def apologise(self) -> None:
         """Tell the client of a handler's failure, if that is still possible, and drop the rest."""
@@ -200,6 +205,10 @@ class Transport(Protocol):
     """Whether the response being sent has an end that is known."""
     at_end: bool
     """Whether the peer sends no more."""
+    held_head: bytes
+    """A response head that waits for the first bytes of its body."""
+    head_left: bool
+    """Whether it did not wait any longer."""
     late: bool
     """Whether the handler's own timeout has passed, so that no read waits any more."""
     budget: Any
@@ -229,6 +238,8 @@ class Transport(Protocol):
     def begin_exchange(self) -> None: ...
     def take_over(self) -> None: ...
     def transmit(self, data: Buffer, *, is_last: bool = False) -> None: ...
+    def hold(self, head: bytes) -> None: ...
+    def unhold(self) -> bytes: ...
     def transmit_file(self, fd: int, start: int, size: int) -> None: ...
     def fail(self, cut: ConnectionCut) -> Any: ...
     def raised(self, error: TimeoutError) -> bool: ...

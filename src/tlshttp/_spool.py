@@ -15,11 +15,11 @@ import logging
 import os
 import tempfile
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
-from typing import IO
+from typing import IO, Any, Protocol
 
-__all__ = ["Budget", "NoRoom", "Spool", "warn_without_files"]
+__all__ = ["Budget", "Holder", "NoRoom", "Spool", "warn_without_files"]
 
 _log = logging.getLogger("tlshttp.server")
 
@@ -33,6 +33,18 @@ back before its end."""
 _FIRST = 4_096
 """Bytes a connection may always have in memory, whatever the others have: less than what it costs
 anyway, and enough for a form. So an ordinary request needs no lock."""
+
+
+FAIR_PART = 8
+"""Who holds one of so many parts of the disk, or more, gives way to others."""
+
+
+class Holder(Protocol):
+    """A connection, as far as what it has on disk is concerned."""
+
+    @property
+    def group(self) -> bytes:
+        """Whose it is, among all who hold connections."""
 
 
 class NoRoom(Exception):
@@ -58,6 +70,11 @@ class Budget:
         """Bytes in files now."""
         self.freed: Callable[[], None] | None = None
         """Called, from any thread, when there is room on disk again."""
+        self.give_way: Callable[[Any], bool] | None = None
+        """Called, from any thread, with a holder that others need room of; has it give back all it
+        has, and tells if it has done so."""
+        self._by_holder: Counter[Holder] = Counter()
+        self._by_group: Counter[bytes] = Counter()
 
     def take_memory(self, size: int) -> bool:
         """Take so many bytes of memory, if they are there."""
@@ -72,16 +89,47 @@ class Budget:
         with self._lock:
             self.memory -= size
 
-    def take_disk(self, size: int) -> None:
+    def take_disk(self, size: int, holder: Holder | None = None) -> None:
         """Take so many bytes of disk.
+
+        Args:
+            size: How many.
+            holder: Who needs them. Whose address holds most gives way to it, if that is much.
 
         Raises:
             NoRoom: They are not there.
         """
+        while not self._takes_disk(size, holder):
+            greedy = self._greedy(holder.group) if holder is not None else None
+            if greedy is None or self.give_way is None or not self.give_way(greedy):
+                raise NoRoom
+            if greedy in self._by_holder:  # it has begun anew
+                raise NoRoom
+
+    def _takes_disk(self, size: int, holder: Holder | None) -> bool:
         with self._lock:
             if not self._has_disk(size):
-                raise NoRoom
+                return False
             self.disk += size
+            if holder is not None:
+                self._by_holder[holder] += size
+                self._by_group[holder.group] += size
+            return True
+
+    def _greedy(self, group: bytes) -> Holder | None:
+        """Return who holds most of the address that holds most, where that has more than a share.
+
+        That is an eighth of all, and twice what the address has that needs some; so two that hold
+        as much do not push each other out by turns.
+        """
+        with self._lock:
+            most, size = next(iter(self._by_group.most_common(1)), (group, 0))
+            if size * FAIR_PART < (self._most_disk or 0) or size < 2 * self._by_group[group] + 1:
+                return None
+            return max(
+                (holder for holder in self._by_holder if holder.group == most),
+                key=self._by_holder.__getitem__,
+            )
 
     def _has_disk(self, size: int) -> bool:
         return self._most_disk is None or self.disk + size <= self._most_disk
@@ -96,13 +144,22 @@ class Budget:
         with self._disk_freed:
             return self._disk_freed.wait_for(lambda: self._has_disk(size), timeout)
 
-    def give_disk(self, size: int) -> None:
+    def give_disk(self, size: int, holder: Holder | None = None) -> None:
         """Give bytes of disk back."""
         with self._disk_freed:
             self.disk -= size
+            if holder is not None:
+                _subtract(self._by_holder, holder, size)
+                _subtract(self._by_group, holder.group, size)
             self._disk_freed.notify_all()
         if self.freed is not None:
             self.freed()
+
+
+def _subtract(counter: Counter[Any], key: object, size: int) -> None:
+    counter[key] -= size
+    if not counter[key]:
+        del counter[key]
 
 
 class Spool:
@@ -111,12 +168,14 @@ class Spool:
     Args:
         budget: What it shares with others.
         most: Bytes to keep in memory; `None`: all.
+        holder: Whose they are; `None`: nobody's who could give way.
     """
 
-    __slots__ = ("_budget", "_files", "_most", "_on_disk", "_pieces", "_taken", "size")
+    __slots__ = ("_budget", "_files", "_holder", "_most", "_on_disk", "_pieces", "_taken", "size")
 
-    def __init__(self, budget: Budget, most: int | None) -> None:
+    def __init__(self, budget: Budget, most: int | None, holder: Holder | None = None) -> None:
         self._budget = budget
+        self._holder = holder
         self._most = most
         self._pieces: deque[bytes | bytearray] = deque()
         self._taken = 0  # of the budget's memory
@@ -162,13 +221,13 @@ class Spool:
 
     def _write(self, data: bytes | memoryview) -> None:
         size = len(data)
-        self._budget.take_disk(size)
+        self._budget.take_disk(size, self._holder)
         try:
             if not self._files or self._files[-1].written >= _LARGEST_FILE:
                 self._files.append(_File())
             self._files[-1].write(data)
         except BaseException:
-            self._budget.give_disk(size)
+            self._budget.give_disk(size, self._holder)
             raise
         self._on_disk += size
 
@@ -204,7 +263,7 @@ class Spool:
         try:
             file.close()
         finally:
-            self._budget.give_disk(file.written)
+            self._budget.give_disk(file.written, self._holder)
 
     def read_all(self) -> bytes:
         """Take all there is."""

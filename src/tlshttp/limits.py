@@ -130,9 +130,10 @@ class Limits:
     goes to files. `None`: no limit."""
 
     max_total_disk: int | None = 4 << 30
-    """Bytes in temporary files for all connections. At the limit further bodies are not read until
-    there is room, for `body_timeout` at most (then they get 507), and responses wait in their
-    handlers, or are cut where these cannot wait.
+    """Bytes in temporary files for all connections. At the limit the address that has most gives
+    way to others, if that is an eighth or more. Else further bodies are not read until there is
+    room, for `body_timeout` at most (then they get 507), and responses wait in their handlers, or
+    are cut where these cannot wait.
 
     It is four of the largest bodies. `None`: no limit.
     """

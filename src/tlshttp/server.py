@@ -31,6 +31,7 @@ from tlshttp._computed import computed
 from tlshttp._front.closing import close_front
 from tlshttp._front.door import WRAPPED
 from tlshttp._front.front import Front
+from tlshttp._front.lent import Lent
 from tlshttp._front.registry import Phase
 from tlshttp._front.report import Reports
 from tlshttp._front.settings import Settings
@@ -224,6 +225,7 @@ class TLSHTTPServer(http.server.HTTPServer):
                 leaders_accept=all(_is_ours(self, hook) for hook in _ACCEPTING_HOOKS),
                 goodbye_with_response=_is_ours(self, "shutdown_request"),
                 worker_phases=phases,
+                lends=_may_let_go(self),
                 max_workers=workers,
                 max_threads=workers + _WAITING_THREADS,
                 daemon_workers=lambda: self.daemon_threads,
@@ -577,18 +579,23 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Call the handler class, composed with `~tlshttp.TLSRequestHandler` (hook)."""
-        self.__composition().factory(request, client_address, self)
+        try:
+            self.__composition().factory(request, client_address, self)
+        except Exception:
+            if isinstance(request, Lent):  # whoever called this may not even end the connection
+                request.exchange.doubt()
+            raise
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection in an orderly way: ``close_notify``, end, then the socket (hook)."""
-        if isinstance(request, Stream):
+        if isinstance(request, (Stream, Lent)):
             request.owner.begin_close()
         else:
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report an exception of a handler (hook): its traceback on standard error."""
-        failure = request.failure if isinstance(request, Stream) else None
+        failure = request.failure if isinstance(request, (Stream, Lent)) else None
         if failure is None or sys.exception() is not failure:
             # Closed, full, gone or None: then there is nowhere to report it.
             with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -686,6 +693,16 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
 def _forking_mix_in() -> type:
     """Return `socketserver.ForkingMixIn`, or on platforms without it a class nobody has."""
     return getattr(socketserver, "ForkingMixIn", type("NoForking", (), {}))
+
+
+def _may_let_go(server: TLSHTTPServer) -> bool:
+    """Return whether ``process_request()`` is the user's own, who may forget what it was given."""
+    hook: Any = type(server).process_request
+    if hook is getattr(socketserver.ThreadingMixIn, "process_request"):  # noqa: B009
+        in_thread: Any = getattr(type(server), "process_request_thread")  # noqa: B009
+        return in_thread is not socketserver.ThreadingMixIn.process_request_thread
+    forks: Any = getattr(_forking_mix_in(), "process_request", None)
+    return hook not in (TLSHTTPServer.process_request, forks)
 
 
 def _is_ours(server: TLSHTTPServer, hook: str) -> bool:

@@ -28,12 +28,14 @@ import os
 import socket
 import sys
 import time
+import weakref
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tlshttp._front.allowance import Allowance
 from tlshttp._front.eviction import group_of
 from tlshttp._front.greeting import Greeting
+from tlshttp._front.lent import Lent, let_frames_go
 from tlshttp._front.registry import Phase
 from tlshttp._front.stream import Stream
 from tlshttp.errors import ConnectionCut
@@ -76,6 +78,7 @@ class Connection:
         "deadline",
         "fd",
         "group",
+        "is_lent",
         "lent",
         "parked",
         "paused",
@@ -85,6 +88,7 @@ class Connection:
         "server_name",
         "since",
         "stream",
+        "taken",
     )
 
     def __init__(self, front: Front, sock: socket.socket, address: object) -> None:
@@ -105,9 +109,13 @@ class Connection:
         self.phase = Phase.HELLO
         self.deadline = front.clock.after(front.limits.handshake_timeout)
         self.parked = False
+        self.lent: weakref.ref[Lent] | None = None
+        """What a ``process_request()`` of the user's own was given instead of the stream."""
+        self.is_lent = False
+        """Whether it belongs to whoever holds that."""
         self.paused = False
         """Whether its handler's thread has given its place back, to wait."""
-        self.lent = False
+        self.taken = False
         """Whether its handler has taken it over: that thread is no worker at work any more."""
         self.armed = 0
         """For which event the poller has it; 0 where it does not."""
@@ -165,6 +173,12 @@ class Connection:
         exchange = self.stream.exchange if self.stream is not None else None
         return self.phase is Phase.REQUEST and exchange is not None and not exchange.begun
 
+    @property
+    def request(self) -> Any:
+        """What `socketserver`'s hooks have it as."""
+        lent = self.lent() if self.lent is not None else None
+        return self.stream or self._socket if lent is None else lent
+
     # What those who hold a connection may ask of it ------------------------------------------
 
     def advance(self, others: frozenset[Phase] | None) -> None:
@@ -200,6 +214,21 @@ class Connection:
         """Tell who answers later that something has come; return what a step returns."""
         raise NotImplementedError
 
+    def give_way(self) -> None:
+        """Give back at once what is on disk, because others need the room; then end."""
+        raise NotImplementedError
+
+    def end_after_loan(self) -> None:
+        """End a connection that nobody holds any more, to whom it was lent."""
+        raise NotImplementedError
+
+    def let_frames_go(self) -> None:
+        """Have nothing that is remembered keep what was lent."""
+        stream = self.stream
+        if stream is not None and stream.exchange is not None:
+            for error in (stream.cut, stream.last_timeout, stream.exchange.refused):
+                let_frames_go(error)
+
     def begin_close(self) -> None:
         """Say goodbye; then close, at once or when the peer has had its say."""
         raise NotImplementedError
@@ -212,7 +241,7 @@ class Connection:
 
     def before_wait(self) -> None:
         """Take note that a handler is going to wait for the peer."""
-        if self.lent:
+        if self.taken:
             self._front.wait_again(self)
         elif self.stream is not None and self.stream.tunnel:
             self.lend()
@@ -221,22 +250,22 @@ class Connection:
 
     def after_wait(self) -> None:
         """Take note that it goes on."""
-        if not self.lent:
+        if not self.taken:
             self._front.after_wait(self)
 
     def lend(self) -> None:
         """Have the handler's thread be no worker at work until the handler returns."""
         stream = self.stream
-        if stream is None or stream.driven_by is not None or self.lent:
+        if stream is None or stream.driven_by is not None or self.taken:
             return
         if os.getpid() == self._front.pid:
-            self.lent = True
+            self.taken = True
             self._front.before_wait(self)
 
     def _take_back(self) -> None:
         """Have it be one again, in the same thread."""
-        if self.lent:
-            self.lent = False
+        if self.taken:
+            self.taken = False
             self._front.after_wait(self)
 
     def take_up(self) -> None:
@@ -248,14 +277,29 @@ class Connection:
         if self.stream is not None and os.getpid() == self._front.pid:
             self._front.drainer.watch(self.stream)
 
+    def watch_head(self) -> None:
+        """Have somebody send the head that is held back, if the handler is long in going on."""
+        stream = self.stream
+        if stream is None:
+            return
+        if os.getpid() == self._front.pid:
+            self._front.heads.watch(stream, stream.held_head)
+        else:  # in a forked child nobody is there for that
+            stream.transmit(b"")
+
     def unwatch(self) -> None:
         """Leave that to the handler's own thread."""
         if self.stream is not None:
             self._front.drainer.forget(self.stream)
 
+    def let_go_by_borrower(self) -> None:
+        """Take note that nobody holds any more what was lent."""
+        if self.is_lent:
+            self._front.loans.end(self)
+
     def report_exception(self) -> None:
         """Report an exception of a handler's, in its ``except`` clause."""
-        self._front.hooks.handle_error(self.stream, self.address)
+        self._front.hooks.handle_error(self.request, self.address)
 
     def end_waiting_for_request(self) -> None:
         """Have a handler in blocking mode, in another thread, wait for no further request."""
@@ -278,7 +322,7 @@ class Connection:
     def _report_exception(self, stream: Stream) -> None:
         """Report what a handler raised, unless it is only the peer's fault passed on."""
         if stream.failure is None or not _comes_from(sys.exception(), stream.failure):
-            self._front.hooks.handle_error(stream, self.address)
+            self._front.hooks.handle_error(self.request, self.address)
 
     def _report_failure(self, stream: Stream) -> None:
         """Report, once, what the peer did wrong while a handler was at work."""
@@ -290,8 +334,9 @@ class Connection:
     def _close(self) -> None:
         """Close the socket through the server's hook."""
         self.closed()  # before it is: then its number may be another connection's
+        request = self.request
         stream, self.stream = self.stream, None  # nothing is left for the garbage collector
-        self._front.hooks.close_request(stream or self._socket)
+        self._front.hooks.close_request(request)
         if stream is not None:
             stream.let_go()
 

@@ -33,6 +33,8 @@ __all__ = ["EndingConnection"]
 
 _DRAINS_AT_ONCE = 16  # reads of 64 KiB while closing, before others have their turn
 
+_GIVES_WAY = "others need the room on disk, of which this address has most"
+
 _BODY, _RESPONSE = Phase.BODY, Phase.RESPONSE
 
 
@@ -74,7 +76,7 @@ class EndingConnection(Connection):
         except Exception:
             self._report_exception(stream)
         finally:
-            self._front.hooks.shutdown_request(stream)
+            self._front.hooks.shutdown_request(self.request)
 
     def begin_close(self) -> None:
         """Say goodbye; then close, at once or when the peer has had its say."""
@@ -89,7 +91,7 @@ class EndingConnection(Connection):
         if self.phase in (Phase.HANDLER, Phase.CLOSED):
             self._report_failure(stream)
         if self.phase is Phase.CLOSED:  # by the handler itself
-            self._front.hooks.close_request(stream)
+            self._front.hooks.close_request(self.request)
             return
         if os.getpid() != self._front.pid:
             self._close_here(stream)
@@ -236,6 +238,17 @@ class EndingConnection(Connection):
         if later is not None:
             later.break_off(cut)
             later.report()
+
+    def give_way(self) -> None:
+        """Give back at once what is on disk, because others need the room; then end."""
+        stream = self._established()
+        if self.phase is _RESPONSE:
+            stream.failure = stream.failure or RequestCrowdedOut(_GIVES_WAY)
+            stream.drop_backlog()
+        else:
+            self._exchange(stream).refuse_for_room()
+        self._front.resume_later(self)
+        self._front.wake()
 
     def leave_with_server(self) -> None:
         """End a connection that nobody is at work on, because the server closes."""

@@ -24,7 +24,9 @@ from tlshttp._front.draining import Draining
 from tlshttp._front.events import Events
 from tlshttp._front.eviction import Eviction
 from tlshttp._front.fullness import Fullness
+from tlshttp._front.heads import Heads
 from tlshttp._front.leader import LOOK_SECONDS, Leaders
+from tlshttp._front.lent import Loans
 from tlshttp._front.parking import Parking
 from tlshttp._front.places import Hold, Places
 from tlshttp._front.poller import READ, WRITE, create_poller, wait_for
@@ -34,7 +36,7 @@ from tlshttp._front.waiting import Waiting
 from tlshttp._front.workers import Workers
 from tlshttp._spool import Budget
 from tlshttp._tls import ManagedContext
-from tlshttp.errors import ResponseAborted
+from tlshttp.errors import RequestCrowdedOut, ResponseAborted
 from tlshttp.stats import Stats
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ class Front:
         self._eviction = Eviction(lambda: self.registry)
         self._fullness = Fullness(self.places, self.counters)
         self.drainer = Drainer("tlshttp-drainer")
+        self.heads = Heads("tlshttp-heads")
         self._loop_thread: int | None = None
         self.clock = Clock()
         """By which deadlines go."""
@@ -145,12 +148,15 @@ class Front:
         self.budget = Budget(limits.max_total_memory, limits.max_total_disk)
         self.roomless = Roomless(self.wake)
         self.budget.freed = self.roomless.room_freed
+        self.budget.give_way = self._give_way
         self.places = Places(settings.max_workers, self._resume)
         self._waiting = Waiting(self.places)
         self.draining = Draining(self)
         self.answering: set[Later] = set()
         """Those exchanges that somebody answers in the place of a handler that has returned."""
         self._answered = threading.Condition()
+        self.lends = settings.lends
+        self.loans = Loans(self.wake)
 
     # Called by the server ---------------------------------------------------------------------
 
@@ -180,6 +186,8 @@ class Front:
                     self._advance(self._ready.popleft())
         elif self._ready:
             self._call_leader()
+        for connection in self.loans.take_ended():
+            self._guard(connection.end_after_loan, connection)
         now = self.clock.end_turn(woke)
         if self.draining.begun:
             self.draining.look(now)
@@ -190,6 +198,7 @@ class Front:
             self._sweep()
             self.roomless.look_after(self.resume_later)
             self._fullness.look(now, self.busy)
+            self.loans.let_frames_go()
         if self._leaders is not None:
             self._watch(self._leaders, now, began)
         self.door.reopen(now)
@@ -304,7 +313,9 @@ class Front:
         for connection in self.registry:
             if connection.phase is not Phase.HANDLER:
                 connection.abort()
+        self.heads.close()
         self.drainer.close()
+        self.loans.close()
         self._lane.close()
         self._poller.close()
 
@@ -399,6 +410,7 @@ class Front:
         """Let go of a connection whose socket is being closed."""
         if os.getpid() != self.pid:
             return
+        self.loans.forget(connection)
         if connection.stream is not None:
             self.counters.take(connection.stream)
         self.parking.forget(connection)
@@ -538,6 +550,22 @@ class Front:
     def is_full(self) -> bool:
         """Return whether another connection can only take the place of one."""
         return len(self.registry) >= self.max_connections
+
+    def _give_way(self, connection: Connection) -> bool:
+        """Have a connection give back what it has on disk; tell if it has done so, not soon will.
+
+        It may be called by anybody who writes to disk, in the middle of a handler.
+        """
+        if os.getpid() != self.pid:
+            return False
+        if self.registry.take_back(connection) or self.roomless.take(connection):
+            if connection.phase in (Phase.BODY, Phase.RESPONSE):
+                connection.give_way()
+                return True
+            self.resume_later(connection)  # it has moved on just now
+        elif connection in self._waiting:
+            connection.cut_waiting(RequestCrowdedOut("others need the room on disk"))
+        return False
 
     def make_room(self) -> None:
         """Close the connection that can best be spared, if there is one."""

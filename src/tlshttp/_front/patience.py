@@ -50,14 +50,18 @@ class WouldBlock(ssl.SSLWantReadError, BlockingIOError):
 class StreamOwner(Protocol):
     """The connection of a stream, as far as the stream needs it."""
 
+    group: bytes
+
     def may_wait(self) -> bool: ...
     def before_wait(self) -> None: ...
     def after_wait(self) -> None: ...
     def watch(self) -> None: ...
+    def watch_head(self) -> None: ...
     def unwatch(self) -> None: ...
     def lend(self) -> None: ...
     def take_up(self) -> None: ...
     def report_exception(self) -> None: ...
+    def let_go_by_borrower(self) -> None: ...
     def begin_close(self) -> None: ...
     def closed(self) -> None: ...
 
@@ -96,12 +100,13 @@ class PatientStream(SocketLike):
     __slots__ = (
         "__dict__", "__weakref__", "_allowance", "_buffer", "_channel", "_info", "_is_over",
         "_last_timeout", "_limits", "_lock", "_outbox", "_position", "_reading", "_server_name",
-        "at_end", "awaits_more", "budget", "bytes_in", "bytes_out", "exchange", "failure", "fault",
-        "goodbye_with_response", "handler", "idle", "input_complete", "known_length", "owner",
+        "at_end", "awaits_more", "budget", "bytes_in", "bytes_out", "driven_by", "ends_with_server",
+        "exchange", "failure", "fault", "goodbye_with_response", "handler", "head_left",
+        "held_head", "idle", "input_complete", "known_length", "late", "later", "owner",
         "requests", "timeout", "tunnel", "watched",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 (one for each fact)
         self,
         channel: StreamChannel,
         limits: Limits,
@@ -115,7 +120,8 @@ class PatientStream(SocketLike):
         self.budget = budget or Budget(None, None)
         self._info: TLSInfo | None = None
         self.timeout = None
-        self._last_timeout: TimeoutError | None = None
+        self.last_timeout: TimeoutError | None = None
+        """What was raised when the handler's own timeout had passed."""
         self._buffer = b""
         self._position = 0
         self._is_over = False
@@ -130,6 +136,10 @@ class PatientStream(SocketLike):
         """The handler that the connection drives; `None` until there is one."""
         self.failure: ConnectionCut | None = None
         """What broke the connection, once it is broken."""
+        self.held_head = b""
+        """A response head that waits for the first bytes of its body."""
+        self.head_left = False
+        """Whether it did not wait any longer."""
         self.late = False
         """Whether the handler's own timeout has passed before it was called: no read waits."""
         self.fault: ConnectionCut | None = None
@@ -214,7 +224,7 @@ class PatientStream(SocketLike):
 
     def raised(self, error: TimeoutError) -> bool:
         """Return whether this is a time limit of this connection, not one of the handler's own."""
-        return error in (self.failure, self._last_timeout)
+        return error in (self.failure, self.last_timeout)
 
     def begin_allowance(self, direction: int) -> Allowance:
         """Return what the peer has from now on for a request body (`READ`) or a response."""
@@ -284,8 +294,8 @@ class PatientStream(SocketLike):
 
     def _time_out(self) -> NoReturn:
         """Raise what tells that the handler's own timeout has passed."""
-        self._last_timeout = TimeoutError("timed out")
-        raise self._last_timeout
+        self.last_timeout = TimeoutError("timed out")
+        raise self.last_timeout
 
     def _wait_here(self, event: int, timeout: float | None) -> bool:
         """Wait in this thread, which has no place among the workers meanwhile."""
@@ -312,7 +322,8 @@ class PatientStream(SocketLike):
     def begin_exchange(self) -> None:
         """Have the next body and the next response begin with allowances of their own."""
         self._allowance = None
-        self.known_length = self.late = False
+        self.known_length = self.late = self.head_left = False
+        self.held_head = b""
 
     def _break(self, error: OSError) -> NoReturn:
         """Take note of what the TLS engine found wrong with the connection, and raise that."""

@@ -33,6 +33,14 @@ class Roomless:
         """Have a connection wait."""
         self._queue.append(connection)
 
+    def take(self, connection: Connection) -> bool:
+        """Take one that waits; false where it does not."""
+        try:
+            self._queue.remove(connection)
+        except ValueError:
+            return False
+        return True
+
     def room_freed(self) -> None:
         """Take note that there is more room."""
         if self._queue:

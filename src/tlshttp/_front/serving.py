@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any
 
 from tlshttp._front.beginning import shorter
 from tlshttp._front.connection import GO_ON, GONE, OTHERS_FIRST
 from tlshttp._front.driving import DrivingConnection
 from tlshttp._front.later import Later
+from tlshttp._front.lent import Lent
 from tlshttp._front.poller import READ, WRITE
 from tlshttp._front.registry import Phase
+from tlshttp._front.report import peer_name
 from tlshttp._front.stream import Stream
 from tlshttp._seam import BODY_MISSING, HEAD_MISSING, ROOM_MISSING
 from tlshttp._seam import OTHERS_FIRST as MORE_TO_LOOK_AT
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from tlshttp.limits import Limits
 
 __all__ = ["ServingConnection"]
+
+_log = logging.getLogger("tlshttp.server")
 
 _HANDLER, _IDLE, _REQUEST = Phase.HANDLER, Phase.IDLE, Phase.REQUEST
 _HANDSHAKE, _HELLO = Phase.HANDSHAKE, Phase.HELLO
@@ -376,18 +382,19 @@ class ServingConnection(DrivingConnection):
         """
         front = self._front
         hooks, exchange = front.hooks, self._exchange(stream)
+        request: Any = self._lend(stream) if front.lends else stream
         exchange.begin_handler()
         try:
-            hooks.process_request(stream, self.address)
+            hooks.process_request(request, self.address)
         except Exception as error:
             if not exchange.bear(error):
                 self._report_exception(stream)
             if exchange.one_shot:
                 exchange.end()
                 return False
-            hooks.shutdown_request(stream)
+            hooks.shutdown_request(request)
         except BaseException:
-            hooks.shutdown_request(stream)
+            hooks.shutdown_request(request)
             raise
         else:
             if stream.handler is not None:
@@ -396,7 +403,29 @@ class ServingConnection(DrivingConnection):
                 return exchange.end()
         front.counters.add("requests")
         front.answers.add()
+        if front.lends and self.phase is _HANDLER and not self._ending:
+            self.is_lent = True
+            front.loans.add(self)
+            request = None  # if nobody else holds it, that is the end
         raise _Served
+
+    def _lend(self, stream: Stream) -> Lent:
+        """Return what a ``process_request()`` of the user's own gets."""
+        lent = Lent(stream)
+        self.lent = weakref.ref(lent)
+        return lent
+
+    def end_after_loan(self) -> None:
+        """End a connection that nobody holds any more, to whom it was lent."""
+        if self._ending or self.phase is not _HANDLER or self.stream is None:
+            return
+        wfile: Any = self._exchange(self.stream).wfile
+        if not (wfile.started or wfile.is_in_doubt):
+            _log.warning(
+                "process_request() has let go of %r of %s without an answer",
+                self.request_line, peer_name(self.address),
+            )  # fmt: skip
+        self.begin_close()
 
     def send_on_closing(self) -> None:
         """Send more of a response while the server closes; then end."""

@@ -45,6 +45,8 @@ class Settings(NamedTuple):
     ``shutdown_request()`` is the user's own, who may not want to say any."""
     worker_phases: frozenset[Phase]
     """Without leaders: the phases in which a connection is advanced by a worker of its own."""
+    lends: bool
+    """Whether ``process_request()`` is the user's own, who may forget what it has been given."""
     max_workers: int
     max_threads: int
     daemon_workers: Callable[[], bool]

@@ -69,6 +69,9 @@ class Stream(ReceivingStream):
         with self._lock:
             if self.failure is not None or self._is_over:
                 self._refuse_to_send()
+            if self.held_head:
+                data = b"".join((self.held_head, data))
+                self.held_head = b""
             is_last = is_last and self.goodbye_with_response
             outbox = self._outbox
             rest: Any = data
@@ -82,6 +85,33 @@ class Stream(ReceivingStream):
         if not stored:
             self._send_waiting(memoryview(rest))
         self._see_to_backlog()
+
+    def hold(self, head: bytes) -> None:
+        """Keep a response head back for the first bytes of its body, for a few milliseconds."""
+        self.held_head = head
+        self.owner.watch_head()
+
+    def unhold(self) -> bytes:
+        """Return the head that is held back, if it still is, and leave it to the caller."""
+        with self._lock:
+            head, self.held_head = self.held_head, b""
+            return head
+
+    def send_held(self, head: bytes) -> None:
+        """Send a head, if it is still held back, from a thread that does not wait."""
+        with self._lock:
+            if self.held_head is not head or self.failure is not None or self._is_over:
+                return
+            self.head_left = True
+            self.held_head = b""
+            outbox = self._outbox
+            left: Any = head
+            if outbox is None or not outbox.size:
+                left = self._send(head, hold=False)
+            if left is not None and not self._put(left):
+                self.held_head = bytes(left)  # it leaves with the body
+            if self.backlog and not self.watched:
+                self.owner.watch()
 
     def transmit_file(self, fd: int, start: int, size: int) -> None:
         """Send a part of a file, which need not stay open for that.
@@ -189,7 +219,7 @@ class Stream(ReceivingStream):
 
     def _box(self) -> Outbox:
         if self._outbox is None:
-            self._outbox = Outbox(Spool(self.budget, self._limits.max_buffer_memory))
+            self._outbox = Outbox(Spool(self.budget, self._limits.max_buffer_memory, self.owner))
         return self._outbox
 
     def _put(self, rest: Buffer) -> bool:

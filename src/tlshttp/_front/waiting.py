@@ -49,6 +49,10 @@ class Waiting:
             if connection in self._connections:
                 self._connections.move_to_end(connection)
 
+    def __contains__(self, connection: object) -> bool:
+        """Return whether it waits."""
+        return connection in self._connections
+
     def cut_longest(self, workers: Workers) -> None:
         """Have one thread of those that wait end its connection, because others need threads.
 

@@ -111,6 +111,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
     _headers_buffer: list[bytes]
 
     def __init__(self, request: Any, client_address: Any, server: Any, **arguments: Any) -> None:
+        request = getattr(request, "lent_stream", request)  # which handlers do not hold
         if not getattr(request, "driven", False):
             super().__init__(request, client_address, server, **arguments)
             return

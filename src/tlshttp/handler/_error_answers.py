@@ -18,6 +18,7 @@ def say_error(
 ) -> None:
     """Answer with an error, if nothing of a response has left, and drop the rest of it."""
     wfile = exchange.wfile
+    wfile.keep_back()
     if not wfile.started and stream.failure is None:
         # What went wrong is reported before the client sees the end.
         stream.goodbye_with_response = False

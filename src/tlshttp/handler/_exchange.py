@@ -152,6 +152,7 @@ class HTTPExchange(Intake):
 
     def send_continue(self) -> None:
         """Tell a waiting client to send its body, unless it has been answered already."""
+        self.wfile.keep_back()  # a head that has not left comes after it
         if self.wfile.started and self._state == AT_WORK:
             self._continued = True
         else:

@@ -29,7 +29,7 @@ def gather(exchange: HTTPExchange, stream: Transport, reader: RequestReader, siz
     Raises:
         RequestRefused: There is no room, and none has been made in time.
     """
-    spool, left = Spool(stream.budget, None), size
+    spool, left = Spool(stream.budget, None, stream.owner), size
     try:
         while left and (data := reader.read1(min(left, _AT_ONCE) if left > 0 else _AT_ONCE)):
             _keep(exchange, stream, spool, data)

@@ -352,6 +352,9 @@ class Intake:
     def refuse_for_room(self) -> None:
         """Have the request refused because there is no room for its body."""
         self._kept_back = b""
+        spool, self._spool = self._spool, None
+        if spool is not None:
+            spool.clear()
         self.refused = RequestRefused(
             "No room for this body", status=HTTPStatus.INSUFFICIENT_STORAGE
         )
@@ -359,7 +362,8 @@ class Intake:
 
     def _keep(self, data: bytes) -> None:
         if self._spool is None:
-            self._spool = Spool(self._stream.budget, self._limits.max_buffer_memory)
+            stream = self._stream
+            self._spool = Spool(stream.budget, self._limits.max_buffer_memory, stream.owner)
         self._spool.append(data)
 
     def _forget_coding(self, size: int | None) -> None:

@@ -6,8 +6,9 @@ Rules:
     `http.server`, ours, or the handler by hand. What it says decides how the body ends
     (`Framing`); a handler that knows nothing of framing gets the best its client understands.
 2.  The head is held back and leaves with the first bytes of the body: one TLS record, one system
-    call. Only an event stream's leaves at once, because its first event may be long in coming;
-    ``flush()`` sends any other, and so does a read of the request that may have to wait.
+    call. Only an event stream's leaves at once, because its first event may be long in coming; any
+    other of a body without a length after some milliseconds, when another thread sends it
+    (`Transport.hold`). ``flush()`` sends a head, and so does a read of the request that may wait.
 3.  What is written after the head is body, be it the head of a part. Only a whole second head
     replaces the first, as long as that is held back: a handler that has changed its mind, or
     has failed.
@@ -68,11 +69,11 @@ class ResponseWriter(io.BufferedIOBase):
         "_held",
         "_left",
         "_own_chunks",
+        "_sent",
         "_stream",
         "closes",
         "head_ended",
         "is_last",
-        "started",
     )
 
     def __init__(self, exchange: HTTPExchange, stream: Transport) -> None:
@@ -92,8 +93,7 @@ class ResponseWriter(io.BufferedIOBase):
         self._own_chunks: OwnChunks | None = None
         self.is_last = False
         """Whether the connection ends with the response."""
-        self.started = False
-        """Whether anything of the response is on its way to the client."""
+        self._sent = False
         self.head_ended = False
         """Whether the response has a head, complete."""
         self.closes = True
@@ -104,8 +104,19 @@ class ResponseWriter(io.BufferedIOBase):
         self.begin()
         self._framing = AS_IS
 
+    @property
+    def started(self) -> bool:
+        """Whether anything of the response is on its way to the client."""
+        return self._sent or self._stream.head_left
+
+    def keep_back(self) -> None:
+        """Have nobody else send the head that is held back."""
+        if self._stream.held_head:
+            self._held = self._stream.unhold()
+
     def mute(self) -> None:
         """Drop what is held back and all that is still written."""
+        self.keep_back()
         self._held = b""
         self._framing = NONE
         self._left = 0
@@ -114,6 +125,7 @@ class ResponseWriter(io.BufferedIOBase):
 
     def doubt(self) -> None:
         """Take note that the handler has raised an exception; somebody may have caught it."""
+        self.keep_back()
         if self._framing is not IN_DOUBT:
             self._before_doubt, self._framing = self._framing, IN_DOUBT
 
@@ -136,7 +148,7 @@ class ResponseWriter(io.BufferedIOBase):
             self._framing = AS_IS
         if self._framing is CHUNKED:
             self._send(b"0\r\n\r\n", is_last=self.is_last)
-        elif self._held:
+        elif self._held or self._stream.held_head:
             self._send(is_last=self.is_last)
         self._framing = NONE
         missing, excess, chunks = self._left, self._excess, self._own_chunks
@@ -213,7 +225,7 @@ class ResponseWriter(io.BufferedIOBase):
         held = self._held
         if held and size <= _COPY_AT_MOST:
             self._held = b""
-            self.started = True
+            self._sent = True
             self._stream.transmit(held + data, is_last=self.is_last and not self._left)
         else:
             self._send(data)
@@ -221,7 +233,7 @@ class ResponseWriter(io.BufferedIOBase):
 
     def flush(self) -> None:
         """Send what is held back."""
-        if self._held and self._framing not in (HEAD, IN_DOUBT):
+        if self._stream.held_head or (self._held and self._framing not in (HEAD, IN_DOUBT)):
             self._send()
 
     def close(self) -> None:
@@ -301,6 +313,9 @@ class ResponseWriter(io.BufferedIOBase):
             self._send(is_last=self.is_last)  # that is all of it: the handler may go on for long
         elif head.streams:
             self.flush()
+        elif framing is not LENGTH:  # nobody knows how long the handler will be
+            held, self._held = self._held, b""
+            self._stream.hold(held)
 
     def _framing_of(self, head: ResponseHead) -> Framing:
         """Return how the body is to end (section 6.3)."""
@@ -342,6 +357,8 @@ class ResponseWriter(io.BufferedIOBase):
 
     def _write_body(self, view: memoryview) -> None:
         framing = self._framing
+        if self._stream.held_head and bytes(view[:5]) == b"HTTP/":
+            self.keep_back()
         if self._held and framing is not NONE and bytes(view[:5]) == b"HTTP/":
             data = bytes(view)
             if self._replaces_head(data):
@@ -378,11 +395,11 @@ class ResponseWriter(io.BufferedIOBase):
     def _send(self, *parts: Buffer, is_last: bool = False) -> None:
         """Send the held head and these parts, in one piece unless they are large."""
         held, self._held = self._held, b""
-        self.started = True
+        self._sent = True
         if sum([memoryview(part).nbytes for part in parts]) <= _COPY_AT_MOST:
             self._stream.transmit(b"".join((held, *parts)), is_last=is_last)
             return
-        if held:
+        if held or self._stream.held_head:
             self._stream.transmit(held)
         for part in parts:
             self._stream.transmit(part)
