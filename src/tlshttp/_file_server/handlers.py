@@ -17,7 +17,7 @@ from tlshttp._file_server.gate import Gate, GuardedMixIn
 from tlshttp._file_server.options import Options
 from tlshttp._file_server.receiving import UploadingMixIn
 from tlshttp._file_server.uploads import UploadFolder
-from tlshttp.handler import TLSFileRequestHandler
+from tlshttp.handler import AccessLogMixIn, RequestIdMixIn, TLSFileRequestHandler
 
 __all__ = ["make_handler"]
 
@@ -32,8 +32,11 @@ def make_handler(
         gate: Who is let in; `None`: everybody.
         uploads: Where uploads go; `None`: none are taken.
     """
+    in_json = options.log_format == "json"
     wanted = {
-        QuietMixIn: options.quiet,
+        RequestIdMixIn: in_json,
+        AccessLogMixIn: in_json and not options.quiet,
+        QuietMixIn: options.quiet or in_json,
         GuardedCrossOriginMixIn: options.cors and gate is not None,
         CrossOriginMixIn: options.cors and gate is None,
         GuardedMixIn: gate is not None and not options.cors,
