@@ -23,11 +23,13 @@ PACKAGES = [
 EXTRAS = {
     "_access_log",
     "_authorize",
+    "_forwarded",
     "_hsts",
     "_listing",
     "_opening",
     "_order",
     "_page",
+    "_request_id",
     "_static",
 }
 """What of `tlshttp.handler` only some handlers use."""

@@ -29,6 +29,11 @@ class Program:
         assert found, self.banner + self.end()[2]
         self.url = found[0]
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
     def more(self) -> str:
         """Read another line of the output."""
         assert self._process.stdout is not None
@@ -44,8 +49,8 @@ class Program:
         self._process.send_signal(number)
 
     def end(self, with_signal: int = signal.SIGTERM) -> tuple[int, str, str]:
-        """End it, and return exit status, output and errors."""
-        if self._process.returncode is None:
+        """End it, and return exit status, output and errors; 0: it comes to its end by itself."""
+        if self._process.returncode is None and with_signal:
             self._process.send_signal(with_signal)
         out, err = self._process.communicate(timeout=20 * UNIT)
         return self._process.returncode, out, err

@@ -116,13 +116,14 @@ def test_every_option_has_a_variable(tmp_path: Path) -> None:
         "TLSHTTP_HEADER": "X-A: 1, 2\nX-B:3", "TLSHTTP_AUTH": "me", "TLSHTTP_AUTH_FILE": "word",
         "TLSHTTP_UPLOAD": f"{folder}/in", "TLSHTTP_UPLOAD_LIMIT": "5k", "TLSHTTP_TLS_CERT": "c",
         "TLSHTTP_TLS_KEY": "k", "TLSHTTP_TLS_PASSWORD_FILE": "p",
-        "TLSHTTP_TOLERATE": "expired\nweak-key", "TLSHTTP_ENGINE": "ssl",
+        "TLSHTTP_TOLERATE": "expired\nweak-key", "TLSHTTP_ENGINE": "ssl", "TLSHTTP_WORKERS": "1",
+        "TLSHTTP_LOG_FORMAT": "json", "TLSHTTP_LOG_LEVEL": "info",
     }  # fmt: skip
     words = (
         f"8443 -b ::1 -b 127.0.0.1:9 --open --qr -q -d {folder} -p HTTP/1.0 --spa --cors"
         f" --header X-A:1,\x002 --header X-B:3 --auth me --auth-file word --upload {folder}/in"
         " --upload-limit 5120 --tls-cert c --tls-key k --tls-password-file p --tolerate expired"
-        " --tolerate weak-key --engine ssl"
+        " --tolerate weak-key --engine ssl --workers 1 --log-format json --log-level info"
     ).split(" ")
     given = options(*(word.replace("\0", " ") for word in words))
     assert vars(options(**environment)) == vars(given)

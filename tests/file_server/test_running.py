@@ -30,7 +30,8 @@ from tlshttp._default_engine import default_engine
 from tlshttp._file_server import qr_code
 from tlshttp._file_server.listening import FileServer
 from tlshttp._file_server.qr_code import qr_code as draw
-from tlshttp._file_server.serving import _run
+from tlshttp._file_server.running import Actions
+from tlshttp._file_server.running import run as run_servers
 from tlshttp.errors import ConfigurationError
 
 pytestmark = pytest.mark.skipif(
@@ -222,7 +223,8 @@ def test_if_one_server_fails_all_end() -> None:
         ]  # fmt: skip
         hook = stack.enter_context(pytest.MonkeyPatch.context())
         hook.setattr(threading, "excepthook", lambda failed: failures.append(failed.exc_type))
-        _run(servers)  # and comes back
+        nothing = Actions(begin=lambda: None, reload=lambda: None)
+        run_servers(servers, 1, nothing)  # and comes back
     assert failures == [ZeroDivisionError]
 
 

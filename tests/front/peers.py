@@ -22,7 +22,11 @@ def connect(address: Any, *, rcvbuf: int | None = None) -> socket.socket:
     sock.settimeout(PATIENCE)
     if rcvbuf is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
-    sock.connect(address)
+    try:
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
     return sock
 
 

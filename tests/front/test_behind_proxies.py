@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import shutil
 import socket
 import ssl
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.front.conftest import Recording, RecordingThreading, serving
-from tests.front.peers import handshake, read_to_end, request
+from tests.front.peers import handshake, read_response, read_to_end, request
 from tests.front.test_proxied import Tells
 from tests.support import UNIT, wait_until
+from tlshttp import AccessLogMixIn, Limits
 
 _STREAM_MODULES = (
     "/usr/lib/nginx/modules/ngx_stream_module.so",
@@ -202,3 +205,48 @@ def test_many_clients_at_once_are_not_mixed_up(
             thread.join()
         assert wait_until(lambda: server.stats().requests == 40)
     assert not wrong
+
+
+class Logged(AccessLogMixIn, Tells):
+    """The same with an access log."""
+
+
+@needs_haproxy
+def test_log_and_limits_know_haproxys_clients(
+    tmp_path: Path,
+    server_context: ssl.SSLContext,
+    any_client: ssl.SSLContext,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A line has the client's address, and the client that holds most gives way, not the proxy."""
+    greedy, modest, others = "127.0.0.200", "127.0.0.100", ("127.0.0.50", "127.0.0.51")
+    server = RecordingThreading(
+        ("127.0.0.1", 0), Logged, ssl_context=server_context,
+        trusted_proxies=["127.0.0.1"], limits=Limits(max_connections=12),
+    )  # fmt: skip
+    with (
+        caplog.at_level(logging.INFO, "tlshttp.access"),
+        serving(server),
+        haproxy(tmp_path, server, "send-proxy-v2") as port,
+        contextlib.ExitStack() as held,
+    ):
+
+        def hold(source: str) -> ssl.SSLSocket:
+            plain = socket.create_connection(("127.0.0.1", port), 20 * UNIT, (source, 0))
+            tls = held.enter_context(any_client.wrap_socket(plain, server_hostname="localhost"))
+            tls.sendall(request())
+            read_response(tls)
+            return tls
+
+        kept = [hold(modest) for _ in range(2)]
+        for _ in range(10):
+            hold(greedy)
+        for source in others:
+            hold(source)
+        assert wait_until(lambda: server.stats().evicted == 2)
+        for tls in kept:
+            tls.sendall(request())
+            assert read_response(tls).startswith(b"HTTP/1.1 200 ")
+        assert wait_until(lambda: len(caplog.records) == 16)
+    clients = Counter(record.getMessage().split()[0] for record in caplog.records)
+    assert clients == {modest: 4, greedy: 10, others[0]: 1, others[1]: 1}

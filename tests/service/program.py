@@ -161,6 +161,15 @@ def serves(one: Service) -> bool:
     return True
 
 
+def has_ended(pid: int) -> bool:
+    """Tell whether a process is gone, or waits for nothing but its funeral."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return stat.rpartition(")")[2].split()[0] == "Z"
+
+
 def all_serve(one: Service, number: int) -> bool:
     """Wait until so many processes have answered."""
     seen: set[int] = set()

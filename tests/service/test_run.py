@@ -16,7 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.front.peers import connect, handshake, read_response, read_to_end, request
-from tests.service.program import Service, all_serve, running
+from tests.service.program import Service, all_serve, has_ended, running
 from tests.support import UNIT, wait_until
 from tlshttp import TLSHTTPServer, certs, service
 from tlshttp.errors import ConfigurationError
@@ -170,13 +170,7 @@ def test_workers_leave_when_their_parent_is_killed() -> None:
         assert all_serve(one, 2)
         workers = one.workers()
         one.tell(signal.SIGKILL)
-        assert wait_until(lambda: not any(map(_is_alive, workers)), timeout=20 * UNIT)
-
-
-def _is_alive(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return False
+        assert wait_until(lambda: all(map(has_ended, workers)), timeout=20 * UNIT)
 
 
 @pytest.mark.parametrize("workers", NUMBERS)
@@ -190,14 +184,14 @@ def test_sigusr2_replaces_the_program_without_a_refused_connection(workers: int)
             old = one.process.pid
             one.tell(signal.SIGUSR2)
             one.pid, _ = one.next_start()
-            assert wait_until(lambda: not _is_alive(old), timeout=20 * UNIT)
+            assert wait_until(lambda: has_ended(old), timeout=20 * UNIT)
         finally:
             over.set()
         answered = set().union(*(future.result(timeout=20 * UNIT) for future in asking))
         assert one.ask() in (one.workers() if workers > 1 else {one.pid})
         assert len(answered) > workers
         os.kill(one.pid, signal.SIGTERM)
-        assert wait_until(lambda: not _is_alive(one.pid), timeout=20 * UNIT)
+        assert wait_until(lambda: has_ended(one.pid), timeout=20 * UNIT)
         assert one.process.wait() == 0
 
 

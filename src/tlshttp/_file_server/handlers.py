@@ -17,7 +17,12 @@ from tlshttp._file_server.gate import Gate, GuardedMixIn
 from tlshttp._file_server.options import Options
 from tlshttp._file_server.receiving import UploadingMixIn
 from tlshttp._file_server.uploads import UploadFolder
-from tlshttp.handler import TLSFileRequestHandler, TLSRequestHandler
+from tlshttp.handler import (
+    AccessLogMixIn,
+    RequestIdMixIn,
+    TLSFileRequestHandler,
+    TLSRequestHandler,
+)
 
 __all__ = ["make_handler"]
 
@@ -36,8 +41,11 @@ def make_handler(
         uploads: Where uploads go; `None`: none are taken.
         application: Has an application answer; `None`: files are served.
     """
-    wanted: dict[type[TLSRequestHandler], bool] = {
-        QuietMixIn: options.quiet,
+    in_json = options.log_format == "json"
+    wanted: dict[type[Any], bool] = {
+        RequestIdMixIn: in_json,
+        AccessLogMixIn: in_json and not options.quiet,
+        QuietMixIn: options.quiet or in_json,
         GuardedCrossOriginMixIn: options.cors and gate is not None,
         CrossOriginMixIn: options.cors and gate is None,
         GuardedMixIn: gate is not None and not options.cors,

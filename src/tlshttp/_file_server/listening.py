@@ -19,16 +19,7 @@ Make = Callable[[tuple[str, int]], "FileServer"]
 
 
 class FileServer(ThreadingTLSHTTPServer):
-    """A server that does something now and then."""
-
-    now_and_then: Callable[[], None] | None = None
-    """Called by the loop, twice a second at least; `None`: nothing is."""
-
-    def service_actions(self) -> None:
-        """Call it."""
-        super().service_actions()
-        if self.now_and_then is not None:
-            self.now_and_then()
+    """A server of files."""
 
 
 def listen(places: Sequence[Place], make: Make) -> list[FileServer]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -60,6 +61,12 @@ class Options:
     upload_limit: int
     """Bytes taken at once."""
     quiet: bool
+    log_format: str
+    """``text`` or ``json``."""
+    log_level: str
+    """What is logged at least, besides requests: ``INFO``."""
+    workers: int
+    """Processes that serve."""
     open: bool
     qr: bool
     tls_cert: str | None
@@ -90,9 +97,16 @@ class Options:
         if values["cors"]:
             twice = (name for name, _ in headers if name.lower() in _OF_CORS)
             findings += (f"--header {name}: --cors says that already" for name in twice)
+        workers = values["workers"] or 1
+        if workers > 1:
+            findings += _wrong_about_workers(len(places))
         ConfigurationError.raise_if(findings)
+        quietest = "error" if values["quiet"] else "warning"
         return cls(
             places=places,
+            workers=workers,
+            log_format=values["log_format"] or "text",
+            log_level=(values["log_level"] or quietest).upper(),
             directory=values["directory"] or ".",
             protocol=values["protocol"] or "HTTP/1.1",
             headers=headers,
@@ -208,6 +222,13 @@ def _wrong_about_application(values: dict[str, Any], option: str) -> Iterator[st
     for other in ("directory", "spa", "cors", "upload"):
         if values[other]:
             yield f"--{other} is about files, and --{option} serves none"
+
+
+def _wrong_about_workers(places: int) -> Iterator[str]:
+    if not hasattr(os, "fork"):
+        yield "--workers: this platform has no fork(), so there can be only one"
+    if places > 1:
+        yield "--workers and several addresses do not go together: run a program for each address"
 
 
 def _wrong_about_page(values: dict[str, Any]) -> Iterator[str]:

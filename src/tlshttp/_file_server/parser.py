@@ -17,6 +17,9 @@ from tlshttp.certs._findings import TOLERABLE
 
 __all__ = ["make_parser"]
 
+_MOST_WORKERS = 1024
+"""More than machines have cores."""
+
 _UNITS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
@@ -37,6 +40,7 @@ def make_parser() -> Parser:
     _add_content(parser)
     _add_access(parser)
     _add_certificate(parser)
+    _add_logs(parser)
     return parser
 
 
@@ -61,7 +65,24 @@ def _add_places(parser: Parser) -> None:
         parser, group, "--qr", action="store_true",
         help="print a QR code of the address for telephones; needs tlshttp-server[qr]",
     )  # fmt: skip
+    _add(
+        parser, group, "--workers", type=_number, metavar="N",
+        help="serve with so many processes, one for each core (default: 1)",
+    )  # fmt: skip
+
+
+def _add_logs(parser: Parser) -> None:
+    group = parser.add_argument_group("logs")
     _add(parser, group, "-q", "--quiet", action="store_true", help="do not log requests")
+    _add(
+        parser, group, "--log-format", choices=("json", "text"), metavar="FORMAT",
+        help="how to log: text, or json for machines (default: text)",
+    )  # fmt: skip
+    _add(
+        parser, group, "--log-level", choices=("debug", "info", "warning", "error", "critical"),
+        metavar="LEVEL", help="what to log besides requests: debug, info, warning, error, critical"
+        " (default: warning; error with --quiet)",
+    )  # fmt: skip
 
 
 def _add_content(parser: Parser) -> None:
@@ -147,6 +168,13 @@ def _directory(text: str) -> str:
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} is not a directory")
     return text
+
+
+def _number(text: str) -> int:
+    """Read how many workers there are to be."""
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text[:9]) <= _MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {_MOST_WORKERS}")
+    return int(text)
 
 
 def _size(text: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import sys
 import threading
 from collections.abc import Sequence
@@ -19,9 +18,10 @@ from tlshttp._file_server.application import load_application
 from tlshttp._file_server.gate import Gate
 from tlshttp._file_server.handlers import make_handler
 from tlshttp._file_server.listening import FileServer, listen
+from tlshttp._file_server.log_settings import configure
 from tlshttp._file_server.options import Options
 from tlshttp._file_server.qr_code import qr_code, require_library
-from tlshttp._file_server.signals import Reloading, end_on_sigterm
+from tlshttp._file_server.running import Actions, run
 from tlshttp._file_server.upload_page import PATH
 from tlshttp._file_server.uploads import UploadFolder
 from tlshttp._file_server.urls import Reached, find_urls
@@ -39,8 +39,7 @@ def serve(options: Options) -> None:
     Raises:
         ConfigurationError: Something has to be mended first.
     """
-    level = logging.ERROR if options.quiet else logging.WARNING
-    logging.basicConfig(format="%(name)s: %(message)s", level=level)
+    configure(options)
     if options.qr:
         require_library()
     if options.authority_folder is not None:
@@ -57,40 +56,16 @@ def serve(options: Options) -> None:
         limits=Limits() if uploads is None else Limits(max_body_bytes=None),
     )
     servers = listen(options.places, make)
-    reloading = Reloading(functools.partial(_reload, store, gate))
-    servers[0].now_and_then = reloading.reload_if_asked
-    end_on_sigterm()
+    actions = Actions(
+        begin=lambda: _greet(options, _reached(options, servers, store), lines),
+        reload=functools.partial(_reload, store, gate),
+    )
     with contextlib.ExitStack() as stack:
         for server in servers:
             stack.callback(server.server_close)
-        try:
-            _greet(options, _reached(options, servers, store), lines)
-            _run(servers)
-        except KeyboardInterrupt:
-            endings.say("\nStopped.")
-
-
-def _run(servers: Sequence[FileServer]) -> None:
-    """Run the first server on this thread, which has the signals, the others on their own."""
-    first, *others = servers
-    threads = [threading.Thread(target=_run_beside, args=(it, first)) for it in others]
-    try:
-        for thread in threads:
-            thread.start()
-        first.serve_forever()
-    finally:
-        for server, thread in zip(others, threads, strict=True):
-            server.shutdown()
-            if thread.is_alive():
-                thread.join()
-
-
-def _run_beside(server: FileServer, first: FileServer) -> None:
-    try:
-        server.serve_forever()
-    except BaseException:
-        first.shutdown()  # rather than serve half of what was asked for
-        raise
+        with contextlib.suppress(KeyboardInterrupt):
+            run(servers, options.workers, actions)
+        endings.say("Stopped.")
 
 
 def _application(options: Options) -> type[TLSRequestHandler] | None:

@@ -1,63 +1,37 @@
-"""What signals do: end the program in good order, or have it read its files again."""
+"""Whether a signal says that the terminal of the program has been closed."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
-__all__ = ["Reloading", "end_on_sigterm"]
+__all__ = ["Terminal"]
 
 _TERMINAL = Path("/dev/tty")
 
-
-def end_on_sigterm() -> None:
-    """Have SIGTERM do what Ctrl-C does."""
-    signal.signal(signal.SIGTERM, _end)
+_HANGUP = getattr(signal, "SIGHUP", None)
 
 
-class Reloading:
-    """Has SIGHUP call functions, but not in the signal's handler, which may interrupt anything.
+class Terminal:
+    """The terminal that the program has been started from, if it has.
 
-    The system also sends SIGHUP to the programs of a terminal that is closed. So where there was a
-    terminal at the start and is none any more, the program ends; under ``nohup``, which has SIGHUP
+    The system sends SIGHUP to the programs of a terminal that is closed. So where there was a
+    terminal at the start and is none any more, it means the end; under ``nohup``, which has SIGHUP
     ignored, it never does.
-
-    Args:
-        actions: What is to be done.
     """
 
-    def __init__(self, *actions: Callable[[], None]) -> None:
-        self._actions = actions
-        self._asked = False
-        self._had_terminal = False
-        number = getattr(signal, "SIGHUP", None)
-        if number is not None:
-            ignored = signal.getsignal(number) is signal.SIG_IGN
-            self._had_terminal = not ignored and _has_terminal()
-            signal.signal(number, self._ask)
+    def __init__(self) -> None:
+        ignored = _HANGUP is None or signal.getsignal(_HANGUP) is signal.SIG_IGN
+        self._was_there = not ignored and _is_there()
 
-    def _ask(self, _number: int, _frame: object) -> None:
-        if self._had_terminal and not _has_terminal():
-            raise KeyboardInterrupt
-        self._asked = True
-
-    def reload_if_asked(self) -> None:
-        """Do it, if there has been a signal."""
-        if self._asked:
-            self._asked = False
-            for action in self._actions:
-                action()
+    def has_gone(self, number: int) -> bool:
+        """Return whether a signal says that it has been closed."""
+        return number == _HANGUP and self._was_there and not _is_there()
 
 
-def _has_terminal() -> bool:
+def _is_there() -> bool:
     try:
         with _TERMINAL.open("rb"):
             return True
     except OSError:
         return False
-
-
-def _end(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt

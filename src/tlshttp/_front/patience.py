@@ -99,11 +99,11 @@ class PatientStream(SocketLike):
     # A dictionary for so many is 1.4 KiB. There is one where somebody has another attribute.
     __slots__ = (
         "__dict__", "__weakref__", "_allowance", "_buffer", "_channel", "_info", "_is_over",
-        "_last_timeout", "_limits", "_lock", "_outbox", "_position", "_reading", "_server_name",
-        "at_end", "awaits_more", "budget", "bytes_in", "bytes_out", "driven_by", "ends_with_server",
+        "_limits", "_lock", "_outbox", "_position", "_reading", "_server_name", "at_end",
+        "awaits_more", "budget", "bytes_in", "bytes_out", "driven", "driven_by", "ends_with_server",
         "exchange", "failure", "fault", "goodbye_with_response", "handler", "head_left",
-        "held_head", "idle", "input_complete", "known_length", "late", "later", "owner",
-        "requests", "timeout", "tunnel", "watched",
+        "held_head", "idle", "input_complete", "known_length", "last_timeout", "late", "later",
+        "owner", "requests", "timeout", "tunnel", "watched",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0915 (one for each fact)

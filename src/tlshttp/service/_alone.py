@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tlshttp.service._conductor import CONDUCTED, Conductor
+from tlshttp.service._conductor import Conductor
 from tlshttp.service._replacing import tell_predecessor
 from tlshttp.service._signals import Signals
 
@@ -20,11 +20,12 @@ class Alone(Conductor):
     def run(self) -> None:
         """Serve until a signal has ended it."""
         with (
-            Signals(CONDUCTED, interrupts=True) as signals,
+            Signals(self.conducted, interrupts=True) as signals,
             contextlib.suppress(KeyboardInterrupt),
             self.server,
         ):
             self.watch(signals)
+            self.begin()
             with self._obeying(signals), on_each_turn(self.server, self._look):
                 self.server.serve_forever()
 

@@ -45,6 +45,9 @@ class Conductor(abc.ABC):
         notifier: Tells the service manager.
     """
 
+    conducted: ClassVar[tuple[int, ...]] = CONDUCTED
+    """The signals that it takes over."""
+
     _names: ClassVar[dict[int, str]] = {number.value: number.name for number in signal.Signals}
 
     def __init__(
@@ -78,6 +81,9 @@ class Conductor(abc.ABC):
     @abc.abstractmethod
     def reload(self) -> None:
         """Show the certificates of now, and tell the service manager when that is done."""
+
+    def begin(self) -> None:  # noqa: B027 (most have nothing to do)
+        """Do what is to be done once, when all serve and signals are heard."""
 
     # What both do -------------------------------------------------------------------------------
 

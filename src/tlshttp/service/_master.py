@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tlshttp._shared_counters import Board, SharedCounters
-from tlshttp.service._conductor import CONDUCTED, Conductor
+from tlshttp.service._conductor import Conductor
 from tlshttp.service._notify import Notifier
 from tlshttp.service._replacing import tell_predecessor
 from tlshttp.service._restarts import Restarts
@@ -92,6 +92,7 @@ class Master(Conductor):
         self._renewals = 0
         self._announces = True
         """Whether the service manager waits to hear that all workers serve."""
+        self._has_begun = False
         self._signals: Signals | None = None
         self._board = Board(_SLOTS_EACH * workers)
         self._free = list(range(_SLOTS_EACH * workers))
@@ -102,7 +103,7 @@ class Master(Conductor):
         Raises:
             RuntimeError: They die as soon as they are born; the log says how.
         """
-        with Signals([*CONDUCTED, signal.SIGCHLD]) as self._signals, self.server:
+        with Signals([*self.conducted, signal.SIGCHLD]) as self._signals, self.server:
             self.watch(self._signals)
             try:
                 while not (self.ending and not self._workers):
@@ -173,6 +174,9 @@ class Master(Conductor):
         for worker in self._workers.values():
             if worker.is_old and worker.leaves_by is None:
                 self._let_go(worker)
+        if not self._has_begun:
+            self._has_begun = True
+            self.begin()
         if self._announces:
             self._announces = False
             self.notifier.ready(f"{self._wanted} workers serve at {self.server.url}")
