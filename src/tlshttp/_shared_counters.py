@@ -1,10 +1,10 @@
-"""What processes forked from one parent have counted; each can read what the others have.
+"""What processes that were forked from one have counted, each for all others to read.
 
 Each has a slot of shared memory, and writes there now and then what it has counted. A worker that
 ends is added to those that have ended before, so that sums never become smaller.
 
-A slot begins with a number that is odd while the rest is written. Whoever finds it odd, or changed
-after reading, reads again. Each slot has one writer.
+A slot begins with a number that is odd while the rest is written: who finds it odd, or changed,
+reads again. There is one writer for each.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _WRITE_SECONDS = 0.25
 """How old what others read may be, while there is anything to do."""
 
 _GAUGES = ("active", "parked", "waiting")
-"""What is there now, and is gone when the process ends."""
+"""What is there now, and gone with the process."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Board:
         return None
 
     def bury(self, slot: int) -> None:
-        """Add what an ended process has counted to that of those before; one process calls this."""
+        """Add what a process has counted that has ended to that of those before; called by one."""
         counted, before = self.read(slot), self.read(self._ended)
         found = [_without_gauges(counted)] if counted is not None else []
         found += [before] if before is not None else []
@@ -100,7 +100,7 @@ class Board:
         return int(number)
 
     def read_others(self, slot: int) -> tuple[list[Counted], list[Counted]]:
-        """Return what the other serving processes have counted, and what the ended ones have."""
+        """Return what others have counted that serve, and what those have that have ended."""
         others: list[Counted | None] = []
         ended = None
         for _ in range(_TRIES):
@@ -134,7 +134,7 @@ class SharedCounters:
         self._board.write(self._slot, Counted(server.stats(), server.latencies()))
 
     def others(self) -> tuple[list[Counted], list[Counted]]:
-        """Return what the other serving processes have counted, and what the ended ones have."""
+        """Return what others have counted that serve, and what those have that have ended."""
         return self._board.read_others(self._slot)
 
 

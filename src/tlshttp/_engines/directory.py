@@ -21,7 +21,7 @@ Group: TypeAlias = tuple[Certificate, ...]
 
 
 class UnknownNames(enum.Enum):
-    """What becomes of a client that asks for a name which no certificate has."""
+    """What a client gets that asks for a name which no certificate has."""
 
     SERVE_DEFAULT = "serve-default"
     """The first certificate, which it may or may not accept."""
@@ -67,8 +67,8 @@ class Directory:
 def parse_address(text: str | None) -> str | None:
     """Return an IP address in the one form of all; `None` for anything else.
 
-    A socket for both versions of IP gives an IPv4 address in the form of IPv6; it becomes IPv4 (RFC
-    4291, section 2.5.5.2).
+    An IPv4 address that a socket for both versions tells in IPv6 is one of IPv4 (RFC 4291, section
+    2.5.5.2).
     """
     try:
         address = ipaddress.ip_address((text or "").partition("%")[0].strip("[]"))

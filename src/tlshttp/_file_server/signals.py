@@ -18,11 +18,11 @@ def end_on_sigterm() -> None:
 
 
 class Reloading:
-    """Has SIGHUP call functions, but not in the signal's handler, which may interrupt anything.
+    """Has SIGHUP call functions, though not from within the signal: that may interrupt anything.
 
-    The system also sends SIGHUP to the programs of a terminal that is closed. So where there was a
-    terminal at the start and is none any more, the program ends; under ``nohup``, which has SIGHUP
-    ignored, it never does.
+    It is also what the system sends to the programs of a terminal that is closed. So where there
+    was a terminal at the start and is none any more, the program ends; under ``nohup``, which has
+    SIGHUP ignored, it never does.
 
     Args:
         actions: What is to be done.

@@ -1,4 +1,4 @@
-"""What an access log says of one request, and the two forms in which it does."""
+"""What an access log says of one request, and the two forms it says it in."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class AccessRecord:
     client_name: str | None
     """The first name in the client's certificate, or its subject; `None` without a certificate."""
     duration: float
-    """Seconds from the moment the request was received to the end of the response."""
+    """Seconds from the request's having been received to the end of the response."""
 
     def combined(self) -> str:
         """Return the Combined Log Format of Apache and nginx, followed by five fields of ours."""
