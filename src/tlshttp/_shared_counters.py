@@ -1,4 +1,4 @@
-"""What processes forked from one parent have counted; each can read what the others have.
+"""What processes that were forked from one have counted, each for all others to read.
 
 Each has a slot of shared memory, and writes there what it has counted: now and then, and before it
 tells anybody. A worker that ends, however it does, is added to those that have ended before. So no
@@ -35,7 +35,7 @@ _WRITE_SECONDS = 0.25
 """How old what others read may be, while there is anything to do."""
 
 _GAUGES = ("active", "parked", "waiting")
-"""What is there now, and is gone when the process ends."""
+"""What is there now, and gone with the process."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Board:
         return None
 
     def bury(self, slot: int) -> None:
-        """Add what an ended process has counted to that of those before; one process calls this."""
+        """Add what a process has counted that has ended to that of those before; called by one."""
         counted, before = self.read(slot), self.read(self._ended)
         found = [_without_gauges(counted)] if counted is not None else []
         found += [before] if before is not None else []
@@ -111,7 +111,7 @@ class Board:
         return int(number)
 
     def read_others(self, slot: int) -> tuple[list[Counted], list[Counted]]:
-        """Return what the other serving processes have counted, and what the ended ones have."""
+        """Return what others have counted that serve, and what those have that have ended."""
         others: list[Counted | None] = []
         ended = None
         for _ in range(_TRIES):
@@ -152,7 +152,7 @@ class SharedCounters:
             return counted
 
     def others(self) -> tuple[list[Counted], list[Counted]]:
-        """Return what the other serving processes have counted, and what the ended ones have."""
+        """Return what others have counted that serve, and what those have that have ended."""
         return self._board.read_others(self._slot)
 
 

@@ -22,7 +22,7 @@ Group: TypeAlias = tuple[Certificate, ...]
 
 
 class UnknownNames(enum.Enum):
-    """What becomes of a client that asks for a name which no certificate has."""
+    """What a client gets that asks for a name which no certificate has."""
 
     SERVE_DEFAULT = "serve-default"
     """The first certificate, which it may or may not accept."""

@@ -43,7 +43,7 @@ class _Record:
 
 
 class Guesses:
-    """Remembers who was wrong, for as long as it matters.
+    """Remembers who was wrong, for as long as it matters; each process for itself.
 
     Args:
         clock: Returns the time in seconds.

@@ -1,4 +1,4 @@
-"""What an access log says of one request, and the two forms in which it does."""
+"""What an access log says of one request, and the two forms it says it in."""
 
 from __future__ import annotations
 
