@@ -55,6 +55,8 @@ microseconds of encryption."""
 class Stream(ReceivingStream):
     """A TLS connection that is read from and written to."""
 
+    __slots__ = ()
+
     def transmit(self, data: Buffer, *, is_last: bool = False) -> None:
         """Send `data`, or have it sent as soon as the peer takes it.
 
@@ -62,7 +64,8 @@ class Stream(ReceivingStream):
             data: What to send.
             is_last: Whether nothing follows, either way: the goodbye then leaves with it.
         """
-        with self._lock:
+        self._lock.acquire()  # not by `with`: see `fill`
+        try:
             if self.failure is not None or self._is_over:
                 self._refuse_to_send()
             is_last = is_last and self.goodbye_with_response
@@ -75,6 +78,8 @@ class Stream(ReceivingStream):
                         self._end_with_response()
                     return
             stored = self._put(rest)
+        finally:
+            self._lock.release()
         if not stored:
             self._send_waiting(memoryview(rest))
         self._see_to_backlog()

@@ -37,22 +37,23 @@ class HeadFinder:
         most: Bytes that a head may have.
     """
 
-    __slots__ = ("_looked_at", "_most")
+    __slots__ = ("_most", "looked_at")
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._looked_at = 0
+        self.looked_at = 0
+        """How many bytes of a head that has only begun have been looked at."""
 
     def __call__(self, buffer: bytes, start: int) -> int:
         """Return how many bytes the head has; -1 where its end is missing, 0 if it is too long."""
-        end = head_end(buffer, start + self._looked_at) - start
+        end = head_end(buffer, start + self.looked_at) - start
         size = len(buffer) - start
         if end < 0:
             if size > self._most:
                 return TOO_LONG
-            self._looked_at = max(0, size - 3)
+            self.looked_at = max(0, size - 3)
             return -1
-        self._looked_at = 0
+        self.looked_at = 0
         return end if end <= self._most else TOO_LONG
 
 
