@@ -6,7 +6,9 @@ import collections
 import http.client
 import math
 import ssl
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +18,7 @@ from tests.front.conftest import RecordingThreading, serving
 from tests.support import UNIT, wait_until
 from tlshttp import TLSRequestHandler
 from tlshttp._front import leader as module
+from tlshttp._front import starving
 from tlshttp._front.leader import Leaders
 from tlshttp._front.workers import Workers
 
@@ -172,9 +175,17 @@ def test_waiting_makes_cautious_and_working_does_not(
     """A leader that has waited for most of its time makes those after it step aside."""
     stepped: list[str] = []
     clock = Clock()
+    starved: list[float] = []
     monkeypatch.setattr(office.leaders, "step_aside", lambda: stepped.append("aside"))
+    monkeypatch.setattr(office.leaders._starving, "look", lambda _: starved.pop() if starved else 0)
     monkeypatch.setattr(module, "time", clock)
     office.bring(lambda: clock.pass_by(0.02, worked=0.02))
+    assert office.resigned.acquire(timeout=5 * UNIT)
+    office.bring(office.leaders.before_handler)
+    assert office.resigned.acquire(timeout=5 * UNIT)
+    assert not stepped
+    starved.append(0.012)  # it has neither worked nor waited: others had the processor
+    office.bring(lambda: clock.pass_by(0.02, worked=0.005))
     assert office.resigned.acquire(timeout=5 * UNIT)
     office.bring(office.leaders.before_handler)
     assert office.resigned.acquire(timeout=5 * UNIT)
@@ -184,6 +195,53 @@ def test_waiting_makes_cautious_and_working_does_not(
     office.bring(office.leaders.before_handler)
     assert office.resigned.acquire(timeout=5 * UNIT)
     assert stepped == ["aside"]
+
+
+@pytest.mark.parametrize(("starved", "late"), [(0.5, 0.0), (0.0, 0.5), (0.2, 0.3)])
+def test_a_leader_without_a_processor_is_deposed_late_and_makes_nobody_cautious(
+    office: Office, monkeypatch: pytest.MonkeyPatch, starved: float, late: float
+) -> None:
+    """Another may find one; but handlers have not been slow. So it is if the loop has had none."""
+    inside, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(office.leaders._starving, "look", lambda _: starved)
+    office.bring(lambda: do(lambda seconds: (inside.set(), go_on.wait(seconds)), 10 * UNIT))
+    assert inside.wait(5 * UNIT)
+    term = office.leaders._term
+    assert term is not None
+    office.leaders.watch(term.began + 0.02, late)
+    assert office.leaders._term is term
+    office.leaders.watch(term.began + 0.502, late)
+    assert office.leaders._term is not term
+    assert not office.leaders._cautious_until
+    go_on.set()
+
+
+def test_starving_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From look to look; nothing of a thread that the system does not know."""
+    totals = [0.25, 1.0, 1.0]
+    monkeypatch.setattr(starving, "_waited_for_processor", lambda _: totals.pop(0))
+    seen = starving.Starving()
+    assert [seen.look(1), seen.look(1), seen.look(2)] == [0.25, 0.75, 1.0]
+    monkeypatch.undo()
+    assert starving._waited_for_processor(threading.get_native_id()) >= 0
+    assert seen.look(-1) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell")
+def test_a_thread_that_sleeps_is_not_starving() -> None:
+    """It is ready for no more than a moment of all that time."""
+    seen = starving.Starving()
+    done = threading.Event()
+    thread = threading.Thread(target=done.wait, args=(5 * UNIT,))
+    thread.start()
+    native = thread.native_id or 0
+    before = seen.look(native)
+    began = time.monotonic()
+    threading.Event().wait(0.3 * UNIT)
+    passed = time.monotonic() - began
+    assert before + seen.look(native) < passed / 2
+    done.set()
+    thread.join()
 
 
 def test_caution_grows_while_it_proves_right_and_ends(office: Office) -> None:

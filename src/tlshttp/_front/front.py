@@ -71,6 +71,12 @@ class Front:
         settings: What it is made from.
     """
 
+    # What each request looks up; with more than thirty attributes the others take longer to find.
+    __slots__ = (
+        "__dict__", "__weakref__", "_leaders", "_ready", "answers", "clock", "closing", "counters",
+        "draining", "hooks", "limits", "parking", "places", "registry", "running", "worker_phases",
+    )  # fmt: skip
+
     def __init__(self, hooks: Hooks, settings: Settings) -> None:
         self.hooks = hooks
         self.limits = settings.limits
@@ -200,12 +206,13 @@ class Front:
             self._fullness.look(now, self.busy)
             self.loans.let_frames_go()
         if self._leaders is not None:
-            self._watch(self._leaders, now, began)
+            late = max(0.0, woke - began - timeout) + now - woke
+            self._watch(self._leaders, now, began, late)
         self.door.reopen(now)
 
-    def _watch(self, leaders: Leaders, now: float, began: float) -> None:
+    def _watch(self, leaders: Leaders, now: float, began: float, late: float) -> None:
         """See to it that somebody leads."""
-        leaders.watch(now)
+        leaders.watch(now, late)
         if leaders.is_vacant(now):
             self.clock.lose(now - began)  # nobody looks after anything
             if self._leader_accepts:

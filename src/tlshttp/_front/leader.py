@@ -13,7 +13,8 @@ its office, so another is appointed
 
 Handlers that wait for something else (a database, a disk) are rarely alone. When a leader is found
 to have waited rather than worked, then for some time, which grows when it proves true again, every
-leader steps aside before each handler: the pool works as pools do, a thread for each request.
+leader steps aside before each handler: the pool works as pools do, a thread for each request. A
+leader that only had no processor, on a machine with much else to do, has not waited (`Starving`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tlshttp._front.places import Hold, Places
+from tlshttp._front.starving import Starving
 
 if TYPE_CHECKING:
     from tlshttp._front.connection import Connection
@@ -39,6 +41,10 @@ LOOK_SECONDS = 0.005
 """How often `Leaders.watch` is to be called while there is a leader."""
 
 _LONG_SECONDS = 0.004
+_TOO_LONG_SECONDS = 0.05
+"""After that much a leader is replaced even if all it lacks is a processor: another thread may be
+luckier. Before that another thread would only have to share the same processor."""
+
 _WAITED_SECONDS = 0.001
 _WAITED_SHARE = 0.5
 """What a leader may have waited since it last asked what is ready: so long, or that share. (The
@@ -58,12 +64,16 @@ known to be: whoever pipelines is ready again and again."""
 class _Term(Hold):
     """One worker's time as the leader, and its place once another leads."""
 
-    __slots__ = ("advanced", "asked", "asked_cpu", "began", "called", "looked", "thread")
+    __slots__ = (
+        "advanced", "asked", "asked_cpu", "began", "called", "looked", "native", "thread",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         super().__init__()
         self.thread: int | None = None
         """Whose it is; `None` until a worker was free for it."""
+        self.native = 0
+        """The system's number of that thread."""
         self.advanced = 0
         """Connections taken up since it last looked at the others."""
         self.looked = 0.0
@@ -104,6 +114,7 @@ class Leaders:
         self._term: _Term | None = None
         self._cautious_until = 0.0
         self._caution = _FIRST_CAUTION_SECONDS
+        self._starving = Starving()
         self._many_cores = _cores() > 1
         self.ready: collections.deque[Connection] = collections.deque()
         """Connections that wait for the leader, whoever it is."""
@@ -145,11 +156,22 @@ class Leaders:
         if self._many_cores and self.ready:
             self.step_aside()
 
-    def watch(self, now: float) -> None:
-        """Look whether the leader is kept by a handler; called on the loop's tick."""
+    def watch(self, now: float, late: float = 0.0) -> None:
+        """Look whether the leader is kept by a handler; called on the loop's tick.
+
+        Args:
+            now: The time in seconds, from `time.monotonic`.
+            late: By how many seconds the loop itself comes late: what kept it (no processor, or the
+                interpreter's lock, which it may have held itself) has kept the leader, too.
+        """
         term = self._term
-        if term is not None and now - term.began > _LONG_SECONDS:
+        if term is None or now - term.began <= _LONG_SECONDS:
+            return
+        kept = now - term.began - late
+        if kept > _LONG_SECONDS and kept - self._starving.look(term.native) > _LONG_SECONDS:
             self._be_cautious(now)
+            self._depose(term)
+        elif now - term.began > _TOO_LONG_SECONDS:
             self._depose(term)
 
     def _depose(self, term: _Term) -> None:
@@ -172,6 +194,7 @@ class Leaders:
 
     def _lead(self, term: _Term) -> None:
         """Lead until nothing is ready, or another has been appointed."""
+        term.native = threading.get_native_id()
         term.thread = threading.get_ident()
         places = self._places
         waiting = places.waiting if places is not None else ()
@@ -218,7 +241,8 @@ class Leaders:
         if passed <= _WAITED_SECONDS:
             return
         waited = passed - (time.thread_time() - term.asked_cpu)
-        if waited > max(_WAITED_SECONDS, _WAITED_SHARE * passed):
+        most = max(_WAITED_SECONDS, _WAITED_SHARE * passed)
+        if waited > most and waited - self._starving.look(term.native) > most:
             self._be_cautious(now)
 
     def _be_cautious(self, now: float) -> None:

@@ -109,7 +109,8 @@ class Registry:
         has a queue: in `Phase.HANDLER` a connection stays where it was, and is passed over.
         """
         queue = self._queue_of[phase]
-        with self._lock:
+        self._lock.acquire()  # not by `with`, which makes two bound methods and takes twice as long
+        try:
             if connection.phase is _CLOSED:
                 return
             if connection.queue is not queue:
@@ -120,6 +121,8 @@ class Registry:
                 queue.move_to_end(connection)
             connection.phase = phase
             connection.deadline = deadline
+        finally:
+            self._lock.release()
 
     def remove(self, connection: Connection) -> bool:
         """Let a connection go; return whether its descriptor was still its own.

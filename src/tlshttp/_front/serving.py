@@ -31,11 +31,9 @@ _log = logging.getLogger("tlshttp.server")
 
 _HANDLER, _IDLE, _REQUEST = Phase.HANDLER, Phase.IDLE, Phase.REQUEST
 _HANDSHAKE, _HELLO = Phase.HANDSHAKE, Phase.HELLO
-_BODY, _RESPONSE = Phase.BODY, Phase.RESPONSE
+_BODY, _RESPONSE, _CLOSED = Phase.BODY, Phase.RESPONSE, Phase.CLOSED
 _TAKEN_OVER = Phase.TAKEN_OVER
-_SERVING = frozenset(
-    {Phase.HANDLER, Phase.REQUEST, Phase.BODY, Phase.IDLE, Phase.RESPONSE, Phase.TAKEN_OVER}
-)
+_SERVING = frozenset({Phase.HANDLER, Phase.REQUEST, Phase.BODY, Phase.IDLE, Phase.RESPONSE})
 
 _FILLS_AT_ONCE = 4
 """How often a connection is read, up to a record or 64 small ones each, before others have their
@@ -63,22 +61,21 @@ class ServingConnection(DrivingConnection):
             while True:
                 phase = self.phase
                 stream = self.stream
-                if phase is _HANDLER and others is not None and self._needs_thread(others, stream):
-                    front.submit(self)
-                    return
                 if stream is None or phase not in _SERVING:
                     event = self._step(phase)
                 elif phase is _HANDLER:
+                    if others is not None and (others or self._exchange(stream).streams):
+                        front.submit(self)  # it may have to wait, and this thread must not
+                        return
                     event = self._serve(stream)
                 elif phase is _RESPONSE:
                     event = self._send_on(stream)
-                elif phase is _TAKEN_OVER:
-                    event = self._look_at_driven(stream)
                 else:
                     event = self._receive(stream)
                 if event != GO_ON:
                     break
-            self._settle(event)
+            if event != GONE:
+                self._settle(event)
         except BaseException:
             if not self._ending:  # it may belong to the loop again
                 self.abort()
@@ -90,11 +87,6 @@ class ServingConnection(DrivingConnection):
             self._park(event)
         elif event == OTHERS_FIRST:
             self._front.resume_later(self)
-
-    def _needs_thread(self, others: frozenset[Phase], stream: Stream | None) -> bool:
-        """Return whether the handler may have to wait, and this thread must not."""
-        exchange = stream.exchange if stream is not None else None
-        return bool(others) or (exchange is not None and exchange.streams)
 
     def _park(self, event: int) -> None:
         # Whoever drips keeps the connection from being parked when the loop looks for the overdue
@@ -114,11 +106,13 @@ class ServingConnection(DrivingConnection):
             return self._hear_plain_request()
         if phase is Phase.LATER:
             return self._report_later()
+        if phase is _TAKEN_OVER:
+            return self._look_at_driven(self._established())
         return self._drain() if phase is Phase.CLOSING else GONE
 
     def _receive(self, stream: Stream) -> int:
         """Take in what has arrived until a request is ready for a handler."""
-        exchange = self._exchange(stream)
+        exchange = stream.exchange or self._exchange(stream)
         if self.phase is _IDLE or not (stream.buffered or self.phase is _BODY):
             missing = HEAD_MISSING
         else:
@@ -323,11 +317,18 @@ class ServingConnection(DrivingConnection):
         if stream.driven_by is not None and self.phase is _HANDLER and not self._ending:
             self.phase = _TAKEN_OVER
             return GO_ON
-        cut = stream.failure or stream.fault
-        if cut is not None:
+        if stream.failure is not None or stream.fault is not None:
             self._report_failure(stream)
-        self._keeps = keep and cut is None and not front.closing and self.phase is not Phase.CLOSED
-        if stream.failure is None and stream.backlog and self.phase is not Phase.CLOSED:
+            keep = False
+        self._keeps = keep and not front.closing and self.phase is not _CLOSED
+        if self._keeps and stream.has_nothing_left():
+            # As after nearly every response that leaves the connection open; below for one case.
+            timeout = front.limits.keep_alive_timeout
+            timeout = timeout if stream.timeout is None else self._shortened(timeout)
+            front.registry.move(self, _IDLE, front.clock.after(timeout))
+            front.parking.park(self, READ)
+            return GONE
+        if stream.failure is None and stream.backlog and self.phase is not _CLOSED:
             self._allowance = stream.begin_allowance(WRITE)
             self._waits_since = front.clock.now()
             self._enter(_RESPONSE, self._allowance.left)

@@ -66,7 +66,8 @@ class Stream(ReceivingStream):
             data: What to send.
             is_last: Whether nothing follows, either way: the goodbye then leaves with it.
         """
-        with self._lock:
+        self._lock.acquire()  # not by `with`: see `fill`
+        try:
             if self.failure is not None or self._is_over:
                 self._refuse_to_send()
             if self.held_head:
@@ -82,6 +83,8 @@ class Stream(ReceivingStream):
                         self._end_with_response()
                     return
             stored = self._put(rest)
+        finally:
+            self._lock.release()
         if not stored:
             self._send_waiting(memoryview(rest))
         self._see_to_backlog()

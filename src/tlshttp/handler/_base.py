@@ -189,10 +189,12 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             return
         exchange.handler = self
         self.raw_requestline = exchange.request.raw_line
-        exchange.rfile.skip_line()
+        has_own = type(self).parse_request is not TLSRequestHandler.parse_request
+        if has_own:
+            exchange.rfile.skip_line()
         if not self.parse_request():
             return
-        if type(self).parse_request is not TLSRequestHandler.parse_request:
+        if has_own:
             self.__judge_host(exchange)
         method = getattr(self, "do_" + self.command, None)
         if method is None:
@@ -235,7 +237,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             return super().parse_request()
         exchange.handler = self
         request = exchange.request
-        self.__judge_host(exchange)
+        if self.allowed_hosts is not None or self.refuse_misdirected:
+            self.__judge_host(exchange)
         exchange.rfile.skip_head()
         self.requestline, self.command, self.path = request.line, request.command, request.path
         self.request_version = request.version if request.minor_version else exchange.version
@@ -298,6 +301,12 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             ValueError: There is a line break in it; nothing has been sent.
         """
         line = header_line(keyword, value)
+        if len(keyword) != 10 and self.request_version != "HTTP/0.9":  # as nearly all
+            try:
+                self._headers_buffer.append(line)
+            except AttributeError:  # there is none before the first response
+                self._headers_buffer = [line]
+            return
         is_connection = len(keyword) == 10 and keyword.lower() == "connection"
         if is_connection and getattr(self, "_TLSRequestHandler__keeps_errors", False):
             return

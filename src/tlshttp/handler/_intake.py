@@ -41,6 +41,9 @@ AT_ONCE: Final = 65_536
 LONGEST_PLAIN: Final = 2_048
 """Bytes of a head that is remembered whole."""
 
+_SPECIAL: Final = ("HEAD", "CONNECT")
+"""Methods to which a response has no body, or is the beginning of another protocol."""
+
 NONE, _COLLECTING, STATE_READY, AT_WORK = range(4)
 """The states of an exchange."""
 
@@ -58,6 +61,7 @@ class Intake:
     __slots__ = (
         "_body", "_continued", "_find_head", "_kept_back", "_late", "_limits", "_most", "_plain",
         "_spool", "_state", "_stream", "asks_handler_for_100", "composition", "fields", "handler",
+        "is_plain",
         "refused", "request", "streams",
     )  # fmt: skip
 
@@ -87,6 +91,8 @@ class Intake:
         """The header fields, as the handler is to see them."""
         self.refused: RequestRefused | None = None
         """What is wrong with the request."""
+        self.is_plain = False
+        """Whether it is one of HTTP/1.1 for a path, without body, and its response may have one."""
         self.streams = False
         """Whether its body is read by the handler as it comes."""
         self.asks_handler_for_100 = False
@@ -132,23 +138,28 @@ class Intake:
             return self._collect()
         if self._state == STATE_READY:
             return READY
-        stream = self._stream
-        size: int = stream.look(self._find_head)
+        stream, plain, finder = self._stream, self._plain, self._find_head
+        # The same head once more, and nothing was wrong with it: it is neither looked for nor
+        # parsed, which spares a kept GET nine calls.
+        if plain and not (finder.has_begun or self._has_policy()) and stream.take_whole(plain):
+            self.refused = None
+            self._continued = False
+            self._state = STATE_READY
+            return READY
+        size: int = stream.look(finder)
         while size < HEAD_MISSING:
             stream.take(HEAD_MISSING - size)  # empty lines
-            size = stream.look(self._find_head)
+            size = stream.look(finder)
         if size < 0:
             return HEAD_MISSING
         self.refused = None
-        self._continued = self.streams = self.asks_handler_for_100 = self._late = False
+        self._continued = self.streams = self.asks_handler_for_100 = False
+        self.is_plain = self._late = False
         self._body = None
         if not size:
             self.refused = self.request.refuse_size(stream.peek())
             return self._ready()
         raw: bytes = stream.take(size)
-        if raw == self._plain and not (stream.restricted or self._has_policy()):
-            self._state = STATE_READY  # the same once more, and nothing was wrong with it
-            return READY
         self._plain = b""
         try:
             return self._read_head(raw)
@@ -177,6 +188,7 @@ class Intake:
             raise RequestRefused("Missing Host")
         if len(raw) <= LONGEST_PLAIN:
             self._plain = raw
+            self.is_plain = request.minor_version > 0 and request.command not in _SPECIAL
         return self._ready()
 
     def _speaks_otherwise(self, line: str) -> bool:
@@ -202,7 +214,9 @@ class Intake:
         return None if self.composition is None else self.composition.handler_class
 
     def _has_policy(self) -> bool:
-        policy = self._policy()
+        policy: Any = self._stream.handler
+        if policy is None:
+            policy = self._policy()
         return policy is not None and (
             policy.allowed_hosts is not None or policy.refuse_misdirected
         )

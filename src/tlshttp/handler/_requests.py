@@ -47,12 +47,14 @@ class HeadFinder:
         passes_over: Whether empty lines before a head are none of it.
     """
 
-    __slots__ = ("_looked_at", "_most", "_passes_over", "passed")
+    __slots__ = ("_looked_at", "_most", "_passes_over", "has_begun", "passed")
 
     def __init__(self, most: int, *, passes_over: bool) -> None:
         self._most = most
         self._passes_over = passes_over
         self._looked_at = 0
+        self.has_begun = False
+        """Whether some of what comes before a head's end has been looked at."""
         self.passed = 0
         """Empty lines passed over before the head that is looked for."""
 
@@ -71,8 +73,10 @@ class HeadFinder:
             if size > self._most:
                 return TOO_LONG
             self._looked_at = max(0, size - 3)
+            self.has_begun = size > 0 or self.passed > 0
             return _HEAD_MISSING
         self._looked_at = self.passed = 0
+        self.has_begun = False
         return end if end <= self._most else TOO_LONG
 
     def _empty_lines(self, buffer: bytes, start: int) -> int:

@@ -15,12 +15,15 @@ __all__ = [
     "CHUNKED_LINE",
     "CLOSE_LINE",
     "KEEP_LINE",
+    "LONGEST_REMEMBERED",
     "ResponseHead",
     "format_date",
     "framed_head",
+    "head_end",
     "header_fields",
     "header_line",
     "parsed_head",
+    "remembered_head",
     "status_line",
     "usual_lines",
 ]
@@ -53,12 +56,14 @@ class ResponseHead:
     """
 
     __slots__ = (
-        "connection", "data", "has_odd_length", "is_plain", "length", "minor_version",
+        "connection", "data", "end", "has_odd_length", "is_plain", "length", "minor_version",
         "repeats_length", "status", "streams", "transfer_encoding", "unbounded",
     )  # fmt: skip
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+        self.end = head_end(data)
+        """Where it ends, after its empty line; 0 if it does not."""
         match = _STATUS.match(data)
         self.minor_version = int(match[1]) if match else 0
         """Of HTTP/1."""
@@ -80,6 +85,7 @@ class ResponseHead:
         self.is_plain = (
             self.length >= 0
             and self.minor_version > 0
+            and self.end == len(data)
             and self.status >= 200
             and self.status not in _SPECIAL
             and not (self.transfer_encoding or self.repeats_length or self.streams)
@@ -131,14 +137,24 @@ class ResponseHead:
         return True if b"keep-alive" in options else None
 
 
-_remembered = functools.lru_cache(maxsize=32)(ResponseHead)
+remembered_head = functools.lru_cache(maxsize=32)(ResponseHead)
+"""Returns what a head says; many in a row are the same, for as long as a second lasts."""
 
-_LONGEST_REMEMBERED = 1_024
+LONGEST_REMEMBERED = 1_024
+"""Bytes of a head that is remembered."""
 
 
 def parsed_head(data: bytes) -> ResponseHead:
-    """Return what a head says; within a second, many in a row are the same."""
-    return _remembered(data) if len(data) <= _LONGEST_REMEMBERED else ResponseHead(data)
+    """Return what a head says, of whatever size."""
+    return remembered_head(data) if len(data) <= LONGEST_REMEMBERED else ResponseHead(data)
+
+
+def head_end(data: bytes) -> int:
+    """Return where a response head ends, after its empty line; 0 if it does not."""
+    end = data.find(b"\n\r\n")
+    if end >= 0:
+        return end + 3
+    return data.find(b"\n\n") + 2 if b"\n\n" in data else 0
 
 
 def framed_head(head: ResponseHead, framing: bytes, connection: bytes) -> bytes:
@@ -190,6 +206,8 @@ def header_line(name: str, value: object) -> bytes:
             whoever wrote the value write headers, too.
     """
     text = f"{name}: {value}"
+    if text.isprintable():  # as nearly all are; a tab, say, is not
+        return (text + "\r\n").encode("iso-8859-1")
     if "\r" in text or "\n" in text or "\0" in text:
         raise ValueError(f"line break or NUL in a response header: {text!r}")
     return (text + "\r\n").encode("iso-8859-1")

@@ -30,9 +30,12 @@ from tlshttp.handler._response import (
     CHUNKED_LINE,
     CLOSE_LINE,
     KEEP_LINE,
+    LONGEST_REMEMBERED,
     ResponseHead,
     framed_head,
+    head_end,
     parsed_head,
+    remembered_head,
 )
 
 if TYPE_CHECKING:
@@ -205,7 +208,8 @@ class ResponseWriter(io.BufferedIOBase):
             if framing is LENGTH and 0 < len(data) <= self._left and data[:5] != b"HTTP/":
                 return self._write_counted(data)
             if framing is HEAD:
-                self._write_head(data)
+                if not self._begin_plainly(data):
+                    self._write_head(data)
                 return len(data)
         view = memoryview(data)
         size = view.nbytes
@@ -246,6 +250,27 @@ class ResponseWriter(io.BufferedIOBase):
 
     # The head ---------------------------------------------------------------------------------
 
+    def _begin_plainly(self, data: bytes) -> bool:
+        """Do what `_write_head` and `_begin_body` do, in the case of nearly every response.
+
+        That is a whole head with a Content-Length, the answer to a plain request, that says nothing
+        of the connection, which is kept. It takes half the steps. Return whether this was one.
+        """
+        if self._held or len(data) > LONGEST_REMEMBERED or data[-4:] != b"\r\n\r\n":
+            return False
+        head = remembered_head(data)
+        if not (head.is_plain and self._exchange.keeps_plainly()):
+            return False
+        self.head_ended = True
+        self.closes = False
+        self._framing = LENGTH
+        self._left = head.length
+        self._held = data
+        self._stream.known_length = True
+        if not self._left:  # that is all of it: the handler may go on for long
+            self._send()
+        return True
+
     def _write_head(self, data: bytes) -> None:
         """Take what belongs to the head, and begin the body with the rest."""
         if self._held:
@@ -257,7 +282,7 @@ class ResponseWriter(io.BufferedIOBase):
             self._framing = AS_IS
             self._send(data)
             return
-        end = _head_end(data)
+        end = head_end(data)
         if not end:
             self._held = data
             if len(data) > _LONGEST_HEAD:
@@ -280,16 +305,6 @@ class ResponseWriter(io.BufferedIOBase):
         """Decide how the body ends, and hold the head back until there is some of it."""
         exchange = self._exchange
         self.head_ended = True
-        if head.is_plain and exchange.method not in _WITHOUT_BODY and exchange.keeps_plainly():
-            # As nearly every response has it: the rest of this method for one case.
-            self.closes = False
-            self._framing = LENGTH
-            self._left = head.length
-            self._held = head.data
-            self._stream.known_length = True
-            if not self._left:  # that is all of it: the handler may go on for long
-                self._send()
-            return
         framing = self._framing_of(head)
         closes = exchange.must_close(head) or (
             framing is AS_IS and (head.unbounded or not head.transfer_encoding)
@@ -343,7 +358,7 @@ class ResponseWriter(io.BufferedIOBase):
         if not self._exchange.is_flushing(data):
             return False
         head = parsed_head(data)
-        if not head.status or _head_end(data) != len(data):
+        if not head.status or head_end(data) != len(data):
             return False
         self._exchange.warn(
             "%r: a second response head replaces the first, which had not been sent",
@@ -366,7 +381,7 @@ class ResponseWriter(io.BufferedIOBase):
         elif framing is NONE and self._held and bytes(view[:5]) == b"HTTP/":
             self._replaces_head(bytes(view))
             return
-        elif self.started and bytes(view[:7]) == b"HTTP/1." and _head_end(bytes(view)) == len(view):
+        elif self.started and bytes(view[:7]) == b"HTTP/1." and head_end(bytes(view)) == len(view):
             self._exchange.warn(
                 "%r: a second response head is sent as body, since the first had been sent",
                 self._exchange.request_line,
@@ -406,11 +421,3 @@ class ResponseWriter(io.BufferedIOBase):
 
 
 _END_OF_HEAD = re.compile(rb"([!-9;-~]+:[^\r\n]*\r\n)*\r\n")
-
-
-def _head_end(data: bytes) -> int:
-    """Return where a response head ends, after its empty line; 0 if it does not."""
-    end = data.find(b"\n\r\n")
-    if end >= 0:
-        return end + 3
-    return data.find(b"\n\n") + 2 if b"\n\n" in data else 0

@@ -1,0 +1,43 @@
+"""Whether a thread that has not got on was kept by something, or had no processor.
+
+A thread that shares its processor with other programs (of this machine, or of others on the same
+host) stands still for milliseconds without having waited for anything. By the clock and by its own
+processor time it looks like one that sleeps.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Starving"]
+
+_MOST = 1024
+"""How many threads are remembered; workers end, and their numbers with them."""
+
+
+class Starving:
+    """How long threads of this process were ready to run and did not, from one look to the next."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, float] = {}
+
+    def look(self, thread: int) -> float:
+        """Return how many seconds since the last look at a thread, or since it has begun.
+
+        Zero where the system does not tell: it is Linux that does, where it keeps such statistics
+        (``man 5 proc``, ``/proc/PID/schedstat``, the second number).
+
+        Args:
+            thread: Its number, as `threading.get_native_id` returns it.
+        """
+        total = _waited_for_processor(thread)
+        if len(self._seen) >= _MOST:
+            self._seen.clear()
+        before, self._seen[thread] = self._seen.get(thread, 0.0), total
+        return max(0.0, total - before)
+
+
+def _waited_for_processor(thread: int) -> float:
+    try:
+        with open(f"/proc/self/task/{thread}/schedstat", "rb") as file:  # noqa: PTH123 (half the time)
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
