@@ -21,6 +21,8 @@ from tlshttp.wsgi._tls_names import disguised
 if TYPE_CHECKING:
     import wsgiref.types
 
+    from tlshttp.handler._forwarded import ForwardedRequest
+
 __all__ = ["handler"]
 
 
@@ -70,6 +72,9 @@ class _Handler(TLSRequestHandler):
 
     application: Any
     script_name: str
+    forwarded: ForwardedRequest | None = None
+    """What `ForwardedMixIn` has found, where that comes before this class."""
+
     __environments: Environments | None = None
 
     def do_GET(self) -> None:
@@ -102,10 +107,7 @@ class _Handler(TLSRequestHandler):
         if environments is None:
             environments = self.__environments = Environments(self)
         try:
-            if type(self).parse_request is TLSRequestHandler.parse_request:
-                environ = environments.repeated(self, self.request.exchange)
-            else:
-                environ = environments.rewritten(self)
+            environ = environments.next(self, self.request.exchange)
         except ValueError as error:
             self.send_error(HTTPStatus.BAD_REQUEST, str(error))
             return None

@@ -43,7 +43,7 @@ class Response:
 
     def __init__(self, handler: Any, send_head: Callable[[Head], None]) -> None:
         self._handler: Any = handler
-        self._send_head = send_head
+        self._send_head: Any = send_head
         self._is_head = self._bodiless = handler.command == "HEAD"
         self._head: Head | None = None
         self._begun = False
@@ -115,7 +115,7 @@ class Response:
 
     def end(self) -> None:
         """Let go: what the application still does is not this connection's any more."""
-        self._handler = None
+        self._handler = self._send_head = None
 
     def _send_whole(self, data: bytes) -> None:
         """Send a body of which all is there."""
