@@ -334,6 +334,14 @@ def _dial(path: str) -> ssl.SSLSocket:
     return ssl._create_unverified_context().wrap_socket(plain)
 
 
+def test_several_processes_are_told(run: Run, seen: Seen) -> None:
+    """Of a server that `tlshttp.service` runs in each of its workers."""
+    site = run(seen)
+    site.server.shared_counters = object()
+    site.get()
+    assert seen.last["wsgi.multiprocess"] is True
+
+
 # Errors ------------------------------------------------------------------------------------------
 
 

@@ -75,6 +75,11 @@ def returns_text(environ: dict[str, Any], start: Start) -> Any:
     return "text"
 
 
+def returns_bytes(environ: dict[str, Any], start: Start) -> Any:
+    start("200 OK", [])
+    return b"bytes"
+
+
 def returns_texts(environ: dict[str, Any], start: Start) -> Any:
     start("200 OK", [])
     return [b"bytes", "text"]
@@ -152,7 +157,8 @@ MISTAKES = [
     Mistake(answers_too_late, "answers_too_late has not called start_response()", None),
     Mistake(returns_nothing, "returns_nothing has returned NoneType, no iterable of bytes", None),
     Mistake(returns_a_coroutine, "returns_a_coroutine has returned coroutine, no iterable", None),
-    Mistake(returns_text, "a body is of bytes, not of str", None),
+    Mistake(returns_text, "returns_text has returned str, no iterable of bytes", None),
+    Mistake(returns_bytes, "returns_bytes has returned bytes, no iterable of bytes", None),
     Mistake(returns_texts, "a body is of bytes, not of str", None),
     Mistake(writes_text, "a body is of bytes, not of str", 'start("200 OK", [])("text")'),
     Mistake(answers_twice, "start_response() called twice", 'start("200 OK", [])'),

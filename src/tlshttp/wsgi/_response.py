@@ -17,7 +17,7 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -127,12 +127,7 @@ class Response:
             self._handler.wfile.write(data)
 
     def _send_pieces(self, returned: Any) -> None:
-        try:
-            # PEP 3333 allows to take the length of the only piece for that of the body.
-            is_only = hasattr(type(returned), "__len__") and len(returned) == 1
-            pieces = iter(returned)
-        except TypeError:
-            raise _not_iterable(self._handler.application, returned) from None
+        pieces, is_only = _iterated(self._handler.application, returned)
         wfile = self._handler.wfile
         for piece in pieces:
             if not isinstance(piece, bytes):
@@ -189,6 +184,18 @@ def name_of(application: Any) -> str:
     """Return what an application is called, without showing what is in it."""
     named = application if hasattr(application, "__qualname__") else type(application)
     return f"{named.__module__}.{named.__qualname__}"
+
+
+def _iterated(application: Any, returned: Any) -> tuple[Iterator[Any], bool]:
+    """Return the pieces of what has been returned, and whether there is known to be one."""
+    if isinstance(returned, (bytes, str)):  # their pieces are letters
+        raise _not_iterable(application, returned)
+    try:
+        # PEP 3333 allows to take the length of the only piece for that of the body.
+        is_only = hasattr(type(returned), "__len__") and len(returned) == 1
+        return iter(returned), is_only
+    except TypeError:
+        raise _not_iterable(application, returned) from None
 
 
 def _joined(pieces: Any) -> bytes:
