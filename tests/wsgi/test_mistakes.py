@@ -192,6 +192,7 @@ def test_a_mistake_is_told_once_and_costs_one_response(
         assert mistake.shows in only
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("times", [10, pytest.param(200, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda it: it.application.__name__)
 def test_many_leave_nothing(run: Run, mistake: Mistake, times: int) -> None:
