@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -85,6 +86,11 @@ def returns_texts(environ: dict[str, Any], start: Start) -> Any:
     return [b"bytes", "text"]
 
 
+def wraps_text(environ: dict[str, Any], start: Start) -> Any:
+    start("200 OK", [])
+    return environ["wsgi.file_wrapper"](io.StringIO("text"))
+
+
 def writes_text(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
     start("200 OK", [])("text")
     return []
@@ -160,6 +166,7 @@ MISTAKES = [
     Mistake(returns_text, "returns_text has returned str, no iterable of bytes", None),
     Mistake(returns_bytes, "returns_bytes has returned bytes, no iterable of bytes", None),
     Mistake(returns_texts, "a body is of bytes, not of str", None),
+    Mistake(wraps_text, "a body is of bytes, not of str", None),
     Mistake(writes_text, "a body is of bytes, not of str", 'start("200 OK", [])("text")'),
     Mistake(answers_twice, "start_response() called twice", 'start("200 OK", [])'),
     Mistake(answers_twice_late, "ValueError: on purpose", 'start("500 Sorry"', 200, b"some"),

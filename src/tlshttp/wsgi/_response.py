@@ -17,6 +17,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, TypeAlias
@@ -52,7 +53,10 @@ class Response:
     # For the application ----------------------------------------------------------------------
 
     def start(
-        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+        self,
+        status: str,
+        response_headers: list[tuple[str, str]],
+        exc_info: ExcInfo | None = None,
     ) -> Callable[[bytes], None]:
         """Take status and fields: ``start_response()``; return ``write()``.
 
@@ -71,7 +75,7 @@ class Response:
                 exc_info = None  # no circle
         elif self._head is not None:
             raise RuntimeError("start_response() called twice without exc_info (PEP 3333)")
-        head = self._head = Head(status, headers)
+        head = self._head = Head(status, response_headers)
         self._bodiless = self._is_head or not head.has_body
         return self.write
 
@@ -154,13 +158,14 @@ class Response:
         if self._bodiless:
             return
         exchange = handler.request.exchange
-        left = self._left
+        left = self._left if self._left >= 0 else sys.maxsize
         if handler.wfile is exchange.wfile:
-            sent = exchange.send_file(file, None if left < 0 else left)
-            left -= sent or 0 if left >= 0 else 0
-        while left and (data := file.read(_most(wrapper.block_size, left))):
+            left -= exchange.send_file(file, left) or 0
+        while left and (data := file.read(min(wrapper.block_size, left))):
+            if not isinstance(data, bytes):
+                raise _not_bytes(data)
             handler.wfile.write(data)
-            left -= len(data) if left >= 0 else 0
+            left -= len(data)
 
     def _begin(self, size: int) -> None:
         """Send the head.
@@ -199,15 +204,10 @@ def _iterated(application: Any, returned: Any) -> tuple[Iterator[Any], bool]:
 
 
 def _joined(pieces: Any) -> bytes:
-    try:
-        return b"".join(pieces)
-    except TypeError:
-        wrong = next(piece for piece in pieces if not isinstance(piece, bytes))
-        raise _not_bytes(wrong) from None
-
-
-def _most(block_size: int, left: int) -> int:
-    return block_size if left < 0 else min(block_size, left)
+    for piece in pieces:
+        if not isinstance(piece, bytes):
+            raise _not_bytes(piece)
+    return b"".join(pieces)
 
 
 def _size_of(file: Any) -> int:
