@@ -82,7 +82,10 @@ def _waitress(ground: Ground) -> Iterator[tuple[str, int]]:
         yield f"http://127.0.0.1:{port}", process.pid
     finally:
         process.terminate()
-        process.wait(5)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+        process.kill()
+        process.wait()
 
 
 def _await(port: int, process: subprocess.Popen[bytes]) -> None:
