@@ -82,7 +82,10 @@ def _waitress(ground: Ground) -> Iterator[tuple[str, int]]:
         yield f"http://127.0.0.1:{port}", process.pid
     finally:
         process.terminate()
-        process.wait(5)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+        process.kill()
+        process.wait()
 
 
 def _await(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -116,7 +119,8 @@ def compare(ground: Ground, rounds: int, seconds: float, connections: int) -> No
     for turn in range(rounds):
         for name in names if turn % 2 else reversed(names):
             with _running(name, ground) as (url, pid):
-                wrk.run(url, connections, 1)
+                with contextlib.suppress(NotServed):  # some take long to begin
+                    wrk.run(url, connections, 1)
                 before = cpu_seconds(pid)
                 report = wrk.run(url, connections, seconds)
                 cost = (cpu_seconds(pid) - before) * 1e6 / report.requests
