@@ -22,6 +22,7 @@ from tlshttp._version import __version__
 
 if TYPE_CHECKING:
     from tlshttp import (
+        aio,
         certs,
         context,
         errors,
@@ -75,6 +76,7 @@ __all__ = [
     "TakenOverConnection",
     "ThreadingTLSHTTPServer",
     "__version__",
+    "aio",
     "authorize",
     "certs",
     "context",
@@ -114,6 +116,7 @@ if not TYPE_CHECKING:
             "TLSRequestHandler": "tlshttp.handler",
             "TakenOverConnection": "tlshttp._taken_over",
             "ThreadingTLSHTTPServer": "tlshttp.server",
+            "aio": "tlshttp.aio",
             "authorize": "tlshttp.handler",
             "certs": "tlshttp.certs",
             "context": "tlshttp.context",

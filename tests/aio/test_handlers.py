@@ -390,12 +390,11 @@ def test_a_coroutine_of_another_handler_is_a_mistake_that_says_so(
 
 def test_closing_the_server_lets_coroutines_answer(run: Run, handler: type[Various]) -> None:
     """One that is under way has its time."""
-    with run(handler) as server:
-        with connected(server) as sock:
-            sock.sendall(request("/slow"))
-            assert wait_until(lambda: server.stats().active == 1)
-            threading.Thread(target=server.drain, daemon=True).start()
-            assert read_response(sock).endswith(b"slow")
+    with run(handler) as server, connected(server) as sock:
+        sock.sendall(request("/slow"))
+        assert wait_until(lambda: server.stats().active == 1)
+        threading.Thread(target=server.drain, daemon=True).start()
+        assert read_response(sock).endswith(b"slow")
     assert not server.events
 
 

@@ -44,7 +44,11 @@ class Lifespan:
     async def start(self) -> str | None:
         """Have the application start; return why it has not, `None` if it has, or need not."""
         self._task = asyncio.ensure_future(self._run())
-        said = await self._tell("lifespan.startup")
+        try:
+            said = await self._tell("lifespan.startup")
+        except asyncio.CancelledError:
+            self._task.cancel()
+            raise
         if said is not None:
             if said["type"] == "lifespan.startup.failed":
                 await self._cancel()
