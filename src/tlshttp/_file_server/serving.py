@@ -94,12 +94,15 @@ def _run_beside(server: FileServer, first: FileServer) -> None:
 
 def _application(options: Options) -> type[TLSRequestHandler] | None:
     """Return the handler class of the application that is served, if one is."""
-    if options.wsgi is None:
-        return None
-    application = load_application(options.wsgi, option="--wsgi")
-    from tlshttp import wsgi
+    if options.wsgi is not None:
+        from tlshttp import wsgi
 
-    return wsgi.handler(application)
+        return wsgi.handler(load_application(options.wsgi, option="--wsgi"))
+    if options.asgi is not None:
+        from tlshttp import aio
+
+        return aio.asgi(load_application(options.asgi, option="--asgi"))
+    return None
 
 
 # What is needed --------------------------------------------------------------------------------
@@ -184,7 +187,7 @@ def _reload(store: certs.CertificateStore, gate: Gate | None) -> None:
 
 def _greet(options: Options, servers: Sequence[FileServer], lines: list[str]) -> None:
     directory = Path(options.directory).resolve()
-    what = options.wsgi or directory
+    what = options.wsgi or options.asgi or directory
     urls = [f"{server.url}/" for server in servers]
     network = list(_network_urls(options, servers))
     endings.say(f"Serving {what} at {urls[0]} (Ctrl-C ends)")
@@ -192,7 +195,7 @@ def _greet(options: Options, servers: Sequence[FileServer], lines: list[str]) ->
     endings.say(*(f"From the network: {url}" for url in network))
     if options.upload is not None:
         endings.say(f"Uploads go to {Path(options.upload).resolve()}: {urls[0][:-1]}{PATH}")
-    if options.wsgi is None:
+    if options.wsgi is None and options.asgi is None:
         _say_what_is_not_served(directory)
     if options.qr:
         _show_qr_code([*network, *urls[: len(urls) if _is_for_others(options) else 0]])

@@ -131,8 +131,10 @@ class Later:
             return
         stream = self.stream
         try:
-            if not self.has_left and stream.buffered < _AHEAD:
+            while not self.has_left and stream.buffered < _AHEAD:
                 stream.fill()
+                if stream.buffered and not stream.has_undecrypted:
+                    break
         except ssl.SSLWantWriteError:
             return  # `report_sent` comes first
         except WANTS:

@@ -122,9 +122,9 @@ class Call:
         status = int(message["status"])
         if status < 200:
             raise RuntimeError(f"{self._line!r}: {status} is not the status of a response")
-        head = _head(self._handler, status, message.get("headers", ()))
+        _begin_head(self._handler, status, message.get("headers", ()))
         self._has_begun = True
-        self._handler.wfile.write(head)
+        self._handler.end_headers()
 
     async def _send_body(self, message: Message) -> None:
         handler = self._handler
@@ -156,12 +156,16 @@ def send_whole(handler: Any, status: int, fields: Iterable[Any], body: bytes) ->
         body: The body.
     """
     own = [field for field in fields if field[0].lower() != b"content-length"]
-    head = _head(handler, status, [*own, (b"Content-Length", b"%d" % len(body))])
-    handler.wfile.write(head + body)
+    _begin_head(handler, status, [*own, (b"Content-Length", b"%d" % len(body))])
+    handler.end_headers()
+    handler.wfile.write(body)
 
 
-def _head(handler: Any, status: int, fields: Iterable[Any]) -> bytes:
-    """Return a response head, and log the request."""
+def _begin_head(handler: Any, status: int, fields: Iterable[Any]) -> None:
+    """Begin a response head, as ``send_response()`` and ``send_header()`` do; log the request.
+
+    ``end_headers()`` comes next, in which mix-ins add fields of their own.
+    """
     lines, has_server, has_date = _field_lines(fields)
     phrase = handler.responses.get(status, ("",))[0]
     head = [status_line("HTTP/1.1", status, phrase)]
@@ -171,9 +175,9 @@ def _head(handler: Any, status: int, fields: Iterable[Any]) -> bytes:
         head.append(b"Date: %s\r\n" % handler.date_time_string().encode())
     elif not has_server:
         head.append(b"Server: %s\r\n" % handler.version_string().encode("latin-1"))
-    head += (lines, b"\r\n")
+    head.append(lines)
     handler.log_request(status)
-    return b"".join(head)
+    handler._headers_buffer = head
 
 
 def _field_lines(fields: Iterable[Any]) -> tuple[bytes, bool, bool]:

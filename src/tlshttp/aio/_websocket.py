@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Coroutine, MutableMapping
 from http import HTTPStatus
 from typing import Any
@@ -50,9 +49,10 @@ class WebSocketCall:
         self._conversation: Conversation | None = None
         self._keeping = Keeping(self._terms)
         self._is_told = self._is_over = False
+        self._deadline = math.inf
+        """When the client is to have answered our close."""
         self._denial: Message | None = None
         self._denial_body: list[bytes] = []
-        self._events: deque[Message] = deque()
 
     async def run(
         self, application: Callable[..., Coroutine[Any, Any, None]], scope: MutableMapping[str, Any]
@@ -108,11 +108,10 @@ class WebSocketCall:
             if not self._is_over:
                 await self._answer.wait_for_end()
             return self._disconnect(ABNORMAL)
-        while not self._events:
+        while True:
             event = await self._next(self._conversation)
             if event is not None:
                 return event
-        return self._events.popleft()
 
     async def _next(self, conversation: Conversation) -> Message | None:
         """Return a message, or the end; `None` where there was only something else."""
@@ -135,13 +134,12 @@ class WebSocketCall:
             return self._disconnect(ABNORMAL)
         return None
 
-    async def _take_in(self, conversation: Conversation, most: float = math.inf) -> None:
+    async def _take_in(self, conversation: Conversation) -> None:
         """Take in what comes; ping, and say goodbye when the server ends."""
         later, now = self._answer.later, time.monotonic()
-        if later.server_ends:
+        if later.server_ends and conversation.sent is None:
             await self._close(GOING_AWAY, "the server ends")
-            return
-        if self._keeping.is_lost(now):
+        if self._keeping.is_lost(now) or now >= self._deadline:
             self._is_over = True
             return
         if self._keeping.wants_ping(now):
@@ -151,8 +149,8 @@ class WebSocketCall:
         try:
             data = self._handler.rfile.read1(65_536)
         except BlockingIOError:
-            wait = min(most, math.inf if left is None else left)
-            await self._answer.wait_for_input(wait, or_server_ends=True)
+            wait = min(self._deadline - now, math.inf if left is None else left)
+            await self._answer.wait_for_input(wait, or_server_ends=conversation.sent is None)
             return
         self._keeping.heard(time.monotonic())
         if not data:
@@ -232,15 +230,15 @@ class WebSocketCall:
     async def _close(self, code: int, reason: str) -> None:
         conversation = self._conversation
         if conversation is not None and not self._is_over and self._answer.later is not None:
+            self._deadline = time.monotonic() + self._terms.close_timeout
             with contextlib.suppress(OSError):  # it has left
                 await self._write(conversation.close(code, reason))
 
     async def _await_close(self, conversation: Conversation) -> None:
         """Wait for the client's close, for as long as is usual, and throw away what it sends."""
-        end = time.monotonic() + self._terms.close_timeout
         with contextlib.suppress(OSError):  # it has left
-            while not (self._is_over or conversation.is_over) and time.monotonic() < end:
+            while not (self._is_over or conversation.is_over):
                 while conversation.next() is not None:
                     pass
-                await self._take_in(conversation, end - time.monotonic())
+                await self._take_in(conversation)
             await self._write(conversation.take_last_words())
