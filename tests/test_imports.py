@@ -18,6 +18,7 @@ PACKAGES = [
     "tlshttp.handler",
     "tlshttp.pyopenssl",
     "tlshttp.testing",
+    "tlshttp.wsgi",
 ]
 
 EXTRAS = {

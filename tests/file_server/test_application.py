@@ -76,7 +76,7 @@ def test_what_names_an_application(place: Path, text: str) -> None:
         ("sub.shap:application", "there is no module sub here"),
         ("needy:app", "importing needy has failed: ModuleNotFoundError: No module named 'of_n"),
         ("broken:app", "importing broken has failed: ZeroDivisionError: division by zero"),
-        ("shop:aplication", r"there is no aplication in shop \(is application meant\?\)"),
+        ("shop:applications", r"there is no applications in shop \(is application meant\?\)"),
         ("shop:holder.outer", "there is no outer in shop"),
         ("empty", "there is no application in empty"),
         ("shop:number", "that is of type int, which cannot be called"),

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from tests.server.support import ask, read_all
+from tests.server.support import ask, read_all, read_until
 from tests.wsgi.conftest import Run, Site
 from tlshttp import ForwardedMixIn, ThreadingTLSHTTPServer, TLSInfo, certs, context, wsgi
 from tlshttp.wsgi._environ import path_and_query
@@ -159,6 +159,35 @@ def test_there_is_one_host(run: Run, seen: Seen) -> None:
     assert len(seen.all) == 1
 
 
+def test_the_host_of_a_target_is_not_that_of_the_one_before(run: Run, seen: Seen) -> None:
+    """Two requests with the same fields, of which none is a Host."""
+    site = run(seen)
+    with site.client.connect(site.server) as sock:
+        for host in "localhost", "other", "localhost":
+            sock.sendall(f"GET https://{host}/ HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".encode())
+            read_until(sock, b"\r\n\r\n")
+    assert [it["HTTP_HOST"] for it in seen.all] == ["localhost", "other", "localhost"]
+
+
+def test_what_a_handler_makes_of_a_request_counts(run: Run, seen: Seen) -> None:
+    """A path that it rewrites, and a field that it takes away, each for one request."""
+
+    class Rewriting:
+        def do_GET(self: Any) -> None:
+            if self.path == "/old":
+                self.path = "/new?from=old"
+                del self.headers["X-Secret"]
+            super().do_GET()  # type: ignore[misc]
+
+    connection = (site := run(seen, Rewriting)).connection()
+    for path in "/old", "/old", "/other":
+        assert ask(connection, "GET", path, headers={"X-Secret": "1"}).status == 204
+    connection.close()
+    site.end()
+    told = [(it["PATH_INFO"], it["QUERY_STRING"], it.get("HTTP_X_SECRET")) for it in seen.all]
+    assert told == [("/new", "from=old", None), ("/new", "from=old", None), ("/other", "", "1")]
+
+
 def test_a_path_of_its_own(run: Run, seen: Seen) -> None:
     """Below ``script_name`` is the application's, all else is nobody's."""
     site = run(seen, script_name="/shöp")
@@ -303,6 +332,14 @@ def _dial(path: str) -> ssl.SSLSocket:
     plain = socket.socket(socket.AF_UNIX)
     plain.connect(path)
     return ssl._create_unverified_context().wrap_socket(plain)
+
+
+def test_several_processes_are_told(run: Run, seen: Seen) -> None:
+    """Of a server that `tlshttp.service` runs in each of its workers."""
+    site = run(seen)
+    site.server.shared_counters = object()
+    site.get()
+    assert seen.last["wsgi.multiprocess"] is True
 
 
 # Errors ------------------------------------------------------------------------------------------

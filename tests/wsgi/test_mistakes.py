@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -75,9 +76,19 @@ def returns_text(environ: dict[str, Any], start: Start) -> Any:
     return "text"
 
 
+def returns_bytes(environ: dict[str, Any], start: Start) -> Any:
+    start("200 OK", [])
+    return b"bytes"
+
+
 def returns_texts(environ: dict[str, Any], start: Start) -> Any:
     start("200 OK", [])
     return [b"bytes", "text"]
+
+
+def wraps_text(environ: dict[str, Any], start: Start) -> Any:
+    start("200 OK", [])
+    return environ["wsgi.file_wrapper"](io.StringIO("text"))
 
 
 def writes_text(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
@@ -152,8 +163,10 @@ MISTAKES = [
     Mistake(answers_too_late, "answers_too_late has not called start_response()", None),
     Mistake(returns_nothing, "returns_nothing has returned NoneType, no iterable of bytes", None),
     Mistake(returns_a_coroutine, "returns_a_coroutine has returned coroutine, no iterable", None),
-    Mistake(returns_text, "a body is of bytes, not of str", None),
+    Mistake(returns_text, "returns_text has returned str, no iterable of bytes", None),
+    Mistake(returns_bytes, "returns_bytes has returned bytes, no iterable of bytes", None),
     Mistake(returns_texts, "a body is of bytes, not of str", None),
+    Mistake(wraps_text, "a body is of bytes, not of str", None),
     Mistake(writes_text, "a body is of bytes, not of str", 'start("200 OK", [])("text")'),
     Mistake(answers_twice, "start_response() called twice", 'start("200 OK", [])'),
     Mistake(answers_twice_late, "ValueError: on purpose", 'start("500 Sorry"', 200, b"some"),
@@ -186,6 +199,7 @@ def test_a_mistake_is_told_once_and_costs_one_response(
         assert mistake.shows in only
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("times", [10, pytest.param(200, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda it: it.application.__name__)
 def test_many_leave_nothing(run: Run, mistake: Mistake, times: int) -> None:

@@ -77,6 +77,10 @@ class RequestHeaders(HTTPMessage):
         text = "".join(f"{name}: {value}\r\n" for name, value in fields)
         return email.parser.Parser(_class=cls).parsestr(text + "\r\n")
 
+    def has(self, fields: list[tuple[str, str]]) -> bool:
+        """Return whether these are its fields: nobody has changed any."""
+        return self._headers == fields
+
 
 def _share(names: dict[str, object]) -> None:
     """Give the class what a constructor gives each message, so that `RequestHeaders.of` need not.

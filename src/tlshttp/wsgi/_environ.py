@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
+from tlshttp.handler._head import RequestHeaders
 from tlshttp.server import ThreadingTLSHTTPServer
 from tlshttp.wsgi._streams import ErrorStream, FileWrapper, RequestBody
 from tlshttp.wsgi._tls_names import disguised, tls_variables
@@ -45,16 +46,20 @@ class Environments:
         handler: Who serves the connection.
     """
 
-    __slots__ = ("_base", "_head", "_raw", "_template")
+    __slots__ = ("_address", "_base", "_fields", "_raw", "_template")
 
     def __init__(self, handler: Any) -> None:
         self._base = _base(handler)
+        self._address = handler.client_address
         self._raw: bytes | None = None
-        self._head: object = None
+        self._fields: list[tuple[str, str]] | None = None
         self._template: dict[str, Any] = {}
 
-    def repeated(self, handler: Any, exchange: HTTPExchange) -> dict[str, Any]:
-        """Return the environment of the request that is being served, as it was sent.
+    def next(self, handler: Any, exchange: HTTPExchange) -> dict[str, Any]:
+        """Return the environment of the request that is being served.
+
+        What other classes have made of it counts, not what was sent: mix-ins find out whose it is,
+        and handlers lead to another path.
 
         Args:
             handler: Who serves it.
@@ -63,39 +68,39 @@ class Environments:
         Raises:
             ValueError: It has no path.
         """
-        request = exchange.request
+        request, headers = exchange.request, handler.headers
+        if (
+            handler.path is request.path
+            and handler.command is request.command
+            and handler.client_address is self._address
+            and handler.forwarded is None
+            and type(headers) is RequestHeaders
+            and headers.has(exchange.fields)
+        ):
+            return self._as_sent(handler, exchange)
+        environ = self._base.copy()
+        _add_fields(environ, headers.items())
+        _add_line(environ, handler)
+        _add_client(environ, handler)
+        return environ
+
+    def _as_sent(self, handler: Any, exchange: HTTPExchange) -> dict[str, Any]:
+        request, fields = exchange.request, exchange.fields
         if request.raw is self._raw:
             return self._template.copy()
-        if request.head is self._head:
+        # Not the head: a target's host is a field, too, and what comes in chunks has a length.
+        if fields is self._fields:
             template = self._template.copy()
         else:
             template = self._base.copy()
-            add_fields(template, exchange.fields)
+            _add_fields(template, fields)
         _add_line(template, handler)
-        # What comes in chunks has another length each time.
-        if len(request.raw) <= _LONGEST_REMEMBERED and request.head.body_size >= 0:
-            self._raw, self._head, self._template = request.raw, request.head, template
-            return template.copy()
-        self._raw = self._head = None
-        self._template = {}
-        return template
-
-    def rewritten(self, handler: Any) -> dict[str, Any]:
-        """Return the environment of a request as other classes have left it to the handler.
-
-        Raises:
-            ValueError: It has no path.
-        """
-        environ = self._base.copy()
-        add_fields(environ, handler.headers.items())
-        _add_line(environ, handler)
-        environ.update(_of_client(handler.client_address))
-        forwarded = getattr(handler, "forwarded", None)
-        if forwarded is not None and forwarded.scheme in ("http", "https"):
-            environ["wsgi.url_scheme"] = forwarded.scheme
-            if forwarded.scheme == "http":
-                del environ["HTTPS"]
-        return environ
+        if len(request.raw) > _LONGEST_REMEMBERED or request.head.body_size < 0:
+            self._raw = self._fields = None
+            self._template = {}
+            return template
+        self._raw, self._fields, self._template = request.raw, fields, template
+        return template.copy()
 
 
 def body_of(handler: Any, environ: dict[str, Any]) -> Any:
@@ -125,7 +130,7 @@ def path_and_query(target: str) -> tuple[str, str]:
     return "/" + rest.partition("/")[2].lstrip("/"), query
 
 
-def add_fields(environ: dict[str, Any], fields: Iterable[tuple[str, str]]) -> None:
+def _add_fields(environ: dict[str, Any], fields: Iterable[tuple[str, str]]) -> None:
     """Add the fields of a request; several of a name become one (RFC 9110, section 5.3)."""
     for name, value in fields:
         key = _key(name)
@@ -162,6 +167,17 @@ def _add_line(environ: dict[str, Any], handler: Any) -> None:
         # Native strings that are bytes in disguise (PEP 3333, "Unicode Issues").
         path = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
     environ["PATH_INFO"] = path
+
+
+def _add_client(environ: dict[str, Any], handler: Any) -> None:
+    """Add whose request it is, which a proxy may have said of this one alone."""
+    environ.update(_of_client(handler.client_address))
+    forwarded = handler.forwarded
+    if forwarded is None or forwarded.scheme not in ("http", "https"):
+        return
+    environ["wsgi.url_scheme"] = forwarded.scheme
+    if forwarded.scheme == "http":
+        del environ["HTTPS"]
 
 
 def _base(handler: Any) -> dict[str, Any]:

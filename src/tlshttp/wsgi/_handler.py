@@ -21,6 +21,8 @@ from tlshttp.wsgi._tls_names import disguised
 if TYPE_CHECKING:
     import wsgiref.types
 
+    from tlshttp.handler._forwarded import ForwardedRequest
+
 __all__ = ["handler"]
 
 
@@ -70,25 +72,13 @@ class _Handler(TLSRequestHandler):
 
     application: Any
     script_name: str
-    __environments: Environments | None = None
+    forwarded: ForwardedRequest | None = None
+    """What `ForwardedMixIn` has found, where that comes before this class."""
 
-    def __getattr__(self, name: str) -> Any:
-        # An application answers to every method there is.
-        if name.startswith("do_"):
-            return self.__answer
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    __environments: Environments | None = None
 
     def do_GET(self) -> None:
         """Have the application answer."""
-        self.__answer()
-
-    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET
-
-    def do_CONNECT(self) -> None:
-        """Refuse to be a proxy: what follows a tunnel's head is no body of an application's."""
-        self.send_error(HTTPStatus.NOT_IMPLEMENTED)
-
-    def __answer(self) -> None:
         environ = self.__environ()
         if environ is None:
             return
@@ -117,10 +107,7 @@ class _Handler(TLSRequestHandler):
         if environments is None:
             environments = self.__environments = Environments(self)
         try:
-            if type(self).parse_request is TLSRequestHandler.parse_request:
-                environ = environments.repeated(self, self.request.exchange)
-            else:
-                environ = environments.rewritten(self)
+            environ = environments.next(self, self.request.exchange)
         except ValueError as error:
             self.send_error(HTTPStatus.BAD_REQUEST, str(error))
             return None
@@ -145,7 +132,14 @@ class _Handler(TLSRequestHandler):
             own.send_header is TLSRequestHandler.send_header
             and own.send_response_only is TLSRequestHandler.send_response_only
         ):
-            self._headers_buffer = self.__lines(head)
+            lines = self.__lines(head)
+            if (
+                own.end_headers is TLSRequestHandler.end_headers
+                and own.flush_headers is TLSRequestHandler.flush_headers
+            ):
+                self.wfile.write(b"".join(lines))
+                return
+            self._headers_buffer = lines[:-1]
         else:  # who has its own sees all fields
             self.send_response_only(head.code, head.phrase)
             for name, value in (*self.__usual_fields(head), *head.pairs):
@@ -153,15 +147,15 @@ class _Handler(TLSRequestHandler):
         self.end_headers()
 
     def __lines(self, head: Head) -> list[bytes]:
-        """Return the lines of a head, but for the empty one."""
+        """Return the lines of a head, the empty one included; none in HTTP/0.9."""
         if self.request_version == "HTTP/0.9":
             return []
         status = status_line(self.protocol_version, head.code, head.phrase)
         if not head.says_usual:
             usual = usual_lines(self.version_string(), self.date_time_string())
-            return [status, usual, *head.lines]
+            return [status, usual, *head.lines, b"\r\n"]
         usual_fields = [header_line(*field) for field in self.__usual_fields(head)]
-        return [status, *usual_fields, *head.lines]
+        return [status, *usual_fields, *head.lines, b"\r\n"]
 
     def __usual_fields(self, head: Head) -> Iterator[tuple[str, str]]:
         """Yield the fields that each response has, unless the application has them."""
@@ -170,3 +164,19 @@ class _Handler(TLSRequestHandler):
             yield "Server", self.version_string()
         if "date" not in given:
             yield "Date", self.date_time_string()
+
+
+_METHODS = (
+    "ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT COPY DELETE HEAD LABEL LINK LOCK MERGE MKACTIVITY"
+    " MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH PATCH POST PROPFIND"
+    " PROPPATCH PUT QUERY REBIND REPORT SEARCH TRACE UNBIND UNCHECKOUT UNLINK UNLOCK UPDATE"
+    " UPDATEREDIRECTREF VERSION-CONTROL"
+)
+"""The methods that IANA has registered (2026-11), besides GET: others are 501 (RFC 9110, section
+9.1). So is CONNECT: what follows the head of a tunnel would be no body of an application's.
+
+A ``__getattr__()`` would do for all, and make each attribute of a handler take longer.
+"""
+
+for _method in _METHODS.split():
+    setattr(_Handler, f"do_{_method}", _Handler.do_GET)

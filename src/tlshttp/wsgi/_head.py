@@ -38,7 +38,7 @@ class Head:
         ValueError: Something must not be in a head.
     """
 
-    __slots__ = ("code", "length", "lines", "pairs", "phrase", "says_usual")
+    __slots__ = ("code", "has_body", "length", "lines", "pairs", "phrase", "says_usual")
 
     def __init__(self, status: Any, fields: Any) -> None:
         self.code, self.phrase = _parsed_status(status)
@@ -50,13 +50,19 @@ class Head:
         """The Content-Length; -1 without one."""
         self.says_usual = False
         """Whether a field is there that the server sends by itself where it is not."""
-        for pair in fields:
-            self._add(pair)
-
-    @property
-    def has_body(self) -> bool:
+        self.has_body = self.code not in _BODILESS
         """Whether the status allows one (RFC 9112, section 6.3)."""
-        return self.code not in _BODILESS
+        pair: Any = None
+        try:
+            for pair in fields:
+                name, value = pair
+                parse = _parsed_field if len(value) <= _LONGEST_REMEMBERED else _parse
+                line, kind = parse(name, value)
+                if kind is PLAIN or self._takes(kind, value):
+                    self.lines.append(line)
+                    self.pairs.append(pair)
+        except TypeError:
+            raise _mistyped(pair) from None
 
     def announce(self, size: int) -> None:
         """Add the Content-Length, which the application has left to the server."""
@@ -64,24 +70,17 @@ class Head:
         self.pairs.append(("Content-Length", str(size)))
         self.lines.append(b"Content-Length: %d\r\n" % size)
 
-    def _add(self, pair: Any) -> None:
-        try:
-            name, value = pair
-            line, kind = (_parsed_field if len(value) <= _LONGEST_REMEMBERED else _parse)(
-                name, value
-            )
-        except TypeError:
-            raise _mistyped(pair) from None
-        if kind is LENGTH:
-            if self.length >= 0:
-                raise ValueError("Content-Length twice")
-            if self.code == 204:  # RFC 9110, section 8.6
-                return
-            self.length = int(value)
-        elif kind is USUAL:
+    def _takes(self, kind: int, value: str) -> bool:
+        """Take note of a field that means something; tell if it is to be sent."""
+        if kind is USUAL:
             self.says_usual = True
-        self.pairs.append((name, value))
-        self.lines.append(line)
+            return True
+        if self.length >= 0:
+            raise ValueError("Content-Length twice")
+        if self.code == 204:  # RFC 9110, section 8.6
+            return False
+        self.length = int(value)
+        return True
 
 
 PLAIN, LENGTH, USUAL = range(3)
@@ -109,9 +108,9 @@ def _parse_status(status: str) -> tuple[int, str]:
 
 
 def _parsed_status(status: Any) -> tuple[int, str]:
-    if not isinstance(status, str):
-        raise TypeError(f"a status is a str, not {type(status).__name__} (PEP 3333)")
-    return _parse_status(status)
+    if isinstance(status, str):
+        return _parse_status(status)
+    raise TypeError(f"a status is a str, not {type(status).__name__} (PEP 3333)")
 
 
 def _parse(name: Any, value: Any) -> tuple[bytes, int]:

@@ -17,7 +17,8 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -43,7 +44,7 @@ class Response:
 
     def __init__(self, handler: Any, send_head: Callable[[Head], None]) -> None:
         self._handler: Any = handler
-        self._send_head = send_head
+        self._send_head: Any = send_head
         self._is_head = self._bodiless = handler.command == "HEAD"
         self._head: Head | None = None
         self._begun = False
@@ -52,7 +53,10 @@ class Response:
     # For the application ----------------------------------------------------------------------
 
     def start(
-        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None, /
+        self,
+        status: str,
+        response_headers: list[tuple[str, str]],
+        exc_info: ExcInfo | None = None,
     ) -> Callable[[bytes], None]:
         """Take status and fields: ``start_response()``; return ``write()``.
 
@@ -71,7 +75,7 @@ class Response:
                 exc_info = None  # no circle
         elif self._head is not None:
             raise RuntimeError("start_response() called twice without exc_info (PEP 3333)")
-        head = self._head = Head(status, headers)
+        head = self._head = Head(status, response_headers)
         self._bodiless = self._is_head or not head.has_body
         return self.write
 
@@ -115,7 +119,7 @@ class Response:
 
     def end(self) -> None:
         """Let go: what the application still does is not this connection's any more."""
-        self._handler = None
+        self._handler = self._send_head = None
 
     def _send_whole(self, data: bytes) -> None:
         """Send a body of which all is there."""
@@ -127,12 +131,7 @@ class Response:
             self._handler.wfile.write(data)
 
     def _send_pieces(self, returned: Any) -> None:
-        try:
-            # PEP 3333 allows to take the length of the only piece for that of the body.
-            is_only = hasattr(type(returned), "__len__") and len(returned) == 1
-            pieces = iter(returned)
-        except TypeError:
-            raise _not_iterable(self._handler.application, returned) from None
+        pieces, is_only = _iterated(self._handler.application, returned)
         wfile = self._handler.wfile
         for piece in pieces:
             if not isinstance(piece, bytes):
@@ -159,13 +158,14 @@ class Response:
         if self._bodiless:
             return
         exchange = handler.request.exchange
-        left = self._left
+        left = self._left if self._left >= 0 else sys.maxsize
         if handler.wfile is exchange.wfile:
-            sent = exchange.send_file(file, None if left < 0 else left)
-            left -= sent or 0 if left >= 0 else 0
-        while left and (data := file.read(_most(wrapper.block_size, left))):
+            left -= exchange.send_file(file, left) or 0
+        while left and (data := file.read(min(wrapper.block_size, left))):
+            if not isinstance(data, bytes):
+                raise _not_bytes(data)
             handler.wfile.write(data)
-            left -= len(data) if left >= 0 else 0
+            left -= len(data)
 
     def _begin(self, size: int) -> None:
         """Send the head.
@@ -191,16 +191,23 @@ def name_of(application: Any) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def _joined(pieces: Any) -> bytes:
+def _iterated(application: Any, returned: Any) -> tuple[Iterator[Any], bool]:
+    """Return the pieces of what has been returned, and whether there is known to be one."""
+    if isinstance(returned, (bytes, str)):  # their pieces are letters
+        raise _not_iterable(application, returned)
     try:
-        return b"".join(pieces)
+        # PEP 3333 allows to take the length of the only piece for that of the body.
+        is_only = hasattr(type(returned), "__len__") and len(returned) == 1
+        return iter(returned), is_only
     except TypeError:
-        wrong = next(piece for piece in pieces if not isinstance(piece, bytes))
-        raise _not_bytes(wrong) from None
+        raise _not_iterable(application, returned) from None
 
 
-def _most(block_size: int, left: int) -> int:
-    return block_size if left < 0 else min(block_size, left)
+def _joined(pieces: Any) -> bytes:
+    for piece in pieces:
+        if not isinstance(piece, bytes):
+            raise _not_bytes(piece)
+    return b"".join(pieces)
 
 
 def _size_of(file: Any) -> int:
