@@ -137,7 +137,7 @@ def test_other_paths_beside(style: Style) -> None:
     mixed = Style(style.name, style.server_class, Mixed)
     with mixed.serving() as echo, Raw.of(echo, Upgrade=None) as raw:
         assert raw.head().startswith(b"HTTP/1.1 200")
-        assert raw._take(2) == b"ok"
+        assert raw.take(2) == b"ok"
         from tests.websocket.support import FIELDS
 
         lines = [f"{name}: {value}" for name, value in FIELDS.items()]
