@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -104,7 +105,7 @@ def test_a_client_that_leaves_without_a_close(style: Style, how: object) -> None
 
 def test_a_silent_client_is_asked_and_kept(style: Style) -> None:
     """As long as it answers."""
-    terms = {"ping_interval": 0.3 * UNIT, "ping_timeout": 2 * UNIT}
+    terms: dict[str, Any] = {"ping_interval": 0.3 * UNIT, "ping_timeout": 2 * UNIT}
     with style.serving(**terms) as echo, Raw.of(echo) as raw:
         raw.head()
         for _ in range(3):
@@ -119,7 +120,7 @@ def test_a_silent_client_is_asked_and_kept(style: Style) -> None:
 
 def test_a_client_that_gives_no_sign_of_life(style: Style) -> None:
     """It is asked once, told 1011, and cut, with an event."""
-    terms = {"ping_interval": 0.2 * UNIT, "ping_timeout": 0.3 * UNIT}
+    terms: dict[str, Any] = {"ping_interval": 0.2 * UNIT, "ping_timeout": 0.3 * UNIT}
     with style.serving(**terms) as echo, Raw.of(echo) as raw:
         raw.head()
         assert raw.frame()[0] == PING

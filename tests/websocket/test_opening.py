@@ -13,7 +13,7 @@ from tests.support import wait_until
 from tests.websocket.support import CLOSE, TEXT, Blocking, Echo, Raw, Style, client, frame
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, websocket
 
-REFUSED: dict[str, tuple[dict[str, str | None], bytes, bytes]] = {
+REFUSED: dict[str, tuple[dict[str, Any], bytes, bytes]] = {
     "POST": ({"method": "POST"}, b"501", b""),
     "HTTP/1.0": ({"version": "HTTP/1.0"}, b"400", b""),
     "no Upgrade": ({"Upgrade": None}, b"426", b"upgrade: websocket"),
