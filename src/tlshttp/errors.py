@@ -33,6 +33,7 @@ __all__ = [
     "PeerError",
     "PeerRejected",
     "PlainHTTPError",
+    "ProtocolViolation",
     "ProxyHeaderError",
     "RequestCrowdedOut",
     "RequestRefused",
