@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import UNIT, wait_until
 from tests.websocket.support import CLOSE, PATIENCE, PING, PONG, TEXT, Raw, Style, client, frame
-from tlshttp import websocket
+from tlshttp import errors, websocket
 
 
 def test_the_server_closes(style: Style) -> None:
@@ -167,7 +167,7 @@ def test_what_the_server_sends_from_elsewhere() -> None:
                 assert len(mine) == 200
             opened[0].ping(b"there?")
             opened[0].close(1000, "done")
-            with pytest.raises(websocket.Closed) as caught:
+            with pytest.raises(errors.WebSocketClosed) as caught:
                 opened[0].send("more")
             assert caught.value.code == 1000
             assert isinstance(caught.value, ConnectionError)
@@ -223,7 +223,7 @@ def test_receive_has_a_timeout() -> None:
                 opened.send(opened.receive(timeout=PATIENCE))
                 try:
                     opened.receive()
-                except websocket.Closed as closed:
+                except errors.WebSocketClosed as closed:
                     ends.append(closed.code)
 
         def log_message(self, *_: object) -> None:
