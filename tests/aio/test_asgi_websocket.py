@@ -201,6 +201,7 @@ def test_who_does_not_read_is_waited_for_in_bounded_memory(run: Run) -> None:
         assert wait_until(lambda: server.stats().active == 0)
 
 
+@pytest.mark.thorough
 def test_waiting_costs_no_thread(run: Run) -> None:
     """Fifty idle WebSockets."""
     with run(quiet(Sockets())) as server, contextlib.ExitStack() as stack:

@@ -39,7 +39,6 @@ FAULTS = {
     "code 1015": (frame(CLOSE, b"\x03\xf7"), 1002),
     "code 2999": (frame(CLOSE, b"\x0b\xb7"), 1002),
     "code 5000": (frame(CLOSE, b"\x13\x88"), 1002),
-    "a close in a message": (frame(TEXT, b"x", fin=False) + frame(CLOSE, b"\x03\xe8"), 1002),
     "a reason that is no text": (frame(CLOSE, b"\x03\xe8\xff"), 1007),
     "text that is none": (frame(TEXT, b"\xff"), 1007),
     "half a letter": (frame(TEXT, b"\xc3"), 1007),
@@ -71,6 +70,8 @@ WELL = {
     "a code of one's own": (frame(CLOSE, b"\x0f\xa0"), 4000),
     "code 1014": (frame(CLOSE, b"\x03\xf6"), 1014),
     "a close after all": (frame(PONG, b"nobody has asked") + frame(CLOSE, b"\x03\xe8"), 1000),
+    "a close in a message": (frame(TEXT, b"x", fin=False) + frame(CLOSE, b"\x03\xe8"), 1000),
+    "one without a code there": (frame(TEXT, b"x", fin=False) + frame(CLOSE), 0),
     "a close before what is wrong": (frame(CLOSE, b"\x03\xe8") + frame(3), 1000),
 }
 """What is right: the code comes back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -97,6 +98,7 @@ class BlockingWebSocket(WebSocket):
         self._connection = connection
         self._keeping = Keeping(terms)
         self._reading = threading.Lock()
+        self._close_by = math.inf
         # It bounds sending: whoever waits to receive does so in a way of its own.
         connection.settimeout(terms.ping_timeout)
 
@@ -112,7 +114,7 @@ class BlockingWebSocket(WebSocket):
             timeout: Seconds; `None`: for ever.
 
         Raises:
-            Closed: There will be none.
+            WebSocketClosed: There will be none.
             TimeoutError: None has come in time.
         """
         message = self._receive(timeout)
@@ -139,11 +141,11 @@ class BlockingWebSocket(WebSocket):
         Messages that still come are thrown away. Again, do nothing.
         """
         super().close(code, reason)
+        self._close_by = min(self._close_by, time.monotonic() + self._terms.close_timeout)
         if not self._reading.acquire(blocking=False):
             return
         try:
-            end = time.monotonic() + self._terms.close_timeout
-            while (left := end - time.monotonic()) > 0 and self._fill(left):
+            while self._fill(None):
                 while self._conversation.next() is not None:
                     pass
         finally:
@@ -170,8 +172,11 @@ class BlockingWebSocket(WebSocket):
             self._finish()
             return False
         now = time.monotonic()
-        ping_in = self._keeping.left(now)
-        wait = min((each for each in (timeout, ping_in) if each is not None), default=None)
+        if now >= self._close_by:
+            self._broken = True  # the other side does not answer
+            return False
+        waits = (timeout, self._keeping.left(now), self._close_by - now)
+        wait = min((each for each in waits if each not in (None, math.inf)), default=None)
         try:
             if not self._connection.await_data(wait):
                 return self._keep_alive()

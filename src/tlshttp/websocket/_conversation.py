@@ -25,6 +25,9 @@ NORMAL, GOING_AWAY, ABNORMAL, BAD_DATA, TOO_BIG = 1000, 1001, 1006, 1007, 1009
 INTERNAL, TRY_LATER = 1011, 1013
 """Codes of RFC 6455, section 7.4.1, and of the registry that it made."""
 
+_NO_CODE = 1005
+"""Stands for a close without a code, in the package."""
+
 _WORTH_COMPRESSING = 256
 """Bytes of a message below which to compress it costs more than it saves."""
 
@@ -87,14 +90,24 @@ class Conversation:
                 self._last_words = writes.pop() if was_open else b""
                 self._note_end()
         self._frames.extend(frame for frame in frames if isinstance(frame, Frame))
-        self._since_frame = 0 if frames else self._since_frame + len(data)
-        if self._last_words is None and not self._has_room():
-            self._fail(TRY_LATER, "the server has no room for more of this message")
+        self._since_frame += len(data)
+        if frames:
+            self._since_frame = 0  # what they are is seen as they are taken
+        else:
+            self._see_to_room()
         return b"".join(writes)
 
     def _note_end(self) -> None:
-        protocol = self._protocol
-        if protocol.parser_exc is not None:
+        protocol, close = self._protocol, self._protocol.close_rcvd
+        if protocol.parser_exc is not None and close is not None:
+            # It came amid a message in fragments, which RFC 6455, section 5.4, allows and the
+            # package does not.
+            self.received = int(close.code), close.reason
+            if self.sent is None:
+                self.sent = self.received
+                data = b"" if close.code == _NO_CODE else close.serialize()
+                self._last_words = self._serialize(Opcode.CLOSE, data)
+        elif protocol.parser_exc is not None:
             self.fault = str(protocol.parser_exc) or type(protocol.parser_exc).__name__
         if protocol.close_sent is not None and self.sent is None:
             self.sent = protocol.close_sent.code, protocol.close_sent.reason
@@ -110,6 +123,7 @@ class Conversation:
             elif frame.opcode is Opcode.CLOSE and self._protocol.close_rcvd is not None:
                 close = self._protocol.close_rcvd
                 self.received = int(close.code), close.reason
+        self._see_to_room()
         return None
 
     def _take(self, frame: Frame) -> str | bytes | None:
@@ -143,13 +157,15 @@ class Conversation:
         parts, self._parts, self._decoder, self._partial = self._parts, None, None, 0
         return b"".join(parts) if decoder is None else "".join(parts)
 
-    def _has_room(self) -> bool:
+    def _see_to_room(self) -> None:
         """Take room for what has come of an unfinished message, or give it back."""
         more = max(0, self._partial + self._since_frame - FREE) - self._taken
-        if more and not ROOM.take(more):
-            return False
-        self._taken += more
-        return True
+        if more == 0 or self._last_words is not None:
+            return
+        if ROOM.take(more):
+            self._taken += more
+        else:
+            self._fail(TRY_LATER, "the server has no room for more of this message")
 
     def let_go(self) -> None:
         """Give back what an unfinished message has: the connection is over."""

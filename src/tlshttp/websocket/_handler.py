@@ -183,7 +183,8 @@ class _Driver(ConnectionDriver):
 
     def received(self, data: bytes) -> None:
         """Take bytes apart."""
-        self._keeping.heard(time.monotonic())
+        if self._keeping.heard(time.monotonic()):
+            self._plan()
         self._rest = memoryview(bytes(self._rest) + data if self._rest else data)
         self._deliver()
 

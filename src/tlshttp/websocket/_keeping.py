@@ -27,9 +27,11 @@ class Keeping:
         self._heard = time.monotonic()
         self._pinged: float | None = None
 
-    def heard(self, now: float) -> None:
-        """Take note that something has come."""
+    def heard(self, now: float) -> bool:
+        """Take note that something has come; tell if it had been asked."""
+        asked = self._pinged is not None
         self._heard, self._pinged = now, None
+        return asked
 
     def pinged(self, now: float) -> None:
         """Take note that it has been asked."""
