@@ -17,6 +17,9 @@ from tests.support import UNIT, wait_until
 from tlshttp import Limits, ThreadingTLSHTTPServer, errors
 
 
+pytestmark = pytest.mark.only_engine("ssl", reason="it is about connections, not about engines")
+
+
 class Loop:
     """One thread that calls what it is given, as an asyncio loop would."""
 

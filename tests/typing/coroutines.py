@@ -23,7 +23,7 @@ class Clock(aio.AsyncTLSRequestHandler):
         self.end_headers()
         await self.write(b"text")
         await self.write(memoryview(b"view"))
-        await self.write("text")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await self.write("text")  # type: ignore[arg-type]
         await self.flush()
 
     def do_GET(self) -> None:

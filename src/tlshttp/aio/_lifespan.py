@@ -13,6 +13,9 @@ from tlshttp.aio._scope import ASGI
 
 __all__ = ["Lifespan"]
 
+_LAST_SECONDS = 0.1
+"""How long an application may take to return after its last word, before it is cancelled."""
+
 _log = logging.getLogger("tlshttp.handler")
 
 
@@ -102,7 +105,7 @@ class Lifespan:
         """End the call where it goes on after its last word."""
         task = self._task
         if task is not None and not task.done():
-            await asyncio.wait({task}, timeout=1.0)
+            await asyncio.wait({task}, timeout=_LAST_SECONDS)
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
