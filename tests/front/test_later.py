@@ -16,7 +16,6 @@ from tests.front.peers import client_context, handshake, leave, read_response, r
 from tests.support import UNIT, wait_until
 from tlshttp import Limits, ThreadingTLSHTTPServer, errors
 
-
 pytestmark = pytest.mark.only_engine("ssl", reason="it is about connections, not about engines")
 
 
