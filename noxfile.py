@@ -134,7 +134,7 @@ def foreign(session: nox.Session) -> None:
 
 @nox.session
 def applications(session: nox.Session) -> None:
-    """Serve what people write with Flask, Django, Bottle and falcon."""
+    """Serve what people write with Flask, Django, Bottle, falcon, Starlette, FastAPI, Quart."""
     session.install("-e", ".", *group("applications"))
     session.run("python", "-m", "pytest", *(session.posargs or ["tests/applications"]))
 

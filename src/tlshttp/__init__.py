@@ -22,6 +22,7 @@ from tlshttp._version import __version__
 
 if TYPE_CHECKING:
     from tlshttp import (
+        aio,
         certs,
         context,
         errors,
@@ -77,6 +78,7 @@ __all__ = [
     "TakenOverConnection",
     "ThreadingTLSHTTPServer",
     "__version__",
+    "aio",
     "authorize",
     "certs",
     "context",
@@ -117,6 +119,7 @@ if not TYPE_CHECKING:
             "TLSRequestHandler": "tlshttp.handler",
             "TakenOverConnection": "tlshttp._taken_over",
             "ThreadingTLSHTTPServer": "tlshttp.server",
+            "aio": "tlshttp.aio",
             "authorize": "tlshttp.handler",
             "certs": "tlshttp.certs",
             "context": "tlshttp.context",

@@ -63,6 +63,8 @@ class AnswersLater(Protocol):
 
     waits_for_peer: bool
     """Whether the answerer waits for its peer, and not for something else."""
+    server_ends: bool
+    """Whether the connection has been taken over, and is to come to its end with the server."""
 
     @property
     def has_left(self) -> bool: ...

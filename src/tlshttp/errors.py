@@ -33,6 +33,7 @@ __all__ = [
     "PeerError",
     "PeerRejected",
     "PlainHTTPError",
+    "ProtocolViolation",
     "ProxyHeaderError",
     "RequestCrowdedOut",
     "RequestRefused",
@@ -42,6 +43,7 @@ __all__ = [
     "TLSHTTPError",
     "TunnelTimeout",
     "UnrecognizedName",
+    "WebSocketClosed",
     "WriteTimeout",
 ]
 
@@ -222,6 +224,22 @@ class ProtocolViolation(ConnectionCut):
     """The peer broke the protocol that a handler had taken the connection over for: WebSocket."""
 
     reason = "protocol-violation"
+
+
+class WebSocketClosed(TLSHTTPError, ConnectionError):
+    """A WebSocket has come to its end.
+
+    Args:
+        code: Why, by RFC 6455, section 7.4; 1006 where the connection broke without a word.
+        reason: The same in words, often none.
+    """
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(f"the WebSocket is closed: {code}" + (f" ({reason})" if reason else ""))
+        self.code = code
+        """Why, as a number."""
+        self.reason = reason
+        """The same in words."""
 
 
 class BodyTimeout(ConnectionCut, TimeoutError):

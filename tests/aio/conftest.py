@@ -79,17 +79,27 @@ def in_callers_loop(server: Recording) -> Iterator[Recording]:
         assert not thread.is_alive()
 
 
-@pytest.fixture(params=[in_own_loop, in_callers_loop], ids=["own-loop", "callers-loop"])
-def run(
-    request: pytest.FixtureRequest, server_class: type[Recording], server_context: ssl.SSLContext
-) -> Run:
+@pytest.fixture(
+    params=[
+        pytest.param((in_callers_loop, Recording), id="callers-loop-one"),
+        pytest.param((in_own_loop, RecordingThreading), id="own-loop-many"),
+        pytest.param((in_own_loop, Recording), id="own-loop-one", marks=pytest.mark.thorough),
+        pytest.param(
+            (in_callers_loop, RecordingThreading),
+            id="callers-loop-many",
+            marks=pytest.mark.thorough,
+        ),
+    ]
+)
+def run(request: pytest.FixtureRequest, server_context: ssl.SSLContext) -> Run:
     """Return what makes either server and runs it, either way, as long as a block lasts."""
+    in_a_loop, server_class = request.param
 
     def run(handler: Any, limits: Limits | None = None) -> Any:
         server = server_class(
             ("127.0.0.1", 0), handler, ssl_context=server_context, limits=limits or Limits()
         )
-        return request.param(server)
+        return in_a_loop(server)
 
     return run
 

@@ -6,12 +6,16 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import ssl
+import subprocess
+import sys
 import threading
 from typing import Any
 
 import pytest
 
 from tests.aio.conftest import Run, connected
+from tests.front.conftest import Recording
 from tests.front.peers import read_response, read_to_end, request
 from tests.support import UNIT, wait_until
 from tlshttp import AccessLogMixIn, Limits, aio, errors
@@ -186,7 +190,7 @@ def test_a_large_response_waits_for_its_peer(run: Run, handler: type[Various]) -
 
 
 @pytest.mark.parametrize("streams", [False, True])
-@pytest.mark.parametrize("size", [0, 1, 70_000, 3_000_000])
+@pytest.mark.parametrize("size", [0, 70_000, 2_000_000])
 def test_bodies_are_read_whole_and_in_pieces(
     run: Run, handler: type[Various], size: int, streams: bool
 ) -> None:
@@ -293,6 +297,7 @@ def test_an_exception_after_the_head_cuts_the_response(
     assert capfd.readouterr().err.count("LookupError: of the handler") == 1
 
 
+@pytest.mark.parametrize("count", [3, pytest.param(200, marks=pytest.mark.thorough)])
 @pytest.mark.parametrize(
     ("path", "warning", "status"),
     [
@@ -303,12 +308,12 @@ def test_an_exception_after_the_head_cuts_the_response(
     ],
 )
 def test_what_is_wrong_with_an_answer_is_one_warning(
-    run: Run, handler: type[Various], path: str, warning: str, status: bytes,
+    run: Run, handler: type[Various], path: str, warning: str, status: bytes, count: int,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    """It says which; nothing is left of fifty of each, and the server goes on."""
+    """It says which; nothing is left of many of each, and the server goes on."""
     with run(handler) as server:
-        for number in range(50):
+        for number in range(count):
             with connected(server) as sock:
                 sock.sendall(request(path))
                 assert status in read_to_end(sock)
@@ -406,3 +411,68 @@ def test_what_does_not_end_is_cancelled_with_the_server(run: Run, handler: type[
         server.drain(0.1)
         assert handler.cancelled.acquire(timeout=5 * UNIT)
     assert {type(event) for event, _ in server.events} == {errors.ResponseAborted}
+
+
+WITH_UVLOOP = """
+import asyncio, ssl, urllib.request, uvloop
+from tlshttp import TLSHTTPServer, aio, certs, context
+
+class Hello(aio.AsyncTLSRequestHandler):
+    async def do_GET(self):
+        await asyncio.sleep(0.01)
+        loop = type(asyncio.get_running_loop()).__module__.encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(loop)))
+        self.end_headers()
+        await self.write(loop)
+
+    def log_message(self, *arguments):
+        pass
+
+async def main():
+    certificate = certs.self_signed("localhost")
+    ssl_context = context.create_server_context(certificate)
+    server = TLSHTTPServer(("localhost", 0), Hello, ssl_context=ssl_context)
+    serving = asyncio.create_task(aio.serve(server))
+    client = ssl.create_default_context(cadata=certificate.to_pem().decode())
+    opened = await asyncio.to_thread(urllib.request.urlopen, server.url, context=client)
+    print(opened.read().decode())
+    opened.close()
+    await asyncio.to_thread(server.shutdown)
+    await serving
+
+with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    runner.run(main())
+"""
+
+
+def test_uvloop_is_as_good_a_loop() -> None:
+    """`serve` takes the loop that is running, whichever it is."""
+    pytest.importorskip("uvloop", reason="uvloop is not installed: it is of no group of tests")
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_UVLOOP],
+        capture_output=True, text=True, timeout=30 * UNIT, check=False,
+    )  # fmt: skip
+    assert done.stdout.startswith("uvloop"), done.stderr
+    assert not done.stderr
+
+
+def test_serve_ends_with_its_server(
+    server_class: type[Recording], server_context: ssl.SSLContext, handler: type[Various]
+) -> None:
+    """It returns after `shutdown` and `drain`, and has closed the server."""
+    for end in ("shutdown", "drain"):
+        server = server_class(("127.0.0.1", 0), handler, ssl_context=server_context)
+
+        async def main(server: Any = server, end: str = end) -> None:
+            serving = asyncio.create_task(aio.serve(server))
+            await asyncio.to_thread(visit, server)
+            await asyncio.to_thread(getattr(server, end))
+            await serving
+
+        def visit(server: Any) -> None:
+            with connected(server) as sock:
+                assert ask(sock, "/hello").endswith(b"hello")
+
+        asyncio.run(main())
+        assert server.socket.fileno() == -1

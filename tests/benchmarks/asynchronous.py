@@ -98,8 +98,9 @@ class Running:
     pid: int
 
     def cpu(self) -> float:
-        """Return the seconds of CPU that the process has used."""
-        return time.clock_gettime((~self.pid << 3) | _CPUCLOCK_SCHED)
+        """Return the seconds of CPU that the process and its children have used."""
+        pids = [self.pid, *_children(self.pid)]
+        return sum(time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED) for pid in pids)
 
     def memory(self) -> int:
         """Return the bytes of memory that are its own."""
@@ -113,6 +114,14 @@ class Running:
     def threads(self) -> int:
         """Return how many threads it has."""
         return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
+
+
+def _children(pid: int) -> Iterator[int]:
+    """Yield the processes that a process has started, and theirs."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            yield child
+            yield from _children(child)
 
 
 @contextlib.contextmanager

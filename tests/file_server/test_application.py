@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,3 +139,47 @@ def test_it_is_served_with_all_that_is_about_requests(place: Path) -> None:
     assert status == 0
     assert '"GET /a HTTP/1.1" 401 -' in said
     assert '"GET /b HTTP/1.1" 200 -' in said
+
+
+ASGI = """\
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no database"})
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+
+async def hello(scope, receive, send):
+    if scope["type"] != "http":
+        raise RuntimeError
+    await app(scope, receive, send)
+"""
+
+
+def test_an_asgi_application_is_served_with_what_goes_with_it(place: Path) -> None:
+    """A field that the user adds, and the application's answer."""
+    (place / "later.py").write_text(ASGI)
+    program = Program("127.0.0.1:0", "--asgi", "later:hello", "--header", "X-Own:1")
+    try:
+        unverified = ssl._create_unverified_context()
+        with urllib.request.urlopen(f"{program.url.rstrip('/')}/path", context=unverified) as found:
+            assert found.read() == b"/path"
+            assert found.headers["X-Own"] == "1"
+    finally:
+        program.end()
+
+
+def test_an_asgi_application_that_fails_to_start_is_a_sentence(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And the end of the program."""
+    (place / "later.py").write_text(ASGI)
+    assert main(["127.0.0.1:0", "--asgi", "later:app"]) == 2
+    assert "the ASGI application has not started: no database" in capfd.readouterr().err
+
+
+def test_one_application_is_served(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not one of each kind."""
+    assert main(["--wsgi", "a:b", "--asgi", "c:d"]) == 2
+    assert "which of them is it?" in capsys.readouterr().err

@@ -24,6 +24,7 @@ from tests.front.peers import client_context, connect, handshake, request, reset
 from tests.support import UNIT, wait_until
 from tlshttp import Limits, certs, context, errors, profiles
 from tlshttp.errors import PeerError
+from tlshttp.websocket import WebSocketHandler
 
 TLS12, TLS13 = VERSIONS
 OPENSSL = shutil.which("openssl")
@@ -124,6 +125,19 @@ def openssl_client(address: Any) -> None:
         [*command, "-connect", f"127.0.0.1:{address[1]}"],
         stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=20 * UNIT,
     )  # fmt: skip
+
+
+WEBSOCKET = (
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+class Quiet(WebSocketHandler):
+    """A WebSocket that says nothing."""
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
 
 
 def sends(data: bytes) -> Provoke:
@@ -435,6 +449,12 @@ def cut_cases() -> Iterator[Case]:
         sends(request()),
         limits={"tunnel_timeout": BRIEF},
         handler=TakesOver,
+    )
+    yield Case(
+        errors.ProtocolViolation,
+        "a frame that is none",
+        sends(WEBSOCKET + b"\x8f\x80\0\0\0\0"),
+        handler=Quiet,
     )
     yield Case(
         errors.BodyTimeout,

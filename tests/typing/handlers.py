@@ -15,12 +15,15 @@ from cryptography import x509
 from tlshttp import (
     AccessLogMixIn,
     AccessRecord,
+    ConnectionDriver,
     FollowSymlinks,
     StrictTransportSecurityMixIn,
+    TakenOverConnection,
     TLSFileRequestHandler,
     TLSInfo,
     TLSRequestHandler,
     authorize,
+    websocket,
     wsgi,
 )
 
@@ -122,6 +125,75 @@ def handlers_of_folders(folder: Path) -> list[object]:
         functools.partial(Site, directory=folder),
         functools.partial(SimpleHTTPRequestHandler, directory=str(folder)),
     ]
+
+
+class Chat(websocket.WebSocketHandler):
+    """A WebSocket that is driven: messages are text or bytes, and what is sent may be either."""
+
+    subprotocols = ["chat"]
+    origins = ["https://example.org"]
+    max_size = 1000
+
+    def opened(self) -> None:
+        """Greet."""
+        assert_type(self.websocket, websocket.WebSocket)
+        assert_type(self.websocket.subprotocol, str | None)
+        self.websocket.send("hello")
+
+    def received(self, message: str | bytes) -> None:
+        """Echo."""
+        self.websocket.send(message)
+        self.websocket.send(bytearray(3))
+        self.websocket.send(3)  # type: ignore[arg-type]
+
+    def closed(self, code: int, reason: str) -> None:
+        """Take note."""
+        assert_type(self.websocket.close_code, int | None)
+
+
+class Anybody(websocket.WebSocketHandler):
+    """What weakens has a name."""
+
+    origins = websocket.ANY_ORIGIN
+
+
+class Conversation(BaseHTTPRequestHandler):
+    """A WebSocket in a thread."""
+
+    def do_GET(self) -> None:
+        """Wait for messages."""
+        with websocket.accept(self, ["chat"], websocket.SAME_HOST, ping_interval=None) as opened:
+            assert_type(opened.receive(timeout=1.5), str | bytes)
+            for message in opened:
+                assert_type(message, str | bytes)
+            opened.close(1000, "done")
+
+
+class Relay(ConnectionDriver):
+    """Another protocol, driven."""
+
+    def received(self, data: bytes) -> None:
+        """Take bytes."""
+        assert_type(self.connection.backlog, int)
+        self.connection.write(data)
+        self.connection.wake_after(2.5)
+
+    def ended(self, error: Exception | None) -> None:
+        """Take note."""
+
+
+class Upgrading(TLSRequestHandler):
+    """Another protocol, either way."""
+
+    def do_GET(self) -> None:
+        """Leave it to a driver, or keep it."""
+        if self.path == "/driven":
+            self.take_over(Relay(), max_backlog=1 << 20)
+            return
+        connection = self.take_over(ends_with_server=False)
+        assert_type(connection, TakenOverConnection)
+        assert_type(connection.recv(100), bytes)
+        connection.settimeout(None)
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

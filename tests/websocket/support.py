@@ -188,7 +188,8 @@ class Raw:
         self.buffer += piece
         return bool(piece)
 
-    def _take(self, size: int) -> bytes:
+    def take(self, size: int) -> bytes:
+        """Read so many bytes."""
         while len(self.buffer) < size:
             if not self._more():
                 raise EOFError
@@ -198,13 +199,13 @@ class Raw:
 
     def frame(self) -> tuple[int, bytes]:
         """Read a frame: its opcode, its data."""
-        first, size = self._take(2)
+        first, size = self.take(2)
         assert first & 0x70 == 0
         if size == 126:
-            (size,) = struct.unpack("!H", self._take(2))
+            (size,) = struct.unpack("!H", self.take(2))
         elif size == 127:
-            (size,) = struct.unpack("!Q", self._take(8))
-        return first & 15, self._take(size)
+            (size,) = struct.unpack("!Q", self.take(8))
+        return first & 15, self.take(size)
 
     def close_code(self) -> int:
         """Read up to the frame that closes; 0 where there is none in it, or the end comes first."""

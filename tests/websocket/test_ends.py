@@ -7,12 +7,13 @@ import socket
 import struct
 import threading
 import time
+from typing import Any
 
 import pytest
 
 from tests.support import UNIT, wait_until
 from tests.websocket.support import CLOSE, PATIENCE, PING, PONG, TEXT, Raw, Style, client, frame
-from tlshttp import websocket
+from tlshttp import errors, websocket
 
 
 def test_the_server_closes(style: Style) -> None:
@@ -104,7 +105,7 @@ def test_a_client_that_leaves_without_a_close(style: Style, how: object) -> None
 
 def test_a_silent_client_is_asked_and_kept(style: Style) -> None:
     """As long as it answers."""
-    terms = {"ping_interval": 0.3 * UNIT, "ping_timeout": 2 * UNIT}
+    terms: dict[str, Any] = {"ping_interval": 0.3 * UNIT, "ping_timeout": 2 * UNIT}
     with style.serving(**terms) as echo, Raw.of(echo) as raw:
         raw.head()
         for _ in range(3):
@@ -119,7 +120,7 @@ def test_a_silent_client_is_asked_and_kept(style: Style) -> None:
 
 def test_a_client_that_gives_no_sign_of_life(style: Style) -> None:
     """It is asked once, told 1011, and cut, with an event."""
-    terms = {"ping_interval": 0.2 * UNIT, "ping_timeout": 0.3 * UNIT}
+    terms: dict[str, Any] = {"ping_interval": 0.2 * UNIT, "ping_timeout": 0.3 * UNIT}
     with style.serving(**terms) as echo, Raw.of(echo) as raw:
         raw.head()
         assert raw.frame()[0] == PING
@@ -166,7 +167,7 @@ def test_what_the_server_sends_from_elsewhere() -> None:
                 assert len(mine) == 200
             opened[0].ping(b"there?")
             opened[0].close(1000, "done")
-            with pytest.raises(websocket.Closed) as caught:
+            with pytest.raises(errors.WebSocketClosed) as caught:
                 opened[0].send("more")
             assert caught.value.code == 1000
             assert isinstance(caught.value, ConnectionError)
@@ -222,7 +223,7 @@ def test_receive_has_a_timeout() -> None:
                 opened.send(opened.receive(timeout=PATIENCE))
                 try:
                     opened.receive()
-                except websocket.Closed as closed:
+                except errors.WebSocketClosed as closed:
                     ends.append(closed.code)
 
         def log_message(self, *_: object) -> None:

@@ -13,7 +13,7 @@ from tests.support import wait_until
 from tests.websocket.support import CLOSE, TEXT, Blocking, Echo, Raw, Style, client, frame
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, websocket
 
-REFUSED: dict[str, tuple[dict[str, str | None], bytes, bytes]] = {
+REFUSED: dict[str, tuple[dict[str, Any], bytes, bytes]] = {
     "POST": ({"method": "POST"}, b"501", b""),
     "HTTP/1.0": ({"version": "HTTP/1.0"}, b"400", b""),
     "no Upgrade": ({"Upgrade": None}, b"426", b"upgrade: websocket"),
@@ -137,7 +137,7 @@ def test_other_paths_beside(style: Style) -> None:
     mixed = Style(style.name, style.server_class, Mixed)
     with mixed.serving() as echo, Raw.of(echo, Upgrade=None) as raw:
         assert raw.head().startswith(b"HTTP/1.1 200")
-        assert raw._take(2) == b"ok"
+        assert raw.take(2) == b"ok"
         from tests.websocket.support import FIELDS
 
         lines = [f"{name}: {value}" for name, value in FIELDS.items()]

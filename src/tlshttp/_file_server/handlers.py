@@ -61,7 +61,8 @@ def make_handler(
         "uploads": uploads,
     }
     if application is not None:
-        attributes["stream_request"] = False  # frameworks are better off with the whole body
+        if not hasattr(application, "_create_answerer"):  # which waits for a body without a thread
+            attributes["stream_request"] = False  # frameworks are better off with the whole body
         return type("ApplicationHandler", (*bases, application), attributes)
     made = type("FileHandler", (*bases, TLSFileRequestHandler), attributes)
     return functools.partial(made, directory=options.directory)

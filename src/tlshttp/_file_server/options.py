@@ -47,6 +47,8 @@ class Options:
     directory: str
     wsgi: str | None
     """The WSGI application that is served; `None`: the directory is."""
+    asgi: str | None
+    """Likewise, of ASGI."""
     protocol: str
     spa: bool
     cors: bool
@@ -123,7 +125,7 @@ class Options:
 
 
 _AS_GIVEN = (
-    "wsgi", "auth", "auth_file", "upload", "tls_cert", "tls_key", "tls_password_file",
+    "wsgi", "asgi", "auth", "auth_file", "upload", "tls_cert", "tls_key", "tls_password_file",
     "authority_folder", "engine",
 )  # fmt: skip
 
@@ -209,8 +211,11 @@ def _contradictions(values: dict[str, Any], password: str | None) -> Iterator[st
     yield from _wrong_about_user(values, password)
     if values["upload_limit"] is not None and values["upload"] is None:
         yield "--upload-limit needs --upload"
-    if values["wsgi"] is not None:
-        yield from _wrong_about_application(values, "wsgi")
+    applications = [option for option in ("wsgi", "asgi") if values[option] is not None]
+    if len(applications) > 1:
+        yield "--wsgi and --asgi are both given: which of them is it?"
+    if applications:
+        yield from _wrong_about_application(values, applications[0])
     elif values["spa"]:
         yield from _wrong_about_page(values)
     if values["auth_file"] == "-" == values["tls_password_file"]:

@@ -96,6 +96,10 @@ def _add_content(parser: Parser) -> None:
         help="serve this WSGI application instead, or what MODULE:NAME() returns",
     )  # fmt: skip
     _add(
+        parser, group, "--asgi", metavar="MODULE:NAME",
+        help="the same for an ASGI application: Starlette, FastAPI, Quart",
+    )  # fmt: skip
+    _add(
         parser, group, "-p", "--protocol", metavar="VERSION", choices=("HTTP/1.0", "HTTP/1.1"),
         help="conform to this HTTP version (default: HTTP/1.1)",
     )  # fmt: skip

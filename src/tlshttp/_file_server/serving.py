@@ -70,12 +70,15 @@ def serve(options: Options) -> None:
 
 def _application(options: Options) -> type[TLSRequestHandler] | None:
     """Return the handler class of the application that is served, if one is."""
-    if options.wsgi is None:
-        return None
-    application = load_application(options.wsgi, option="--wsgi")
-    from tlshttp import wsgi
+    if options.wsgi is not None:
+        from tlshttp import wsgi
 
-    return wsgi.handler(application)
+        return wsgi.handler(load_application(options.wsgi, option="--wsgi"))
+    if options.asgi is not None:
+        from tlshttp import aio
+
+        return aio.asgi(load_application(options.asgi, option="--asgi"))
+    return None
 
 
 # What is needed --------------------------------------------------------------------------------
@@ -169,7 +172,7 @@ def _reached(
 def _greet(options: Options, reached: Reached, lines: list[str]) -> None:
     directory = Path(options.directory).resolve()
     first, *others = reached.here
-    endings.say(f"Serving {options.wsgi or directory} at {first} (Ctrl-C ends)")
+    endings.say(f"Serving {options.wsgi or options.asgi or directory} at {first} (Ctrl-C ends)")
     endings.say(*(f"Also at {url}" for url in others), *lines)
     endings.say(*(f"From the network: {url}" for url in reached.network))
     if reached.strange and options.tls_cert is not None:  # of our own, the lines have it
@@ -178,7 +181,7 @@ def _greet(options: Options, reached: Reached, lines: list[str]) -> None:
         )
     if options.upload is not None:
         endings.say(f"Uploads go to {Path(options.upload).resolve()}: {first[:-1]}{PATH}")
-    if options.wsgi is None:
+    if options.wsgi is None and options.asgi is None:
         _say_what_is_not_served(directory)
     if options.qr:
         _show_qr_code(options, reached)

@@ -120,6 +120,8 @@ class Draining:
                 connection.tell_of_end()
             elif connection.phase is Phase.TAKEN_OVER:
                 connection.tell_of_end()
+            elif connection.later is not None:
+                connection.later.end_with_server()
             elif self._is_idle(connection, now) and front.registry.take_back(connection):
                 if wait_for(connection.fd, READ, 0):
                     front.resume_later(connection)  # its next request has come: the last one

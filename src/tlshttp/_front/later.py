@@ -52,7 +52,7 @@ class Later:
 
     __slots__ = (
         "_answerer", "_connection", "_error", "_is_ending", "_is_over", "_is_reported",
-        "_is_watched", "began", "stream", "waits_for_peer",
+        "_is_watched", "began", "server_ends", "stream", "waits_for_peer",
     )  # fmt: skip
 
     def __init__(self, connection: ServingConnection, stream: Stream, answerer: Answerer) -> None:
@@ -65,6 +65,8 @@ class Later:
         self._is_ending = self._is_over = False
         self.waits_for_peer = False
         """Whether the answerer waits for its peer, and not for something else."""
+        self.server_ends = False
+        """Whether the connection has been taken over, and is to come to its end with the server."""
 
     # Called by the front ----------------------------------------------------------------------
 
@@ -80,6 +82,12 @@ class Later:
     def report_sent(self) -> None:
         """Tell that all that was to be sent has left, or that it cannot leave."""
         self._answerer.wake()
+
+    def end_with_server(self) -> None:
+        """Have the answerer say goodbye, if the connection has been taken over."""
+        if self.is_tunnel and not self.server_ends:
+            self.server_ends = True
+            self._answerer.wake()
 
     def break_off(self, cut: ConnectionCut) -> None:
         """Have the answerer end: its next read or write fails with this."""
@@ -123,8 +131,10 @@ class Later:
             return
         stream = self.stream
         try:
-            if not self.has_left and stream.buffered < _AHEAD:
+            while not self.has_left and stream.buffered < _AHEAD:
                 stream.fill()
+                if stream.buffered and not stream.has_undecrypted:
+                    break
         except ssl.SSLWantWriteError:
             return  # `report_sent` comes first
         except WANTS:

@@ -41,6 +41,11 @@ class ReceivingStream(PatientStream):
         """Bytes received and not read."""
         return len(self._buffer) - self._position
 
+    @property
+    def has_undecrypted(self) -> bool:
+        """Whether something has been taken from the kernel already, where no poller sees it."""
+        return self._channel.has_input
+
     def awaited_event(self) -> int:
         """Return what comes before anything can be read here; 0 where there may be something.
 

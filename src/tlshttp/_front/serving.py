@@ -247,7 +247,7 @@ class ServingConnection(DrivingConnection):
         later = stream.later
         if later is None:
             return GONE
-        self._enter(Phase.LATER, None)
+        self.phase = Phase.LATER  # its queue it enters when it is parked, which most never are
         self._front.answering.add(later)
         later.begin()
         return GONE
@@ -265,6 +265,7 @@ class ServingConnection(DrivingConnection):
 
     def park_later(self, event: int) -> None:
         """Have the loop report when `event` comes."""
+        self._enter(Phase.LATER, None)
         self._front.parking.park(self, event)
 
     def take_back_later(self) -> bool:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -153,8 +154,12 @@ class Answer:
 
     # Waiting for the peer ---------------------------------------------------------------------
 
-    async def wait_for_input(self) -> None:
-        """Wait until more has come, or the peer's end.
+    async def wait_for_input(self, most: float = math.inf, *, or_server_ends: bool = False) -> None:
+        """Wait until more has come, or the peer's end, or `most` seconds are over.
+
+        Args:
+            most: Seconds.
+            or_server_ends: Whether to return where the server comes to its end, too.
 
         Raises:
             ConnectionCut: The peer was too slow, or is gone.
@@ -164,9 +169,12 @@ class Answer:
         if self._reading is None or later.is_tunnel:
             self._reading = later.reading_allowance()
         await self._wait(
-            lambda: later.moved_in != before or later.has_left,
+            lambda: (
+                later.moved_in != before or later.has_left or (or_server_ends and later.server_ends)
+            ),
             self._reading,
             lambda: later.moved_in,
+            most,
         )
 
     async def wait_for_room(self) -> None:
@@ -191,31 +199,37 @@ class Answer:
         return self.later
 
     async def _wait(
-        self, is_done: Callable[[], bool], allowance: Any, moved: Callable[[], int]
+        self,
+        is_done: Callable[[], bool],
+        allowance: Any,
+        moved: Callable[[], int],
+        most: float = math.inf,
     ) -> None:
-        """Wait for the peer, as long as its allowance lasts."""
+        """Wait for the peer, as long as its allowance lasts, or for `most` seconds."""
         later = self._connection()
         later.look()
-        while not is_done() and later.cut is None:
+        while not is_done() and later.cut is None and most > 0:
             began = time.monotonic()
             later.waits_for_peer = True
             try:
-                await self._sleep(allowance.left)
+                await self._sleep(min(allowance.left, most))
             finally:
                 later.waits_for_peer = False
-            allowance.spend(time.monotonic() - began)
+            passed = time.monotonic() - began
+            most -= passed
+            allowance.spend(passed)
             allowance.earn(moved())
             if not allowance.left and not is_done():
                 later.fail(allowance.used_up())
         if later.cut is not None and not is_done():
             raise later.cut
 
-    async def _sleep(self, timeout: float = float("inf")) -> None:
+    async def _sleep(self, timeout: float = math.inf) -> None:
         """Sleep until something has come or gone, `timeout` seconds at most."""
         waiter = self._loop.create_future()
         self._waiters.append(waiter)
         timer = None
-        if timeout != float("inf"):
+        if timeout != math.inf:
             timer = self._loop.call_later(timeout, _end_waiting, waiter)
         try:
             await waiter

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tlshttp.aio._handler import AsyncTLSRequestHandler
 from tlshttp.aio._http import Call, Message
 from tlshttp.aio._lifespan import Lifespan
-from tlshttp.aio._scope import Scope, checked_root_path, http_scope, tls_extension
+from tlshttp.aio._scope import (
+    Scope,
+    asks_for_websocket,
+    checked_root_path,
+    http_scope,
+    tls_extension,
+)
 from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tlshttp.server import TLSHTTPServer
+    from tlshttp.websocket._terms import Origins
 
 __all__ = ["ASGIApplication", "asgi"]
 
@@ -25,7 +32,11 @@ _log = logging.getLogger("tlshttp.handler")
 
 
 def asgi(
-    application: Any, *, root_path: str = "", lifespan: bool | None = None
+    application: Any,
+    *,
+    root_path: str = "",
+    lifespan: bool | None = None,
+    origins: Origins | Collection[str] | None = None,
 ) -> type[AsyncTLSRequestHandler]:
     """Return a handler class that has an ASGI application answer, for either server.
 
@@ -37,6 +48,8 @@ def asgi(
         lifespan: Whether the application is told of the server's beginning and end; `None`: if it
             wants to be. With true, one that fails to begin keeps the server from serving in any
             case; with `None`, only where it says so by ``lifespan.startup.failed``.
+        origins: Whose pages may open WebSockets: a list such as ``["https://example.org"]``, or
+            `tlshttp.websocket.ANY_ORIGIN`; `None`: those of the host that the request is for.
 
     Raises:
         ConfigurationError: `root_path` does not begin with a slash.
@@ -48,6 +61,7 @@ def asgi(
         "_application": staticmethod(application),
         "_root_path": checked_root_path(root_path),
         "_wants_lifespan": lifespan,
+        "_origins": origins,
         "__module__": __name__,
     }
     return type("ASGIHandler", (_ASGIHandler,), attributes)
@@ -62,6 +76,7 @@ class _ASGIHandler(AsyncTLSRequestHandler):
     _application: Callable[..., Coroutine[Any, Any, None]]
     _root_path: str
     _wants_lifespan: bool | None
+    _origins: Origins | Collection[str] | None
     _tls_extension: dict[str, object] | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -73,11 +88,17 @@ class _ASGIHandler(AsyncTLSRequestHandler):
         """Call the application."""
         if self._tls_extension is None:
             self._tls_extension = tls_extension(self.tls)
-        scope = http_scope(self, "http", self._root_path, self._tls_extension)
-        scope["method"] = self.command
+        is_websocket = asks_for_websocket(self)
+        kind = "websocket" if is_websocket else "http"
+        scope = http_scope(self, kind, self._root_path, self._tls_extension)
         state = vars(self.server).get("_asgi_state")
         if state is not None:
             scope["state"] = state.copy()
+        if is_websocket:
+            from tlshttp.aio._websocket import WebSocketCall
+
+            return WebSocketCall(self, self._origins).run(self._application, scope)
+        scope["method"] = self.command
         return Call(self).run(self._application, scope)
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_PATCH = do_GET

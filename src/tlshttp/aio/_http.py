@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from tlshttp.errors import ConnectionCut
 from tlshttp.handler._response import status_line, usual_lines
 
-__all__ = ["Call", "Message"]
+__all__ = ["Call", "Message", "send_whole"]
 
 Message: TypeAlias = MutableMapping[str, Any]
 
@@ -119,24 +119,12 @@ class Call:
 
     def _start(self, message: Message) -> None:
         """Send the head, which is held back until there is some of the body."""
-        handler = self._handler
         status = int(message["status"])
         if status < 200:
             raise RuntimeError(f"{self._line!r}: {status} is not the status of a response")
-        lines, has_server, has_date = _field_lines(message.get("headers", ()))
-        phrase = handler.responses.get(status, ("",))[0]
-        head = [status_line("HTTP/1.1", status, phrase)]
-        if not (has_server or has_date):
-            head.append(usual_lines(handler.version_string(), handler.date_time_string()))
-        elif not has_date:
-            head.append(b"Date: %s\r\n" % handler.date_time_string().encode())
-        elif not has_server:
-            head.append(b"Server: %s\r\n" % handler.version_string().encode("latin-1"))
-        head.append(lines)
-        head.append(b"\r\n")
-        handler.log_request(status)
+        _begin_head(self._handler, status, message.get("headers", ()))
         self._has_begun = True
-        handler.wfile.write(b"".join(head))
+        self._handler.end_headers()
 
     async def _send_body(self, message: Message) -> None:
         handler = self._handler
@@ -156,6 +144,40 @@ class Call:
         if not more:
             self._is_over = True
             self._answer.finish()
+
+
+def send_whole(handler: Any, status: int, fields: Iterable[Any], body: bytes) -> None:
+    """Send a response in one piece.
+
+    Args:
+        handler: The request's.
+        status: The status code.
+        fields: The application's, names and values in bytes; none about the length.
+        body: The body.
+    """
+    own = [field for field in fields if field[0].lower() != b"content-length"]
+    _begin_head(handler, status, [*own, (b"Content-Length", b"%d" % len(body))])
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def _begin_head(handler: Any, status: int, fields: Iterable[Any]) -> None:
+    """Begin a response head, as ``send_response()`` and ``send_header()`` do; log the request.
+
+    ``end_headers()`` comes next, in which mix-ins add fields of their own.
+    """
+    lines, has_server, has_date = _field_lines(fields)
+    phrase = handler.responses.get(status, ("",))[0]
+    head = [status_line("HTTP/1.1", status, phrase)]
+    if not (has_server or has_date):
+        head.append(usual_lines(handler.version_string(), handler.date_time_string()))
+    elif not has_date:
+        head.append(b"Date: %s\r\n" % handler.date_time_string().encode())
+    elif not has_server:
+        head.append(b"Server: %s\r\n" % handler.version_string().encode("latin-1"))
+    head.append(lines)
+    handler.log_request(status)
+    handler._headers_buffer = head
 
 
 def _field_lines(fields: Iterable[Any]) -> tuple[bytes, bool, bool]:

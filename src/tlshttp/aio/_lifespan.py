@@ -13,6 +13,9 @@ from tlshttp.aio._scope import ASGI
 
 __all__ = ["Lifespan"]
 
+_LAST_SECONDS = 0.1
+"""How long an application may take to return after its last word, before it is cancelled."""
+
 _log = logging.getLogger("tlshttp.handler")
 
 
@@ -44,7 +47,11 @@ class Lifespan:
     async def start(self) -> str | None:
         """Have the application start; return why it has not, `None` if it has, or need not."""
         self._task = asyncio.ensure_future(self._run())
-        said = await self._tell("lifespan.startup")
+        try:
+            said = await self._tell("lifespan.startup")
+        except asyncio.CancelledError:
+            self._task.cancel()
+            raise
         if said is not None:
             if said["type"] == "lifespan.startup.failed":
                 await self._cancel()
@@ -98,7 +105,7 @@ class Lifespan:
         """End the call where it goes on after its last word."""
         task = self._task
         if task is not None and not task.done():
-            await asyncio.wait({task}, timeout=1.0)
+            await asyncio.wait({task}, timeout=_LAST_SECONDS)
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task

@@ -6,14 +6,16 @@ import functools
 import ssl
 from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tlshttp._tls import TLSInfo
 
-__all__ = ["ASGI", "Scope", "checked_root_path", "http_scope", "tls_extension"]
+__all__ = [
+    "ASGI", "Scope", "asks_for_websocket", "checked_root_path", "http_scope", "tls_extension",
+]  # fmt: skip
 
 Scope = MutableMapping[str, Any]
 
@@ -36,6 +38,17 @@ def checked_root_path(root_path: str) -> str:
     return root_path.rstrip("/")
 
 
+def asks_for_websocket(handler: Any) -> bool:
+    """Return whether a request asks for a WebSocket (RFC 6455, section 4.1)."""
+    upgrade = handler.headers.get("Upgrade")
+    return (
+        upgrade is not None
+        and upgrade.strip().lower() == "websocket"
+        and handler.command == "GET"
+        and handler.request_version == "HTTP/1.1"
+    )
+
+
 def http_scope(handler: Any, kind: str, root_path: str, tls: Mapping[str, object]) -> Scope:
     """Return the scope of a request.
 
@@ -55,7 +68,7 @@ def http_scope(handler: Any, kind: str, root_path: str, tls: Mapping[str, object
         "asgi": dict(ASGI),
         "http_version": "1.0" if handler.request_version == "HTTP/1.0" else "1.1",
         "scheme": "https" if kind == "http" else "wss",
-        "path": unquote(path) if "%" in path or not path.isascii() else path,
+        "path": path if "%" not in path and path.isascii() else _decoded(path),
         "raw_path": path.encode("latin-1"),
         "query_string": query.encode("latin-1"),
         "root_path": root_path,
@@ -67,6 +80,11 @@ def http_scope(handler: Any, kind: str, root_path: str, tls: Mapping[str, object
         "server": _server(handler.server),
         "extensions": {"tls": tls},
     }
+
+
+def _decoded(path: str) -> str:
+    """Return a path percent-decoded, as UTF-8; what is none is replaced."""
+    return unquote_to_bytes(path.encode("latin-1")).decode("utf-8", "replace")
 
 
 def _origin_form(target: str) -> str:

@@ -15,14 +15,13 @@ from tlshttp._on_demand import on_demand
 if TYPE_CHECKING:
     from tlshttp.websocket._blocking import BlockingWebSocket, accept
     from tlshttp.websocket._handler import WebSocketHandler
-    from tlshttp.websocket._socket import Closed, WebSocket
+    from tlshttp.websocket._socket import WebSocket
     from tlshttp.websocket._terms import ANY_ORIGIN, SAME_HOST, Origins
 
 __all__ = [
     "ANY_ORIGIN",
     "SAME_HOST",
     "BlockingWebSocket",
-    "Closed",
     "Origins",
     "WebSocket",
     "WebSocketHandler",
@@ -35,7 +34,6 @@ if not TYPE_CHECKING:
         {
             "ANY_ORIGIN": "tlshttp.websocket._terms",
             "BlockingWebSocket": "tlshttp.websocket._blocking",
-            "Closed": "tlshttp.websocket._socket",
             "Origins": "tlshttp.websocket._terms",
             "SAME_HOST": "tlshttp.websocket._terms",
             "WebSocket": "tlshttp.websocket._socket",

@@ -114,7 +114,7 @@ class BlockingWebSocket(WebSocket):
             timeout: Seconds; `None`: for ever.
 
         Raises:
-            Closed: There will be none.
+            WebSocketClosed: There will be none.
             TimeoutError: None has come in time.
         """
         message = self._receive(timeout)

@@ -90,9 +90,11 @@ class Conversation:
                 self._last_words = writes.pop() if was_open else b""
                 self._note_end()
         self._frames.extend(frame for frame in frames if isinstance(frame, Frame))
-        self._since_frame = 0 if frames else self._since_frame + len(data)
-        if self._last_words is None and not self._has_room():
-            self._fail(TRY_LATER, "the server has no room for more of this message")
+        self._since_frame += len(data)
+        if frames:
+            self._since_frame = 0  # what they are is seen as they are taken
+        else:
+            self._see_to_room()
         return b"".join(writes)
 
     def _note_end(self) -> None:
@@ -121,6 +123,7 @@ class Conversation:
             elif frame.opcode is Opcode.CLOSE and self._protocol.close_rcvd is not None:
                 close = self._protocol.close_rcvd
                 self.received = int(close.code), close.reason
+        self._see_to_room()
         return None
 
     def _take(self, frame: Frame) -> str | bytes | None:
@@ -154,13 +157,15 @@ class Conversation:
         parts, self._parts, self._decoder, self._partial = self._parts, None, None, 0
         return b"".join(parts) if decoder is None else "".join(parts)
 
-    def _has_room(self) -> bool:
+    def _see_to_room(self) -> None:
         """Take room for what has come of an unfinished message, or give it back."""
         more = max(0, self._partial + self._since_frame - FREE) - self._taken
-        if more and not ROOM.take(more):
-            return False
-        self._taken += more
-        return True
+        if more == 0 or self._last_words is not None:
+            return
+        if ROOM.take(more):
+            self._taken += more
+        else:
+            self._fail(TRY_LATER, "the server has no room for more of this message")
 
     def let_go(self) -> None:
         """Give back what an unfinished message has: the connection is over."""

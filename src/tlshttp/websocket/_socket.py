@@ -7,7 +7,7 @@ import threading
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from tlshttp.errors import TLSHTTPError
+from tlshttp.errors import WebSocketClosed
 from tlshttp.websocket._conversation import ABNORMAL, NORMAL, Conversation
 
 if TYPE_CHECKING:
@@ -16,23 +16,7 @@ if TYPE_CHECKING:
     from tlshttp.websocket._opening import Agreement
     from tlshttp.websocket._terms import Terms
 
-__all__ = ["Closed", "WebSocket"]
-
-
-class Closed(TLSHTTPError, ConnectionError):
-    """A WebSocket has come to its end.
-
-    Args:
-        code: Why, by RFC 6455, section 7.4; 1006 where the connection broke without a word.
-        reason: The same in words, often none.
-    """
-
-    def __init__(self, code: int, reason: str = "") -> None:
-        super().__init__(f"the WebSocket is closed: {code}" + (f" ({reason})" if reason else ""))
-        self.code = code
-        """Why, as a number."""
-        self.reason = reason
-        """The same in words."""
+__all__ = ["WebSocket"]
 
 
 class WebSocket:
@@ -71,14 +55,14 @@ class WebSocket:
             return conversation.sent
         return (ABNORMAL, "") if self._broken else None
 
-    def _closed(self) -> Closed:
-        return Closed(*(self._end() or (ABNORMAL, "")))
+    def _closed(self) -> WebSocketClosed:
+        return WebSocketClosed(*(self._end() or (ABNORMAL, "")))
 
     def send(self, message: str | Buffer) -> None:
         """Send a message: text, or anything that is bytes.
 
         Raises:
-            Closed: It is closed, by whichever side.
+            WebSocketClosed: It is closed, by whichever side.
             TypeError: It is neither.
         """
         with self._sending:  # so that nothing comes after the frame that closes
@@ -96,7 +80,7 @@ class WebSocket:
             data: What is to come back, 125 bytes at most.
 
         Raises:
-            Closed: It is closed.
+            WebSocketClosed: It is closed.
             ValueError: There are more.
         """
         with self._sending:
@@ -117,7 +101,7 @@ class WebSocket:
         with self._sending:
             data = self._conversation.close(code, reason) if not self._broken else b""
             if data:
-                with contextlib.suppress(Closed):
+                with contextlib.suppress(WebSocketClosed):
                     self._transmit(data)
 
     @abstractmethod
@@ -125,5 +109,5 @@ class WebSocket:
         """Send bytes.
 
         Raises:
-            Closed: The connection is over.
+            WebSocketClosed: The connection is over.
         """

@@ -1,0 +1,152 @@
+"""What clients may take of a server: no thread while idle, bounded memory, nobody else's time."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import threading
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+
+from tests.support import UNIT, wait_until
+from tests.websocket.support import (
+    BINARY,
+    PATIENCE,
+    PING,
+    PONG,
+    STYLES,
+    TEXT,
+    Raw,
+    client,
+    frame,
+)
+from tlshttp import Limits
+
+DRIVEN = pytest.mark.parametrize("style", STYLES[:2], ids=lambda style: style.name)
+
+CLIENTS = [20, pytest.param(1_000, marks=[pytest.mark.thorough, pytest.mark.timeout(300)])]
+
+
+def _threads() -> int:
+    return sum(thread.name.startswith("tlshttp") for thread in threading.enumerate())
+
+
+def _resident() -> int:
+    """Return how many bytes of this process are in memory."""
+    line = next(x for x in Path("/proc/self/status").read_text().splitlines() if "VmRSS" in x)
+    return int(line.split()[1]) << 10
+
+
+@DRIVEN
+def test_idle_websockets_cost_no_thread(style) -> None:  # type: ignore[no-untyped-def]
+    """Forty of them, each of which still answers."""
+    with style.serving() as echo, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Raw.of(echo)) for _ in range(40)]
+        for raw in clients:
+            raw.head()
+        stats = echo.served.server.stats
+        assert wait_until(lambda: stats().parked["taken-over"] == 40)
+        assert _threads() < 8
+        for raw in clients:
+            raw.send(frame(TEXT, b"hello"))
+            assert raw.frame() == (TEXT, b"hello")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="/proc tells the memory")
+@pytest.mark.parametrize("count", CLIENTS)
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
+def test_half_of_all_clients_stop_reading(style, count: int) -> None:  # type: ignore[no-untyped-def]
+    """Each sends until nothing more goes; memory is bounded, the others are served as ever."""
+    limits = Limits(max_connections=2 * count + 50)
+    options = {"limits": limits}
+    with style.serving(options) as echo, contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(Raw.of(echo, rcvbuf=4096)) for _ in range(count)]
+        for raw in connections:
+            raw.head()
+        silent, others = connections[::2], connections[1::2]
+        before = _worst(others)
+        memory = _resident()
+        for raw in silent:
+            raw.sock.settimeout(0.01 * UNIT)
+            with contextlib.suppress(OSError):
+                for _ in range(math.ceil(16_000 / count)):
+                    raw.send(frame(BINARY, bytes(16_384)))
+        after = _worst(others)
+        grown = _resident() - memory
+        assert grown < (16 << 20) + len(silent) * (512 << 10)
+        assert after < 3 * before + 0.25 * UNIT
+
+
+def _worst(clients: list[Raw]) -> float:
+    """Return how long the slowest of some echoes has taken, in seconds."""
+    worst = 0.0
+    for raw in clients:
+        began = time.monotonic()
+        raw.send(frame(TEXT, b"hello"))
+        assert raw.frame() == (TEXT, b"hello")
+        worst = max(worst, time.monotonic() - began)
+    return worst
+
+
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
+def test_a_flood_of_small_messages_delays_nobody(style) -> None:  # type: ignore[no-untyped-def]
+    """Another client is served in between."""
+    flood = frame(TEXT) * 2_000
+    with style.serving() as echo, Raw.of(echo) as raw, client(echo) as other:
+        raw.head()
+        sender = threading.Thread(target=raw.send, args=(flood,))
+        reader = threading.Thread(target=raw.take, args=(2 * 2_000,))
+        sender.start()
+        reader.start()
+        for _ in range(5):
+            began = time.monotonic()
+            other.send("hello")
+            assert other.recv(timeout=PATIENCE) == "hello"
+            assert time.monotonic() - began < UNIT
+        sender.join()
+        reader.join()
+
+
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
+def test_what_grows_when_it_is_decompressed_is_bounded(style) -> None:  # type: ignore[no-untyped-def]
+    """A thousandfold, of one message after the other, by a client that does not read."""
+    squeeze = zlib.compressobj(level=9, wbits=-15)
+    bomb = (squeeze.compress(bytes(1 << 20)) + squeeze.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    with (
+        style.serving() as echo,
+        Raw.of(echo, Sec_WebSocket_Extensions="permessage-deflate") as raw,
+    ):
+        raw.head()
+        memory = _resident()
+        raw.sock.settimeout(0.2 * UNIT)
+        with contextlib.suppress(OSError):
+            for _ in range(200):
+                raw.send(frame(BINARY, bomb, rsv=4))
+        assert _resident() - memory < 48 << 20
+
+
+def test_messages_that_are_begun_have_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What all of them take together; who asks for more is told to try later."""
+    from tlshttp.websocket import _room
+
+    monkeypatch.setattr(_room.ROOM, "left", 1 << 20)
+    with STYLES[0].serving() as echo, contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(Raw.of(echo)) for _ in range(4)]
+        kept = []
+        for raw in connections:
+            raw.head()
+            with contextlib.suppress(OSError):
+                raw.send(frame(BINARY, bytes(400_000), fin=False) + frame(PING))
+            opcode, data = raw.frame()
+            if opcode == PONG:
+                kept.append(raw)
+            else:
+                assert int.from_bytes(data[:2], "big") == 1013
+        assert len(kept) == 3
+        for raw in kept:
+            raw.send(frame(0))
+            assert raw.frame() == (BINARY, bytes(400_000))
+    assert wait_until(lambda: _room.ROOM.left == 1 << 20)
