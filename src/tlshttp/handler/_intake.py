@@ -186,6 +186,8 @@ class Intake:
             return self._ready()
         if request.minor_version and head.host is None:
             raise RequestRefused("Missing Host")
+        if getattr(self._policy(), "stream_request", False):
+            return self._ready_for_thread()
         if len(raw) <= LONGEST_PLAIN:
             self._plain = raw
             self.is_plain = request.minor_version > 0 and request.command not in _SPECIAL
@@ -236,6 +238,11 @@ class Intake:
         self._state = STATE_READY
         return READY
 
+    def _ready_for_thread(self) -> int:
+        """Have the handler be called where it may wait: it may take the connection over."""
+        self.streams = True
+        return self._ready()
+
     def _judge(self) -> int:
         """Refuse what must be refused; else see to the body.
 
@@ -254,7 +261,8 @@ class Intake:
         if limit is not None and size > limit:
             raise RequestRefused("Body too large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if not size:
-            return self._ready()
+            wants = getattr(policy, "stream_request", False)
+            return self._ready_for_thread() if wants else self._ready()
         self._body = self._framing(size)
         own_100 = head.expects_continue and _decides_on_100(policy)
         # A handler that has yet to be made may itself add the method that its class lacks. If it
