@@ -58,11 +58,8 @@ class Obeys(Quiet):
 
     def do_GET(self) -> None:
         query = dict(parse_qsl(self.path.partition("?")[2]))
-        kind, read, size = query["kind"], query["read"], int(query["size"])
-        if read in ("all", "some"):
-            self.rfile.read(-1 if read == "all" else 3)
-        elif read == "line":
-            self.rfile.readline()
+        kind, size = query["kind"], int(query["size"])
+        self.receive(query["read"])
         if kind == "raise":
             raise LookupError
         self.send_response(int(query["status"]))
@@ -82,8 +79,13 @@ class Obeys(Quiet):
             self.wfile.write(bytes(min(1_000, size - at) if kind == "pieces" else size))
         if kind == "raise-late":
             raise LookupError
-        if read == "late":
-            self.rfile.read()
+        self.receive("all" if query["read"] == "late" else "none")
+
+    def receive(self, how: str) -> None:
+        if how in ("all", "some"):
+            self.rfile.read(-1 if how == "all" else 3)
+        elif how == "line":
+            self.rfile.readline()
 
     do_POST = do_PUT = do_HEAD = do_GET
 
@@ -192,31 +194,33 @@ def _check(requests: list[Request], data: bytes) -> None:
         client.send(h11.Request(method=request.method, target="/", headers=[("Host", "a")]))
         client.send(h11.EndOfMessage())
         client.receive_data(data)
-        interim, size, response, ends = 0, 0, None, False
+        ends, events = False, []
         while not isinstance(event := _next(client, request), h11.EndOfMessage):
+            if event is None:  # cut in the middle, as the handler has it
+                return
             if event is h11.NEED_DATA:
                 ends = True
                 client.receive_data(b"")
-            elif event is None:  # cut in the middle, as the handler has it
-                return
-            elif isinstance(event, h11.InformationalResponse):
-                interim += 1
-            elif isinstance(event, h11.Response):
-                response = event
-            elif isinstance(event, h11.Data):
-                size += len(event.data)
-        assert response is not None
-        assert interim <= request.expects
-        headers = dict(response.headers)
-        if response.status_code < 400:
-            assert not request.is_refused
-            assert headers[b"x-id"] == b"%d" % request.number
-        if response.status_code == 200 and request.kind == "length" and request.method != "HEAD":
-            assert size == request.size
+            else:
+                events.append(event)
+        is_over = _check_response(request, events) or ends
         data = client.trailing_data[0]
-        is_over = ends or headers.get(b"connection") == b"close"
         may_end = request.kind in UNSOUND
     assert not data
+
+
+def _check_response(request: Request, events: list[Any]) -> bool:
+    """Check one response; tell if it says that it is the last."""
+    assert sum(type(event) is h11.InformationalResponse for event in events) <= request.expects
+    [response] = [event for event in events if type(event) is h11.Response]
+    headers = dict(response.headers)
+    if response.status_code < 400:
+        assert not request.is_refused
+        assert headers[b"x-id"] == b"%d" % request.number
+    if response.status_code == 200 and request.kind == "length" and request.method != "HEAD":
+        size = sum(len(event.data) for event in events if type(event) is h11.Data)
+        assert size == request.size
+    return headers.get(b"connection") == b"close"
 
 
 def _next(client: h11.Connection, request: Request) -> Any:
