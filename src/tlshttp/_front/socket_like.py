@@ -30,9 +30,6 @@ class SocketLike:
     been taken over, or where there is no protocol, it is the bytes themselves.
     """
 
-    if not TYPE_CHECKING:
-        __slots__ = ()
-
     if TYPE_CHECKING:
         exchange: Exchange | None
         tunnel: bool
