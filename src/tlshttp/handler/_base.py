@@ -14,6 +14,7 @@ from socketserver import BaseRequestHandler
 from typing import TYPE_CHECKING, Any
 
 from tlshttp.errors import RequestRefused
+from tlshttp.handler import _taking_over
 from tlshttp.handler._head import RequestHeaders
 from tlshttp.handler._log_failures import bear_log_failure
 from tlshttp.handler._response import (
@@ -23,7 +24,6 @@ from tlshttp.handler._response import (
     status_line,
     usual_lines,
 )
-from tlshttp.handler._taking_over import TakesOver
 
 if TYPE_CHECKING:
     from tlshttp._proxied import ProxyInfo
@@ -51,7 +51,7 @@ _proxy_of_connection: Any = _ProxyOfConnection()
 _tls_of_connection: Any = _TLSOfConnection()
 
 
-class TLSRequestHandler(TakesOver, BaseHTTPRequestHandler):
+class TLSRequestHandler(BaseHTTPRequestHandler):
     """`~http.server.BaseHTTPRequestHandler` as this package's servers run it.
 
     A handler class that knows nothing of this package is composed with it: for
@@ -305,6 +305,8 @@ class TLSRequestHandler(TakesOver, BaseHTTPRequestHandler):
             self.close_connection = {"close": True, "keep-alive": False}.get(
                 str(value).lower(), self.close_connection
             )
+
+    take_over = _taking_over.take_over
 
     def __head_ended(self) -> bool:
         """Return whether the response has its head, and this is the head of a part of it."""
