@@ -204,7 +204,12 @@ def test_a_leader_without_a_processor_is_deposed_late_and_makes_nobody_cautious(
     """Another may find one; but handlers have not been slow. So it is if the loop has had none."""
     inside, go_on = threading.Event(), threading.Event()
     monkeypatch.setattr(office.leaders._starving, "look", lambda _: starved)
-    office.bring(lambda: do(lambda seconds: (inside.set(), go_on.wait(seconds)), 10 * UNIT))
+
+    def stay() -> None:
+        inside.set()
+        assert go_on.wait(10 * UNIT)
+
+    office.bring(stay)
     assert inside.wait(5 * UNIT)
     term = office.leaders._term
     assert term is not None
