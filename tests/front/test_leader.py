@@ -205,11 +205,11 @@ def test_a_leader_without_a_processor_is_deposed_late_and_makes_nobody_cautious(
     inside, go_on = threading.Event(), threading.Event()
     monkeypatch.setattr(office.leaders._starving, "look", lambda _: starved)
 
-    def wait(seconds: float) -> None:
+    def stay() -> None:
         inside.set()
-        go_on.wait(seconds)
+        assert go_on.wait(10 * UNIT)
 
-    office.bring(lambda: do(wait, 10 * UNIT))
+    office.bring(stay)
     assert inside.wait(5 * UNIT)
     term = office.leaders._term
     assert term is not None

@@ -97,15 +97,15 @@ class PatientStream(SocketLike):
     """
 
     # A dictionary for so many is 1.4 KiB, and of an object with more than thirty attributes in one
-    # Python looks each up there, and each method, too: a kept GET took 2 % more instructions. There
-    # is one where somebody has another attribute.
+    # Python looks each up there, and each method, too: a kept GET took 2 % more instructions. What
+    # others set has one (`SocketLike`).
     __slots__ = (
-        "__dict__", "__weakref__", "_allowance", "_buffer", "_channel", "_info", "_is_over",
-        "_limits", "_lock", "_outbox", "_position", "_reading", "_server_name", "at_end",
-        "awaits_more", "budget", "bytes_in", "bytes_out", "driven", "driven_by", "ends_with_server",
-        "exchange", "failure", "fault", "goodbye_with_response", "handler", "head_left",
-        "held_head", "idle", "input_complete", "known_length", "last_timeout", "late", "later",
-        "owner", "requests", "timeout", "tunnel", "watched",
+        "_allowance", "_buffer", "_channel", "_info", "_is_over", "_limits", "_lock", "_outbox",
+        "_position", "_reading", "_server_name", "at_end", "awaits_more", "budget", "bytes_in",
+        "bytes_out", "driven", "driven_by", "ends_with_server", "exchange", "failure", "fault",
+        "goodbye_with_response", "handler", "head_left", "held_head", "idle", "input_complete",
+        "known_length", "last_timeout", "late", "later", "owner", "requests", "timeout", "tunnel",
+        "watched",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0915 (one for each fact)
