@@ -21,7 +21,9 @@ _TICK_SECONDS = 0.25
 
 
 async def serve(server: TLSHTTPServer, *, drain_timeout: float | None = 5.0) -> None:
-    """Serve within the running loop, until this is cancelled, or `shutdown` or `drain` is called.
+    """Serve within the running loop, until this is cancelled.
+
+    The server's ``shutdown()`` and ``drain()``, called from another thread, end it, too.
 
     Coroutines of handlers run in this loop, whichever it is, uvloop's included.
     `~tlshttp.TLSHTTPServer` needs no thread besides: connections, handshakes and handlers that are
