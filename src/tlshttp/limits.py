@@ -147,7 +147,8 @@ class Limits:
 
     tunnel_timeout: float | None = 3600.0
     """Seconds in which nothing moves on a connection that a handler has taken over, by 101
-    (Switching Protocols) or in answer to CONNECT, while the handler waits for that.
+    (Switching Protocols) or in answer to CONNECT, while the handler waits for that, or the loop for
+    a driver.
 
     An hour is what HAProxy's documentation proposes for ``timeout tunnel``. `None`: no limit.
     """

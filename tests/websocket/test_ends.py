@@ -12,7 +12,18 @@ from typing import Any
 import pytest
 
 from tests.support import UNIT, wait_until
-from tests.websocket.support import CLOSE, PATIENCE, PING, PONG, TEXT, Raw, Style, client, frame
+from tests.websocket.support import (
+    CLOSE,
+    PATIENCE,
+    PING,
+    PONG,
+    TEXT,
+    Blocking,
+    Raw,
+    Style,
+    client,
+    frame,
+)
 from tlshttp import errors, websocket
 
 
@@ -203,6 +214,34 @@ def test_what_cannot_be_said_to_close(code: int, reason: str) -> None:
         connection.send("x")
         assert connection.recv(timeout=PATIENCE) == "x"
     assert len(raised) == 1
+
+
+def test_that_a_client_has_left_is_no_mistake_of_the_handlers(style: Style) -> None:
+    """Whoever sends to it meanwhile gets no traceback for that, unless it is another's."""
+
+    class Sends(style.handler):  # type: ignore[name-defined,misc]
+        def received(self, message: str | bytes) -> None:
+            gone.wait(PATIENCE)
+            for _ in range(1000):
+                self.websocket.send(bytes(10_000))
+
+        def do_GET(self) -> None:
+            if style.handler is not Blocking:
+                super().do_GET()
+                return
+            with websocket.accept(self) as self.websocket:
+                self.received(self.websocket.receive())
+            self.ends.put((self.websocket.close_code or 0, ""))
+
+    gone = threading.Event()
+    sends = Style(style.name, style.server_class, Sends)
+    with sends.serving() as echo, Raw.of(echo) as raw:
+        raw.head()
+        raw.send(frame(TEXT, b"x"))
+        _reset(raw)
+        gone.set()
+        assert echo.end()[0] == 1006
+    assert echo.served.tracebacks == 0
 
 
 def test_receive_has_a_timeout() -> None:

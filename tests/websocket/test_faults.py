@@ -7,7 +7,7 @@ import zlib
 import pytest
 
 from tests.support import wait_until
-from tests.websocket.support import BINARY, CLOSE, PING, PONG, TEXT, Raw, Style, frame
+from tests.websocket.support import BINARY, CLOSE, PING, PONG, STYLES, TEXT, Raw, Style, frame
 
 
 def _squeezed(data: bytes) -> bytes:
@@ -77,6 +77,14 @@ WELL = {
 """What is right: the code comes back."""
 
 
+STYLES_HERE = pytest.mark.parametrize(
+    "style",
+    [STYLES[0], pytest.param(STYLES[1], marks=pytest.mark.thorough), STYLES[2]],
+    ids=lambda style: style.name,
+)
+
+
+@STYLES_HERE
 @pytest.mark.parametrize("fault", [*FAULTS, *COMPRESSED])
 def test_a_fault_closes_with_its_code(style: Style, fault: str) -> None:
     """A message before it is still answered, the code comes, and there is one event."""
@@ -97,6 +105,7 @@ def test_a_fault_closes_with_its_code(style: Style, fault: str) -> None:
     assert echo.served.tracebacks == 0
 
 
+@STYLES_HERE
 @pytest.mark.parametrize("kind", WELL)
 def test_a_close_is_answered(style: Style, kind: str) -> None:
     """With the same code, after what came before; that is no event."""

@@ -119,6 +119,19 @@ def test_handlers_with_threads_of_their_own(server_class: type) -> None:
         assert echo.end() == (1000, "")
 
 
+def test_a_handler_that_waits_beside_a_single_thread() -> None:
+    """In `TLSHTTPServer` it says so by ``stream_request``, and others are served meanwhile."""
+
+    class Waits(Blocking):
+        stream_request = True
+
+    style = Style("waits", TLSHTTPServer, Waits)
+    with style.serving() as echo, client(echo) as one, client(echo) as other:
+        for connection in (one, other, one):
+            connection.send("hello")
+            assert connection.recv(timeout=10) == "hello"
+
+
 def test_other_paths_beside(style: Style) -> None:
     """A class may have its own ``do_GET()``, and the connection before is plain HTTP."""
     if style.handler is Blocking:

@@ -170,6 +170,8 @@ class Intake:
             return self._ready()
         if request.minor_version and head.host is None:
             raise RequestRefused("Missing Host")
+        if getattr(self._policy(), "stream_request", False):
+            return self._ready_for_thread()
         if len(raw) <= LONGEST_PLAIN:
             self._plain = raw
         return self._ready()
@@ -217,6 +219,11 @@ class Intake:
         self._state = STATE_READY
         return READY
 
+    def _ready_for_thread(self) -> int:
+        """Have the handler be called where it may wait: it may take the connection over."""
+        self.streams = True
+        return self._ready()
+
     def _judge(self) -> int:
         """Refuse what must be refused; else see to the body.
 
@@ -235,7 +242,8 @@ class Intake:
         if limit is not None and size > limit:
             raise RequestRefused("Body too large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if not size:
-            return self._ready()
+            wants = getattr(policy, "stream_request", False)
+            return self._ready_for_thread() if wants else self._ready()
         self._body = self._framing(size)
         own_100 = head.expects_continue and _decides_on_100(policy)
         # A handler that is still to be made may make itself the method that its class lacks. If it

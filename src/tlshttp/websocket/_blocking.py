@@ -89,7 +89,8 @@ def accept_on(
 class BlockingWebSocket(WebSocket):
     """A WebSocket whose messages are waited for: iterate over it, or call `receive`.
 
-    As a context manager it closes in the end: with 1000, or with 1011 after an exception. It is
+    As a context manager it closes in the end: with 1000, or with 1011 after an exception. That it
+    has been closed is no mistake: `~tlshttp.errors.WebSocketClosed` of its own ends there. It is
     read by one thread; others may send.
     """
 
@@ -131,9 +132,17 @@ class BlockingWebSocket(WebSocket):
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> bool:
         """Close it, and wait for the other side to do so, too."""
-        self.close(NORMAL if error is None else INTERNAL)
+        has_ended = self.has_raised(error)
+        self.close(NORMAL if error is None or has_ended else INTERNAL)
+        return has_ended
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that were sent and that the client has not taken."""
+        size: int = self._connection.backlog
+        return size
 
     def close(self, code: int = NORMAL, reason: str = "") -> None:
         """Close, and wait for the other side to do so, unless another thread is receiving.

@@ -279,8 +279,8 @@ class _Driver(ConnectionDriver):
         """Call a method of the handler; what it raises closes."""
         try:
             method(*arguments)  # type: ignore[operator]
-        except ConnectionCut:
-            raise
-        except Exception:
+        except Exception as error:
+            if self.websocket.has_raised(error):
+                return  # the client has just left
             self.websocket.close(INTERNAL)
             raise

@@ -34,6 +34,7 @@ class WebSocket:
         self._conversation = Conversation(terms.max_size, agreement.compression)
         self._sending = threading.RLock()
         self._broken = False
+        self._raised: WebSocketClosed | None = None
 
     @property
     def close_code(self) -> int | None:
@@ -55,8 +56,18 @@ class WebSocket:
             return conversation.sent
         return (ABNORMAL, "") if self._broken else None
 
+    @property
+    @abstractmethod
+    def backlog(self) -> int:
+        """Bytes that were sent and that the client has not taken."""
+
     def _closed(self) -> WebSocketClosed:
-        return WebSocketClosed(*(self._end() or (ABNORMAL, "")))
+        self._raised = WebSocketClosed(*(self._end() or (ABNORMAL, "")))
+        return self._raised
+
+    def has_raised(self, error: BaseException | None) -> bool:
+        """Return whether an exception tells of the end of this very WebSocket."""
+        return error is not None and error is self._raised
 
     def send(self, message: str | Buffer) -> None:
         """Send a message: text, or anything that is bytes.
