@@ -394,30 +394,37 @@ class TLSHTTPServer(http.server.HTTPServer):
         Args:
             poll_interval: Seconds between two calls of ``service_actions()`` at most.
         """
-        for _ in self._turns(poll_interval):
-            pass
+        with self._serving():
+            while self._turn(poll_interval) is not None:
+                pass
 
-    def _turns(self, poll_interval: float, *, waits: bool = True) -> Iterator[float]:
-        """Serve, one turn of the loop at a time; yield after each when the next one is due.
-
-        Args:
-            poll_interval: Seconds between two calls of ``service_actions()`` at most.
-            waits: Whether to wait for something to do. If not, the next turn is to be asked for
-                when `_poller_fileno` is readable, or after as many seconds as were yielded.
-        """
+    @contextlib.contextmanager
+    def _serving(self) -> Iterator[None]:
+        """Be ready for turns of the loop, in this thread; where all goes well, see to its end."""
         self.__take_socket()
         with self.__running(), self.__front.answers.not_counting():
-            while not (self.__stop_requested or self.__front.draining.is_over):
-                self.__front.turn(poll_interval, waits=waits)
-                self.__log.flush()
-                self.__cut_log.flush()
-                if not self.__stop_requested:
-                    self.service_actions()
-                yield self.__front.due(poll_interval)
+            yield
             if not self.__threads and self.__composition().finishes:
                 self.__front.end_idle_handlers()
             if self.__front.draining.is_over:
                 self.__front.draining.give_up()
+
+    def _turn(self, poll_interval: float, *, waits: bool = True) -> float | None:
+        """Have one turn of the loop; return when the next one is due, `None` if there is none.
+
+        Args:
+            poll_interval: Seconds between two calls of ``service_actions()`` at most.
+            waits: Whether to wait for something to do. If not, the next turn is to be asked for
+                when `_poller_fileno` is readable, or after as many seconds as were returned.
+        """
+        if self.__stop_requested or self.__front.draining.is_over:
+            return None
+        self.__front.turn(poll_interval, waits=waits)
+        self.__log.flush()
+        self.__cut_log.flush()
+        if not self.__stop_requested:
+            self.service_actions()
+        return self.__front.due(poll_interval)
 
     def _poller_fileno(self) -> int | None:
         """Return what is readable when there is something to do; `None` where nothing tells."""
