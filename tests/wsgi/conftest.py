@@ -12,12 +12,25 @@ from typing import Any, Protocol
 import pytest
 
 from tests.server.conftest import Serve, certificate, client, client_context, serve, server_class
-from tests.server.support import Answer, Client, ServerBase, ask
+from tests.server.support import Answer, Client, ServerBase
 from tlshttp import TLSHTTPServer, certs, context, wsgi
 
 __all__ = ["certificate", "client", "client_context", "serve", "server_class"]
 
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Start = Callable[..., Any]
+Application = Callable[[dict[str, Any], Start], Iterable[bytes]]
+
+
+def answering(
+    returned: Iterable[bytes], status: str = "200 OK", *fields: tuple[str, str]
+) -> Application:
+    """Return an application that answers this."""
+
+    def application(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        start(status, list(fields))
+        return returned
+
+    return application
 
 
 class Reporting(ServerBase):
@@ -97,6 +110,3 @@ def run(serve: Serve, client: Client) -> Run:
         return Site(server, client)
 
     return run
-
-
-__all__ += ["Answer", "ask"]

@@ -1,0 +1,101 @@
+"""Files that an application answers with."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server.support import ask
+from tests.wsgi.conftest import Application, Run, Start
+from tlshttp.handler._exchange import HTTPExchange
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Make a file that was written some time ago."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * 4096)
+    os.utime(path, (1, 1))
+    return path
+
+
+@pytest.fixture
+def sent_as_files(monkeypatch: pytest.MonkeyPatch) -> list[int | None]:
+    """Note down how many bytes are queued as a file."""
+    sent: list[int | None] = []
+    original = HTTPExchange.send_file
+
+    def send_file(self: HTTPExchange, file: Any, count: int | None) -> int | None:
+        sent.append(original(self, file, count))
+        return sent[-1]
+
+    monkeypatch.setattr(HTTPExchange, "send_file", send_file)
+    return sent
+
+
+def wrapping(opened: list[Any], make: Callable[[], Any], *fields: tuple[str, str]) -> Application:
+    """Return an application that sends a file."""
+
+    def application(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        opened.append(make())
+        start("200 OK", list(fields))
+        wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](opened[-1], 1000)
+        return wrapped
+
+    return application
+
+
+def test_a_file_is_sent_as_a_file(run: Run, file: Path, sent_as_files: list[int | None]) -> None:
+    """Nobody reads it, its length is known, and it is closed."""
+    opened: list[Any] = []
+    site = run(wrapping(opened, lambda: file.open("rb")))
+    answer = site.get()
+    assert answer.body == file.read_bytes()
+    assert answer.headers["Content-Length"] == str(1 << 20)
+    assert site.ask("HEAD").headers["Content-Length"] == str(1 << 20)
+    assert not site.reported
+    assert sent_as_files == [1 << 20]
+    assert [it.closed for it in opened] == [True, True]
+
+
+def test_a_part_of_a_file(run: Run, file: Path, sent_as_files: list[int | None]) -> None:
+    """From where it stands, and no more than the application's Content-Length (PEP 3333)."""
+
+    def opened() -> Any:
+        opened = file.open("rb")
+        opened.seek(100)
+        return opened
+
+    site = run(wrapping([], opened, ("Content-Length", "200")))
+    connection = site.connection()
+    for _ in range(2):
+        assert ask(connection, "GET", "/").body == file.read_bytes()[100:300]
+    connection.close()
+    assert not site.reported
+    assert sent_as_files == [200, 200]
+
+
+@pytest.mark.parametrize("length", [None, 1500])
+def test_what_is_no_file_on_disk_is_read(run: Run, length: int | None) -> None:
+    """Piece by piece, up to the length that was announced."""
+    opened: list[Any] = []
+    fields = [("Content-Length", str(length))] if length else []
+    site = run(wrapping(opened, lambda: io.BytesIO(b"ab" * 1000), *fields))
+    connection = site.connection()
+    for _ in range(2):
+        assert ask(connection, "GET", "/").body == (b"ab" * 1000)[:length]
+    connection.close()
+    site.end()
+    assert [it.closed for it in opened] == [True, True]
+
+
+def test_a_new_file_is_read_at_once(run: Run, tmp_path: Path) -> None:
+    """It may be written to again as soon as it has been sent."""
+    path = tmp_path / "new"
+    path.write_bytes(b"new" * 50_000)
+    assert run(wrapping([], lambda: path.open("rb"))).get().body == b"new" * 50_000
