@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,13 +43,12 @@ def test_autobahn(tmp_path: Path) -> None:
     program = shutil.which("python2.7")
     if program is None or FOLDER is None:
         pytest.skip("autobahntestsuite is not installed (TLSHTTP_AUTOBAHN)")
-    limits = {"max_size": 32 << 20}
+    limits: dict[str, Any] = {"max_size": 32 << 20}
+    queue: dict[str, Any] = {"max_queue": 64 << 20}
     with contextlib.ExitStack() as stack:
         echoes = {
             style.name: stack.enter_context(
-                style.serving(
-                    **limits, **({"max_queue": 64 << 20} if "driven" in style.name else {})
-                )
+                style.serving(**limits, **(queue if "driven" in style.name else {}))
             )
             for style in STYLES
         }

@@ -28,7 +28,7 @@ class WebSocket:
     """
 
     def __init__(self, agreement: Agreement, terms: Terms) -> None:
-        self.subprotocol = agreement.subprotocol
+        self.subprotocol: str | None = agreement.subprotocol
         """What was agreed on; `None`: nothing."""
         self._terms = terms
         self._conversation = Conversation(terms.max_size, agreement.compression)
