@@ -73,7 +73,7 @@ nitpick_ignore_regex = [
     ("py:class", r"tlshttp\.certs\._revoking\.Revoking"),  # and of this one
     ("py:class", r"tlshttp\._engines\.managed\.ManagedContext"),  # and of these, which are
     ("py:class", r"tlshttp\.context\._tuning\.TunableContext"),  # what servers' contexts share
-    ("py:class", r"(.*\.)?(IncomingBuffer|OutgoingBuffer|TLSObject|CRLSource|OCSPSource)"),
+    ("py:class", r"(.*\.)?(Buffer|IncomingBuffer|OutgoingBuffer|TLSObject|CRLSource|OCSPSource)"),
 ]
 
 

@@ -383,41 +383,36 @@ class TLSHTTPServer(http.server.HTTPServer):
         Args:
             poll_interval: Seconds between two calls of ``service_actions()`` at most.
         """
+        with self._serving():
+            while self._turn(poll_interval) is not None:
+                pass
+
+    @contextlib.contextmanager
+    def _serving(self) -> Iterator[None]:
+        """Be ready for turns of the loop, in this thread; where all goes well, see to its end."""
         self.__take_socket()
         with self.__running(), self.__front.answers.not_counting():
-            while self.__goes_on():
-                self.__turn(poll_interval)
-            self.__end_loop()
+            yield
+            if not self.__threads and self.__composition().finishes:
+                self.__front.end_idle_handlers()
+            if self.__front.draining.is_over:
+                self.__front.draining.give_up()
 
-    def _turns(self, poll_interval: float) -> Iterator[float]:
-        """Serve in another loop: yield after each turn, with the seconds until the next is due.
-
-        It is due earlier when `_poller_fileno` is readable. No turn waits for something to do.
+    def _turn(self, poll_interval: float, *, waits: bool = True) -> float | None:
+        """Have one turn of the loop; return when the next one is due, `None` if there is none.
 
         Args:
             poll_interval: Seconds between two calls of ``service_actions()`` at most.
+            waits: Whether to wait for something to do. If not, the next turn is to be asked for
+                when `_poller_fileno` is readable, or after as many seconds as were returned.
         """
-        self.__take_socket()
-        with self.__running(), self.__front.answers.not_counting():
-            while self.__goes_on():
-                self.__turn(poll_interval, waits=False)
-                yield self.__front.due(poll_interval)
-            self.__end_loop()
-
-    def __goes_on(self) -> bool:
-        return not (self.__stop_requested or self.__front.draining.is_over)
-
-    def __turn(self, poll_interval: float, *, waits: bool = True) -> None:
+        if self.__stop_requested or self.__front.draining.is_over:
+            return None
         self.__front.turn(poll_interval, waits=waits)
         self.__reports.flush()
         if not self.__stop_requested:
             self.service_actions()
-
-    def __end_loop(self) -> None:
-        if not self.__threads and self.__composition().finishes:
-            self.__front.end_idle_handlers()
-        if self.__front.draining.is_over:
-            self.__front.draining.give_up()
+        return 0.0 if waits else self.__front.due(poll_interval)
 
     def _poller_fileno(self) -> int | None:
         """Return what is readable when there is something to do; `None` where nothing tells."""

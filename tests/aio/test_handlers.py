@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import socketserver
 import ssl
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.aio.conftest import Run, connected
+from tests.aio.conftest import Run, connected, in_own_loop
 from tests.front.conftest import Recording
 from tests.front.peers import read_response, read_to_end, request
 from tests.support import UNIT, wait_until
@@ -476,3 +477,22 @@ def test_serve_ends_with_its_server(
 
         asyncio.run(main())
         assert server.socket.fileno() == -1
+
+
+def test_a_mix_in_with_threads_of_its_own_is_a_mistake_that_says_so(
+    server_context: ssl.SSLContext, handler: type[Various], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """There is somebody to wait already; methods that are no coroutines are served."""
+
+    class Mixed(socketserver.ThreadingMixIn, Recording):
+        pass
+
+    server = Mixed(("127.0.0.1", 0), handler, ssl_context=server_context)
+    with in_own_loop(server):
+        with connected(server) as sock:
+            sock.sendall(request("/hello"))
+            assert b" 500 " in read_to_end(sock)
+        with connected(server) as sock:
+            sock.sendall(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert b" 200 " in read_to_end(sock)
+    assert "a coroutine needs a handler that the server drives" in capfd.readouterr().err

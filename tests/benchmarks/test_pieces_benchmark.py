@@ -100,7 +100,7 @@ class Driven:
 
     def serve(self) -> bool:
         """Have the handler serve it; tell whether the connection is kept."""
-        return self.exchange.run(self.stream.handler) is True
+        return bool(self.exchange.run(self.stream.handler))
 
     def serve_next(self) -> bool:
         """Do both."""

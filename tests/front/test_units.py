@@ -100,6 +100,11 @@ class Stub:
         self.phase = Phase.HELLO
         self.parked = True
 
+    @property
+    def can_be_spared(self) -> bool:
+        """Whether it may give way to another."""
+        return self.parked
+
 
 def filled(*deadlines: float) -> tuple[Any, list[Any]]:
     """Return a registry with a connection for each deadline."""

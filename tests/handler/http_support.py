@@ -266,7 +266,7 @@ def _serve(mode: Mode, make: Callable[[], Any], stream: Stream, exchange: HTTPEx
 
     Whatever a handler raises passes through, unless it is the peer's fault.
     """
-    keep = False
+    keep: bool | None = False
     try:
         if stream.handler is None:
             keep = _begin(mode, make, stream, exchange)
@@ -276,7 +276,7 @@ def _serve(mode: Mode, make: Callable[[], Any], stream: Stream, exchange: HTTPEx
         exchange.end()
         if error is not stream.failure:
             raise
-    return keep and stream.cut is None
+    return bool(keep) and stream.cut is None
 
 
 def _begin(mode: Mode, make: Callable[[], Any], stream: Any, exchange: HTTPExchange) -> bool:

@@ -32,7 +32,7 @@ from tlshttp._front.poller import READ, WRITE
 from tlshttp.errors import ConnectionCut, PeerDisconnected, TunnelTimeout
 
 if TYPE_CHECKING:
-    from tlshttp._front.serving import ServingConnection
+    from tlshttp._front.answering import AnsweringConnection
     from tlshttp._front.stream import Stream
     from tlshttp._seam import Answerer
 
@@ -55,7 +55,7 @@ class Later:
         "_is_watched", "began", "server_ends", "stream", "waits_for_peer",
     )  # fmt: skip
 
-    def __init__(self, connection: ServingConnection, stream: Stream, answerer: Answerer) -> None:
+    def __init__(self, connection: AnsweringConnection, stream: Stream, answerer: Answerer) -> None:
         self._connection = connection
         self.stream = stream
         self._answerer = answerer

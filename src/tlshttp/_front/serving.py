@@ -6,12 +6,11 @@ import logging
 import ssl
 import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tlshttp._front.answering import AnsweringConnection
 from tlshttp._front.beginning import shorter
 from tlshttp._front.connection import GO_ON, GONE, OTHERS_FIRST
-from tlshttp._front.driving import DrivingConnection
-from tlshttp._front.later import Later
 from tlshttp._front.lent import Lent
 from tlshttp._front.poller import READ, WRITE
 from tlshttp._front.registry import Phase
@@ -20,10 +19,6 @@ from tlshttp._front.stream import Stream
 from tlshttp._seam import BODY_MISSING, HEAD_MISSING, ROOM_MISSING
 from tlshttp._seam import OTHERS_FIRST as MORE_TO_LOOK_AT
 from tlshttp.errors import ConnectionCut, PeerDisconnected
-
-if TYPE_CHECKING:
-    from tlshttp._seam import Answerer
-    from tlshttp.limits import Limits
 
 __all__ = ["ServingConnection"]
 
@@ -44,7 +39,7 @@ class _Served(Exception):
     """A connection is somebody else's now, or over."""
 
 
-class ServingConnection(DrivingConnection):
+class ServingConnection(AnsweringConnection):
     """The state machine of one connection."""
 
     __slots__ = ()
@@ -235,76 +230,6 @@ class ServingConnection(DrivingConnection):
             return self._leave_to_later(stream)
         front.counters.handler_latency.add(time.monotonic() - began)
         return self._after_handler(stream, keep)
-
-    # An answer that comes later ---------------------------------------------------------------
-
-    def answer_later(self, answerer: Answerer) -> None:
-        """Have somebody else go on when the handler has returned (see `tlshttp._front.later`)."""
-        stream = self._established()
-        stream.later = Later(self, stream, answerer)
-
-    def _leave_to_later(self, stream: Stream) -> int:
-        later = stream.later
-        if later is None:
-            return GONE
-        self.phase = Phase.LATER  # its queue it enters when it is parked, which most never are
-        self._front.answering.add(later)
-        later.begin()
-        return GONE
-
-    def _report_later(self) -> int:
-        later = self.later
-        if later is not None:
-            later.report()
-        return GONE
-
-    @property
-    def limits(self) -> Limits:
-        """The server's."""
-        return self._front.limits
-
-    def park_later(self, event: int) -> None:
-        """Have the loop report when `event` comes."""
-        self._enter(Phase.LATER, None)
-        self._front.parking.park(self, event)
-
-    def take_back_later(self) -> bool:
-        """Have it report nothing; false where it is about to."""
-        return self.phase is Phase.CLOSED or self._front.registry.take_back(self)
-
-    def end_later(self, later: Later, error: BaseException | None) -> None:
-        """Go on after the answer, as after a handler.
-
-        Args:
-            later: What has answered.
-            error: What went wrong; `None`: nothing.
-        """
-        front, stream = self._front, later.stream
-        try:
-            keep = self._end_answer(stream, error)
-            stream.later = None
-            front.counters.handler_latency.add(time.monotonic() - later.began)
-            self._settle(self._after_handler(stream, keep))
-        except BaseException:
-            if not self._ending:  # it may belong to the loop again
-                self.abort()
-            raise
-        finally:
-            front.answered(later)
-
-    def _end_answer(self, stream: Stream, error: BaseException | None) -> bool:
-        """End the response; tell whether the connection may be kept."""
-        exchange = self._exchange(stream)
-        if self.phase is not Phase.CLOSED:
-            self.phase = _HANDLER
-        try:
-            if error is not None:
-                raise error
-            return exchange.end()
-        except BaseException as failed:
-            if not exchange.bear(failed):
-                self._report_exception(stream)
-            return False
 
     def _after_handler(self, stream: Stream, keep: bool) -> int:
         """Report what went wrong; see to what is left of the response, then go on or end."""

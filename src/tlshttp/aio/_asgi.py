@@ -49,10 +49,10 @@ def asgi(
             wants to be. With true, one that fails to begin keeps the server from serving in any
             case; with `None`, only where it says so by ``lifespan.startup.failed``.
         origins: Whose pages may open WebSockets: a list such as ``["https://example.org"]``, or
-            `tlshttp.websocket.ANY_ORIGIN`; `None`: those of the host that the request is for.
+            ``tlshttp.websocket.ANY_ORIGIN``; `None`: those of the host that the request is for.
 
     Raises:
-        ConfigurationError: `root_path` does not begin with a slash.
+        ConfigurationError: ``root_path`` does not begin with a slash.
         TypeError: The application cannot be called.
     """
     if not callable(application):

@@ -32,10 +32,10 @@ class AsyncTLSRequestHandler(TLSRequestHandler):
     its own; or in the caller's, with `tlshttp.aio.serve`. Methods that are no coroutines
     run as those of any handler.
 
-    `send_response`, `send_header`, `end_headers` and `send_error` are as ever. Read with `read`,
-    `read1`, and write with `write`: they wait for the peer where there is something to
-    wait for, under the same ``Limits`` as ever. ``rfile`` and ``wfile`` are there, too, and never
-    wait in a coroutine: reading what has not come is a `BlockingIOError`.
+    ``send_response()``, ``send_header()``, ``end_headers()`` and ``send_error()`` are as ever. Read
+    with `read` and `read1`, and write with `write`: they wait for the peer where there is something
+    to wait for, under the same ``Limits`` as ever. ``rfile`` and ``wfile`` are there, too, and
+    never wait in a coroutine: reading what has not come is a `BlockingIOError`.
 
     When the peer leaves before it has its answer, the coroutine is cancelled.
     """
@@ -84,7 +84,7 @@ class AsyncTLSRequestHandler(TLSRequestHandler):
                 return data
 
     async def write(self, data: Buffer) -> None:
-        """Send `data`; wait while more than 64 KiB are still to be taken by the peer.
+        """Send all of it; wait while more than 64 KiB are still to be taken by the peer.
 
         Raises:
             WriteTimeout: The peer takes it too slowly.

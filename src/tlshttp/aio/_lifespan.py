@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -104,8 +103,7 @@ class Lifespan:
     async def _cancel(self) -> None:
         """End the call where it goes on after its last word."""
         task = self._task
-        if task is not None and not task.done():
+        if task is not None:
             await asyncio.wait({task}, timeout=_LAST_SECONDS)
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await task
+            await asyncio.gather(task, return_exceptions=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tlshttp.aio._loops import HandlerLoop
@@ -21,7 +20,9 @@ _TICK_SECONDS = 0.25
 
 
 async def serve(server: TLSHTTPServer, *, drain_timeout: float | None = 5.0) -> None:
-    """Serve within the running loop, until this is cancelled, or `shutdown` or `drain` is called.
+    """Serve within the running loop, until this is cancelled.
+
+    The server's ``shutdown()`` and ``drain()``, called from another thread, end it, too.
 
     Coroutines of handlers run in this loop, whichever it is, uvloop's included.
     `~tlshttp.TLSHTTPServer` needs no thread besides: connections, handshakes and handlers that are
@@ -86,7 +87,9 @@ class _Turns:
     """
 
     def __init__(self, server: TLSHTTPServer, loop: asyncio.AbstractEventLoop, fd: int) -> None:
-        self._turns: Iterator[float] = server._turns(_TICK_SECONDS)
+        self._server = server
+        self._serving = contextlib.ExitStack()
+        self._serving.enter_context(server._serving())
         self._loop = loop
         self._fd = fd
         self._again = False
@@ -99,28 +102,31 @@ class _Turns:
         """Have no more turns."""
         self._timer.cancel()
         self._loop.remove_reader(self._fd)
-        close: Any = getattr(self._turns, "close", None)
-        with contextlib.suppress(ValueError):  # it is at work, in this very callback
-            close()
+        self._serving.close()
 
     def _turn(self) -> float:
         """Have one turn; return when the next one is due."""
         if self.over.done():
             return _TICK_SECONDS
         try:
-            due = next(self._turns)
-        except StopIteration:
+            due = self._server._turn(_TICK_SECONDS, waits=False)
+        except Exception as error:  # noqa: BLE001 (it is raised where the server is served)
+            self._fail(error)
+            return _TICK_SECONDS
+        if due is None:
             self.over.set_result(None)
-        except BaseException as error:
-            self.over.set_exception(error)
-            if not isinstance(error, Exception):
-                raise
+            return _TICK_SECONDS
+        if not due and not self._again:
+            self._again = True
+            self._loop.call_soon(self._turn_again)
+        return due
+
+    def _fail(self, error: Exception) -> None:
+        """Have it raised; a future takes no `StopIteration`."""
+        if isinstance(error, StopIteration):
+            self.over.set_result(None)
         else:
-            if not due and not self._again:
-                self._again = True
-                self._loop.call_soon(self._turn_again)
-            return due
-        return _TICK_SECONDS
+            self.over.set_exception(error)
 
     def _turn_again(self) -> None:
         """Have another one: some connections have more to do, when others had their turn."""

@@ -355,7 +355,11 @@ class HTTPExchange(Intake):
             RuntimeError: The handler runs in a thread of its own, which is to do that itself.
         """
         if self.blocking or self.one_shot:
-            raise RuntimeError("only a handler that the server drives can answer later")
+            answerer.drop()
+            raise RuntimeError(
+                "a coroutine needs a handler that the server drives: one whose thread is of"
+                " ThreadingMixIn, ForkingMixIn or a process_request() of your own cannot have any"
+            )
         self._answerer = answerer
 
     def end(self) -> bool:
