@@ -11,7 +11,7 @@ from http import HTTPStatus
 from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
 from socketserver import BaseRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from tlshttp.errors import RequestRefused
 from tlshttp.handler import _taking_over
@@ -27,6 +27,7 @@ from tlshttp.handler._response import (
 
 if TYPE_CHECKING:
     from tlshttp._proxied import ProxyInfo
+    from tlshttp._taken_over import ConnectionDriver, TakenOverConnection
     from tlshttp._tls import TLSInfo
 
 __all__ = ["TLSRequestHandler", "copy_file", "writes_interim_response"]
@@ -320,7 +321,16 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
                 str(value).lower(), self.close_connection
             )
 
-    take_over = _taking_over.take_over
+    if TYPE_CHECKING:
+
+        @overload
+        def take_over(self, *, ends_with_server: bool = ...) -> TakenOverConnection: ...
+        @overload
+        def take_over(self, driver: ConnectionDriver, *, max_backlog: int = ...) -> None: ...
+        def take_over(self, driver: Any = None, **options: Any) -> Any:
+            """Take the connection over for another protocol."""
+    else:
+        take_over = _taking_over.take_over
 
     def __head_ended(self) -> bool:
         """Return whether the response has its head already, so that this is the head of a part."""

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tlshttp._taken_over import ConnectionDriver, TakenOverConnection
 
 __all__ = ["take_over"]
-
-
-@overload
-def take_over(
-    self: Any, *, ends_with_server: bool = ..., max_backlog: int = ...
-) -> TakenOverConnection: ...
-
-
-@overload
-def take_over(
-    self: Any, driver: ConnectionDriver, *, ends_with_server: bool = ..., max_backlog: int = ...
-) -> None: ...
 
 
 def take_over(
