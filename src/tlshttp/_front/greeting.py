@@ -67,8 +67,9 @@ class Greeting:
         """What the hello says, once it is there."""
 
     def take_data(self) -> bytes:
-        """Return what has come, for the TLS engine, and let go of it."""
+        """Return what has come, for the TLS engine, and let go of it and of what it said."""
         data, self._records = self._records.data, Records()
+        self.hello = hello.NOTHING_SAID  # a quarter of a KiB for as long as the connection lasts
         return data
 
     def hear_proxy(self, proxy: object) -> ProxyInfo:

@@ -231,8 +231,11 @@ class ResponseWriter(io.BufferedIOBase):
             self._held = b""
             self._sent = True
             self._stream.transmit(held + data, is_last=self.is_last and not self._left)
-        else:
+        elif held:
             self._send(data)
+        else:  # nothing to join it with, which would copy it
+            self.started = True
+            self._stream.transmit(data)
         return size
 
     def flush(self) -> None:
