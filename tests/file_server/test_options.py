@@ -129,7 +129,7 @@ def test_every_option_has_a_variable(tmp_path: Path) -> None:
     assert vars(options(**environment)) == vars(given)
     # That of the authority is read by `tlshttp.certs`, of which the command line is only one user;
     # an application is served instead of a folder.
-    names = {*environment, "TLSHTTP_AUTHORITY", "TLSHTTP_WSGI"}
+    names = {*environment, "TLSHTTP_AUTHORITY", "TLSHTTP_WSGI", "TLSHTTP_ASGI"}
     assert {variable(action.dest) for action in make_parser().choices} == names
 
 

@@ -235,7 +235,7 @@ def test_the_engine_may_be_chosen(public: Path, name: str | None) -> None:
         "import sys\n"
         "from tlshttp._file_server import serving\n"
         "from tlshttp.__main__ import main\n"
-        "serving._run = lambda servers: print(type(servers[0].ssl_context).__module__)\n"
+        "serving.run = lambda servers, *_: print(type(servers[0].ssl_context).__module__)\n"
         "sys.exit(main(sys.argv[1:]))"
     )
     words = [] if name is None else ["--engine", name]
@@ -244,7 +244,7 @@ def test_the_engine_may_be_chosen(public: Path, name: str | None) -> None:
         capture_output=True, text=True, timeout=20 * UNIT, check=True,
     )  # fmt: skip
     module = "context" if (name or default_engine()) == "ssl" else "pyopenssl"
-    assert done.stdout.splitlines()[-1] == f"tlshttp.{module}._server_context"
+    assert f"tlshttp.{module}._server_context" in done.stdout.splitlines()
 
 
 # Passwords -------------------------------------------------------------------------------------

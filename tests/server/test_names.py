@@ -8,7 +8,7 @@ from tests.server.conftest import Serve
 from tests.server.support import Client
 from tlshttp import TLSRequestHandler
 
-PUBLIC = {"allowed_hosts", "proxy", "refuse_misdirected", "stream_request", "tls"}
+PUBLIC = {"allowed_hosts", "proxy", "refuse_misdirected", "stream_request", "take_over", "tls"}
 """The names that are ours and documented."""
 
 INHERITED = {"_default_response_headers", "command", "request_version", "requestline"}

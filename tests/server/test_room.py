@@ -232,9 +232,9 @@ def _count_turns(front: Any) -> list[float]:
     taken: list[float] = []
     turn = front.turn
 
-    def counted(timeout: float) -> None:
+    def counted(timeout: float, **options: Any) -> None:
         began = time.monotonic()
-        turn(timeout)
+        turn(timeout, **options)
         taken.append(time.monotonic() - began)
 
     front.turn = counted

@@ -25,7 +25,8 @@ _LOOK_SECONDS = 0.006
 ten milliseconds, or fifteen where a thread that computes keeps this one from running
 (`sys.getswitchinterval`)."""
 
-_IDLE_SECONDS = 10.0
+_IDLE_SECONDS = 1.0
+"""For how long the thread is kept when there is nothing to send."""
 
 
 class Heads:

@@ -234,7 +234,7 @@ class ResponseWriter(io.BufferedIOBase):
         elif held:
             self._send(data)
         else:  # nothing to join it with, which would copy it
-            self.started = True
+            self._sent = True
             self._stream.transmit(data)
         return size
 
