@@ -28,7 +28,7 @@ class TakenOverConnection(Protocol):
         """What the handshake agreed on."""
 
     def recv(self, bufsize: int, flags: int = 0) -> bytes:
-        """Receive up to `bufsize` bytes, waiting if there are none; empty at the end.
+        """Receive up to ``bufsize`` bytes, waiting if there are none; empty at the end.
 
         Raises:
             TimeoutError: The time of `settimeout` has passed.
@@ -36,13 +36,13 @@ class TakenOverConnection(Protocol):
         """
 
     def recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive into `buffer`; return how many bytes, 0 at the end."""
+        """Receive into ``buffer``; return how many bytes, 0 at the end."""
 
     def pending(self) -> int:
         """Return how many bytes are here already, which ``select()`` does not see."""
 
     def await_data(self, timeout: float | None) -> bool:
-        """Wait up to `timeout` seconds until `recv` need not wait; tell if it need not.
+        """Wait up to ``timeout`` seconds until `recv` need not wait; tell if it need not.
 
         Args:
             timeout: Seconds; `None`: as long as ``Limits.tunnel_timeout`` allows.
@@ -52,10 +52,10 @@ class TakenOverConnection(Protocol):
         """
 
     def sendall(self, data: Buffer, flags: int = 0) -> None:
-        """Send all of `data`, from any thread; wait where the peer is 64 KiB behind."""
+        """Send all of ``data``, from any thread; wait where the peer is 64 KiB behind."""
 
     def settimeout(self, value: float | None) -> None:
-        """Bound each further wait by `value` seconds; 0 never waits, `None` lifts that."""
+        """Bound each further wait by ``value`` seconds; 0 never waits, `None` lifts that."""
 
     def makefile(self, mode: str = "r", buffering: int | None = None, **text: Any) -> Any:
         """Return a file object over this connection, as `socket.socket.makefile` does."""
@@ -86,7 +86,7 @@ class DrivenConnection(Protocol):
         """Whether that is so much that nothing is received until most of it has gone."""
 
     def write(self, data: Buffer) -> None:
-        """Send `data`, or have it sent as soon as the peer takes it; never wait.
+        """Send ``data``, or have it sent as soon as the peer takes it; never wait.
 
         Raises:
             ConnectionCut: The connection is broken; or it is broken by this, because the peer has
