@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from tests.server.support import Client, running
+from tests.support import wait_until
 from tlshttp import ThreadingTLSHTTPServer
 
 CLIENTS = 64
@@ -122,4 +123,4 @@ def test_every_body_is_right(client: Client, server_context: ssl.SSLContext) -> 
         for thread in threads:
             thread.join()
         assert wrong == []
-        assert server.stats().requests == CLIENTS * REQUESTS
+        assert wait_until(lambda: server.stats().requests == CLIENTS * REQUESTS)

@@ -235,7 +235,8 @@ class ServingConnection(AnsweringConnection):
         """Report what went wrong; see to what is left of the response, then go on or end."""
         front = self._front
         stream.requests += 1
-        self._take_back()
+        if self.taken:
+            self._take_back()
         if front.answers.counted:
             front.answers.add()
         if stream.watched:
