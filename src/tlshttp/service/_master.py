@@ -90,6 +90,8 @@ class Master(Conductor):
         self._workers: dict[int, _Worker] = {}
         self._restarts = Restarts()
         self._renewals = 0
+        self._is_due = False
+        """Whether new workers are to take the place of those there are."""
         self._announces = True
         """Whether the service manager waits to hear that all workers serve."""
         self._has_begun = False
@@ -139,7 +141,7 @@ class Master(Conductor):
         """Load certificates, and have new workers show them."""
         self.reload_context()
         self._announces = True
-        self._replace_workers()
+        self._is_due = True
 
     # Looking after workers ----------------------------------------------------------------------
 
@@ -162,25 +164,31 @@ class Master(Conductor):
             return
         self._renew()
         young = [one for one in self._workers.values() if not one.is_old]
-        if now >= self._restarts.not_before:
-            for _ in range(min(self._wanted - len(young), len(self._free))):
-                self._fork()
-        elif len(young) < self._wanted:
-            return
+        if not young:  # those to come are of now
+            self._is_due = False
         if len(young) == self._wanted and all(one.serves for one in young):
             self._all_serve()
+        if now >= self._restarts.not_before:
+            self._fork_missing()
 
     def _all_serve(self) -> None:
         for worker in self._workers.values():
-            if worker.is_old and worker.leaves_by is None:
+            if worker.is_old:
                 self._let_go(worker)
         if not self._has_begun:
             self._has_begun = True
+            tell_predecessor()
             self.begin()
-        if self._announces:
+        if self._is_due:
+            self._replace_workers()
+        elif self._announces:
             self._announces = False
             self.notifier.ready(f"{self._wanted} workers serve at {self.server.url}")
-            tell_predecessor()
+
+    def _fork_missing(self) -> None:
+        missing = self._wanted - sum(not one.is_old for one in self._workers.values())
+        for _ in range(min(missing, len(self._free))):
+            self._fork()
 
     def _renew(self) -> None:
         """Renew ticket keys where it is time, for all workers at once."""
@@ -190,9 +198,19 @@ class Master(Conductor):
         if self.shared.renewals != self._renewals:
             self._renewals = self.shared.renewals
             self.shared.prepare_to_fork()
-            self._replace_workers()
+            self._is_due = True
 
     def _replace_workers(self) -> None:
+        """Have others take the place of all that serve now.
+
+        It is begun only when the one before is done, whatever has asked for it how often: so those
+        that serve are told to leave before their successors' successors are born, and there is
+        never a worker that is old before it serves.
+        """
+        self._is_due = False
+        draining = sum(one.leaves_by is not None for one in self._workers.values())
+        if len(self._free) < self._wanted:
+            _log.warning("new workers wait until some of the %d that drain have left", draining)
         for worker in self._workers.values():
             worker.is_old = True
 
