@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING
 from tlshttp._shared_counters import Board, SharedCounters
 from tlshttp.service._conductor import Conductor
 from tlshttp.service._notify import Notifier
-from tlshttp.service._replacing import tell_predecessor
 from tlshttp.service._restarts import Restarts
 from tlshttp.service._signals import Signals
 from tlshttp.service._worker import AT_ONCE, DRAIN, READY, work
 
 if TYPE_CHECKING:
     from tlshttp.server import TLSHTTPServer
+    from tlshttp.service._replacing import Predecessor
 
 __all__ = ["Master"]
 
@@ -76,6 +76,7 @@ class Master(Conductor):
         workers: How many there are to be.
         drain_timeout: As for `Conductor`.
         notifier: As for `Conductor`.
+        predecessor: As for `Conductor`.
     """
 
     def __init__(
@@ -84,8 +85,9 @@ class Master(Conductor):
         workers: int,
         drain_timeout: float | None,
         notifier: Notifier,
+        predecessor: Predecessor | None = None,
     ) -> None:
-        super().__init__(server, drain_timeout, notifier)
+        super().__init__(server, drain_timeout, notifier, predecessor)
         self._wanted = workers
         self._workers: dict[int, _Worker] = {}
         self._restarts = Restarts()
@@ -99,14 +101,16 @@ class Master(Conductor):
         self._board = Board(_SLOTS_EACH * workers)
         self._free = list(range(_SLOTS_EACH * workers))
 
-    def run(self) -> None:
+    def serve(self, signals: Signals) -> None:
         """Look after workers until all have left.
 
         Raises:
             RuntimeError: They die as soon as they are born; the log says how.
         """
-        with Signals([*self.conducted, signal.SIGCHLD]) as self._signals, self.server:
-            self.watch(self._signals)
+        self._signals = signals
+        signals.also(signal.SIGCHLD)
+        with self.server:
+            self.watch(signals)
             try:
                 while not (self.ending and not self._workers):
                     self._keep_up()
@@ -177,7 +181,7 @@ class Master(Conductor):
                 self._let_go(worker)
         if not self._has_begun:
             self._has_begun = True
-            tell_predecessor()
+            self.free_predecessor()
             self.begin()
         if self._is_due:
             self._replace_workers()
@@ -247,6 +251,8 @@ class Master(Conductor):
         """Give back, in the child, what is only the parent's."""
         if self._signals is not None:
             self._signals.abandon()
+        if self.predecessor is not None:
+            self.predecessor.forget()
         self._selector.close()
         for worker in self._workers.values():
             worker.line.close()
