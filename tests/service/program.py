@@ -112,6 +112,15 @@ def main(options: dict[str, Any]) -> None:
     )
 
 
+def children(pid: int) -> set[int]:
+    """Return the children of a process."""
+    found = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found |= set(map(int, (task / "children").read_text().split()))
+    return found
+
+
 class Service:
     """Such a process."""
 
@@ -137,11 +146,7 @@ class Service:
 
     def workers(self) -> set[int]:
         """Return the children of the process."""
-        found = set()
-        for task in Path(f"/proc/{self.pid}/task").iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                found |= set(map(int, (task / "children").read_text().split()))
-        return found
+        return children(self.pid)
 
     def tell(self, number: int) -> None:
         """Send it a signal."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.program import Service, has_ended, running, serves
+from tests.service.program import Service, children, has_ended, running, serves
 from tests.service.test_inherited import Manager
 from tests.support import UNIT, wait_until
 
@@ -61,9 +61,11 @@ def test_a_replacement_whose_workers_hang_is_ended_with_them(wrong: Path) -> Non
         one.ask()
         wrong.touch()
         pid = replacement(one)
+        assert wait_until(lambda: len(children(pid)) == 2, timeout=20 * UNIT)
+        workers = children(pid)
         one.tell(signal.SIGTERM)
         assert one.end()[0] == 0
-        assert wait_until(lambda: has_ended(pid), timeout=20 * UNIT)
+        assert wait_until(lambda: all(map(has_ended, {pid, *workers})), timeout=20 * UNIT)
 
 
 @pytest.mark.parametrize("workers", NUMBERS)
