@@ -56,6 +56,91 @@ def test_a_line_is_an_object(output: io.StringIO) -> None:
     assert output.getvalue().isascii()
 
 
+class _Unwritable:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def _round() -> list[Any]:
+    outer: list[Any] = [1]
+    outer.append({"again": outer})
+    return outer
+
+
+def _deep() -> list[Any]:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    return deep
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ({("a", 1): 2, None: 3, b"x": [4]}, {"('a', 1)": 2, "None": 3, "b'x'": [4]}),
+        (_round(), [1, {"again": "..."}]),
+        (_Unwritable(), "<_Unwritable that cannot be written>"),
+        ({_Unwritable(): 1}, {"<_Unwritable that cannot be written>": 1}),
+        ([float("nan"), float("inf"), -float("inf"), 0.5], ["nan", "inf", "-inf", 0.5]),
+        ((True, None, 7, "\ud800"), [True, None, 7, "\ud800"]),
+        (1 << 40_000, "<int that cannot be written>"),
+        ({1, 2}, "{1, 2}"),
+        ([[1], [1]], [[1], [1]]),
+    ],
+    ids=["keys", "round", "unwritable", "unwritable-key", "floats", "plain", "int", "set", "twice"],
+)
+def test_what_json_does_not_know_is_written_as_well_as_can_be(
+    output: io.StringIO, value: object, written: object
+) -> None:
+    """The line is there, and strict JSON, whatever a program adds to it."""
+    logging.getLogger("mine").warning("odd", extra={"value": value, "order": 17})
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    (line,) = output.getvalue().splitlines()
+    found = json.loads(line, parse_constant=refuse)
+    assert (found["message"], found["order"]) == ("odd", 17)
+    assert found["value"] == written
+
+
+def test_structures_of_any_depth_and_names_that_are_none_lose_no_line(output: io.StringIO) -> None:
+    """What is deeper than twenty is left out; a name of an extra may be anything."""
+    extra: Any = {"deep": _deep(), ("a", 1): 2}
+    logging.getLogger("mine").warning("odd", extra=extra)
+    (found,) = lines(output)
+    assert found["message"] == "odd"
+    assert json.dumps(found["deep"]).count("[") <= 20
+    assert found["('a', 1)"] == 2
+
+
+def test_extras_do_not_replace_what_is_always_there(output: io.StringIO) -> None:
+    """They are there beside it, under another name."""
+    extra = {"time": 1, "level": "mine", "logger": None}
+    logging.getLogger("mine").warning("odd", extra=extra)
+    (found,) = lines(output)
+    assert found["time"].endswith("Z")
+    assert (found["level"], found["logger"]) == ("WARNING", "mine")
+    assert (found["extra_time"], found["extra_level"], found["extra_logger"]) == (1, "mine", None)
+
+
+@pytest.mark.parametrize(
+    ("words", "arguments", "message"),
+    [
+        ("%d pieces", ("many",), "%d pieces ('many',)"),
+        (_Unwritable(), (), "<_Unwritable that cannot be written> ()"),
+    ],
+    ids=["wrong", "unwritable"],
+)
+def test_words_and_what_is_to_stand_in_them_are_written_where_they_do_not_fit(
+    words: object, arguments: Any, message: str
+) -> None:
+    """A mistake in a call costs no line."""
+    record = logging.LogRecord("mine", logging.INFO, __file__, 1, words, arguments, None)
+    found = json.loads(logs.JSONFormatter().format(record))
+    assert found["message"] == message
+
+
 class Logged(AccessLogMixIn, Plain):
     """A handler with an access log."""
 

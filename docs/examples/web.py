@@ -1,5 +1,7 @@
 # web.py
+import os
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 from tlshttp import ThreadingTLSHTTPServer, certs, context, metrics, service
 
@@ -17,7 +19,9 @@ class Watched(metrics.HealthMixIn, Hello):
     """The same with /healthz and /readyz."""
 
 
-store = certs.CertificateStore("cert.pem", "key.pem")
+# There systemd puts what the unit loads (LoadCredential=); else it is in this folder.
+folder = Path(os.environ.get("CREDENTIALS_DIRECTORY", "."))
+store = certs.CertificateStore(folder / "cert.pem", folder / "key.pem")
 ssl_context = context.create_server_context(store)
 
 

@@ -189,7 +189,7 @@ def url_of(address: Any, name: str, port: int) -> str:
     if not isinstance(address, tuple):
         from urllib.parse import quote
 
-        return f"https+unix://{quote(os.fsdecode(address), safe='')}"
+        return f"https+unix://{quote(os.fsencode(address), safe='')}"
     host = "localhost" if name in _WILDCARDS else f"[{name}]" if ":" in name else name
     return f"https://{host}" + (f":{port}" if port != 443 else "")
 

@@ -17,6 +17,10 @@ from tlshttp.errors import ConfigurationError
 __all__ = ["ProxyInfo", "ProxyTLS", "TrustedProxies"]
 
 
+_MAPPED_BITS = 96
+"""Of an IPv6 address before the IPv4 address in it: RFC 4291, section 2.5.5.2."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProxyTLS:
     """What the proxy has agreed on with the client, where it has spoken TLS with it."""
@@ -64,16 +68,17 @@ class TrustedProxies:
     """The networks whose peers begin each connection with a PROXY protocol header, and must.
 
     Args:
-        networks: IPv4 or IPv6 addresses or networks; ``"unix:"`` for peers of an ``AF_UNIX``
-            socket.
+        networks: IPv4 or IPv6 addresses or networks, those of IPv4 also as IPv6 has them
+            (``::ffff:192.0.2.1``); ``"unix:"`` for peers of an ``AF_UNIX`` socket.
+        name: What the setting is called.
 
     Raises:
         ConfigurationError: Some are neither; all are named.
         TypeError: It is one text.
     """
 
-    def __init__(self, networks: Iterable[Any]) -> None:
-        require_several("trusted_proxies", networks)
+    def __init__(self, networks: Iterable[Any], *, name: str = "trusted_proxies") -> None:
+        require_several(name, networks)
         self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         self._unix = False
         findings = []
@@ -82,9 +87,9 @@ class TrustedProxies:
                 self._unix = True
                 continue
             try:
-                self._networks.append(ipaddress.ip_network(network))
+                self._networks.append(_plain_network(ipaddress.ip_network(network)))
             except ValueError as error:
-                findings.append(f"trusted_proxies: {error}")
+                findings.append(f"{name}: {error}")
         ConfigurationError.raise_if(findings)
 
     def __bool__(self) -> bool:
@@ -103,3 +108,14 @@ class TrustedProxies:
         if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
             found = found.ipv4_mapped
         return any(found in network for network in self._networks)
+
+
+def _plain_network(
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network,
+) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Return a network in the form in which its addresses are compared."""
+    if network.version == 4 or network.prefixlen < _MAPPED_BITS:
+        return network
+    mapped = network.network_address.ipv4_mapped
+    prefix = network.prefixlen - _MAPPED_BITS
+    return network if mapped is None else ipaddress.IPv4Network((mapped, prefix))

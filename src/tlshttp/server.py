@@ -392,7 +392,12 @@ class TLSHTTPServer(http.server.HTTPServer):
         """Be ready for turns of the loop, in this thread; where all goes well, see to its end."""
         self.__take_socket()
         with self.__running(), self.__front.answers.not_counting():
-            yield
+            try:
+                yield
+            except BaseException:  # such as a second Ctrl-C
+                if self.__front.draining.begun:
+                    self.__front.draining.give_up()
+                raise
             if not self.__threads and self.__composition().finishes:
                 self.__front.end_idle_handlers()
             if self.__front.draining.is_over:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import sys
 import urllib.request
@@ -139,6 +140,35 @@ def test_it_is_served_with_all_that_is_about_requests(place: Path) -> None:
     assert status == 0
     assert '"GET /a HTTP/1.1" 401 -' in said
     assert '"GET /b HTTP/1.1" 200 -' in said
+
+
+FAILING = """\
+def app(environ, start_response):
+    raise LookupError("on purpose")
+
+
+async def later(scope, receive, send):
+    raise LookupError("on purpose")
+"""
+
+
+@pytest.mark.parametrize("what", [("--wsgi", "failing:app"), ("--asgi", "failing:later")])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_exception_of_an_application_is_one_line_of_json(
+    place: Path, what: tuple[str, str], workers: str
+) -> None:
+    """With its traceback, once; without ``--log-format json`` it is text as ever."""
+    (place / "failing.py").write_text(FAILING)
+    program = Program("127.0.0.1:0", *what, "--log-format", "json", "--workers", workers)
+    assert fetch(program.url) == 500
+    lines = [json.loads(line) for line in program.end()[2].splitlines()]
+    (failure,) = (line for line in lines if "LookupError: on purpose" in str(line))
+    assert "Traceback" in failure["exception"]
+    assert failure["level"] == "ERROR"
+    assert failure["client"].startswith("127.0.0.1:")
+    program = Program("127.0.0.1:0", *what)
+    assert fetch(program.url) == 500
+    assert program.end()[2].count("\nLookupError: on purpose\n") == 1
 
 
 ASGI = """\

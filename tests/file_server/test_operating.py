@@ -91,6 +91,18 @@ def test_a_download_under_way_is_finished(run: Run, workers: str, number: int) -
     assert errors == ""
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR2"), reason="there is no SIGUSR2")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigusr2_is_told_that_it_does_nothing(run: Run, workers: str) -> None:
+    """It does not kill the program, which goes on."""
+    program = run("--workers", workers)
+    program.send(signal.SIGUSR2)
+    assert fetch(program.url + "hello.txt").status == 200
+    status, _, errors = program.end()
+    assert status == 0, errors
+    assert errors.count("SIGUSR2: this program is not replaced while it runs") == 1
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_second_signal_ends_at_once(run: Run, workers: str) -> None:
     """Whoever does not want to wait for a download says it again."""

@@ -105,6 +105,39 @@ def test_a_client_that_has_just_connected_is_served(
         assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
 
 
+class _Taken:
+    """A lock that somebody has whenever one does not wait for it."""
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        return blocking
+
+    def release(self) -> None:
+        """Do nothing."""
+
+    def __enter__(self) -> None:
+        """Wait no time."""
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing."""
+
+
+def test_the_listen_queue_is_let_in_though_another_thread_accepts(
+    serve: Serve, any_client: ssl.SSLContext
+) -> None:
+    """All that wait when a drain begins are served, whoever was about to let one of them in."""
+    with serve(Plain) as server, closing_all([]) as waiting:
+        door = server._TLSHTTPServer__front.door  # type: ignore[attr-defined]
+        door._accepting = _Taken()
+        waiting.extend(connect(server.server_address) for _ in range(5))
+        assert server.stats().accepted == 0
+        with draining(server, 20 * UNIT):
+            for sock in waiting:
+                with any_client.wrap_socket(sock) as client:
+                    client.sendall(request("/late"))
+                    assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        assert server.stats().accepted == 5
+
+
 def test_whoever_never_says_anything_is_not_waited_for_long(serve: Serve) -> None:
     """Connections made ahead of need end after two seconds, not with the time for draining."""
     with serve(Plain) as server, closing_all([]) as held:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import struct
 from typing import Any
 
 import pytest
@@ -39,12 +40,26 @@ def read(data: bytes) -> Any:
     return header.info
 
 
+def mapped() -> bytes:
+    """Return addresses and ports of IPv4 as IPv6 has them."""
+    hosts = [ipaddress.ip_address(f"::ffff:192.0.2.{number}").packed for number in (7, 1)]
+    return b"".join(hosts) + struct.pack(">HH", 5000, 443)
+
+
 @pytest.mark.parametrize(
     ("data", "source", "destination"),
     [
         (line(), CLIENT, SERVER),
         (line("TCP6", CLIENT6[0], SERVER6[0], CLIENT6[1], 443), CLIENT6, SERVER6),
         (line("TCP6", "2001:DB8:0::7", SERVER6[0], CLIENT6[1], 443), CLIENT6, SERVER6),
+        (line("TCP6", "::ffff:192.0.2.7", SERVER6[0], 5000, 443), ("192.0.2.7", 5000), SERVER6),
+        (line("TCP6", "::ffff:c000:207", SERVER6[0], 5000, 443), ("192.0.2.7", 5000), SERVER6),
+        (
+            line("TCP6", CLIENT6[0], "::FFFF:192.0.2.1", CLIENT6[1], 443),
+            CLIENT6,
+            ("192.0.2.1", 443),
+        ),
+        (binary(mapped(), family=0x21), ("192.0.2.7", 5000), ("192.0.2.1", 443)),
         (line("UNKNOWN"), None, None),
         (b"PROXY UNKNOWN\r\n", None, None),
         (b"PROXY UNKNOWN " + b"f" * 91 + b"\r\n", None, None),
@@ -153,15 +168,16 @@ def test_no_bytes_do_anything_else(data: bytes) -> None:
 def test_what_is_written_is_read(host: Any, port: int, vectors: list[tuple[int, bytes]]) -> None:
     """Any address, port and vectors, in both versions."""
     size = 4 if host.version == 4 else 16
+    mapped = host.ipv4_mapped if size == 16 else None
     end = host.packed + bytes(size)
     ports = port.to_bytes(2) + b"\1\xbb"
     content = end + ports + b"".join(vector(*one) for one in vectors)
     info = read(binary(content, family=0x11 if size == 4 else 0x21))
-    assert info.source[:2] == (str(host), port)
+    assert info.source[:2] == (str(mapped or host), port)
     assert all(info.tlvs[kind] == vectors[-1][1] for kind, _ in vectors)
     other = ipaddress.ip_address(bytes(size))
     info = read(line(f"TCP{host.version}", host, other, port, 443))
-    assert info.source[:2] == (str(host), port)
+    assert info.source[:2] == (str(mapped or host), port)
 
 
 def test_networks_are_trusted_in_either_family() -> None:
@@ -177,6 +193,17 @@ def test_networks_are_trusted_in_either_family() -> None:
     assert not trusted.trusts("")
     assert not TrustedProxies(["127.0.0.1"]).trusts(("unix:", 0))
     assert not TrustedProxies(())
+
+
+def test_networks_of_ipv4_may_be_given_as_ipv6_has_them() -> None:
+    """Addresses are compared in one form, so networks are."""
+    trusted = TrustedProxies(["::ffff:127.0.0.1", "::ffff:10.0.0.0/104", "::ffff:c0a8:0/112"])
+    for host in ("127.0.0.1", "::ffff:127.0.0.1", "10.200.0.1", "192.168.255.1"):
+        assert trusted.trusts((host, 5)), host
+    for host in ("127.0.0.2", "11.0.0.1", "192.169.0.1", "::1"):
+        assert not trusted.trusts((host, 5)), host
+    assert TrustedProxies(["::ffff:0:0/96"]).trusts(("198.51.100.1", 5))
+    assert not TrustedProxies(["::/0"]).trusts(("198.51.100.1", 5))
 
 
 def test_what_is_no_network_is_named() -> None:

@@ -136,6 +136,17 @@ def test_scheme_and_host_count_where_they_are_named(ssl_context: ssl.SSLContext)
     assert told(response)[3:] == ["http", "a.example:80"]
 
 
+@pytest.mark.parametrize("scheme", ["HTTPS", "Https", "https"])
+def test_a_scheme_is_the_same_in_any_case(ssl_context: ssl.SSLContext, scheme: str) -> None:
+    """Programs compare it with "https"."""
+    fields = ["X-Forwarded-For: 192.0.2.7", f"X-Forwarded-Proto: {scheme}"]
+    [response], _ = answers(TellsAll, ssl_context, fields)
+    assert told(response)[3] == "https"
+    standard = f"Forwarded: for=192.0.2.7;proto={scheme}"
+    [response], _ = answers(TellsStandard, ssl_context, [standard])
+    assert told(response)[3] == "https"
+
+
 def test_each_request_is_its_own_clients(ssl_context: ssl.SSLContext) -> None:
     """On a connection that a proxy keeps, what was said of one request is not said of the next."""
     (one, two, three), _ = answers(
@@ -168,6 +179,9 @@ BAD = [
     (TellsStandard, "Forwarded: for=2001:db8::7"),
     (TellsStandard, 'Forwarded: for=192.0.2.7;proto="ht tp"'),
     (TellsStandard, 'Forwarded: for=192.0.2.7;host="a b"'),
+    (TellsStandard, 'Forwarded: for=192.0.2.7;host="a:65536"'),
+    (TellsStandard, 'Forwarded: for=192.0.2.7;host="[2001:db8::7]:99999"'),
+    (TellsStandard, 'Forwarded: for="192.0.2.7:65536"'),
 ]
 
 
@@ -187,6 +201,31 @@ def test_what_would_never_count_is_refused() -> None:
         type("Bad", (Tells,), {"forwarded_fields": ("X-Real-IP",)})
     with pytest.raises(ConfigurationError, match=r"10\.0\.0\.1/8"):
         type("Bad", (Tells,), {"forwarded_from": ("10.0.0.1/8",)})
+    with pytest.raises(ConfigurationError, match=r"^forwarded_from: "):
+        type("Bad", (Tells,), {"forwarded_from": ("proxy.test",)})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        (),
+        ("X-Forwarded-Proto",),
+        ("X-Forwarded-Host", "x-forwarded-proto"),
+        ("Forwarded", "X-Forwarded-For"),
+        ("forwarded", "X-Forwarded-Host"),
+    ],
+)
+def test_fields_that_do_not_count_together_are_refused(fields: tuple[str, ...]) -> None:
+    """Without an address nothing would count; beside Forwarded no other would."""
+    with pytest.raises(ConfigurationError, match="forwarded_fields: with"):
+        type("Bad", (Tells,), {"forwarded_fields": fields})
+
+
+@pytest.mark.parametrize("name", ["forwarded_from", "forwarded_fields"])
+def test_one_text_for_several_is_refused(name: str) -> None:
+    """It is not taken for its letters, and the setting is called what it is."""
+    with pytest.raises(TypeError, match=f"^{name} must be several"):
+        type("Bad", (Tells,), {name: "127.0.0.1"})
 
 
 @given(st.text(alphabet='for=;,"\\ _[]:.19abct', max_size=60))

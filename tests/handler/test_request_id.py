@@ -127,12 +127,19 @@ class _Answers500(BaseHTTPRequestHandler):
     "wrong",
     [
         "", "two words", "x" * 129, "semi;colon", "a\tb", "\x7f", '"quoted"', "a\u0085b", "<b>",
+        "abc\xa0", "\x85abc", "\x0babc\x0c", "abc\u2003", "\x1cabc",
     ],
 )  # fmt: skip
 def test_what_is_no_id_is_not_kept(wrong: str) -> None:
     """Nothing that could end a field or a line, or is too long to be one, is taken."""
     found = _read(RequestHeaders.of([("X-Request-Id", wrong)]), "X-Request-Id")
     assert re.fullmatch(r"[0-9a-f]{32}", found.request)
+
+
+def test_spaces_and_tabs_around_an_id_are_none_of_it() -> None:
+    """As around any value."""
+    found = _read(RequestHeaders.of([("X-Request-Id", " \tu-1\t ")]), "X-Request-Id")
+    assert found.request == "u-1"
 
 
 def test_of_two_ids_none_is_kept() -> None:
@@ -156,6 +163,8 @@ def test_of_two_ids_none_is_kept() -> None:
         (f"00-{TRACE}-b7ad6b7169203331", False),
         ("01" + PARENT[2:] + "-" + "x" * 300, False),
         ("", False),
+        (PARENT + "\xa0", False),
+        ("\x0b" + PARENT, False),
     ],
 )
 def test_a_traceparent_is_one_by_its_standard(parent: str, is_one: bool) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,6 +80,30 @@ def test_the_path_of_a_unix_socket_is_left_alone(
     with serving(TLSHTTPServer(None, Plain, ssl_context=ssl_context, listening_socket=sock)):
         assert get(str(path), client_context()).endswith(b"/")
     assert path.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="paths that are no UTF-8 are Linux's")
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [(b"caf\xe9", "caf%E9"), ("caf\u00e9".encode(), "caf%C3%A9"), (b"a b\xff%", "a%20b%FF%25")],
+)
+def test_the_url_of_a_path_has_its_bytes(
+    ssl_context: ssl.SSLContext, tmp_path: Path, name: bytes, shown: str
+) -> None:
+    """Also where they are no UTF-8, for a path that was bound elsewhere and for one of our own."""
+    folder = os.fsencode(tmp_path)
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(folder + b"/" + name)
+    with TLSHTTPServer(None, Plain, ssl_context=ssl_context, listening_socket=sock) as server:
+        assert server.url.endswith(f"%2F{shown}")
+    path = os.fsdecode(folder + b"/" + name)
+    Path(path).unlink()
+
+    class OnPath(TLSHTTPServer):
+        address_family = socket.AF_UNIX
+
+    with OnPath(path, Plain, ssl_context=ssl_context) as server:
+        assert server.url.endswith(f"%2F{shown}")
 
 
 def test_what_nobody_can_connect_to_is_refused(ssl_context: ssl.SSLContext) -> None:

@@ -23,6 +23,9 @@ from typing import Any
 from tests.front.peers import client_context, get
 from tests.support import UNIT, wait_until
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context, metrics, service
+from tlshttp.service import _replacing
+
+_log = logging.getLogger("tests.service")
 
 SERVERS = {"plain": TLSHTTPServer, "threading": ThreadingTLSHTTPServer}
 
@@ -39,7 +42,7 @@ class Handler(metrics.MetricsMixIn, metrics.HealthMixIn, BaseHTTPRequestHandler)
             time.sleep(1.0 * UNIT)  # work
         if self.path == "/never":
             threading.Event().wait()
-        body = b"%d" % os.getpid()
+        body = b"%d" % (passed_on() if self.path == "/passed-on" else os.getpid())
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -47,6 +50,24 @@ class Handler(metrics.MetricsMixIn, metrics.HealthMixIn, BaseHTTPRequestHandler)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Say nothing."""
+
+
+def passed_on() -> int:
+    """Return how much of what was meant for this process a program started from it would find."""
+    inheritable = 0
+    for number in range(3, 256):
+        with contextlib.suppress(OSError):
+            inheritable += os.get_inheritable(number)
+    return inheritable + sum("READY_FD" in name or "LISTEN_" in name for name in os.environ)
+
+
+def go_wrong(how: str) -> None:
+    """Start as badly as told."""
+    if how == "hang":
+        threading.Event().wait()
+    if how == "leave a child":
+        subprocess.Popen(["sleep", "60"], close_fds=False)
+        os._exit(3)
 
 
 def main(options: dict[str, Any]) -> None:
@@ -57,8 +78,17 @@ def main(options: dict[str, Any]) -> None:
         certificate = certs.CertificateStore(options["certfile"])
     ssl_context = context.create_server_context(certificate)
 
+    if "seconds_to_start" in options:
+        _replacing._SECONDS_TO_START = options["seconds_to_start"]
+
     def make_server() -> TLSHTTPServer:
         inherited = service.inherited_sockets()
+        _log.info("inherited: %s", [one.name for one in inherited])
+        if "name" in options and not inherited:
+            inherited = [service.InheritedSocket()]
+            inherited[0].bind(("127.0.0.1", 0))
+            inherited[0].listen()
+            inherited[0].name = options["name"]
         server = SERVERS[options.get("server", "threading")](
             ("127.0.0.1", 0),
             Handler,
@@ -67,6 +97,10 @@ def main(options: dict[str, Any]) -> None:
         )
         sys.stdout.write(f"{os.getpid()} {server.server_port}\n")
         sys.stdout.flush()
+        if "wrong" in options and Path(options["wrong"]).exists():
+            go_wrong(Path(options["wrong"]).read_text())
+        if options.get("hanging_workers") and Path(options["hanging_workers"]).exists():
+            server.after_fork_in_child = lambda: go_wrong("hang")  # type: ignore[method-assign]
         if options.get("dies"):
             server.after_fork_in_child = lambda: os._exit(7)  # type: ignore[method-assign]
         return server
@@ -76,6 +110,15 @@ def main(options: dict[str, Any]) -> None:
         workers=options.get("workers", 1),
         drain_timeout=options.get("drain_timeout", 20 * UNIT),
     )
+
+
+def children(pid: int) -> set[int]:
+    """Return the children of a process."""
+    found = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found |= set(map(int, (task / "children").read_text().split()))
+    return found
 
 
 class Service:
@@ -103,11 +146,7 @@ class Service:
 
     def workers(self) -> set[int]:
         """Return the children of the process."""
-        found = set()
-        for task in Path(f"/proc/{self.pid}/task").iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                found |= set(map(int, (task / "children").read_text().split()))
-        return found
+        return children(self.pid)
 
     def tell(self, number: int) -> None:
         """Send it a signal."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import contextlib
 import json
+import os
 import re
 import shutil
 import signal
@@ -36,14 +37,32 @@ def blocks(language: str, page: Path = PAGE) -> list[str]:
 
 
 @contextlib.contextmanager
-def started(command: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run the program of the page; it must drain and end with 0."""
+def started(
+    command: list[str], folder: Path, credentials: Path | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run the program of the page; it must drain and end with 0.
+
+    Args:
+        command: How.
+        folder: Where the program is, and where it runs.
+        credentials: Where systemd has put certificate and key, under the names of the unit; `None`:
+            they are in the folder.
+    """
     port = free_port()
     (folder / "web.py").write_text(PROGRAM.read_text().replace("8443", str(port)))
-    certs.self_signed("localhost").write(folder / "cert.pem", folder / "key.pem")
+    environ = dict(os.environ)
+    if credentials is None:
+        certs.self_signed("localhost").write(folder / "cert.pem", folder / "key.pem")
+    else:
+        environ["CREDENTIALS_DIRECTORY"] = str(credentials)
     command = [word.replace("8443", str(port)) for word in command]
     with subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=folder,
+        env=environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             assert wait_until(lambda: answers(port), timeout=20 * UNIT)
@@ -76,6 +95,18 @@ def answers(port: int) -> bool:
 def test_the_program_serves_and_drains(tmp_path: Path) -> None:
     """As one runs it in a shell."""
     with started([sys.executable, "web.py"], tmp_path):
+        pass
+
+
+def test_the_program_finds_what_the_unit_loads(tmp_path: Path) -> None:
+    """As systemd runs it: certificate and key are among the credentials, nowhere else."""
+    loaded = re.findall(r"(?m)^LoadCredential=(\S+?):(\S+)$", PAGE.read_text())
+    assert [Path(source).name for _, source in loaded] == ["fullchain.pem", "privkey.pem"]
+    folder, credentials = tmp_path / "program", tmp_path / "credentials"
+    folder.mkdir()
+    credentials.mkdir()
+    certs.self_signed("localhost").write(*(credentials / name for name, _ in loaded))
+    with started([sys.executable, "web.py"], folder, credentials):
         pass
 
 

@@ -97,6 +97,13 @@ def test_odd_variables_are_named() -> None:
     with pytest.raises(ConfigurationError) as caught:
         service.inherited_sockets({"LISTEN_FDS": "many", "LISTEN_PID": "-1"})
     assert len(caught.value.findings) == 2
+    for environ in (
+        {"LISTEN_FDS": "1", "LISTEN_PID": "9" * 5000},
+        {"LISTEN_FDS": "9" * 5000, "LISTEN_PID": str(os.getpid())},
+    ):
+        with pytest.raises(ConfigurationError, match="is no number") as caught:
+            service.inherited_sockets(environ)
+        assert len(str(caught.value)) < 100
     with pytest.raises(ConfigurationError, match="more than 1024"):
         service.inherited_sockets({"LISTEN_FDS": "99999", "LISTEN_PID": str(os.getpid())})
 

@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from tlshttp._command_line import endings
 from tlshttp._file_server.places import Place
+from tlshttp._front.report import peer_name
+from tlshttp._log_fields import with_fields
 from tlshttp.errors import ConfigurationError
 from tlshttp.server import ThreadingTLSHTTPServer
 
 __all__ = ["FileServer", "listen"]
+
+_log = logging.getLogger("tlshttp.server")
 
 Make = Callable[[tuple[str, int]], "FileServer"]
 
 
 class FileServer(ThreadingTLSHTTPServer):
     """A server of files."""
+
+    logs_exceptions = False
+    """Whether an exception of a handler goes to the log ``tlshttp.server`` with its traceback,
+    rather than to standard error as `http.server` has it."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report an exception of a handler (hook), unless it is in the log already."""
+        exc = sys.exception()
+        if not self.logs_exceptions or exc is None:
+            super().handle_error(request, client_address)
+        elif getattr(request, "failure", None) is not exc:
+            peer = peer_name(client_address)
+            fields = with_fields({"client": peer})
+            _log.error("a handler failed for %s", peer, exc_info=exc, extra=fields)
 
 
 def listen(places: Sequence[Place], make: Make) -> list[FileServer]:

@@ -2,12 +2,13 @@
 
 It is a service as `tlshttp.service` runs them, but for three things: there may be a server for each
 of several addresses, SIGHUP reads the password again, too, and ends a program whose terminal is
-gone, and SIGUSR2 is left alone.
+gone, and SIGUSR2 replaces nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from tlshttp._command_line import endings
 from tlshttp._file_server.listening import FileServer
 from tlshttp._file_server.signals import Terminal
 from tlshttp.service._alone import Alone, in_background
-from tlshttp.service._conductor import CONDUCTED, Conductor
+from tlshttp.service._conductor import Conductor
 from tlshttp.service._master import Master
 from tlshttp.service._notify import Notifier
 
@@ -28,7 +29,9 @@ _DRAIN_SECONDS = 30.0
 
 _HINT = "\nWhat is under way is finished first; Ctrl-C again ends at once."
 
-_OURS = tuple(number for number in CONDUCTED if number != getattr(signal, "SIGUSR2", None))
+_REPLACE = getattr(signal, "SIGUSR2", None)
+
+_log = logging.getLogger("tlshttp.service")
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,6 @@ def run(servers: Sequence[FileServer], workers: int, actions: Actions) -> None:
 class _FileService(Conductor):
     """What is the same in one process and in several."""
 
-    conducted = _OURS
     _actions: Actions
     _terminal: Terminal
 
@@ -70,7 +72,10 @@ class _FileService(Conductor):
         self._actions.begin()
 
     def take_signal(self, number: int) -> None:
-        """End where the terminal is gone, or do what a service does."""
+        """End where the terminal is gone, or do what a service does, but for replacing it."""
+        if number == _REPLACE:
+            _log.warning("SIGUSR2: this program is not replaced while it runs: start it anew")
+            return
         super().take_signal(signal.SIGTERM if self._terminal.has_gone(number) else number)
 
     def reload_context(self) -> None:

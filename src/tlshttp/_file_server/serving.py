@@ -56,6 +56,8 @@ def serve(options: Options) -> None:
         limits=Limits() if uploads is None else Limits(max_body_bytes=None),
     )
     servers = listen(options.places, make)
+    for server in servers:
+        server.logs_exceptions = options.log_format == "json"
     actions = Actions(
         begin=lambda: _greet(options, _reached(options, servers, store), lines),
         reload=functools.partial(_reload, store, gate),

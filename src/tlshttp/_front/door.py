@@ -68,9 +68,14 @@ class Door:
             self._poller.remove(self.listener)
             self.listener = None
 
-    def shut(self) -> None:
-        """Let nobody in any more; the listening socket stays open."""
+    def shut(self, most: int) -> None:
+        """Let in those who wait in the listen queue, and then nobody; the socket stays open.
+
+        Args:
+            most: How many to let in.
+        """
         with self._accepting:  # whoever accepts may be about to close, or to reopen
+            self._accept(most)
             self._is_shut = True
             self.stop()
 

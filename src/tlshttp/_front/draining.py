@@ -87,8 +87,7 @@ class Draining:
             now: The time in seconds, from `time.monotonic`.
         """
         if not self._is_shut:
-            self._front.door.accept(_LAST_ONES)
-            self._front.door.shut()
+            self._front.door.shut(_LAST_ONES)
             self._is_shut = True
         if now >= self._next_look:
             self._next_look = now + LOOK_SECONDS

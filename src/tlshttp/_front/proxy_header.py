@@ -179,7 +179,13 @@ def _addresses(content: bytes, family: int) -> tuple[Any, Any]:
 
 
 def _address(host: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> tuple[Any, ...]:
-    """Return an address as the `socket` module has it."""
+    """Return an address as the `socket` module has it; one of IPv4 in the form of IPv4.
+
+    The same client would else have two, one of which no rule of anybody's has (RFC 4291, section
+    2.5.5.2).
+    """
+    mapped = host.ipv4_mapped if isinstance(host, ipaddress.IPv6Address) else None
+    host = mapped or host
     return (str(host), port) if host.version == 4 else (str(host), port, 0, 0)
 
 

@@ -21,6 +21,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from tlshttp._proxied import TrustedProxies
+from tlshttp._several import require_several
 from tlshttp.errors import ConfigurationError, RequestRefused
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ _ESCAPE = re.compile(r"\\(.)")
 _HIDDEN = re.compile(r"unknown|_[0-9A-Za-z._-]+")  # sections 6.2 and 6.3
 _PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?|([0-9.]+):([0-9]{1,5})")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
-_HOST = re.compile(r"[A-Za-z0-9._~-]+(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?")
+_HOST = re.compile(r"[A-Za-z0-9._~-]+(?::([0-9]{1,5}))?|\[[0-9A-Fa-f:.]+\](?::([0-9]{1,5}))?")
+
+_LAST_PORT = 65_535
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +60,7 @@ class ForwardedRequest:
     port: int
     """The client's port; 0 where it is not told."""
     scheme: str | None = None
-    """How the client has asked, such as ``"https"``; `None`: nobody says so."""
+    """How the client has asked, in lower case, such as ``"https"``; `None`: nobody says so."""
     host: str | None = None
     """The host that the client has asked for; `None`: nobody says so."""
 
@@ -90,14 +93,14 @@ class ForwardedMixIn(_Base):
         """Refuse what would never count.
 
         Raises:
-            ConfigurationError: A network or field is none; all are named.
+            ConfigurationError: A network or field is none, or no field has an address; all are
+                named.
+            TypeError: One text is given where several are due.
         """
         super().__init_subclass__(**arguments)
-        ConfigurationError.raise_if(
-            f"forwarded_fields: {name!r} is none of Forwarded, X-Forwarded-For, -Proto and -Host"
-            for name in cls.forwarded_fields
-            if name.lower() not in _KNOWN
-        )
+        require_several("forwarded_from", cls.forwarded_from)
+        require_several("forwarded_fields", cls.forwarded_fields)
+        ConfigurationError.raise_if(_findings(tuple(cls.forwarded_fields)))
         _trusted(tuple(cls.forwarded_from))
 
     def parse_request(self) -> bool:
@@ -144,8 +147,8 @@ class ForwardedMixIn(_Base):
             proxy=peer,
             client=client,
             port=port,
-            scheme=_checked(scheme, _SCHEME, "scheme"),
-            host=_checked(host, _HOST, "host"),
+            scheme=_scheme(scheme),
+            host=_host(host),
         )
 
     def __last(self, name: str) -> str | None:
@@ -165,7 +168,22 @@ class ForwardedMixIn(_Base):
 
 @functools.lru_cache(maxsize=64)
 def _trusted(networks: tuple[str, ...]) -> TrustedProxies:
-    return TrustedProxies(networks)
+    return TrustedProxies(networks, name="forwarded_from")
+
+
+def _findings(fields: tuple[str, ...]) -> list[str]:
+    """Return what is wrong with fields: of each alone, or else of them together."""
+    names = {name.lower() for name in fields}
+    found = [
+        f"forwarded_fields: {name!r} is none of Forwarded, X-Forwarded-For, -Proto and -Host"
+        for name in fields
+        if name.lower() not in _KNOWN
+    ]
+    if not found and _FORWARDED in names and len(names) > 1:
+        found.append("forwarded_fields: with Forwarded no other counts: give it alone")
+    if not found and not names & {_FORWARDED, _X_FOR}:
+        found.append("forwarded_fields: without Forwarded or X-Forwarded-For there is no address")
+    return found
 
 
 def _first_foreign(hops: list[str], trusted: TrustedProxies) -> int:
@@ -233,13 +251,21 @@ def _node(text: str) -> tuple[str, int]:
         address = ipaddress.ip_address(host)
     except ValueError:
         raise ValueError("Malformed address of a forwarded request") from None
-    if int(port) > 65_535 or "%" in host:
+    if int(port) > _LAST_PORT or "%" in host:
         raise ValueError("Malformed address of a forwarded request")
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(mapped or address), int(port)
 
 
-def _checked(text: str | None, pattern: re.Pattern[str], what: str) -> str | None:
-    if text is not None and not pattern.fullmatch(text):
-        raise ValueError(f"Malformed {what} of a forwarded request")
+def _scheme(text: str | None) -> str | None:
+    """Return a scheme in lower case, as it is compared (RFC 3986, section 3.1)."""
+    if text is not None and not _SCHEME.fullmatch(text):
+        raise ValueError("Malformed scheme of a forwarded request")
+    return None if text is None else text.lower()
+
+
+def _host(text: str | None) -> str | None:
+    found = None if text is None else _HOST.fullmatch(text)
+    if text is not None and (found is None or int(found[1] or found[2] or 0) > _LAST_PORT):
+        raise ValueError("Malformed host of a forwarded request")
     return text

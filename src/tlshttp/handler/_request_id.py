@@ -20,6 +20,9 @@ else:
 
 __all__ = ["RequestIdMixIn"]
 
+_SPACE = " \t"
+"""What may stand around a value: RFC 9110, section 5.6.3."""
+
 _ID = re.compile(r"[A-Za-z0-9._~+/=:@-]{1,128}")
 """What other programs make: UUIDs, base64, HAProxy's ``%{+X}o`` formats, AWS's ``Root=1-...``.
 Nothing of it can end a field or a line."""
@@ -117,10 +120,10 @@ class RequestIdMixIn(_Base):
 def _read(headers: Any, name: str) -> _Ids:
     """Take what a request says; of a field that comes twice, or is no id, nothing."""
     given = headers.get_all(name, [])
-    kept = len(given) == 1 and _ID.fullmatch(given[0].strip())
-    request = given[0].strip() if kept else secrets.token_hex(16)
+    kept = len(given) == 1 and _ID.fullmatch(given[0].strip(_SPACE))
+    request = given[0].strip(_SPACE) if kept else secrets.token_hex(16)
     parents = headers.get_all("traceparent", [])
-    parent = parents[0].strip() if len(parents) == 1 else ""
+    parent = parents[0].strip(_SPACE) if len(parents) == 1 else ""
     if not _is_traceparent(parent):
         return _Ids(request, None, None)
     return _Ids(request, parent, _tracestate(headers.get_all("tracestate", [])))
@@ -137,6 +140,6 @@ def _is_traceparent(text: str) -> bool:
 
 def _tracestate(fields: list[str]) -> str | None:
     """Return what services have added to the trace, in one field; `None`: nothing to pass on."""
-    state = ",".join(field.strip() for field in fields)
+    state = ",".join(field.strip(_SPACE) for field in fields)
     is_plain = state.isascii() and state.isprintable()
     return state if state and is_plain and len(state) <= _LONGEST_TRACESTATE else None

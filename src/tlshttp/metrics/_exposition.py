@@ -25,8 +25,9 @@ OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 def exposition(*servers: TLSHTTPServer, openmetrics: bool = False) -> str:
     """Write down the numbers of servers for Prometheus.
 
-    Each has the label ``server``, its URL. Under `tlshttp.service.run` with several workers they
-    are the sums of all, at most a quarter of a second old.
+    Each has the label ``server``, its URL. Under `tlshttp.service.run` with several workers what
+    is counted is the sum over all of them, at most a quarter of a second old; ``tlshttp_draining``
+    is of the one that answers.
 
     Args:
         *servers: One or more, with different URLs.

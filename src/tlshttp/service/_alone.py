@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tlshttp.service._conductor import Conductor
-from tlshttp.service._replacing import tell_predecessor
 from tlshttp.service._signals import Signals
 
 __all__ = ["Alone", "on_each_turn"]
@@ -17,13 +16,10 @@ __all__ = ["Alone", "on_each_turn"]
 class Alone(Conductor):
     """Serves in the main thread, and obeys in another one."""
 
-    def run(self) -> None:
-        """Serve until a signal has ended it."""
-        with (
-            Signals(self.conducted, interrupts=True) as signals,
-            contextlib.suppress(KeyboardInterrupt),
-            self.server,
-        ):
+    def serve(self, signals: Signals) -> None:
+        """Serve until a signal has ended it; the second that does interrupts the main thread."""
+        with contextlib.suppress(KeyboardInterrupt), self.server:
+            signals.interrupt_at(2)
             self.watch(signals)
             self.begin()
             with self._obeying(signals), on_each_turn(self.server, self._look):
@@ -32,10 +28,10 @@ class Alone(Conductor):
     _is_ready = False
 
     def _look(self) -> None:
-        if not self._is_ready:
+        if not self._is_ready and not self.ending:
             self._is_ready = True
             self.notifier.ready(f"serving at {self.server.url}")
-            tell_predecessor()
+            self.free_predecessor()
         self.notifier.sign_of_life()
 
     @contextlib.contextmanager
@@ -67,7 +63,8 @@ class Alone(Conductor):
     def reload(self) -> None:
         """Show the certificates of now."""
         self.reload_context()
-        self.notifier.ready()
+        if self._is_ready:
+            self.notifier.ready()
 
 
 def in_background(call: Callable[..., Any], *arguments: Any) -> None:

@@ -14,7 +14,7 @@ from tlshttp.service._signals import ENDING, Signals, numbers
 
 if TYPE_CHECKING:
     from tlshttp.server import TLSHTTPServer
-    from tlshttp.service._replacing import Replacement
+    from tlshttp.service._replacing import Predecessor, Replacement
 
 __all__ = ["CONDUCTED", "Conductor", "SharesTickets"]
 
@@ -22,6 +22,9 @@ _log = logging.getLogger("tlshttp.service")
 
 CONDUCTED = (*ENDING, *numbers("SIGHUP", "SIGUSR2"))
 """The signals that a service takes over."""
+
+_LOOK_SECONDS = 0.5
+"""How often a process on its way is looked at: what it says is heard at once."""
 
 
 @runtime_checkable
@@ -43,6 +46,7 @@ class Conductor(abc.ABC):
         server: What serves, here or in children.
         drain_timeout: Seconds for what is under way when the service ends; `None`: any time.
         notifier: Tells the service manager.
+        predecessor: The process that this one replaces; `None`: none.
     """
 
     conducted: ClassVar[tuple[int, ...]] = CONDUCTED
@@ -51,11 +55,16 @@ class Conductor(abc.ABC):
     _names: ClassVar[dict[int, str]] = {number.value: number.name for number in signal.Signals}
 
     def __init__(
-        self, server: TLSHTTPServer, drain_timeout: float | None, notifier: Notifier
+        self,
+        server: TLSHTTPServer,
+        drain_timeout: float | None,
+        notifier: Notifier,
+        predecessor: Predecessor | None = None,
     ) -> None:
         self.server = server
         self.drain_timeout = drain_timeout
         self.notifier = notifier
+        self.predecessor = predecessor
         self.ending = False
         self._replacement: Replacement | None = None
         self._selector = selectors.DefaultSelector()
@@ -71,6 +80,10 @@ class Conductor(abc.ABC):
     # What the two kinds of services do each in its way ----------------------------------------
 
     @abc.abstractmethod
+    def serve(self, signals: Signals) -> None:
+        """Serve until one of these signals has ended it."""
+
+    @abc.abstractmethod
     def drain(self) -> None:
         """Begin to end in good order."""
 
@@ -82,10 +95,24 @@ class Conductor(abc.ABC):
     def reload(self) -> None:
         """Show the certificates of now, and tell the service manager when that is done."""
 
+    def free_predecessor(self) -> None:
+        """Let the process go that this one replaces."""
+        if self.predecessor is not None:
+            self.predecessor.may_leave()
+
     def begin(self) -> None:  # noqa: B027 (most have nothing to do)
         """Do what is to be done once, when all serve and signals are heard."""
 
     # What both do -------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Take signals over, and serve until one has ended the service.
+
+        Raises:
+            RuntimeError: Workers die as soon as they are born; the log says how.
+        """
+        with Signals(self.conducted) as signals:
+            self.serve(signals)
 
     def watch(self, signals: Signals) -> None:
         """Have `obey` wait for signals."""
@@ -93,8 +120,11 @@ class Conductor(abc.ABC):
 
     def obey(self, timeout: float | None) -> None:
         """Wait for something to do, `timeout` seconds at most (`None`: any time), and do it."""
+        if self._replacement is not None:
+            timeout = _LOOK_SECONDS if timeout is None else min(timeout, _LOOK_SECONDS)
         for key, _ in self._selector.select(timeout):
             key.data(key.fileobj)
+        self._look_at_replacement()
 
     def take_signals(self, signals: Signals) -> None:
         """Do what the signals ask for that have come."""
@@ -135,6 +165,10 @@ class Conductor(abc.ABC):
             return
         _log.info("%s: draining", name)
         self.ending = True
+        replacement = self._replacement
+        if replacement is not None:
+            self._forget(replacement)
+            replacement.end()
         self.notifier.stopping()
         self.drain()
 
@@ -142,23 +176,32 @@ class Conductor(abc.ABC):
         from tlshttp.service._replacing import Replacement
 
         if self._replacement is not None:
+            _log.warning("SIGUSR2: still waiting for process %d", self._replacement.pid)
             return
+        name = getattr(self.server.socket, "name", "unknown")
         try:
-            self._replacement = Replacement(self.server.socket)
+            self._replacement = Replacement(self.server.socket, name=name)
         except OSError as error:
             _log.error("no process can be started to replace this one: %s", error)
             return
-        self._selector.register(
-            self._replacement, selectors.EVENT_READ, lambda _: self._after_replacement()
-        )
+        self._selector.register(self._replacement, selectors.EVENT_READ, lambda _: None)
 
-    def _after_replacement(self) -> None:
-        replacement, self._replacement = self._replacement, None
-        if replacement is None:
+    def _look_at_replacement(self) -> None:
+        replacement = self._replacement
+        serves = None if replacement is None else replacement.serves()
+        if replacement is None or serves is None:
             return
+        self._forget(replacement)
+        if not serves:
+            replacement.give_up()
+            return
+        replacement.close()
+        _log.info("process %d serves: it replaces this one", replacement.pid)
+        self.notifier.main_process(replacement.pid)
+        self.server.leave_socket_to_others()
+        self.ending = True
+        self.drain()
+
+    def _forget(self, replacement: Replacement) -> None:
         self._selector.unregister(replacement)
-        if replacement.finish() and not self.ending:
-            self.notifier.main_process(replacement.pid)
-            self.server.leave_socket_to_others()
-            self.ending = True
-            self.drain()
+        self._replacement = None

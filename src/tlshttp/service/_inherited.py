@@ -22,6 +22,8 @@ _VARIABLES = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
 
 _MOST = 1024  # more are a mistake
 
+_MOST_DIGITS = 20  # of a number of 64 bits
+
 
 class InheritedSocket(socket.socket):
     """A listening socket that was made before this process was."""
@@ -56,9 +58,9 @@ def inherited_sockets(
     if count is None or pid is None:
         return []
     found = [
-        f"{name} is no number: {value!r}"
+        f"{name} is no number: {value[: 2 * _MOST_DIGITS]!r}"
         for name, value in (("LISTEN_FDS", count), ("LISTEN_PID", pid))
-        if not (value.isascii() and value.isdecimal())
+        if not (value.isascii() and value.isdecimal() and len(value) <= _MOST_DIGITS)
     ]
     ConfigurationError.raise_if(found)
     if int(pid) != os.getpid():  # our parent's

@@ -25,13 +25,13 @@ from typing import TYPE_CHECKING
 from tlshttp._shared_counters import Board, SharedCounters
 from tlshttp.service._conductor import Conductor
 from tlshttp.service._notify import Notifier
-from tlshttp.service._replacing import tell_predecessor
 from tlshttp.service._restarts import Restarts
 from tlshttp.service._signals import Signals
 from tlshttp.service._worker import AT_ONCE, DRAIN, READY, work
 
 if TYPE_CHECKING:
     from tlshttp.server import TLSHTTPServer
+    from tlshttp.service._replacing import Predecessor
 
 __all__ = ["Master"]
 
@@ -76,6 +76,7 @@ class Master(Conductor):
         workers: How many there are to be.
         drain_timeout: As for `Conductor`.
         notifier: As for `Conductor`.
+        predecessor: As for `Conductor`.
     """
 
     def __init__(
@@ -84,12 +85,15 @@ class Master(Conductor):
         workers: int,
         drain_timeout: float | None,
         notifier: Notifier,
+        predecessor: Predecessor | None = None,
     ) -> None:
-        super().__init__(server, drain_timeout, notifier)
+        super().__init__(server, drain_timeout, notifier, predecessor)
         self._wanted = workers
         self._workers: dict[int, _Worker] = {}
         self._restarts = Restarts()
         self._renewals = 0
+        self._is_due = False
+        """Whether new workers are to take the place of those there are."""
         self._announces = True
         """Whether the service manager waits to hear that all workers serve."""
         self._has_begun = False
@@ -97,14 +101,16 @@ class Master(Conductor):
         self._board = Board(_SLOTS_EACH * workers)
         self._free = list(range(_SLOTS_EACH * workers))
 
-    def run(self) -> None:
+    def serve(self, signals: Signals) -> None:
         """Look after workers until all have left.
 
         Raises:
             RuntimeError: They die as soon as they are born; the log says how.
         """
-        with Signals([*self.conducted, signal.SIGCHLD]) as self._signals, self.server:
-            self.watch(self._signals)
+        self._signals = signals
+        signals.also(signal.SIGCHLD)
+        with self.server:
+            self.watch(signals)
             try:
                 while not (self.ending and not self._workers):
                     self._keep_up()
@@ -139,7 +145,7 @@ class Master(Conductor):
         """Load certificates, and have new workers show them."""
         self.reload_context()
         self._announces = True
-        self._replace_workers()
+        self._is_due = True
 
     # Looking after workers ----------------------------------------------------------------------
 
@@ -162,25 +168,31 @@ class Master(Conductor):
             return
         self._renew()
         young = [one for one in self._workers.values() if not one.is_old]
-        if now >= self._restarts.not_before:
-            for _ in range(min(self._wanted - len(young), len(self._free))):
-                self._fork()
-        elif len(young) < self._wanted:
-            return
+        if not young:  # those to come are of now
+            self._is_due = False
         if len(young) == self._wanted and all(one.serves for one in young):
             self._all_serve()
+        if now >= self._restarts.not_before:
+            self._fork_missing()
 
     def _all_serve(self) -> None:
         for worker in self._workers.values():
-            if worker.is_old and worker.leaves_by is None:
+            if worker.is_old:
                 self._let_go(worker)
         if not self._has_begun:
             self._has_begun = True
+            self.free_predecessor()
             self.begin()
-        if self._announces:
+        if self._is_due:
+            self._replace_workers()
+        elif self._announces:
             self._announces = False
             self.notifier.ready(f"{self._wanted} workers serve at {self.server.url}")
-            tell_predecessor()
+
+    def _fork_missing(self) -> None:
+        missing = self._wanted - sum(not one.is_old for one in self._workers.values())
+        for _ in range(min(missing, len(self._free))):
+            self._fork()
 
     def _renew(self) -> None:
         """Renew ticket keys where it is time, for all workers at once."""
@@ -190,9 +202,19 @@ class Master(Conductor):
         if self.shared.renewals != self._renewals:
             self._renewals = self.shared.renewals
             self.shared.prepare_to_fork()
-            self._replace_workers()
+            self._is_due = True
 
     def _replace_workers(self) -> None:
+        """Have others take the place of all that serve now.
+
+        It is begun only when the one before is done, whatever has asked for it how often: so those
+        that serve are told to leave before their successors' successors are born, and there is
+        never a worker that is old before it serves.
+        """
+        self._is_due = False
+        draining = sum(one.leaves_by is not None for one in self._workers.values())
+        if len(self._free) < self._wanted:
+            _log.warning("new workers wait until some of the %d that drain have left", draining)
         for worker in self._workers.values():
             worker.is_old = True
 
@@ -229,6 +251,8 @@ class Master(Conductor):
         """Give back, in the child, what is only the parent's."""
         if self._signals is not None:
             self._signals.abandon()
+        if self.predecessor is not None:
+            self.predecessor.forget()
         self._selector.close()
         for worker in self._workers.values():
             worker.line.close()

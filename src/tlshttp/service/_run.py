@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -9,12 +10,17 @@ from typing import TYPE_CHECKING
 
 from tlshttp.errors import ConfigurationError
 from tlshttp.service._alone import Alone
+from tlshttp.service._conductor import CONDUCTED
 from tlshttp.service._notify import Notifier
+from tlshttp.service._replacing import Predecessor
+from tlshttp.service._signals import Signals
 
 if TYPE_CHECKING:
     from tlshttp.server import TLSHTTPServer
 
 __all__ = ["run"]
+
+_log = logging.getLogger("tlshttp.service")
 
 
 def run(
@@ -31,6 +37,9 @@ def run(
     SIGUSR2                     start the program anew with this one's listening socket; when that
                                 serves, drain and return
     ==========================  ==================================================================
+
+    They count from the call on: SIGTERM or SIGINT while ``make_server()`` is at work ends that at
+    once, the other two are obeyed when all serve.
 
     The service manager is told, where there is one (see `Notifier`), when all is ready, reloading
     and stopping, and gets its signs of life.
@@ -51,14 +60,31 @@ def run(
         RuntimeError: Workers die as soon as they are started.
     """
     ConfigurationError.raise_if(_findings(workers, drain_timeout))
-    server = make_server()
-    notifier = Notifier()
-    if workers == 1:
-        Alone(server, drain_timeout, notifier).run()
-        return
-    from tlshttp.service._master import Master
+    with Predecessor() as predecessor, Signals(CONDUCTED) as signals:
+        server = _unless_ended(make_server, signals)
+        if server is None:
+            return
+        notifier = Notifier()
+        if workers == 1:
+            Alone(server, drain_timeout, notifier, predecessor).serve(signals)
+            return
+        from tlshttp.service._master import Master
 
-    Master(server, workers, drain_timeout, notifier).run()
+        Master(server, workers, drain_timeout, notifier, predecessor).serve(signals)
+
+
+def _unless_ended(
+    make_server: Callable[[], TLSHTTPServer], signals: Signals
+) -> TLSHTTPServer | None:
+    """Make the server, unless a signal ends the service before."""
+    try:
+        signals.interrupt_at(1)
+        server = make_server()
+        signals.interrupt_at(None)
+    except KeyboardInterrupt:
+        _log.info("ended before there was a server")
+        return None
+    return server
 
 
 def _findings(workers: int, drain_timeout: float | None) -> list[str]:

@@ -32,16 +32,14 @@ class Signals:
 
     Args:
         wanted: Their numbers.
-        interrupts: Whether the second of `ENDING` raises `KeyboardInterrupt` in the main thread,
-            whatever that is doing.
 
     Raises:
         ConfigurationError: This is not the main thread, where Python delivers signals.
     """
 
-    def __init__(self, wanted: Iterable[int], *, interrupts: bool = False) -> None:
+    def __init__(self, wanted: Iterable[int]) -> None:
         self._wanted = tuple(wanted)
-        self._interrupts = interrupts
+        self._interrupting: int | None = None
         self._ends = 0
         self._before: dict[int, Any] = {}
         self._wakeup_before = -1
@@ -54,8 +52,7 @@ class Signals:
             self._close()
             raise ConfigurationError("signals arrive in the main thread: call run() there")
         self._wakeup_before = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
-        for number in self._wanted:
-            self._before[number] = signal.signal(number, self._note)
+        self._take_over(self._wanted)
         return self
 
     def __exit__(
@@ -70,10 +67,22 @@ class Signals:
         signal.set_wakeup_fd(self._wakeup_before)
         self._close()
 
+    def also(self, number: int) -> None:
+        """Take one more signal over until the block ends."""
+        self._take_over([number])
+
+    def interrupt_at(self, count: int | None) -> None:
+        """Have an ending signal raise `KeyboardInterrupt` in the main thread, whatever that does.
+
+        Args:
+            count: Which of `ENDING`, counted from the first that has come; `None`: none.
+        """
+        self._interrupting = count
+
     def abandon(self) -> None:
         """Give back what a forked child has of its parent's; signals end it as any process."""
         signal.set_wakeup_fd(-1)
-        for number in self._wanted:
+        for number in self._before:
             signal.signal(number, signal.SIG_DFL)
         self._close()
 
@@ -97,8 +106,12 @@ class Signals:
         if number not in ENDING:
             return
         self._ends += 1
-        if self._ends == 2 and self._interrupts:
+        if self._ends == self._interrupting:
             raise KeyboardInterrupt
+
+    def _take_over(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            self._before[number] = signal.signal(number, self._note)
 
     def _close(self) -> None:
         self._receiver.close()

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tlshttp.service._alone import in_background, on_each_turn
@@ -25,6 +26,8 @@ READY = b"r"
 """What a worker says when it serves."""
 DRAIN, AT_ONCE = b"d", b"x"
 """What it is told. It drains, too, when the line is dead: then its parent is."""
+
+_LOOK_SECONDS = 0.5
 
 _UNMOVED = numbers("SIGINT", "SIGHUP", "SIGUSR2")
 """Signals that are for the parent, though a terminal or ``kill`` may send them to all."""
@@ -57,7 +60,8 @@ def _serve(server: TLSHTTPServer, line: socket.socket, drain_timeout: float | No
     context = server.ssl_context
     if isinstance(context, SharesTickets):
         context.leave_renewal()
-    server.after_fork_in_child()
+    with _leaving_meanwhile(line):
+        server.after_fork_in_child()
     with Signals([signal.SIGTERM]) as signals:
         threading.Thread(
             target=_listen,
@@ -69,6 +73,28 @@ def _serve(server: TLSHTTPServer, line: socket.socket, drain_timeout: float | No
             server.serve_forever()
     if server.shared_counters is not None:
         server.shared_counters.publish(server)
+
+
+@contextlib.contextmanager
+def _leaving_meanwhile(line: socket.socket) -> Iterator[None]:
+    """End the process at the parent's word, or its death, while nothing is served yet.
+
+    What a server does after a fork may be its user's, and hang.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(line, selectors.EVENT_READ)
+            while not over.is_set():
+                if selector.select(_LOOK_SECONDS) and not over.is_set():
+                    os._exit(0)
+
+    threading.Thread(target=watch, name="tlshttp-service-birth", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 class _Turn:
