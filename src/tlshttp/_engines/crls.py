@@ -10,6 +10,7 @@ from typing import TypeAlias
 from cryptography import x509
 
 from tlshttp._engines.anchors import NOBODY, TrustAnchors
+from tlshttp._engines.gaps import gap_findings
 from tlshttp.certs import CertificateStore, CRLStore
 from tlshttp.certs._crls import newest_lists
 from tlshttp.errors import ConfigurationError
@@ -31,7 +32,8 @@ class RevocationLists:
 
     Raises:
         ConfigurationError: A file cannot be read, is no list, counts at another time or is not
-            signed by its issuer, or none is of these authorities; all are named.
+            signed by its issuer, none is of these authorities, or it is not known who is between
+            two of them; all are named.
     """
 
     def __init__(self, sources: Iterable[CRLSource] = (), anchors: TrustAnchors = NOBODY) -> None:
@@ -44,6 +46,8 @@ class RevocationLists:
                 self._stores.append(store)
             except ConfigurationError as error:
                 findings += error.findings
+        if self._stores:
+            findings += gap_findings(anchors.certificates)
         ConfigurationError.raise_if(findings)
         self._seen = self._collect()
         ConfigurationError.raise_if(anchors.lists_findings(self.current) if self._stores else ())
