@@ -115,19 +115,20 @@ class TrustAnchors:
                 published.append(root.publish(revoked=found.revoked, until=found.until))
         return published
 
-    def refuse_foreign_lists(self, crls: Sequence[_List]) -> None:
-        """Refuse revocation lists by which no client of these authorities could be verified.
+    def refuse_foreign_list(self, crl: _List) -> None:
+        """Refuse a revocation list by which no client of these authorities could be verified.
 
         A list of an authority that is not among them may be of one below. Whose it is shows when a
         client comes; OpenSSL verifies it then.
 
         Raises:
-            ConfigurationError: Somebody else signed a list in the name of one of them, or one is
+            ConfigurationError: Somebody else signed the list in the name of one of them, or it is
                 in another name though none of them has authorities below.
         """
-        ConfigurationError.raise_if(finding for crl in crls for finding in self._list_findings(crl))
+        ConfigurationError.raise_if(self.list_findings(crl))
 
-    def _list_findings(self, crl: _List) -> Iterator[str]:
+    def list_findings(self, crl: _List) -> Iterator[str]:
+        """Say why no client of these authorities could be verified by a list."""
         label = describe_list(crl)
         issuers = [one for one in self.certificates if one.subject == crl.issuer]
         if any(is_signed_by(crl, issuer) for issuer in issuers):

@@ -12,7 +12,7 @@ from cryptography import x509
 from tlshttp._engines.anchors import NOBODY, TrustAnchors
 from tlshttp._engines.gaps import gap_findings
 from tlshttp.certs import CertificateStore, CRLStore
-from tlshttp.certs._crls import newest_lists
+from tlshttp.certs._crl_succession import newest_lists
 from tlshttp.errors import ConfigurationError
 
 __all__ = ["CRLSource", "RevocationLists"]
@@ -42,8 +42,8 @@ class RevocationLists:
         for source in sources:
             try:
                 store = _store_of(source)
-                anchors.refuse_foreign_lists(store.current)
                 self._stores.append(store)
+                findings += [one for crl in store.current for one in anchors.list_findings(crl)]
             except ConfigurationError as error:
                 findings += error.findings
         if self._stores:
@@ -53,7 +53,7 @@ class RevocationLists:
         ConfigurationError.raise_if(anchors.lists_findings(self.current) if self._stores else ())
         for store in self._stores:
             # Not a method of ours, which would keep this alive for as long as the store.
-            weakref.finalize(self, store.require(anchors.refuse_foreign_lists)).atexit = False
+            weakref.finalize(self, store.require(anchors.refuse_foreign_list)).atexit = False
 
     @property
     def may_change(self) -> bool:
