@@ -20,7 +20,7 @@ from tlshttp.certs._documents import BEGIN, Document, Source, open_source
 from tlshttp.certs._inspect import describe
 from tlshttp.certs._keys import Password, PrivateKey, password_bytes
 from tlshttp.certs._pkcs12_reader import open_pkcs12
-from tlshttp.certs._serials import read_der, read_pem
+from tlshttp.certs._serials import ImpossibleVersion, read_der, read_pem
 from tlshttp.certs._trusted import Trusted, read_trusted
 from tlshttp.certs._unsupported import is_unsupported, unsupported_key, unsupported_sentence
 from tlshttp.errors import CertificateError
@@ -161,6 +161,8 @@ def _parse_pem_certificates(document: Document) -> list[Trusted]:
             read = read_trusted if label == b"TRUSTED CERTIFICATE" else _read_pem_certificate
             try:
                 found.append(read(block))
+            except ImpossibleVersion as error:
+                raise CertificateError(f"{what}: {error}") from None
             except ValueError:
                 _refuse_mislabelled(document, what, block)
                 raise CertificateError(f"{what} is damaged") from None
@@ -186,6 +188,8 @@ def _parse_der_certificate(document: Document) -> list[x509.Certificate]:
     """Read the one certificate that DER can have; none where it is something else."""
     try:
         certificate = read_der(document.content)
+    except ImpossibleVersion as error:
+        raise CertificateError(f"{document.label}: {error}") from None
     except Exception:  # noqa: BLE001
         return []
     return [_attempt(f"the certificate in {document.label}", _examined, certificate)]
