@@ -2,8 +2,9 @@
 
 They start from the root, if it is shown. Mostly it is not; then the uppermost certificate is issued
 once more, by a root made for this one question, with the same key, names, time and extensions, and
-so with the same faults. A leaf that is its own issuer is judged likewise, as if an authority had
-issued it.
+so with the same faults. The root has the name of the issuer, which may stand in what is below, too
+(RFC 5280, section 4.2.1.1). A leaf that is its own issuer is judged likewise, as if an authority
+had issued it.
 """
 
 from __future__ import annotations
@@ -68,10 +69,10 @@ def _below_a_root(
     private_key = ec.generate_private_key(ec.SECP256R1())
     own = x509.SubjectKeyIdentifier.from_public_key(private_key.public_key())
     authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
-    # A name of its own: a certificate with the name of its issuer counts as its own issuer.
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tlshttp check root")])
+    name = _name_of_issuer(top)
+    serial = x509.random_serial_number()
     root = (
-        _builder(name, name, private_key.public_key(), x509.random_serial_number())
+        _builder(name, name, private_key.public_key(), serial)
         .not_valid_before(_ALWAYS[0])
         .not_valid_after(_ALWAYS[1])
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -90,8 +91,18 @@ def _below_a_root(
         value = extension.value
         if isinstance(value, x509.AuthorityKeyIdentifier) and value.key_identifier:
             value = authority
+        elif isinstance(value, x509.AuthorityKeyIdentifier) and value.authority_cert_issuer:
+            value = x509.AuthorityKeyIdentifier(None, [x509.DirectoryName(name)], serial)
         builder = builder.add_extension(value, critical=extension.critical)
     return root, [*lower, builder.sign(private_key, hashes.SHA256())]
+
+
+def _name_of_issuer(certificate: x509.Certificate) -> x509.Name:
+    if certificate.issuer.rdns and certificate.issuer != certificate.subject:
+        return certificate.issuer
+    # A certificate with the name of its issuer counts as its own issuer; and no name is a fault for
+    # which there is a rule.
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tlshttp check root")])
 
 
 def _builder(
