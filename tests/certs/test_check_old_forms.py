@@ -17,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tlshttp import certs
 from tlshttp.certs import _der
+from tlshttp.errors import CertificateError
 
 OPENSSL = shutil.which("openssl") or "openssl"
 
@@ -189,6 +190,48 @@ def test_certificates_f02_self_signed_and_its_identifier(
     assert ("error" in found.values()) is bool(refused), (refused, found)
     assert ("other-issuer-key" in found) is (kind == "another's")
     assert ("self-signed-no-identifier" in found) is (kind == "none")
+
+
+def build_faulty(keys: list[Key], fault: str) -> list[x509.Certificate]:
+    """Return a root, and a leaf below an intermediate, with one fault in one of them."""
+    root_key, middle_key, leaf_key = keys
+    named = x509.AuthorityKeyIdentifier
+    no_key = named(None, [x509.DirectoryName(x509.Name([]))], 1)
+    root = build("root", root_key, "root", root_key, keyid(root_key), authority=True)
+    if fault == "another root's key":
+        root = build("root", root_key, "root", root_key, keyid(leaf_key), authority=True)
+    middle_names = None if fault == "middle without identifier" else keyid(root_key)
+    middle = build("middle", middle_key, "root", root_key, middle_names, authority=True)
+    names = {"leaf without identifier": None, "no key": no_key, "another": keyid(root_key)}
+    leaf = build("leaf", leaf_key, "middle", middle_key, names.get(fault, keyid(middle_key)))
+    return [root, leaf, middle]
+
+
+@needs_openssl
+@pytest.mark.parametrize("purpose", [certs.Purpose.SERVER, certs.Purpose.CLIENT])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "none", "leaf without identifier", "middle without identifier", "no key", "another",
+        "another root's key",
+    ],
+)  # fmt: skip
+def test_certificates_f02_verify_is_as_strict_as_openssl(
+    tmp_path: Path, keys: list[Key], fault: str, purpose: certs.Purpose
+) -> None:
+    """What ``openssl verify -x509_strict`` refuses is not called good."""
+    root, leaf, middle = build_faulty(keys, fault)
+    refused = openssl(tmp_path, root, [leaf, middle], f"ssl{purpose.value}")
+    name = "localhost" if purpose is certs.Purpose.SERVER else None
+    chain = certs.CertificateChain(leaf, (middle,))
+    if fault == "none":
+        assert not refused
+        for anchors in ([root], [middle], [root, middle]):
+            chain.verify(anchors, name, purpose=purpose)
+        return
+    assert refused
+    with pytest.raises(CertificateError):
+        chain.verify([root], name, purpose=purpose)
 
 
 @pytest.mark.parametrize("which", ["leaf", "middle"])

@@ -147,14 +147,34 @@ def _host_of(leaf: x509.Certificate) -> x509.DNSName | x509.IPAddress | None:
 def _ask_openssl(
     root: x509.Certificate, shown: Sequence[x509.Certificate], _purpose: Purpose, at: datetime
 ) -> str | None:
+    return refusal_of_openssl([root], shown, at)
+
+
+def refusal_of_openssl(
+    anchors: Sequence[x509.Certificate], shown: Sequence[x509.Certificate], at: datetime
+) -> str | None:
+    """Ask OpenSSL as strictly as Python does since 3.13, but for names and purpose.
+
+    Args:
+        anchors: Whom to trust, also without their own issuers.
+        shown: The leaf, and what is sent with it.
+        at: The moment to judge for.
+
+    Returns:
+        Why it refuses; `None` if it does not.
+    """
     from OpenSSL import crypto
 
+    flags = crypto.X509StoreFlags
     store = crypto.X509Store()
-    store.set_flags(crypto.X509StoreFlags.X509_STRICT)
+    # A chain may end below a root only where somebody trusts whoever is there.
+    ends_early = any(one.subject != one.issuer for one in anchors)
+    store.set_flags(flags.X509_STRICT | (flags.PARTIAL_CHAIN if ends_early else 0))
     # Older OpenSSLs count the last second as over; another rule judges that.
     store.set_time(min(at, *(one.not_valid_after_utc - _ONE_SECOND for one in shown)))
-    leaf, *chain = (crypto.X509.from_cryptography(one) for one in (*shown, root))
-    store.add_cert(chain.pop())
+    leaf, *chain = (crypto.X509.from_cryptography(one) for one in shown)
+    for anchor in anchors:
+        store.add_cert(crypto.X509.from_cryptography(anchor))
     try:
         crypto.X509StoreContext(store, leaf, chain).verify_certificate()
     except crypto.X509StoreContextError as error:

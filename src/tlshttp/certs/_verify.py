@@ -14,6 +14,7 @@ from tlshttp.certs._check import check_chain
 from tlshttp.certs._findings import Purpose, Severity
 from tlshttp.certs._inspect import describe, is_self_signed, names_of
 from tlshttp.certs._names import parse_name
+from tlshttp.certs._verifiers import refusal_of_openssl
 from tlshttp.errors import CertificateError, ConfigurationError
 
 
@@ -25,7 +26,10 @@ def verify_chain(
     purpose: Purpose,
     at: datetime,
 ) -> None:
-    """Verify a certificate by `cryptography`'s verifier, which holds to RFC 5280 and webpki.
+    """Verify a certificate by two verifiers; both have to accept it.
+
+    `cryptography`'s holds to RFC 5280 and webpki, and knows names and purpose. OpenSSL's, as strict
+    as in Python since 3.13, is asked for the rest of what most clients would say.
 
     Raises:
         CertificateError: A client would refuse it; the findings say why, as far as is known.
@@ -52,6 +56,11 @@ def verify_chain(
         except Exception:  # noqa: BLE001 (for the same reason)
             findings = [f"a certificate of the chain cannot be read: {error}"]
         raise CertificateError(*findings) from error
+    refusal = refusal_of_openssl(trusted, (leaf, *chain), at)
+    if refusal is not None:
+        raise CertificateError(
+            f"{describe(leaf)}: OpenSSL's strict verifier, as in Python 3.13, refuses it: {refusal}"
+        )
 
 
 def _verifier(
