@@ -237,7 +237,7 @@ def opening_password(arguments: argparse.Namespace) -> str | bytes:
         CertificateError: There is none.
     """
     if arguments.password_file is not None:
-        return bytes(arguments.password_file.read())
+        return bytes(arguments.password_file.read_to_open())
     return ask_password("Password of the private key", "give --password-file")
 
 
@@ -273,5 +273,5 @@ def refuse_useless_password(
 def _authority_password(arguments: argparse.Namespace) -> str | bytes:
     file: PasswordFile | None = arguments.ca_password_file or arguments.password_file
     if file is not None:
-        return file.read()
+        return file.read_to_open()
     return ask_password("Password of the authority's private key", "give --ca-password-file")
