@@ -186,10 +186,10 @@ def test_lists_have_to_pass_the_checks_of_their_users(issuer: certs.CertificateA
     """A check refuses lists for as long as it is asked for; the old ones stay, and it says why."""
     first, second = issuer.crl(), issuer.crl()
     store = certs.CRLStore.from_crl(first)
-    seen: list[tuple[CRL, ...]] = []
+    seen: list[CRL] = []
 
-    def refuse(lists: tuple[CRL, ...]) -> None:
-        seen.append(lists)
+    def refuse(crl: CRL) -> None:
+        seen.append(crl)
         raise ConfigurationError("too short")
 
     end = store.require(refuse)
@@ -200,4 +200,4 @@ def test_lists_have_to_pass_the_checks_of_their_users(issuer: certs.CertificateA
     end()
     store.replace(second)
     assert store.current == (second,)
-    assert seen == [(second,)]
+    assert seen == [second]

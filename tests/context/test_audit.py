@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import socket
+import socketserver
 import ssl
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -241,3 +243,43 @@ def test_server_that_says_nothing_of_sense(capsys: pytest.CaptureFixture[str]) -
         port = silent.getsockname()[1]
         assert main([f"127.0.0.1:{port}", "--timeout", "0.2"]) == 2
     assert "timed out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\x15\x03\x03\x00\x02\x02\x28",  # handshake_failure
+        b"\x15\x03\x03\x00\x02\x02\x70",  # unrecognized_name
+        b"\x15\x03\x03\x00\x05hello",
+        b"\x16\x03\x03\x00\x04\x02\x00\x00\x00",  # a ServerHello of nothing
+        b"\x16\x03\x03\x00\x08\x02\x00\x00\x04abcd",
+        b"\x17\x03\x03\x00\x02ab",
+        b"\x16",
+    ],
+    ids=lambda answer: answer.hex(),
+)
+def test_certificates_f26_server_that_only_ever_refuses(
+    capsys: pytest.CaptureFixture[str], answer: bytes
+) -> None:
+    """Whoever answers all with an alert or junk cannot be asked: status 2 and a sentence."""
+    served = []
+
+    class Refusing(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            self.request.sendall(answer)
+            served.append(self.client_address)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            assert main([f"127.0.0.1:{server.server_address[1]}"]) == 2
+        finally:
+            server.shutdown()
+            thread.join()
+    captured = capsys.readouterr()
+    assert "it answers no hello but with alerts" in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert served

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from tlshttp import certs
 from tlshttp._command_line.parsing import Parser, program
 from tlshttp._command_line.passwords import PasswordFile, ask_new_password, ask_password
+from tlshttp.certs._files import refuse_special
 from tlshttp.certs._findings import TOLERABLE
 from tlshttp.errors import CertificateError
 
@@ -171,8 +172,11 @@ def spare_files(arguments: argparse.Namespace, *files: str | None) -> None:
     """Refuse to overwrite files, before anything is generated.
 
     Raises:
-        CertificateError: One of them exists, and ``--force`` is not given.
+        CertificateError: One of them exists, and ``--force`` is not given, or it is no file.
     """
+    for file in files:
+        if arguments.force and file is not None:
+            refuse_special(file)
     if not arguments.force:
         CertificateError.raise_if(
             f"{file} exists: give --force to replace it, or another name"
@@ -233,7 +237,7 @@ def opening_password(arguments: argparse.Namespace) -> str | bytes:
         CertificateError: There is none.
     """
     if arguments.password_file is not None:
-        return bytes(arguments.password_file.read())
+        return bytes(arguments.password_file.read_to_open())
     return ask_password("Password of the private key", "give --password-file")
 
 
@@ -269,5 +273,5 @@ def refuse_useless_password(
 def _authority_password(arguments: argparse.Namespace) -> str | bytes:
     file: PasswordFile | None = arguments.ca_password_file or arguments.password_file
     if file is not None:
-        return file.read()
+        return file.read_to_open()
     return ask_password("Password of the authority's private key", "give --ca-password-file")

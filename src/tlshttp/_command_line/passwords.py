@@ -41,13 +41,24 @@ class PasswordFile:
         return self._password is not None
 
     def read(self) -> bytes:
-        """Return the password.
+        """Return the password to protect something with.
 
         Raises:
             CertificateError: It cannot be read, or there is no password in it.
         """
+        password = self.read_to_open()
+        if not password:
+            raise CertificateError(f"there is no password in {_label(self.path)}")
+        return password
+
+    def read_to_open(self) -> bytes:
+        """Return the password to open something with; that of a key may be empty.
+
+        Raises:
+            CertificateError: It cannot be read.
+        """
         if self._password is None:
-            self._password = read_password_file(self.path)
+            self._password = _read_password(self.path)
         return self._password
 
 
@@ -60,16 +71,21 @@ def read_password_file(path: str) -> bytes:
     Raises:
         CertificateError: It cannot be read, or there is no password in it.
     """
+    return PasswordFile(path).read()
+
+
+def _read_password(path: str) -> bytes:
     content = _read(path)
-    label = "standard input" if path == STANDARD_INPUT else repr(path)
+    label = _label(path)
     if len(content) > MAXIMUM_PASSWORD_FILE:
         raise CertificateError(f"{label} is larger than 4 KiB: that is no file with a password")
     if content.startswith(_UTF16_MARKS):
         raise CertificateError(f"the password in {label} is in UTF-16: save the file as UTF-8")
-    password = content.removeprefix(_BYTE_ORDER_MARK).rstrip(b"\r\n")
-    if not password:
-        raise CertificateError(f"there is no password in {label}")
-    return password
+    return content.removeprefix(_BYTE_ORDER_MARK).rstrip(b"\r\n")
+
+
+def _label(path: str) -> str:
+    return "standard input" if path == STANDARD_INPUT else repr(path)
 
 
 def ask_password(what: str, advice: str) -> str:

@@ -31,7 +31,7 @@ from tlshttp._engines.standing import describe_list, is_signed_by, standing
 from tlshttp.certs._inspect import describe, find_extension, is_authority, was_issued_by
 from tlshttp.errors import ConfigurationError
 
-__all__ = ["NOBODY", "TrustAnchors"]
+__all__ = ["NOBODY", "TrustAnchors", "is_root"]
 
 _log = logging.getLogger("tlshttp.context")
 
@@ -76,11 +76,11 @@ class TrustAnchors:
 
     def _seen(self, anchor: x509.Certificate, findings: list[str]) -> x509.Certificate:
         """Return what OpenSSL is to see of an authority."""
-        is_root = _is_root(anchor)
-        if self.depth is None and (is_root or self._leads_to_root(anchor)):
+        root = is_root(anchor)
+        if self.depth is None and (root or self._leads_to_root(anchor)):
             return anchor
         try:
-            if is_root and self.depth is not None:
+            if root and self.depth is not None:
                 return _limited(anchor, self.depth)
             self._stand_ins[anchor] = StandInRoot(anchor, self.depth)
             return self._stand_ins[anchor].copy
@@ -115,19 +115,20 @@ class TrustAnchors:
                 published.append(root.publish(revoked=found.revoked, until=found.until))
         return published
 
-    def refuse_foreign_lists(self, crls: Sequence[_List]) -> None:
-        """Refuse revocation lists by which no client of these authorities could be verified.
+    def refuse_foreign_list(self, crl: _List) -> None:
+        """Refuse a revocation list by which no client of these authorities could be verified.
 
         A list of an authority that is not among them may be of one below. Whose it is shows when a
         client comes; OpenSSL verifies it then.
 
         Raises:
-            ConfigurationError: Somebody else signed a list in the name of one of them, or one is
+            ConfigurationError: Somebody else signed the list in the name of one of them, or it is
                 in another name though none of them has authorities below.
         """
-        ConfigurationError.raise_if(finding for crl in crls for finding in self._list_findings(crl))
+        ConfigurationError.raise_if(self.list_findings(crl))
 
-    def _list_findings(self, crl: _List) -> Iterator[str]:
+    def list_findings(self, crl: _List) -> Iterator[str]:
+        """Say why no client of these authorities could be verified by a list."""
         label = describe_list(crl)
         issuers = [one for one in self.certificates if one.subject == crl.issuer]
         if any(is_signed_by(crl, issuer) for issuer in issuers):
@@ -175,7 +176,7 @@ class TrustAnchors:
         seen = []
         issuer: x509.Certificate | None = anchor
         while issuer is not None and issuer not in seen:
-            if _is_root(issuer):
+            if is_root(issuer):
                 return True
             seen.append(issuer)
             issuer = self._issuer_of(issuer)
@@ -185,7 +186,7 @@ class TrustAnchors:
 NOBODY = TrustAnchors()
 
 
-def _is_root(anchor: x509.Certificate) -> bool:
+def is_root(anchor: x509.Certificate) -> bool:
     """Tell whether OpenSSL takes a certificate for a root: it goes by names, not by the key."""
     if anchor.subject != anchor.issuer:
         return False

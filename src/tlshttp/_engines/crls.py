@@ -10,8 +10,9 @@ from typing import TypeAlias
 from cryptography import x509
 
 from tlshttp._engines.anchors import NOBODY, TrustAnchors
+from tlshttp._engines.gaps import gap_findings
 from tlshttp.certs import CertificateStore, CRLStore
-from tlshttp.certs._crls import newest_lists
+from tlshttp.certs._crl_succession import newest_lists
 from tlshttp.errors import ConfigurationError
 
 __all__ = ["CRLSource", "RevocationLists"]
@@ -31,7 +32,8 @@ class RevocationLists:
 
     Raises:
         ConfigurationError: A file cannot be read, is no list, counts at another time or is not
-            signed by its issuer, or none is of these authorities; all are named.
+            signed by its issuer, none is of these authorities, or it is not known who is between
+            two of them; all are named.
     """
 
     def __init__(self, sources: Iterable[CRLSource] = (), anchors: TrustAnchors = NOBODY) -> None:
@@ -40,16 +42,18 @@ class RevocationLists:
         for source in sources:
             try:
                 store = _store_of(source)
-                anchors.refuse_foreign_lists(store.current)
                 self._stores.append(store)
+                findings += [one for crl in store.current for one in anchors.list_findings(crl)]
             except ConfigurationError as error:
                 findings += error.findings
+        if self._stores:
+            findings += gap_findings(anchors.certificates)
         ConfigurationError.raise_if(findings)
         self._seen = self._collect()
         ConfigurationError.raise_if(anchors.lists_findings(self.current) if self._stores else ())
         for store in self._stores:
             # Not a method of ours, which would keep this alive for as long as the store.
-            weakref.finalize(self, store.require(anchors.refuse_foreign_lists)).atexit = False
+            weakref.finalize(self, store.require(anchors.refuse_foreign_list)).atexit = False
 
     @property
     def may_change(self) -> bool:

@@ -92,7 +92,7 @@ def _certificate(options: Options) -> tuple[certs.CertificateStore, list[str]]:
         own = own_certificate([place.host for place in options.places], options.authority_folder)
         return own.store, own.describe()
     file = None if options.tls_password_file is None else _file(options.tls_password_file)
-    password = functools.cache(_asked_for_key) if file is None else file.read()
+    password = functools.cache(_asked_for_key) if file is None else file.read_to_open()
     tolerate = ["key-exposed", *options.tolerate]
     return certs.CertificateStore(
         options.tls_cert, options.tls_key, password, tolerate=tolerate

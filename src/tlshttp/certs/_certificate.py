@@ -93,6 +93,10 @@ class CertificateChain:
     ) -> None:
         """Verify the certificate as a client does, or a server that asks for one.
 
+        Two verifiers have to accept it: that of `cryptography`, and OpenSSL's with
+        ``VERIFY_X509_STRICT``, the default of Python clients since 3.13. What single clients refuse
+        besides, `check` says.
+
         Args:
             anchors: Whom to trust, as from `load_trust_anchors`.
             name: The host name or IP address that the client wants; `None` where the purpose is

@@ -19,6 +19,7 @@ from tlshttp.certs._check_chain import judge_chain, judge_size
 from tlshttp.certs._check_extensions import judge_authority, judge_extensions, judge_leaf
 from tlshttp.certs._check_keys import judge_key, judge_signature
 from tlshttp.certs._check_names import judge_names
+from tlshttp.certs._check_old_forms import judge_netscape_type, judge_time_form
 from tlshttp.certs._expiry import describe_left, is_near_end
 from tlshttp.certs._findings import Finding, Purpose, Severity
 from tlshttp.certs._inspect import describe, find_extension, is_self_signed
@@ -112,11 +113,13 @@ def _judge_leaf(leaf: x509.Certificate, purpose: Purpose) -> Iterator[tuple[str,
         yield from judge_authority(leaf)
     else:
         yield from judge_leaf(leaf)
+        yield from judge_netscape_type(leaf, purpose)
 
 
 def _check_each(certificate: x509.Certificate) -> Iterator[Finding]:
     yield from check_strength(certificate)
-    for said in (*judge_signature(certificate), *judge_extensions(certificate)):
+    rules = judge_signature, judge_extensions, judge_time_form
+    for said in (said for judge in rules for said in judge(certificate)):
         yield _find(*said)
 
 

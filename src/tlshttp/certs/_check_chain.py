@@ -10,7 +10,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tlshttp.certs._constraints import constraint_findings
 from tlshttp.certs._findings import Purpose
-from tlshttp.certs._inspect import describe, find_extension, is_authority
+from tlshttp.certs._inspect import describe, find_extension, is_authority, is_self_signed
 from tlshttp.certs._rules import MAXIMUM_CHAIN_BYTES
 
 Said = Iterator[tuple[str, str]]
@@ -31,6 +31,9 @@ def judge_chain(
     """Find authorities that may not issue what they issued; each has issued the one before it."""
     for certificate, issuer in zip((leaf, *chain), chain, strict=False):
         yield from _judge_identifiers(certificate, issuer)
+    for certificate in (leaf, *chain):
+        if is_self_signed(certificate):
+            yield from _judge_identifiers(certificate, certificate)
     for below, issuer in enumerate(chain):
         yield from _judge_issuer(issuer, _authorities(chain[:below]))
         yield from _judge_issuer_usage(issuer, purpose)

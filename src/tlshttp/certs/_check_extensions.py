@@ -32,11 +32,15 @@ def judge_extensions(certificate: x509.Certificate) -> Said:
         yield "empty-issuer", f"{name} does not name its issuer"
     yield from _judge_serial(certificate, name)
     # What VERIFY_X509_STRICT refuses, the default of Python clients since 3.13.
-    if (
-        find_extension(certificate, x509.AuthorityKeyIdentifier) is None
-        and certificate.subject != certificate.issuer
-    ):
-        yield "no-authority-key-identifier", f"{name} has no authority key identifier"
+    identifier = find_extension(certificate, x509.AuthorityKeyIdentifier)
+    if certificate.subject != certificate.issuer:
+        if identifier is None:
+            yield "no-authority-key-identifier", f"{name} has no authority key identifier"
+        elif identifier.value.key_identifier is None:
+            yield (
+                "no-authority-key-identifier",
+                f"the authority key identifier of {name} names no key",
+            )
     if is_authority(certificate):
         yield from _judge_strict_authority(certificate, name)
 
@@ -56,6 +60,11 @@ def judge_leaf(leaf: x509.Certificate) -> Said:
         yield (
             "signs-certificates",
             f"the keyUsage of {name} has keyCertSign, but it is no authority",
+        )
+    if leaf.subject == leaf.issuer and find_extension(leaf, x509.AuthorityKeyIdentifier) is None:
+        yield (
+            "self-signed-no-identifier",
+            f"{name} is self-signed and has no authority key identifier",
         )
     names = find_extension(leaf, x509.SubjectAlternativeName)
     if not leaf.subject.rdns and names is not None and not names.critical:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import stat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -55,8 +56,10 @@ def write_atomically(path: str | os.PathLike[str], content: bytes, *, mode: int)
         mode: The permissions of the file, from its first byte.
 
     Raises:
-        CertificateError: The file cannot be written. What was there before is still there.
+        CertificateError: The file cannot be written, or is none. What was there before is still
+            there.
     """
+    refuse_special(path)
     target = Path(os.path.realpath(path))
     aside = target.with_name(f".{target.name}.{secrets.token_hex(8)}.new")
     try:
@@ -70,6 +73,21 @@ def write_atomically(path: str | os.PathLike[str], content: bytes, *, mode: int)
         sync_folder(target.parent)
     except OSError as error:
         raise CertificateError(f"cannot write {str(target)!r}: {error.strerror}") from error
+
+
+def refuse_special(path: str | os.PathLike[str]) -> None:
+    """Refuse to put a file where there is a device, a pipe or a folder.
+
+    Raises:
+        CertificateError: There is one, perhaps by way of symbolic links.
+    """
+    try:
+        kind = os.stat(path).st_mode  # noqa: PTH116 (it may be what /dev/stdout leads to)
+    except (OSError, ValueError):
+        return  # nothing there, or what writing says better
+    if not stat.S_ISREG(kind):
+        what = "a folder" if stat.S_ISDIR(kind) else "a device, pipe or socket"
+        raise CertificateError(f"cannot write {os.fspath(path)!r}: it is {what}, not a file")
 
 
 def create_exclusively(path: Path, content: bytes, *, mode: int) -> bool:

@@ -25,6 +25,9 @@ from tlshttp.certs._names import general_names, render_name
 from tlshttp.certs._validity import LEAF_LIFETIME, Validity, choose_validity
 from tlshttp.errors import CertificateError
 
+_MAXIMUM_PATH_LENGTH = 255
+"""Verifiers stop long before: OpenSSL at 100 certificates, cryptography at 8."""
+
 _MAXIMUM_COMMON_NAME = 64
 """Characters: ub-common-name, and those of organisation and unit, in RFC 5280, appendix A.1."""
 
@@ -255,8 +258,11 @@ def _authority_name(common_name: str, path_length: int | None, owner: Owner) -> 
             f"{common_name!r} cannot be a common name: 1 to {_MAXIMUM_COMMON_NAME} printable"
             " characters"
         )
-    if path_length is not None and path_length < 0:
-        findings.append(f"a path length cannot be {path_length}: it counts authorities")
+    if path_length is not None and not 0 <= path_length <= _MAXIMUM_PATH_LENGTH:
+        findings.append(
+            f"a path length cannot be {path_length}: it counts authorities, 0 to"
+            f" {_MAXIMUM_PATH_LENGTH}"
+        )
     CertificateError.raise_if(findings)
     return _owned(_name(common_name), owner)
 

@@ -129,6 +129,7 @@ _SIGNED_DATA = b"\x06\x09" + _der.oid("1.2.840.113549.1.7.2")
 """RFC 2315, section 7, with tag and length."""
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff", b"-\0-\0-\0", b"\0-\0-\0-")
+_UTF_32 = (b"\xff\xfe\0\0", b"\0\0\xfe\xff", b"-\0\0\0-\0\0\0", b"\0\0\0-\0\0\0-")
 _HTML = re.compile(rb"\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 _ESCAPED = re.compile(rb"-----BEGIN [A-Z0-9 #.]+-----[ \"']*\\+[nr]")
 _LONE_BASE64 = re.compile(rb"MI[A-Za-z0-9+/=\s]{60,}")
@@ -242,6 +243,8 @@ def _kind_of_block(label: bytes) -> Kind:
 
 def _by_text(content: bytes) -> Kind | None:
     text = content.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if content.startswith(_UTF_32):
+        return Kind("text in UTF-32", "convert it with 'iconv -f UTF-32 -t UTF-8 {file}'")
     if content.startswith(_UTF_16):
         return Kind(
             "text in UTF-16, as PowerShell writes it",
@@ -280,6 +283,17 @@ def _by_der(content: bytes) -> Kind | None:
         return Kind("cut off, or damaged", "copy it once more")
     if _SIGNED_DATA in encoded[:24]:
         return _PKCS7
+    kind = _by_parsers(encoded)
+    after = len(content) - len(encoded)
+    if kind is None or not after:
+        return kind
+    return Kind(
+        f"{kind.noun} with {after} byte{'' if after == 1 else 's'} after its end",
+        "copy it once more, or cut off what does not belong to it",
+    )
+
+
+def _by_parsers(encoded: bytes) -> Kind | None:
     for kind, parse in _parsers():
         try:
             parse(encoded)

@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from tlshttp.certs import _der, _kinds
 from tlshttp.certs._documents import BEGIN, Document, Source, open_source
-from tlshttp.certs._inspect import describe
+from tlshttp.certs._inspect import describe, printable
 from tlshttp.certs._keys import Password, PrivateKey, password_bytes
 from tlshttp.certs._pkcs12_reader import open_pkcs12
-from tlshttp.certs._serials import read_der, read_pem
+from tlshttp.certs._serials import ImpossibleVersion, read_der, read_pem
 from tlshttp.certs._trusted import Trusted, read_trusted
 from tlshttp.certs._unsupported import is_unsupported, unsupported_key, unsupported_sentence
 from tlshttp.errors import CertificateError
@@ -41,6 +41,7 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 _DASHES = b"-----"
+_LONGEST_REASON = 200  # characters: a parser may quote all of what it was parsing
 _BLANK_LINES = re.compile(rb"(?:[ \t]*\r?\n){2,}")
 
 
@@ -161,6 +162,8 @@ def _parse_pem_certificates(document: Document) -> list[Trusted]:
             read = read_trusted if label == b"TRUSTED CERTIFICATE" else _read_pem_certificate
             try:
                 found.append(read(block))
+            except ImpossibleVersion as error:
+                raise CertificateError(f"{what}: {error}") from None
             except ValueError:
                 _refuse_mislabelled(document, what, block)
                 raise CertificateError(f"{what} is damaged") from None
@@ -186,6 +189,8 @@ def _parse_der_certificate(document: Document) -> list[x509.Certificate]:
     """Read the one certificate that DER can have; none where it is something else."""
     try:
         certificate = read_der(document.content)
+    except ImpossibleVersion as error:
+        raise CertificateError(f"{document.label}: {error}") from None
     except Exception:  # noqa: BLE001
         return []
     return [_attempt(f"the certificate in {document.label}", _examined, certificate)]
@@ -216,7 +221,9 @@ def _decrypt(
         except Exception as error:  # noqa: BLE001
             if is_unsupported(error):
                 raise CertificateError(unsupported_sentence(what, error)) from None
-            raise CertificateError(unsupported_key(what, encoded)) from None
+            key = _read_mislabelled(encoded)
+        if key is None:
+            raise CertificateError(unsupported_key(what, encoded))
         return _supported(key, document)
     secret = _secret(document, password)
     errors = []
@@ -228,6 +235,16 @@ def _decrypt(
         else:
             return _supported(key, document)
     raise CertificateError(_why_not_opened(what, secret, errors))
+
+
+def _read_mislabelled(encoded: bytes) -> object | None:
+    """Read an open key of another form than its PEM label says, as ``ssl`` does; `None`: none."""
+    if b"-----" not in encoded:
+        return None
+    try:
+        return serialization.load_der_private_key(_der.from_pem(encoded), None)
+    except Exception:  # noqa: BLE001
+        return None
 
 
 def _why_not_opened(what: str, secret: bytes, errors: Iterable[Exception]) -> str:
@@ -310,5 +327,6 @@ def _attempt(
     except Exception as error:  # noqa: BLE001
         if is_unsupported(error):
             raise CertificateError(unsupported_sentence(what, error)) from None
-        # The type only: the text of a parser's error may quote what it was parsing.
-        raise CertificateError(f"{what} is damaged ({type(error).__name__})") from None
+        # A certificate has no secrets, but what a stranger has written into it is made harmless.
+        reason = printable(str(error) or type(error).__name__)[:_LONGEST_REASON]
+        raise CertificateError(f"{what} is damaged: {reason}") from None

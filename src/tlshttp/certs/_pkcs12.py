@@ -23,7 +23,8 @@ def to_pkcs12(
     """Put a key, its certificate and the chain into one encrypted file.
 
     Raises:
-        CertificateError: The password is empty, or the key signs by RSA-PSS only.
+        CertificateError: The password is empty, the key signs by RSA-PSS only, or the name has
+            letters that are none.
     """
     if is_rsa_pss(leaf):
         # cryptography would write it as any RSA key, which does not belong to the certificate.
@@ -34,6 +35,10 @@ def to_pkcs12(
     secret = password_bytes(password)
     if not secret:
         raise CertificateError("a PKCS#12 file needs a password: an empty one protects nothing")
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError:
+        raise CertificateError(f"{name!a} cannot be a name: it is not UTF-8") from None
     return pkcs12.serialize_key_and_certificates(
-        name.encode(), private_key, leaf, list(chain), serialization.BestAvailableEncryption(secret)
+        encoded, private_key, leaf, list(chain), serialization.BestAvailableEncryption(secret)
     )

@@ -5,6 +5,7 @@ the interval is over, then a few ``stat`` calls, and never waits for another thr
 `current` is one attribute access. So an unused store does nothing at all.
 
 Something new is taken only when it can be used as a whole; anything else leaves the old in place.
+(A file with the lists of several authorities is several things: `ReloadingStore._salvage`.)
 Certificate and key are replaced one after the other, so a pair that does not belong together is
 normal for a moment: what is wrong is said at the second look, and then once.
 """
@@ -107,11 +108,14 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
         try:
             asked, self._asked = self._asked, False
             self._next_poll = now + self._poll_interval
-            event = self._look(asked=asked)
+            salvaged, event = self._look(asked=asked)
         finally:
             self._lock.release()
+        self._announce(salvaged)
         self._announce(event)
-        return event is not None and not isinstance(event, self._unusable)
+        return any(
+            one is not None and not isinstance(one, self._unusable) for one in (salvaged, event)
+        )
 
     def reload(self) -> bool:
         """Load it now, whether or not something seems to have changed.
@@ -121,14 +125,21 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
 
         Raises:
             ConfigurationError: The new one cannot be used; `current` is still the old one. It is a
-                `~tlshttp.errors.CertificateError` for a certificate. What the user's own function
-                for certificate or password raises comes out, too.
+                `~tlshttp.errors.CertificateError` for a certificate. Of several revocation lists
+                those have been taken that can be used. What the user's own function for certificate
+                or password raises comes out, too.
         """
+        failure: _E | None = None
         with self._lock:
-            value = self._source.load()
-            self._examine(value)
-            event = self._take(value)
+            try:
+                value = self._source.load()
+                self._examine(value)
+                event = self._take(value)
+            except self._unusable as error:
+                failure, event = error, self._salvage(error)
         self._announce(event)
+        if failure is not None:
+            raise failure
         return event is not None
 
     def _replace(self, value: _T) -> None:
@@ -210,26 +221,26 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
         self._last_error = None
         self._current = source.load()
 
-    def _look(self, *, asked: bool) -> _T | _E | None:
-        """Load what may be new; return what is to be announced."""
+    def _look(self, *, asked: bool) -> tuple[_T | None, _T | _E | None]:
+        """Load what may be new; return what is to be announced: what is salvaged, and the rest."""
         try:
             found = self._find(asked=asked)
         except self._unusable as error:
-            return self._doubt(error, asked=asked)
+            return self._salvage(error), self._doubt(error, asked=asked)
         except Exception as error:  # noqa: BLE001
             # The user's function for certificate or password. Only the type: the text may quote
             # what the function was given.
             kind = type(error).__name__
             failure = self._unusable(f"the source of the {self._noun} failed ({kind})")
-            return self._doubt(failure, asked=asked)
+            return None, self._doubt(failure, asked=asked)
         if found is None:
-            return None
+            return None, None
         try:
             self._examine(found[0])
         except self._unusable as error:
             # It is whole, so it will not get better by itself: there is no second look.
-            return self._doubt(error, asked=True)
-        return self._take(found[0])
+            return None, self._doubt(error, asked=True)
+        return None, self._take(found[0])
 
     def _find(self, *, asked: bool) -> tuple[_T] | None:
         """Return what there is now, if it may be new; raises what the source does.
@@ -257,6 +268,10 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
 
     def _examine(self, value: _T) -> None:
         """Raise where those who use the store cannot use something new."""
+
+    def _salvage(self, error: _E) -> _T | None:  # noqa: ARG002
+        """Take what can be used in spite of an error; return `current` if it is another one now."""
+        return None
 
     def _take(self, value: _T) -> _T | None:
         self._suspicion = self._last_error = None

@@ -108,7 +108,10 @@ def _updates(lifetime: timedelta) -> tuple[datetime, datetime]:
     now = datetime.now(UTC).replace(microsecond=0)
     if lifetime <= timedelta():
         raise CertificateError(f"a lifetime of {lifetime} is over before it begins")
-    return now - BACKDATING, now + lifetime
+    try:
+        return now - BACKDATING, now + lifetime
+    except OverflowError:
+        raise CertificateError(f"a lifetime of {lifetime} ends after the year 9999") from None
 
 
 def _build_entry(serial: int, revocation: Revocation) -> x509.RevokedCertificate:

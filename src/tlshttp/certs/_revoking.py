@@ -48,7 +48,10 @@ class Revoking:
             raise CertificateError("remove_from_crl is no reason to revoke a certificate")
         if isinstance(certificate, int):
             if not 0 < certificate < 1 << _SERIAL_BITS:
-                raise CertificateError(f"{certificate} is no serial number of a certificate")
+                raise CertificateError(
+                    "this is no serial number of a certificate, which is above 0 and has 20 octets"
+                    " at most"
+                )
             self._ledger.add(certificate, reason)
         else:
             self._ledger.add(self._own(certificate).serial_number, reason)
@@ -58,6 +61,9 @@ class Revoking:
 
         Args:
             lifetime: When the next list is due; afterwards clients refuse this one.
+
+        Raises:
+            CertificateError: It ends before it begins, or after the year 9999.
         """
         number, revocations = self._ledger.next_crl()
         return sign_crl(self._issuer, number, revocations, lifetime)

@@ -91,6 +91,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
                 "under a public root more than 200 days (100 from 2027-03-15, 47 from 2029-03-15)",
                 (),
             ),
+            Rule("time-form", "a time before 2050 written as GeneralizedTime", (_P,)),
             # Keys and signatures
             Rule("weak-key", "RSA below 2048 bits, curves below 256", EVERYBODY),
             Rule("weak-signature", "SHA-1 or MD5", EVERYBODY),
@@ -100,6 +101,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             Rule("no-server-auth", "an extended key usage for something else, or none", EVERYBODY),
             Rule("no-client-auth", "likewise, for `--purpose client`", EVERYBODY),
             Rule("no-digital-signature", "a keyUsage without digitalSignature", (_C,)),
+            Rule("netscape-type", "Netscape's own extension says another purpose", (_O, _S)),
             Rule("signs-certificates", "a keyUsage of an authority in a leaf", (_S, _P)),
             Rule("leaf-is-authority", "a leaf that is an authority", (_P, _R)),
             # Extensions
@@ -107,6 +109,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             Rule("unknown-critical", "a critical extension that clients do not know", EVERYBODY),
             Rule("old-version", "extensions, or an authority, below version 3", (_S, _P)),
             Rule("no-authority-key-identifier", "none, below the root", (_S, _P)),
+            Rule("self-signed-no-identifier", "self-signed, without that extension", (_P,)),
             Rule("no-subject-key-identifier", "none in an authority", (_S, _P)),
             Rule("basic-constraints-not-critical", "in an authority", (_S, _P)),
             Rule("no-key-usage", "none in an authority", (_S, _P)),

@@ -1,4 +1,4 @@
-"""Serial numbers that RFC 5280 forbids, and that certificates of old roots have all the same."""
+"""Serial numbers and versions that RFC 5280 forbids, and that certificates have all the same."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from cryptography import x509
 from cryptography.utils import CryptographyDeprecationWarning
 
 from tlshttp.certs import _der
+from tlshttp.errors import CertificateError
+
+
+class ImpossibleVersion(CertificateError):
+    """A certificate says that it is of a version that nobody reads."""
 
 
 @contextlib.contextmanager
@@ -26,17 +31,40 @@ def accept_any_serial() -> Iterator[None]:
 
 
 def read_pem(pem: bytes) -> x509.Certificate:
-    """Parse a certificate in PEM, whatever its serial number."""
-    with accept_any_serial():
+    """Parse a certificate in PEM, whatever its serial number.
+
+    Raises:
+        ImpossibleVersion: Its version is neither 1 nor 3.
+        ValueError: It is damaged.
+    """
+    with accept_any_serial(), _naming_the_version():
         return x509.load_pem_x509_certificate(pem)
 
 
 def read_der(der: bytes) -> x509.Certificate:
-    """Parse a certificate in DER, whatever its serial number."""
-    if not _may_warn(der):
-        return x509.load_der_x509_certificate(der)
-    with accept_any_serial():
-        return x509.load_der_x509_certificate(der)
+    """Parse a certificate in DER, whatever its serial number.
+
+    Raises:
+        ImpossibleVersion: Its version is neither 1 nor 3.
+        ValueError: It is damaged.
+    """
+    with _naming_the_version():
+        if not _may_warn(der):
+            return x509.load_der_x509_certificate(der)
+        with accept_any_serial():
+            return x509.load_der_x509_certificate(der)
+
+
+@contextlib.contextmanager
+def _naming_the_version() -> Iterator[None]:
+    try:
+        yield
+    except x509.InvalidVersion as error:
+        # RFC 5280, section 4.1.2.1: what stands there is one less.
+        raise ImpossibleVersion(
+            f"the certificate is of X.509 version {error.parsed_version + 1}, which nobody reads:"
+            " have one of version 3 issued"
+        ) from None
 
 
 def _may_warn(der: bytes) -> bool:

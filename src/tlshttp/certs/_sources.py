@@ -88,6 +88,8 @@ class FileSource(Generic[_T]):
         with read_once():
             digest = self._read_digest()
             if self._loaded is None or digest != self._digest:
+                # What fails may be taken in part: what was there before is then not the same again.
+                self._digest = b""
                 self._loaded = self._load()
                 self._digest = digest
         if _newest(looked) < time.time_ns() - _COARSEST_TIME_STEP:

@@ -2,8 +2,9 @@
 
 They start from the root, if it is shown. Mostly it is not; then the uppermost certificate is issued
 once more, by a root made for this one question, with the same key, names, time and extensions, and
-so with the same faults. A leaf that is its own issuer is judged likewise, as if an authority had
-issued it.
+so with the same faults. The root has the name of the issuer, which may stand in what is below, too
+(RFC 5280, section 4.2.1.1). A leaf that is its own issuer is judged likewise, as if an authority
+had issued it.
 """
 
 from __future__ import annotations
@@ -68,10 +69,10 @@ def _below_a_root(
     private_key = ec.generate_private_key(ec.SECP256R1())
     own = x509.SubjectKeyIdentifier.from_public_key(private_key.public_key())
     authority = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
-    # A name of its own: a certificate with the name of its issuer counts as its own issuer.
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tlshttp check root")])
+    name = _name_of_issuer(top)
+    serial = x509.random_serial_number()
     root = (
-        _builder(name, name, private_key.public_key(), x509.random_serial_number())
+        _builder(name, name, private_key.public_key(), serial)
         .not_valid_before(_ALWAYS[0])
         .not_valid_after(_ALWAYS[1])
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
@@ -90,8 +91,18 @@ def _below_a_root(
         value = extension.value
         if isinstance(value, x509.AuthorityKeyIdentifier) and value.key_identifier:
             value = authority
+        elif isinstance(value, x509.AuthorityKeyIdentifier) and value.authority_cert_issuer:
+            value = x509.AuthorityKeyIdentifier(None, [x509.DirectoryName(name)], serial)
         builder = builder.add_extension(value, critical=extension.critical)
     return root, [*lower, builder.sign(private_key, hashes.SHA256())]
+
+
+def _name_of_issuer(certificate: x509.Certificate) -> x509.Name:
+    if certificate.issuer.rdns and certificate.issuer != certificate.subject:
+        return certificate.issuer
+    # A certificate with the name of its issuer counts as its own issuer; and no name is a fault for
+    # which there is a rule.
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tlshttp check root")])
 
 
 def _builder(
@@ -136,14 +147,34 @@ def _host_of(leaf: x509.Certificate) -> x509.DNSName | x509.IPAddress | None:
 def _ask_openssl(
     root: x509.Certificate, shown: Sequence[x509.Certificate], _purpose: Purpose, at: datetime
 ) -> str | None:
+    return refusal_of_openssl([root], shown, at)
+
+
+def refusal_of_openssl(
+    anchors: Sequence[x509.Certificate], shown: Sequence[x509.Certificate], at: datetime
+) -> str | None:
+    """Ask OpenSSL as strictly as Python does since 3.13, but for names and purpose.
+
+    Args:
+        anchors: Whom to trust, also without their own issuers.
+        shown: The leaf, and what is sent with it.
+        at: The moment to judge for.
+
+    Returns:
+        Why it refuses; `None` if it does not.
+    """
     from OpenSSL import crypto
 
+    flags = crypto.X509StoreFlags
     store = crypto.X509Store()
-    store.set_flags(crypto.X509StoreFlags.X509_STRICT)
+    # A chain may end below a root only where somebody trusts whoever is there.
+    ends_early = any(one.subject != one.issuer for one in anchors)
+    store.set_flags(flags.X509_STRICT | (flags.PARTIAL_CHAIN if ends_early else 0))
     # Older OpenSSLs count the last second as over; another rule judges that.
     store.set_time(min(at, *(one.not_valid_after_utc - _ONE_SECOND for one in shown)))
-    leaf, *chain = (crypto.X509.from_cryptography(one) for one in (*shown, root))
-    store.add_cert(chain.pop())
+    leaf, *chain = (crypto.X509.from_cryptography(one) for one in shown)
+    for anchor in anchors:
+        store.add_cert(crypto.X509.from_cryptography(anchor))
     try:
         crypto.X509StoreContext(store, leaf, chain).verify_certificate()
     except crypto.X509StoreContextError as error:

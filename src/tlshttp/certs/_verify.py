@@ -14,7 +14,8 @@ from tlshttp.certs._check import check_chain
 from tlshttp.certs._findings import Purpose, Severity
 from tlshttp.certs._inspect import describe, is_self_signed, names_of
 from tlshttp.certs._names import parse_name
-from tlshttp.errors import CertificateError
+from tlshttp.certs._verifiers import refusal_of_openssl
+from tlshttp.errors import CertificateError, ConfigurationError
 
 
 def verify_chain(
@@ -25,10 +26,14 @@ def verify_chain(
     purpose: Purpose,
     at: datetime,
 ) -> None:
-    """Verify a certificate by `cryptography`'s verifier, which holds to RFC 5280 and webpki.
+    """Verify a certificate by two verifiers; both have to accept it.
+
+    `cryptography`'s holds to RFC 5280 and webpki, and knows names and purpose. OpenSSL's, as strict
+    as in Python since 3.13, is asked for the rest of what most clients would say.
 
     Raises:
         CertificateError: A client would refuse it; the findings say why, as far as is known.
+        ConfigurationError: The verifier takes no such name.
     """
     require_member(Purpose, "purpose", purpose)
     trusted = list(anchors)
@@ -40,14 +45,34 @@ def verify_chain(
             raise CertificateError("a server's certificate is verified for a name: give one")
         subject = _subject(name)
     builder = verification.PolicyBuilder().store(verification.Store(trusted)).time(at)
+    verifier = builder.build_client_verifier() if subject is None else _verifier(builder, subject)
     try:
-        if subject is not None:
-            builder.build_server_verifier(subject).verify(leaf, list(chain))
-        else:
-            builder.build_client_verifier().verify(leaf, list(chain))
-    except verification.VerificationError as error:
-        findings = [*_explain(leaf, chain, trusted, name), *_refusals(leaf, chain, purpose, at)]
-        raise CertificateError(*(findings or [f"{describe(leaf)}: {error}"])) from error
+        verifier.verify(leaf, list(chain))
+    except Exception as error:
+        # Mostly a VerificationError; of extensions without meaning whatever `cryptography` raises.
+        try:
+            findings = [*_explain(leaf, chain, trusted, name), *_refusals(leaf, chain, purpose, at)]
+            findings = findings or [f"{describe(leaf)}: {error}"]
+        except Exception:  # noqa: BLE001 (for the same reason)
+            findings = [f"a certificate of the chain cannot be read: {error}"]
+        raise CertificateError(*findings) from error
+    refusal = refusal_of_openssl(trusted, (leaf, *chain), at)
+    if refusal is not None:
+        raise CertificateError(
+            f"{describe(leaf)}: OpenSSL's strict verifier, as in Python 3.13, refuses it: {refusal}"
+        )
+
+
+def _verifier(
+    builder: verification.PolicyBuilder, subject: x509.DNSName | x509.IPAddress
+) -> verification.ServerVerifier:
+    try:
+        return builder.build_server_verifier(subject)
+    except ValueError:
+        raise ConfigurationError(
+            f"{subject.value!s} cannot be verified: cryptography's verifier takes only letters,"
+            " digits and hyphens in a host name, as RFC 1123 has it"
+        ) from None
 
 
 def fits(leaf: x509.Certificate, name: str) -> bool:

@@ -99,15 +99,22 @@ def audit_host(
         timeout: Seconds that each answer may take.
 
     Raises:
-        OSError: The server cannot be reached, does not answer in time, or speaks no TLS.
+        OSError: The server cannot be reached, does not answer in time, speaks no TLS, or answers
+            all there is with alerts.
+        ConfigurationError: It shows a certificate that cannot be read.
     """
     name = server_name or (None if _is_address(host) else host)
     peer = NetworkPeer(host, port, name, timeout)
     # It is not known which Python and OpenSSL the other side has, so what is strong is only noted.
     fields = ("groups", "signature_algorithms", "ciphersuites")
     report = _Examination(peer, profile, fields).report(f"{host}:{port}", {})
-    if not peer.speaks_tls:
+    if not peer.answers:
         raise OSError("it closes each connection without an answer: perhaps it speaks no TLS")
+    if not peer.speaks_tls:
+        raise OSError(
+            "it answers no hello but with alerts: perhaps it has no certificate, wants another host"
+            " name, or speaks no TLS"
+        )
     return report
 
 

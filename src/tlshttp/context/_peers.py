@@ -106,7 +106,9 @@ class NetworkPeer:
     def __init__(self, host: str, port: int, server_name: str | None, timeout: float) -> None:
         self.server_name = server_name
         self.speaks_tls = False
-        """Whether it has answered anything yet; what is no TLS at all is an error at once."""
+        """Whether it has said hello to any of ours; what is no TLS at all is an error at once."""
+        self.answers = False
+        """Whether it has answered anything yet."""
         self._address = host, port
         self._timeout = timeout
 
@@ -119,8 +121,10 @@ class NetworkPeer:
         data = self._answer(offer)
         if data and data[0] not in _RECORD_TYPES:
             raise OSError("it does not speak TLS on this port")
-        self.speaks_tls = self.speaks_tls or bool(data)
-        return parse_reply(data)
+        reply = parse_reply(data)
+        self.answers = self.answers or bool(data)
+        self.speaks_tls = self.speaks_tls or reply.alert is None
+        return reply
 
     def _answer(self, offer: Offer) -> bytes:
         data = b""
