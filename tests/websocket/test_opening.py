@@ -88,6 +88,16 @@ def test_a_mistake_of_the_servers_is_said(style: Style, wrong: dict[str, Any]) -
         assert wait_until(lambda: echo.served.tracebacks == 1)
 
 
+def test_the_answer_says_upgrade_and_nothing_else_of_the_connection(style: Style) -> None:
+    """A close beside it, and strict clients see no upgrade."""
+    with style.serving() as echo, Raw.of(echo) as raw:
+        fields = [line.lower() for line in raw.head().split(b"\r\n")]
+        assert [each for each in fields if each.startswith(b"connection:")] == [
+            b"connection: upgrade"
+        ]
+        assert not [each for each in fields if each.startswith((b"content-", b"transfer-"))]
+
+
 def test_fields_of_the_answer() -> None:
     """Cookies, for instance."""
 
