@@ -34,6 +34,9 @@ REFUSED: dict[str, tuple[dict[str, Any], bytes, bytes]] = {
     "a page without TLS": ({"Origin": "http://localhost"}, b"403", b""),
     "a page of nobody": ({"Origin": "null"}, b"403", b""),
     "a page of a name that begins so": ({"Origin": "https://localhost.evil"}, b"403", b""),
+    "a name before the host": ({"Origin": "https://me@localhost"}, b"403", b""),
+    "a name and a password": ({"Origin": "https://me:pass@localhost:443"}, b"403", b""),
+    "nothing before the host": ({"Origin": "https://@localhost"}, b"403", b""),
     "an origin that is none": ({"Origin": "https://[::1"}, b"403", b""),
 }
 """What is changed in a good request, and the status and a field of the answer."""

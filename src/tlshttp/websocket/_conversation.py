@@ -57,7 +57,7 @@ class Conversation:
         self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=most, logger=_log)
         self._protocol.extensions = self._extensions
         self._frames: deque[Frame] = deque()
-        self._parts: list[Any] | None = None
+        self._parts: bytearray | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
         self._partial = self._since_frame = self._taken = 0
         self._last_words: bytes | None = None
@@ -142,20 +142,20 @@ class Conversation:
             return None
 
     def _take_part(self, frame: Frame) -> str | bytes | None:
+        """Take a fragment. They are joined as they come: objects of a few bytes take dozens."""
         if self._parts is None:
-            self._parts = []
+            self._parts = bytearray()
             if frame.opcode is Opcode.TEXT:
                 self._decoder = codecs.getincrementaldecoder("utf-8")()
-        decoder = self._decoder
+        parts, decoder = self._parts, self._decoder
         if decoder is not None:
-            self._parts.append(decoder.decode(bytes(frame.data), final=frame.fin))
-        else:
-            self._parts.append(bytes(frame.data))
-        self._partial += len(frame.data)
+            decoder.decode(bytes(frame.data), final=frame.fin)  # to fail as soon as it can
+        parts += frame.data
+        self._partial = len(parts)
         if not frame.fin:
             return None
-        parts, self._parts, self._decoder, self._partial = self._parts, None, None, 0
-        return b"".join(parts) if decoder is None else "".join(parts)
+        self._parts, self._decoder, self._partial = None, None, 0
+        return bytes(parts) if decoder is None else parts.decode()
 
     def _see_to_room(self) -> None:
         """Take room for what has come of an unfinished message, or give it back."""
