@@ -107,6 +107,7 @@ def test_many_come_back_in_order_and_fragments_are_put_together(run: Run) -> Non
             assert client.subprotocol == "b"
             assert client.response is not None
             assert client.response.headers["X-Own"] == "1"
+            assert client.response.headers.get_all("Connection") == ["Upgrade"]
             for number in range(200):
                 client.send(str(number))
             for number in range(200):

@@ -6,11 +6,13 @@ import contextlib
 import math
 import threading
 import time
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.extensions.permessage_deflate import PerMessageDeflate
 
 from tests.support import UNIT, wait_until
 from tests.websocket.support import (
@@ -26,6 +28,7 @@ from tests.websocket.support import (
     frame,
 )
 from tlshttp import Limits
+from tlshttp.websocket._conversation import Conversation
 
 DRIVEN = pytest.mark.parametrize("style", STYLES[:2], ids=lambda style: style.name)
 
@@ -162,3 +165,38 @@ def test_messages_that_are_begun_have_bounded_room(monkeypatch: pytest.MonkeyPat
             raw.send(frame(0))
             assert raw.frame() == (BINARY, bytes(400_000))
     assert wait_until(lambda: _room.ROOM.left == 1 << 20)
+
+
+FRAGMENTS = {
+    "two bytes of text": (TEXT, b"ab", 200_000),
+    "a letter of two bytes": (TEXT, "\u00fc".encode(), 200_000),
+    "two bytes": (BINARY, b"ab", 200_000),
+    "a byte of text": (TEXT, b"a", 400_000),
+    "no text": (TEXT, b"", 400_000),
+    "nothing": (BINARY, b"", 400_000),
+}
+
+
+@pytest.mark.parametrize("kind", FRAGMENTS)
+@pytest.mark.parametrize("compression", [False, True])
+def test_a_message_in_small_fragments_takes_no_more_than_its_bytes(
+    kind: str, compression: bool
+) -> None:
+    """However many there are, it takes twice its bytes, and its last part makes it whole."""
+    opcode, data, count = FRAGMENTS[kind]
+    agreed = PerMessageDeflate(True, True, 12, 12) if compression else None
+    conversation = Conversation(1 << 20, agreed)
+    some = frame(0, data, fin=False) * 1_000
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        conversation.feed(frame(opcode, data, fin=False))
+        for _ in range(count // 1_000):
+            conversation.feed(some)
+            assert conversation.next() is None
+        assert tracemalloc.get_traced_memory()[0] - before < 2 * len(data) * count + 20_000
+    finally:
+        tracemalloc.stop()
+    conversation.feed(frame(0, data))
+    whole = data * (count + 2)
+    assert conversation.next() == (whole.decode() if opcode == TEXT else whole)

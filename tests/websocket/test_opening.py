@@ -34,6 +34,9 @@ REFUSED: dict[str, tuple[dict[str, Any], bytes, bytes]] = {
     "a page without TLS": ({"Origin": "http://localhost"}, b"403", b""),
     "a page of nobody": ({"Origin": "null"}, b"403", b""),
     "a page of a name that begins so": ({"Origin": "https://localhost.evil"}, b"403", b""),
+    "a name before the host": ({"Origin": "https://me@localhost"}, b"403", b""),
+    "a name and a password": ({"Origin": "https://me:pass@localhost:443"}, b"403", b""),
+    "nothing before the host": ({"Origin": "https://@localhost"}, b"403", b""),
     "an origin that is none": ({"Origin": "https://[::1"}, b"403", b""),
 }
 """What is changed in a good request, and the status and a field of the answer."""
@@ -86,6 +89,16 @@ def test_a_mistake_of_the_servers_is_said(style: Style, wrong: dict[str, Any]) -
     with style.serving(**wrong) as echo, Raw.of(echo) as raw:
         assert raw.head().startswith(b"HTTP/1.1 500")
         assert wait_until(lambda: echo.served.tracebacks == 1)
+
+
+def test_the_answer_says_upgrade_and_nothing_else_of_the_connection(style: Style) -> None:
+    """A close beside it, and strict clients see no upgrade."""
+    with style.serving() as echo, Raw.of(echo) as raw:
+        fields = [line.lower() for line in raw.head().split(b"\r\n")]
+        assert [each for each in fields if each.startswith(b"connection:")] == [
+            b"connection: upgrade"
+        ]
+        assert not [each for each in fields if each.startswith((b"content-", b"transfer-"))]
 
 
 def test_fields_of_the_answer() -> None:

@@ -319,7 +319,9 @@ class ResponseWriter(io.BufferedIOBase):
         frames_itself = framing is AS_IS and head.transfer_encoding and not head.unbounded
         self._own_chunks = OwnChunks() if frames_itself and not takes_over else None
         connection = KEEP_LINE if exchange.says_keep_alive else b""
-        if closes:  # HTTP/1.0 does, unless it says otherwise
+        if takes_over:  # what follows is no HTTP, whose connection could be kept or closed
+            connection = b""
+        elif closes:  # HTTP/1.0 does, unless it says otherwise
             connection = CLOSE_LINE if head.minor_version or head.asks() else b""
         self._held = framed_head(head, CHUNKED_LINE if framing is CHUNKED else b"", connection)
         self.is_last = closes and exchange.rfile.is_received()
@@ -339,10 +341,12 @@ class ResponseWriter(io.BufferedIOBase):
         """Return how the body is to end (section 6.3)."""
         exchange = self._exchange
         if head.is_special or exchange.method in _WITHOUT_BODY:
-            if exchange.method == "HEAD" or head.has_no_body:
+            if exchange.method == "HEAD":
                 return NONE
-            if exchange.takes_over(head):
+            if exchange.takes_over(head):  # 204 to CONNECT, too
                 return AS_IS
+            if head.has_no_body:
+                return NONE
         if head.transfer_encoding:
             return AS_IS
         if head.length >= 0:

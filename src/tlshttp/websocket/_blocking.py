@@ -32,6 +32,9 @@ __all__ = ["BlockingWebSocket", "accept", "accept_on"]
 
 _AT_ONCE = 16_384
 
+_SECONDS_BETWEEN_LOOKS = 0.02
+"""How often who only sends looks what has come: a look takes as long as a short message."""
+
 
 def accept(
     handler: BaseHTTPRequestHandler,
@@ -100,6 +103,7 @@ class BlockingWebSocket(WebSocket):
         self._keeping = Keeping(terms)
         self._reading = threading.Lock()
         self._close_by = math.inf
+        self._looked = 0.0
         # It bounds sending: whoever waits to receive does so in a way of its own.
         connection.settimeout(terms.ping_timeout)
 
@@ -174,6 +178,31 @@ class BlockingWebSocket(WebSocket):
                 if not self._fill(left):
                     return None
 
+    def _look(self) -> None:
+        """Answer pings and a close, and hear of the server's end, where nobody is receiving."""
+        now = time.monotonic()
+        if now - self._looked < _SECONDS_BETWEEN_LOOKS or not self._reading.acquire(blocking=False):
+            return
+        try:
+            conversation, self._looked = self._conversation, now
+            while not (self._broken or conversation.is_over or conversation.is_behind):
+                if not self._has_come():
+                    self._keep_alive()
+                    return
+                self._fill(0)
+            if not self._broken and conversation.is_overdue(self._terms.close_timeout):
+                while conversation.next() is not None:
+                    pass  # it has had the time to ask for these
+                self._finish()
+        finally:
+            self._reading.release()
+
+    def _has_come(self) -> bool:
+        try:
+            return bool(self._connection.await_data(0))
+        except ConnectionCut:
+            return True  # receiving says so, too
+
     def _fill(self, timeout: float | None) -> bool:
         """Receive something, or wait so long for it; false at the end."""
         conversation = self._conversation
@@ -195,7 +224,8 @@ class BlockingWebSocket(WebSocket):
         if not data:
             self._leave()
             return False
-        self._keeping.heard(time.monotonic())
+        self._looked = time.monotonic()
+        self._keeping.heard(self._looked)
         answer = conversation.feed(data)
         if answer:
             with self._sending:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import codecs
 import logging
+import math
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,10 @@ _NO_CODE = 1005
 _WORTH_COMPRESSING = 256
 """Bytes of a message below which to compress it costs more than it saves."""
 
+_QUEUE, _PER_FRAME = 65_536, 128
+"""Bytes that may wait to be taken by an application that only sends, and what a frame takes besides
+its data."""
+
 _log = logging.getLogger("tlshttp.websocket")
 
 _DATA = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
@@ -46,7 +52,8 @@ class Conversation:
 
     __slots__ = (
         "_decoder", "_extensions", "_frames", "_is_mute", "_last_words", "_lock", "_max_size",
-        "_partial", "_parts", "_protocol", "_since_frame", "_taken", "fault", "received", "sent",
+        "_over_since", "_partial", "_parts", "_protocol", "_queued", "_since_frame", "_taken",
+        "fault", "received", "sent",
     )  # fmt: skip
 
     def __init__(self, max_size: int, compression: Extension | None) -> None:
@@ -57,10 +64,12 @@ class Conversation:
         self._protocol = Protocol(Side.SERVER, state=State.OPEN, max_size=most, logger=_log)
         self._protocol.extensions = self._extensions
         self._frames: deque[Frame] = deque()
-        self._parts: list[Any] | None = None
+        self._parts: bytearray | None = None
         self._decoder: codecs.IncrementalDecoder | None = None
         self._partial = self._since_frame = self._taken = 0
+        self._queued = 0
         self._last_words: bytes | None = None
+        self._over_since = math.inf
         self._is_mute = False
         self._lock = threading.Lock()
         self.fault: str | None = None
@@ -74,6 +83,21 @@ class Conversation:
     def is_over(self) -> bool:
         """Whether nothing more is read: the peer has closed, or is at fault."""
         return self._last_words is not None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits for the application that no more is to be read before it asks."""
+        return self._queued >= _QUEUE
+
+    def is_overdue(self, grace: float) -> bool:
+        """Return whether the last words are due, though the application has not asked for more.
+
+        It may still answer what came before a close, for a while; where nothing did, it may not.
+
+        Args:
+            grace: For how many seconds.
+        """
+        return self.is_over and time.monotonic() - self._over_since >= grace
 
     def feed(self, data: bytes) -> bytes:
         """Take what has arrived; return what is to be sent at once."""
@@ -89,13 +113,24 @@ class Conversation:
                 writes.pop()
                 self._last_words = writes.pop() if was_open else b""
                 self._note_end()
-        self._frames.extend(frame for frame in frames if isinstance(frame, Frame))
+        self._keep(frames)
         self._since_frame += len(data)
         if frames:
             self._since_frame = 0  # what they are is seen as they are taken
         else:
             self._see_to_room()
         return b"".join(writes)
+
+    def _keep(self, frames: list[Any]) -> None:
+        """Keep what the application is to get, and the close; pings and pongs are done with."""
+        had_message = bool(self._frames)
+        for frame in frames:
+            if isinstance(frame, Frame) and (frame.opcode in _DATA or frame.opcode is Opcode.CLOSE):
+                had_message = had_message or frame.opcode in _DATA
+                self._frames.append(frame)
+                self._queued += len(frame.data) + _PER_FRAME
+        if self.is_over:
+            self._over_since = time.monotonic() if had_message else -math.inf
 
     def _note_end(self) -> None:
         protocol, close = self._protocol, self._protocol.close_rcvd
@@ -116,6 +151,7 @@ class Conversation:
         """Return the next message that is complete; `None` if there is none."""
         while self._frames:
             frame = self._frames.popleft()
+            self._queued -= len(frame.data) + _PER_FRAME
             if frame.opcode in _DATA:
                 message = self._take(frame)
                 if message is not None:
@@ -142,20 +178,20 @@ class Conversation:
             return None
 
     def _take_part(self, frame: Frame) -> str | bytes | None:
+        """Take a fragment. They are joined as they come: objects of a few bytes take dozens."""
         if self._parts is None:
-            self._parts = []
+            self._parts = bytearray()
             if frame.opcode is Opcode.TEXT:
                 self._decoder = codecs.getincrementaldecoder("utf-8")()
-        decoder = self._decoder
+        parts, decoder = self._parts, self._decoder
         if decoder is not None:
-            self._parts.append(decoder.decode(bytes(frame.data), final=frame.fin))
-        else:
-            self._parts.append(bytes(frame.data))
-        self._partial += len(frame.data)
+            decoder.decode(bytes(frame.data), final=frame.fin)  # to fail as soon as it can
+        parts += frame.data
+        self._partial = len(parts)
         if not frame.fin:
             return None
-        parts, self._parts, self._decoder, self._partial = self._parts, None, None, 0
-        return b"".join(parts) if decoder is None else "".join(parts)
+        self._parts, self._decoder, self._partial = None, None, 0
+        return bytes(parts) if decoder is None else parts.decode()
 
     def _see_to_room(self) -> None:
         """Take room for what has come of an unfinished message, or give it back."""
@@ -172,11 +208,12 @@ class Conversation:
         ROOM.take(-self._taken)
         self._taken = 0
         self._frames.clear()
-        self._parts = None
+        self._queued, self._parts = 0, None
 
     def _fail(self, code: int, reason: str) -> None:
         """Have nothing more read, and say why."""
         self._frames.clear()
+        self._queued, self._over_since = 0, time.monotonic()
         self.fault = reason
         with self._lock:
             close = Close(code, reason)

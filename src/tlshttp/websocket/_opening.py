@@ -175,6 +175,7 @@ def _is_same_host(origin: str, host: str) -> bool:
         return (
             page.scheme == "https"
             and bool(page.hostname)
+            and "@" not in page.netloc  # no origin has it (RFC 6454, section 6.2)
             and (page.hostname, page.port or 443) == (here.hostname, here.port or 443)
         )
     except ValueError:

@@ -76,6 +76,7 @@ class WebSocket:
             WebSocketClosed: It is closed, by whichever side.
             TypeError: It is neither.
         """
+        self._look()
         with self._sending:  # so that nothing comes after the frame that closes
             if self._broken:
                 raise self._closed()
@@ -94,6 +95,7 @@ class WebSocket:
             WebSocketClosed: It is closed.
             ValueError: There are more.
         """
+        self._look()
         with self._sending:
             if self._broken or self.close_code is not None:
                 raise self._closed()
@@ -114,6 +116,9 @@ class WebSocket:
             if data:
                 with contextlib.suppress(WebSocketClosed):
                     self._transmit(data)
+
+    def _look(self) -> None:
+        """See what has come, before something is sent, where nobody else does."""
 
     @abstractmethod
     def _transmit(self, data: bytes) -> None:
