@@ -76,7 +76,7 @@ class Call:
 
     async def receive(self) -> Message:
         """Return the next event: a piece of the body, or that the client has left."""
-        if self._is_over:
+        if self._is_over or self._answer.later is None:
             return {"type": _DISCONNECT}
         if self._body_is_over:
             await self._answer.wait_for_end()
@@ -104,9 +104,10 @@ class Call:
             OSError: The client has left.
         """
         kind = message["type"]
+        self._is_over |= self._answer.later is None  # the application has returned without an end
         if kind == "http.response.body" and self._has_begun and not self._is_over:
             await self._send_body(message)
-        elif kind == "http.response.start" and not self._has_begun:
+        elif kind == "http.response.start" and not (self._has_begun or self._is_over):
             self._start(message)
         else:
             self._refuse(kind)
