@@ -16,7 +16,7 @@ from tests.aio.conftest import Run, connected, in_own_loop
 from tests.front.conftest import Recording
 from tests.front.peers import client_context, handshake, read_response, read_to_end, request
 from tests.support import UNIT, wait_until
-from tlshttp import aio
+from tlshttp import ForwardedMixIn, aio
 from tlshttp.errors import ConfigurationError
 
 START = {
@@ -131,6 +131,26 @@ def test_a_client_certificate_is_in_the_tls_extension(server_class: type[Recordi
     assert tls["client_cert_error"] is None
 
 
+@pytest.mark.parametrize(
+    ("told_by_proxy", "scheme"),
+    [(b"http", "http"), (b"https", "https"), (None, "https"), (b"gopher", "https")],
+)
+def test_the_scheme_is_what_a_trusted_proxy_says(
+    run: Run, told_by_proxy: bytes | None, scheme: str
+) -> None:
+    """As with WSGI; a proxy that is not trusted says nothing."""
+    fields = {"forwarded_fields": ("X-Forwarded-For", "X-Forwarded-Proto")}
+    field = b"" if told_by_proxy is None else b"X-Forwarded-Proto: %s\r\n" % told_by_proxy
+    ask = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 203.0.113.9\r\n%s\r\n" % field
+    for proxies, expected in ((("127.0.0.1",), scheme), (("192.0.2.1",), "https")):
+        members = {**fields, "forwarded_from": proxies}
+        handler = type("Forwarded", (ForwardedMixIn, quiet(tells)), members)
+        with run(handler) as server, connected(server) as sock:
+            scope = told(sock, ask)
+        assert scope["scheme"] == expected
+        assert (scope["client"][0] == "203.0.113.9") == (proxies == ("127.0.0.1",))
+
+
 @pytest.mark.parametrize("size", [0, 100_000, 2_000_000])
 def test_bodies_come_in_pieces_of_64_kib_at_most(run: Run, size: int) -> None:
     """Sized and in chunks; the last piece says that it is the last."""
@@ -239,6 +259,32 @@ def test_a_head_request_and_bodyless_statuses_have_no_body(run: Run) -> None:
         assert read_response(sock).endswith(b"\r\n\r\nmuch")
 
 
+def test_a_204_has_no_length_and_a_304_may(run: Run) -> None:
+    """RFC 9110, section 8.6; what is there of a body is thrown away."""
+
+    @only_http
+    async def talks(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, b"much", int(scope["path"][1:]))
+
+    with run(quiet(talks)) as server, connected(server) as sock:
+        sock.sendall(request("/204"))
+        assert b"length" not in sock.recv(65_536).lower()
+        sock.sendall(request("/304"))
+        assert b"\r\ncontent-length: 4\r\n" in sock.recv(65_536)
+        sock.sendall(request("/200"))
+        assert read_response(sock).endswith(b"\r\n\r\nmuch")
+
+
+def test_a_tunnel_is_not_given_to_an_application(run: Run) -> None:
+    """What follows would be no body; a method that nobody knows is."""
+    with run(quiet(tells)) as server:
+        with connected(server) as sock:
+            sock.sendall(b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n\r\n")
+            assert read_response(sock).startswith(b"HTTP/1.1 501 ")
+        with connected(server) as sock:
+            assert told(sock, b"FOO / HTTP/1.1\r\nHost: localhost\r\n\r\n")["method"] == "FOO"
+
+
 async def _twice(send: Any) -> None:
     await send(START)
     await send(START)
@@ -260,6 +306,24 @@ async def _no_status(send: Any) -> None:
     await send({"type": "http.response.start", "status": 100})
 
 
+async def _high_status(send: Any) -> None:
+    await send({**START, "status": 600})
+
+
+async def _odd_status(send: Any) -> None:
+    await send({**START, "status": 1000})
+
+
+def _lengths(*values: bytes) -> Any:
+    """Return what sends a head with these lengths, and a body of two bytes."""
+
+    async def sends(send: Any) -> None:
+        await send({**START, "headers": [(b"content-length", value) for value in values]})
+        await send({"type": BODY, "body": b"ok"})
+
+    return sends
+
+
 async def _injects(send: Any) -> None:
     await send({**START, "headers": [(b"x", b"1\r\nSet-Cookie: a=b")]})
 
@@ -277,6 +341,14 @@ async def _no_name(send: Any) -> None:
         (_nothing, "has returned, and not answered"),
         (_raises, "of the application"),
         (_no_status, "100 is not the status of a response"),
+        (_high_status, "600 is not the status of a response"),
+        (_odd_status, "1000 is not the status of a response"),
+        (_lengths(b"abc"), "Content-Length is a number of bytes, not b'abc'"),
+        (_lengths(b"-1"), "Content-Length is a number of bytes, not b'-1'"),
+        (_lengths(b""), "Content-Length is a number of bytes, not b''"),
+        (_lengths(b"2, 2"), "Content-Length is a number of bytes, not b'2, 2'"),
+        (_lengths(b"2", b"3"), "Content-Length twice: b'2' and b'3'"),
+        (_lengths(b"2", b"2"), "Content-Length twice: b'2' and b'2'"),
         (_injects, "line break or NUL"),
         (_no_name, "is no name of a header field"),
     ],

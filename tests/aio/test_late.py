@@ -120,10 +120,10 @@ def leaving(use: Use) -> type[Leaving]:
 @pytest.mark.parametrize("use", USES, ids=NAMES)
 def test_a_late_task_has_no_part_in_the_next_exchange(run: Run, use: Use) -> None:
     """It writes nothing into the next response, and reads nothing of the next request."""
-    post = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecret"
+    post = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 6\r\n\r\n"
     for ask, expected in (
         (request("/next", close=True), b"4\r\nnext\r\n9\r\n and last\r\n0\r\n\r\n"),
-        (post, b"secret"),
+        (post + b"secret", b"secret"),
     ):
         handler = leaving(use)
         with run(handler) as server, connected(server) as sock:

@@ -19,6 +19,7 @@ from tlshttp.aio._scope import (
 from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from tlshttp.handler._forwarded import ForwardedRequest
     from tlshttp.server import TLSHTTPServer
     from tlshttp.websocket._terms import Origins
 
@@ -78,9 +79,12 @@ class _ASGIHandler(AsyncTLSRequestHandler):
     _wants_lifespan: bool | None
     _origins: Origins | Collection[str] | None
     _tls_extension: dict[str, object] | None = None
+    forwarded: ForwardedRequest | None = None
+    """What `ForwardedMixIn` has found, where that comes before this class."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("do_"):
+        # What follows the head of a tunnel would be no body of an application's: 501.
+        if name.startswith("do_") and name != "do_CONNECT":
             return self.do_GET
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
