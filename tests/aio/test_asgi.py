@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import ssl
@@ -415,73 +416,6 @@ def test_a_wrong_length_is_one_warning_and_the_connection_ends(
     assert message in warned[0]
 
 
-# Lifespan ----------------------------------------------------------------------------------------
-
-
-class Living:
-    """An application with a lifespan, which takes note of it."""
-
-    def __init__(self, startup: str = "complete", shutdown: str = "complete") -> None:
-        self.startup, self.shutdown = startup, shutdown
-        self.seen: list[str] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            await answer(send, f"{scope['state']['number']}".encode())
-            scope["state"]["number"] = 0
-            return
-        scope["state"]["number"] = 7
-        for what, how in (("startup", self.startup), ("shutdown", self.shutdown)):
-            self.seen.append((await receive())["type"])
-            if how == "raise":
-                raise LookupError("no database")
-            await send({"type": f"lifespan.{what}.{how}", "message": "no database"})
-
-
-def test_an_application_begins_and_ends_with_its_server(run: Run) -> None:
-    """Once each, before the first request and after the last; each request has its own state."""
-    living = Living()
-    with run(quiet(living)) as server:
-        for _ in range(2):
-            with connected(server) as sock:
-                sock.sendall(request("/"))
-                assert read_response(sock).endswith(b"7")
-        assert living.seen == ["lifespan.startup"]
-    assert living.seen == ["lifespan.startup", "lifespan.shutdown"]
-
-
-@pytest.mark.parametrize("how", ["failed", "raise"])
-def test_one_that_fails_to_begin_keeps_the_server_from_serving(
-    server_class: type[Recording], server_context: ssl.SSLContext, how: str
-) -> None:
-    """With a sentence; in either loop."""
-    handler = quiet(Living(startup=how), lifespan=True)
-    server = server_class(("127.0.0.1", 0), handler, ssl_context=server_context)
-    with server, pytest.raises(ConfigurationError, match=r"has not started: .*no database"):
-        server.serve_forever()
-    server = server_class(("127.0.0.1", 0), handler, ssl_context=server_context)
-    with pytest.raises(ConfigurationError, match=r"has not started: .*no database"):
-        asyncio.run(aio.serve(server))
-
-
-def test_one_that_knows_nothing_of_lifespans_is_served_all_the_same(run: Run) -> None:
-    """As the specification has it: it raises, and that means no."""
-    with run(quiet(tells)) as server, connected(server) as sock:
-        assert told(sock, request("/"))["path"] == "/"
-
-
-@pytest.mark.parametrize("how", ["failed", "raise"])
-def test_one_that_fails_to_end_is_told_of_in_the_log(
-    run: Run, how: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The server ends nevertheless."""
-    with run(quiet(Living(shutdown=how))) as server, connected(server) as sock:
-        sock.sendall(request("/", close=True))
-        assert read_to_end(sock).endswith(b"7")
-    assert "has not ended in good order: " in caplog.text
-    assert "no database" in caplog.text
-
-
 # Wrong arguments ---------------------------------------------------------------------------------
 
 
@@ -491,3 +425,36 @@ def test_what_is_no_application_is_refused() -> None:
         aio.asgi(None)
     with pytest.raises(ConfigurationError, match="root_path"):
         aio.asgi(tells, root_path="mounted")
+
+
+class _WSGI:
+    def __call__(self, environ: Any, start_response: Any) -> list[bytes]:
+        """Never be called."""
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "application",
+    [_WSGI(), lambda environ, start_response: [], lambda scope: None, _WSGI().__call__],
+    ids=["object", "wsgi", "asgi-2", "method"],
+)
+def test_what_takes_other_arguments_is_no_application(application: Any) -> None:
+    """WSGI applications, and those of ASGI 2."""
+    with pytest.raises(ConfigurationError, match="is no ASGI application"):
+        aio.asgi(application)
+
+
+def test_what_takes_any_arguments_may_be_one() -> None:
+    """Nobody knows before it is called: methods, classes, partial functions, decorated ones."""
+
+    class Awaited:
+        def __init__(self, scope: Any, receive: Any, send: Any) -> None:
+            """Take them."""
+
+    for application in (
+        Awaited,
+        functools.partial(tells),
+        lambda *arguments: tells(*arguments[:3]),
+        functools.partial(lambda extra, *arguments: None, 1),
+    ):
+        assert aio.asgi(application)
