@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
 import ssl
@@ -16,7 +17,7 @@ from tests.aio.conftest import Run, connected, in_own_loop
 from tests.front.conftest import Recording
 from tests.front.peers import client_context, handshake, read_response, read_to_end, request
 from tests.support import UNIT, wait_until
-from tlshttp import aio
+from tlshttp import ForwardedMixIn, aio
 from tlshttp.errors import ConfigurationError
 
 START = {
@@ -131,6 +132,26 @@ def test_a_client_certificate_is_in_the_tls_extension(server_class: type[Recordi
     assert tls["client_cert_error"] is None
 
 
+@pytest.mark.parametrize(
+    ("told_by_proxy", "scheme"),
+    [(b"http", "http"), (b"https", "https"), (None, "https"), (b"gopher", "https")],
+)
+def test_the_scheme_is_what_a_trusted_proxy_says(
+    run: Run, told_by_proxy: bytes | None, scheme: str
+) -> None:
+    """As with WSGI; a proxy that is not trusted says nothing."""
+    fields = {"forwarded_fields": ("X-Forwarded-For", "X-Forwarded-Proto")}
+    field = b"" if told_by_proxy is None else b"X-Forwarded-Proto: %s\r\n" % told_by_proxy
+    ask = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 203.0.113.9\r\n%s\r\n" % field
+    for proxies, expected in ((("127.0.0.1",), scheme), (("192.0.2.1",), "https")):
+        members = {**fields, "forwarded_from": proxies}
+        handler = type("Forwarded", (ForwardedMixIn, quiet(tells)), members)
+        with run(handler) as server, connected(server) as sock:
+            scope = told(sock, ask)
+        assert scope["scheme"] == expected
+        assert (scope["client"][0] == "203.0.113.9") == (proxies == ("127.0.0.1",))
+
+
 @pytest.mark.parametrize("size", [0, 100_000, 2_000_000])
 def test_bodies_come_in_pieces_of_64_kib_at_most(run: Run, size: int) -> None:
     """Sized and in chunks; the last piece says that it is the last."""
@@ -239,6 +260,32 @@ def test_a_head_request_and_bodyless_statuses_have_no_body(run: Run) -> None:
         assert read_response(sock).endswith(b"\r\n\r\nmuch")
 
 
+def test_a_204_has_no_length_and_a_304_may(run: Run) -> None:
+    """RFC 9110, section 8.6; what is there of a body is thrown away."""
+
+    @only_http
+    async def talks(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, b"much", int(scope["path"][1:]))
+
+    with run(quiet(talks)) as server, connected(server) as sock:
+        sock.sendall(request("/204"))
+        assert b"length" not in sock.recv(65_536).lower()
+        sock.sendall(request("/304"))
+        assert b"\r\ncontent-length: 4\r\n" in sock.recv(65_536)
+        sock.sendall(request("/200"))
+        assert read_response(sock).endswith(b"\r\n\r\nmuch")
+
+
+def test_a_tunnel_is_not_given_to_an_application(run: Run) -> None:
+    """What follows would be no body; a method that nobody knows is."""
+    with run(quiet(tells)) as server:
+        with connected(server) as sock:
+            sock.sendall(b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n\r\n")
+            assert read_response(sock).startswith(b"HTTP/1.1 501 ")
+        with connected(server) as sock:
+            assert told(sock, b"FOO / HTTP/1.1\r\nHost: localhost\r\n\r\n")["method"] == "FOO"
+
+
 async def _twice(send: Any) -> None:
     await send(START)
     await send(START)
@@ -260,6 +307,24 @@ async def _no_status(send: Any) -> None:
     await send({"type": "http.response.start", "status": 100})
 
 
+async def _high_status(send: Any) -> None:
+    await send({**START, "status": 600})
+
+
+async def _odd_status(send: Any) -> None:
+    await send({**START, "status": 1000})
+
+
+def _lengths(*values: bytes) -> Any:
+    """Return what sends a head with these lengths, and a body of two bytes."""
+
+    async def sends(send: Any) -> None:
+        await send({**START, "headers": [(b"content-length", value) for value in values]})
+        await send({"type": BODY, "body": b"ok"})
+
+    return sends
+
+
 async def _injects(send: Any) -> None:
     await send({**START, "headers": [(b"x", b"1\r\nSet-Cookie: a=b")]})
 
@@ -277,6 +342,14 @@ async def _no_name(send: Any) -> None:
         (_nothing, "has returned, and not answered"),
         (_raises, "of the application"),
         (_no_status, "100 is not the status of a response"),
+        (_high_status, "600 is not the status of a response"),
+        (_odd_status, "1000 is not the status of a response"),
+        (_lengths(b"abc"), "Content-Length is a number of bytes, not b'abc'"),
+        (_lengths(b"-1"), "Content-Length is a number of bytes, not b'-1'"),
+        (_lengths(b""), "Content-Length is a number of bytes, not b''"),
+        (_lengths(b"2, 2"), "Content-Length is a number of bytes, not b'2, 2'"),
+        (_lengths(b"2", b"3"), "Content-Length twice: b'2' and b'3'"),
+        (_lengths(b"2", b"2"), "Content-Length twice: b'2' and b'2'"),
         (_injects, "line break or NUL"),
         (_no_name, "is no name of a header field"),
     ],
@@ -343,73 +416,6 @@ def test_a_wrong_length_is_one_warning_and_the_connection_ends(
     assert message in warned[0]
 
 
-# Lifespan ----------------------------------------------------------------------------------------
-
-
-class Living:
-    """An application with a lifespan, which takes note of it."""
-
-    def __init__(self, startup: str = "complete", shutdown: str = "complete") -> None:
-        self.startup, self.shutdown = startup, shutdown
-        self.seen: list[str] = []
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http":
-            await answer(send, f"{scope['state']['number']}".encode())
-            scope["state"]["number"] = 0
-            return
-        scope["state"]["number"] = 7
-        for what, how in (("startup", self.startup), ("shutdown", self.shutdown)):
-            self.seen.append((await receive())["type"])
-            if how == "raise":
-                raise LookupError("no database")
-            await send({"type": f"lifespan.{what}.{how}", "message": "no database"})
-
-
-def test_an_application_begins_and_ends_with_its_server(run: Run) -> None:
-    """Once each, before the first request and after the last; each request has its own state."""
-    living = Living()
-    with run(quiet(living)) as server:
-        for _ in range(2):
-            with connected(server) as sock:
-                sock.sendall(request("/"))
-                assert read_response(sock).endswith(b"7")
-        assert living.seen == ["lifespan.startup"]
-    assert living.seen == ["lifespan.startup", "lifespan.shutdown"]
-
-
-@pytest.mark.parametrize("how", ["failed", "raise"])
-def test_one_that_fails_to_begin_keeps_the_server_from_serving(
-    server_class: type[Recording], server_context: ssl.SSLContext, how: str
-) -> None:
-    """With a sentence; in either loop."""
-    handler = quiet(Living(startup=how), lifespan=True)
-    server = server_class(("127.0.0.1", 0), handler, ssl_context=server_context)
-    with server, pytest.raises(ConfigurationError, match=r"has not started: .*no database"):
-        server.serve_forever()
-    server = server_class(("127.0.0.1", 0), handler, ssl_context=server_context)
-    with pytest.raises(ConfigurationError, match=r"has not started: .*no database"):
-        asyncio.run(aio.serve(server))
-
-
-def test_one_that_knows_nothing_of_lifespans_is_served_all_the_same(run: Run) -> None:
-    """As the specification has it: it raises, and that means no."""
-    with run(quiet(tells)) as server, connected(server) as sock:
-        assert told(sock, request("/"))["path"] == "/"
-
-
-@pytest.mark.parametrize("how", ["failed", "raise"])
-def test_one_that_fails_to_end_is_told_of_in_the_log(
-    run: Run, how: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The server ends nevertheless."""
-    with run(quiet(Living(shutdown=how))) as server, connected(server) as sock:
-        sock.sendall(request("/", close=True))
-        assert read_to_end(sock).endswith(b"7")
-    assert "has not ended in good order: " in caplog.text
-    assert "no database" in caplog.text
-
-
 # Wrong arguments ---------------------------------------------------------------------------------
 
 
@@ -419,3 +425,36 @@ def test_what_is_no_application_is_refused() -> None:
         aio.asgi(None)
     with pytest.raises(ConfigurationError, match="root_path"):
         aio.asgi(tells, root_path="mounted")
+
+
+class _WSGI:
+    def __call__(self, environ: Any, start_response: Any) -> list[bytes]:
+        """Never be called."""
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "application",
+    [_WSGI(), lambda environ, start_response: [], lambda scope: None, _WSGI().__call__],
+    ids=["object", "wsgi", "asgi-2", "method"],
+)
+def test_what_takes_other_arguments_is_no_application(application: Any) -> None:
+    """WSGI applications, and those of ASGI 2."""
+    with pytest.raises(ConfigurationError, match="is no ASGI application"):
+        aio.asgi(application)
+
+
+def test_what_takes_any_arguments_may_be_one() -> None:
+    """Nobody knows before it is called: methods, classes, partial functions, decorated ones."""
+
+    class Awaited:
+        def __init__(self, scope: Any, receive: Any, send: Any) -> None:
+            """Take them."""
+
+    for application in (
+        Awaited,
+        functools.partial(tells),
+        lambda *arguments: tells(*arguments[:3]),
+        functools.partial(lambda extra, *arguments: None, 1),
+    ):
+        assert aio.asgi(application)

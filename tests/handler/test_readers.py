@@ -509,8 +509,8 @@ class Misbehaving(Quiet):
     ("sends", "message"),
     [
         (b"", "10 bytes less than its Content-Length"),
-        (b"x" * 9, "1 bytes less than its Content-Length"),
-        (b"x" * 11, "1 bytes more than its Content-Length"),
+        (b"x" * 9, "1 byte less than its Content-Length"),
+        (b"x" * 11, "1 byte more than its Content-Length"),
         (b"x" * 30, "20 bytes more than its Content-Length"),
     ],
 )

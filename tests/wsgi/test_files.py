@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,54 @@ def test_a_file_is_sent_as_a_file(run: Run, file: Path, sent_as_files: list[int 
     assert not site.reported
     assert sent_as_files == [1 << 20]
     assert [it.closed for it in opened] == [True, True]
+
+
+def test_a_file_that_is_open_for_writing_too(
+    run: Run, file: Path, sent_as_files: list[int | None]
+) -> None:
+    """As ``open(path, "r+b")`` makes it, from where it stands."""
+
+    def opened() -> Any:
+        opened = file.open("r+b")
+        opened.read(24)
+        return opened
+
+    site = run(wrapping([], opened))
+    answer = site.get()
+    assert answer.body == file.read_bytes()[24:]
+    assert answer.headers["Content-Length"] == str((1 << 20) - 24)
+    assert not site.reported
+    assert sent_as_files == [(1 << 20) - 24]
+
+
+@pytest.mark.parametrize("size", [0, 5, 300_000])
+def test_a_temporary_file_has_its_length(run: Run, size: int) -> None:
+    """What is still to be written to it is part of it."""
+
+    def opened() -> Any:
+        opened = tempfile.TemporaryFile()  # noqa: SIM115 (the server closes it)
+        opened.write(b"skipped" + b"x" * size)
+        opened.seek(7)
+        return opened
+
+    def unflushed() -> Any:
+        opened = tempfile.TemporaryFile()  # noqa: SIM115 (the server closes it)
+        opened.write(b"x" * size)
+        opened.flush()
+        opened.seek(0)
+        opened.write(b"y" * min(size, 5))
+        opened.seek(0, io.SEEK_SET)
+        return opened
+
+    for make, expected in (
+        (opened, b"x" * size),
+        (unflushed, b"y" * min(size, 5) + b"x" * (size - min(size, 5))),
+    ):
+        site = run(wrapping([], make))
+        answer = site.get()
+        assert answer.body == expected
+        assert answer.headers["Content-Length"] == str(size)
+        assert not site.reported
 
 
 def test_a_part_of_a_file(run: Run, file: Path, sent_as_files: list[int | None]) -> None:

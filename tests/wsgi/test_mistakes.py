@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import io
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import pytest
 from tests.server.support import ask
 from tests.support import Belongings, wait_until
 from tests.wsgi.conftest import Run, Site
+from tlshttp import ThreadingTLSHTTPServer
 from tlshttp.wsgi._response import Response
 
 Start = Callable[..., Any]
@@ -137,6 +139,16 @@ def yields_too_little(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
     yield b"1"
 
 
+def exits(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+    sys.exit(3)
+
+
+def exits_in_pieces(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+    start("200 OK", [])
+    yield b"begun"
+    sys.exit("no more")
+
+
 @dataclass(frozen=True)
 class Mistake:
     """An application, and what is to be said of it."""
@@ -170,10 +182,10 @@ MISTAKES = [
     Mistake(writes_text, "a body is of bytes, not of str", 'start("200 OK", [])("text")'),
     Mistake(answers_twice, "start_response() called twice", 'start("200 OK", [])'),
     Mistake(answers_twice_late, "ValueError: on purpose", 'start("500 Sorry"', 200, b"some"),
-    Mistake(writes_too_much, "1 bytes more than the Content-Length", 'b"12345"'),
-    Mistake(returns_too_much, "1 bytes more than its Content-Length", None, 200, b"1234", True),
+    Mistake(writes_too_much, "1 byte more than the Content-Length", 'b"12345"'),
+    Mistake(returns_too_much, "1 byte more than its Content-Length", None, 200, b"1234", True),
     Mistake(returns_without_end, "bytes more than its Content-Length", None, 200, b"1231", True),
-    Mistake(returns_too_little, "1 bytes less than its Content-Length", None, 200, b"123", True),
+    Mistake(returns_too_little, "1 byte less than its Content-Length", None, 200, b"123", True),
     Mistake(yields_too_little, "3 bytes less than its Content-Length", None, 200, b"1", True),
 ]
 
@@ -197,6 +209,32 @@ def test_a_mistake_is_told_once_and_costs_one_response(
         assert "GET /bad HTTP/1.1" in only
     if mistake.shows:
         assert mistake.shows in only
+
+
+@pytest.mark.parametrize(
+    ("application", "begins", "body"),
+    [(exits, b"HTTP/1.1 500 ", None), (exits_in_pieces, b"HTTP/1.1 200 ", b"5\r\nbegun\r\n")],
+)
+def test_an_exit_is_one_line_and_costs_one_response(
+    run: Run,
+    caplog: pytest.LogCaptureFixture,
+    application: Any,
+    begins: bytes,
+    body: bytes | None,
+) -> None:
+    """It ends no thread among many."""
+    caplog.set_level(logging.WARNING, "tlshttp")
+    site = run(application)
+    if not isinstance(site.server, ThreadingTLSHTTPServer):
+        pytest.skip("an exit ends a server of one thread, as any function that it calls would")
+    for _ in range(3):
+        head, _, came = site.exchange(REQUEST).partition(b"\r\n\r\n")
+        assert head.startswith(begins)
+        assert body in (None, came)
+    assert not site.reported
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 3, told
+    assert all(f"{application.__name__} has called sys.exit()" in each for each in told)
 
 
 @pytest.mark.thorough

@@ -7,12 +7,15 @@ Rules:
 2.  It is cancelled when its peer has left while it waits for something else. Where it waits for the
     peer it finds out by itself, by the exception that a handler in a thread would get.
 3.  Whatever comes of it, `tlshttp._seam.AnswersLater.end` is called once.
+4.  A task that the coroutine has begun may outlive it, and the connection is another request's
+    then. Such a task is known by its context (`contextvars`), which it has from the coroutine.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import math
 import time
@@ -25,9 +28,42 @@ if TYPE_CHECKING:
     from tlshttp._seam import AnswersLater
     from tlshttp.aio._loops import HandlerLoop
 
-__all__ = ["Answer"]
+__all__ = ["Answer", "answer_of", "refuse_late"]
 
 _log = logging.getLogger("tlshttp.handler")
+
+_current: contextvars.ContextVar[tuple[Any, Answer] | None] = contextvars.ContextVar(
+    "tlshttp_answer", default=None
+)
+"""The handler and the answer that whatever runs belongs to."""
+
+
+def answer_of(handler: Any, what: str) -> Answer:
+    """Return the answer that the caller is part of.
+
+    Args:
+        handler: Whose connection the caller uses.
+        what: How, for the message.
+
+    Raises:
+        RuntimeError: That answer is over; or the caller is part of none, and nobody is answered.
+    """
+    refuse_late(handler, what)
+    if handler.request.exchange.handler is None:
+        raise _too_late(what)
+    answer: Answer = handler._answer
+    return answer
+
+
+def refuse_late(handler: Any, what: str) -> None:
+    """Raise `RuntimeError` where the caller is part of an answer by this handler that is over."""
+    current = _current.get()
+    if current is not None and current[1].later is None and current[0] is handler:
+        raise _too_late(what)
+
+
+def _too_late(what: str) -> RuntimeError:
+    return RuntimeError(f"{what} after the end of the response: the connection is another's")
 
 
 class Answer:
@@ -85,6 +121,7 @@ class Answer:
 
     async def _run(self) -> None:
         coroutine, self._coroutine = self._coroutine, None
+        _current.set((self._handler, self))
         try:
             if coroutine is not None:
                 await coroutine
@@ -103,7 +140,8 @@ class Answer:
     def _end(self, error: BaseException | None, *, is_cancelled: bool = False) -> None:
         """End the exchange, unless the coroutine has done so."""
         later, handler = self.later, self._handler
-        self._handler = None
+        self._handler = self._task = None
+        _current.set(None)  # what is called from here on is the server's
         if later is None:
             if error is not None and not is_cancelled:  # after a response that was complete
                 handler.server.handle_error(handler.request, handler.client_address)
@@ -123,8 +161,12 @@ class Answer:
         later, handler = self.later, self._handler
         if later is not None:
             self._let_go()
-            handler.answered()
-            later.end(None)
+            token = _current.set(None)  # the next request may begin in here
+            try:
+                handler.answered()
+                later.end(None)
+            finally:
+                _current.reset(token)
 
     def _let_go(self) -> None:
         """Forget the connection, which is going to be somebody else's."""
@@ -195,7 +237,7 @@ class Answer:
 
     def _connection(self) -> AnswersLater:
         if self.later is None:
-            raise RuntimeError("the response is complete, and the connection goes on without it")
+            raise _too_late("waiting for the peer")
         return self.later
 
     async def _wait(
@@ -215,6 +257,7 @@ class Answer:
                 await self._sleep(min(allowance.left, most))
             finally:
                 later.waits_for_peer = False
+            self._connection()  # it may have come to its end meanwhile
             passed = time.monotonic() - began
             most -= passed
             allowance.spend(passed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,6 +20,7 @@ from tlshttp.aio._scope import (
 from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from tlshttp.handler._forwarded import ForwardedRequest
     from tlshttp.server import TLSHTTPServer
     from tlshttp.websocket._terms import Origins
 
@@ -45,18 +47,22 @@ def asgi(
             ``scope``, ``receive`` and ``send``.
         root_path: Where the application is mounted, by a proxy that takes this off the path; the
             application finds it in its scope, and before the path. Empty: at the root.
-        lifespan: Whether the application is told of the server's beginning and end; `None`: if it
-            wants to be. With true, one that fails to begin keeps the server from serving in any
-            case; with `None`, only where it says so by ``lifespan.startup.failed``.
+        lifespan: Whether the application is told of the server's beginning and end. With true it
+            has to answer ``lifespan.startup.complete``: one that raises or returns without that
+            keeps the server from serving. With `None` only ``lifespan.startup.failed`` does so;
+            whoever raises is served, and has one warning in the log if it has taken the event.
+            With false it is not told. For its end it has five seconds, and is cancelled then.
         origins: Whose pages may open WebSockets: a list such as ``["https://example.org"]``, or
             ``tlshttp.websocket.ANY_ORIGIN``; `None`: those of the host that the request is for.
 
     Raises:
-        ConfigurationError: ``root_path`` does not begin with a slash.
+        ConfigurationError: ``root_path`` does not begin with a slash, or the application takes
+            other arguments than those of ASGI 3.0, as WSGI applications do.
         TypeError: The application cannot be called.
     """
     if not callable(application):
         raise TypeError(f"an ASGI application is called, and {application!r} cannot be")
+    _check_arguments(application)
     attributes = {
         "_application": staticmethod(application),
         "_root_path": checked_root_path(root_path),
@@ -65,6 +71,27 @@ def asgi(
         "__module__": __name__,
     }
     return type("ASGIHandler", (_ASGIHandler,), attributes)
+
+
+def _check_arguments(application: Any) -> None:
+    """Refuse what cannot be called as ASGI applications are.
+
+    Raises:
+        ConfigurationError: It cannot.
+    """
+    try:
+        signature = inspect.signature(application)
+    except (TypeError, ValueError):  # of C, mostly: nobody knows
+        return
+    try:
+        signature.bind("scope", "receive", "send")
+    except TypeError as error:
+        named = application if hasattr(application, "__qualname__") else type(application)
+        raise ConfigurationError(
+            f"{named.__module__}.{named.__qualname__} is no ASGI application: it is not to be"
+            f" called with scope, receive and send, but as {signature}; WSGI applications are for"
+            " tlshttp.wsgi.handler() and --wsgi"
+        ) from error
 
 
 class _ASGIHandler(AsyncTLSRequestHandler):
@@ -78,9 +105,12 @@ class _ASGIHandler(AsyncTLSRequestHandler):
     _wants_lifespan: bool | None
     _origins: Origins | Collection[str] | None
     _tls_extension: dict[str, object] | None = None
+    forwarded: ForwardedRequest | None = None
+    """What `ForwardedMixIn` has found, where that comes before this class."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("do_"):
+        # What follows the head of a tunnel would be no body of an application's: 501.
+        if name.startswith("do_") and name != "do_CONNECT":
             return self.do_GET
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 

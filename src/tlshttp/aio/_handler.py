@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from tlshttp.aio._answer import Answer
+from tlshttp.aio._answer import Answer, answer_of, refuse_late
 from tlshttp.aio._loops import HandlerLoop, OwnLoop
 from tlshttp.handler import TLSRequestHandler
 
@@ -24,6 +24,26 @@ _BACKLOG = 65_536
 the peer: what may wait in memory for one connection (``Limits.max_buffer_memory``)."""
 
 
+class _OfRequest:
+    """An attribute that a task must not use when its request is over: it is the next one's then."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, handler: Any, owner: type) -> Any:
+        if handler is None:
+            return self
+        refuse_late(handler, self._name)
+        try:
+            return vars(handler)[self._name]
+        except KeyError:
+            raise AttributeError(self._name) from None
+
+    def __set__(self, handler: Any, value: Any) -> None:
+        refuse_late(handler, self._name)
+        vars(handler)[self._name] = value
+
+
 class AsyncTLSRequestHandler(TLSRequestHandler):
     """A handler whose ``do_*`` methods may be coroutines: ``async def do_GET(self)``.
 
@@ -37,7 +57,8 @@ class AsyncTLSRequestHandler(TLSRequestHandler):
     to wait for, under the same ``Limits`` as ever. ``rfile`` and ``wfile`` are there, too, and
     never wait in a coroutine: reading what has not come is a `BlockingIOError`.
 
-    When the peer leaves before it has its answer, the coroutine is cancelled.
+    When the peer leaves before it has its answer, the coroutine is cancelled. A task of its own may
+    go on when it has returned, but has nothing to read or write any more: that is a `RuntimeError`.
     """
 
     cancel_when_left = True
@@ -54,6 +75,7 @@ class AsyncTLSRequestHandler(TLSRequestHandler):
             BodyTimeout: The peer was too slow.
             PeerDisconnected: The peer left in the middle of the body.
             RequestRefused: What has come is no HTTP.
+            RuntimeError: The response is over, and this is a task that goes on.
         """
         pieces = []
         while size and (data := await self.read1(size)):
@@ -71,15 +93,16 @@ class AsyncTLSRequestHandler(TLSRequestHandler):
             Nothing at the end of the body.
 
         Raises:
-            BodyTimeout, PeerDisconnected, RequestRefused: As for `read`.
+            BodyTimeout, PeerDisconnected, RequestRefused, RuntimeError: As for `read`.
         """
         most = _AT_ONCE if size < 0 else min(size, _AT_ONCE)
+        answer = answer_of(self, "reading")
         file: Any = self.rfile
         while True:
             try:
                 data: bytes = file.read1(most)
             except BlockingIOError:
-                await self._answer.wait_for_input()
+                await answer.wait_for_input()
             else:
                 return data
 
@@ -89,26 +112,52 @@ class AsyncTLSRequestHandler(TLSRequestHandler):
         Raises:
             WriteTimeout: The peer takes it too slowly.
             PeerDisconnected: The peer has left.
+            RuntimeError: The response is over, and this is a task that goes on.
         """
+        answer = answer_of(self, "write()")
         self.wfile.write(data)
         if self.request.backlog > _BACKLOG:
-            await self._answer.wait_for_room()
+            await answer.wait_for_room()
 
     async def flush(self) -> None:
         """Send what is held back: a head whose body is long in coming.
 
         Raises:
-            WriteTimeout, PeerDisconnected: As for `write`.
+            WriteTimeout, PeerDisconnected, RuntimeError: As for `write`.
         """
+        answer = answer_of(self, "flush()")
         self.wfile.flush()
         if self.request.backlog > _BACKLOG:
-            await self._answer.wait_for_room()
+            await answer.wait_for_room()
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Begin a response head; see `TLSRequestHandler.send_response`.
+
+        Raises:
+            RuntimeError: The response is over, and this is a task that goes on.
+        """
+        refuse_late(self, "send_response()")
+        super().send_response(code, message)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Send and log an error page; see `TLSRequestHandler.send_error`.
+
+        Raises:
+            RuntimeError: The response is over, and this is a task that goes on.
+        """
+        refuse_late(self, "send_error()")
+        super().send_error(code, message, explain)
 
     def answered(self) -> None:
         """Be told, in the loop, that a coroutine has answered, or has failed to (hook)."""
         inherited: Callable[[], None] | None = getattr(super(), "answered", None)
         if inherited is not None:
             inherited()
+
+    if not TYPE_CHECKING:
+        rfile = _OfRequest()
+        wfile = _OfRequest()
+        _headers_buffer = _OfRequest()
 
     _answer: Answer
     """What runs the coroutine."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Coroutine, Iterable, MutableMapping
+from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from tlshttp.errors import ConnectionCut
@@ -23,6 +24,8 @@ _AT_ONCE = 65_536
 """Bytes of a request body that are given at once: what the server takes in at once."""
 
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+
+_LENGTH = re.compile(rb"[0-9]{1,19}")
 
 _HOP_BY_HOP = frozenset({b"transfer-encoding", b"keep-alive", b"upgrade", b"proxy-connection"})
 """Fields that are the server's, not the application's (RFC 9110, section 7.6.1). ``Connection`` is
@@ -76,7 +79,7 @@ class Call:
 
     async def receive(self) -> Message:
         """Return the next event: a piece of the body, or that the client has left."""
-        if self._is_over:
+        if self._is_over or self._answer.later is None:
             return {"type": _DISCONNECT}
         if self._body_is_over:
             await self._answer.wait_for_end()
@@ -104,9 +107,10 @@ class Call:
             OSError: The client has left.
         """
         kind = message["type"]
+        self._is_over |= self._answer.later is None  # the application has returned without an end
         if kind == "http.response.body" and self._has_begun and not self._is_over:
             await self._send_body(message)
-        elif kind == "http.response.start" and not self._has_begun:
+        elif kind == "http.response.start" and not (self._has_begun or self._is_over):
             self._start(message)
         else:
             self._refuse(kind)
@@ -119,10 +123,7 @@ class Call:
 
     def _start(self, message: Message) -> None:
         """Send the head, which is held back until there is some of the body."""
-        status = int(message["status"])
-        if status < 200:
-            raise RuntimeError(f"{self._line!r}: {status} is not the status of a response")
-        _begin_head(self._handler, status, message.get("headers", ()))
+        _begin_head(self._handler, int(message["status"]), message.get("headers", ()))
         self._has_begun = True
         self._handler.end_headers()
 
@@ -165,8 +166,13 @@ def _begin_head(handler: Any, status: int, fields: Iterable[Any]) -> None:
     """Begin a response head, as ``send_response()`` and ``send_header()`` do; log the request.
 
     ``end_headers()`` comes next, in which mix-ins add fields of their own.
+
+    Raises:
+        ValueError: Something would not be HTTP.
     """
-    lines, has_server, has_date = _field_lines(fields)
+    if not 200 <= status <= 599:  # RFC 9110, section 15; 1xx is no answer
+        raise ValueError(f"{handler.requestline!r}: {status} is not the status of a response")
+    lines, has_server, has_date = _field_lines(fields, has_length=status != HTTPStatus.NO_CONTENT)
     phrase = handler.responses.get(status, ("",))[0]
     head = [status_line("HTTP/1.1", status, phrase)]
     if not (has_server or has_date):
@@ -180,20 +186,30 @@ def _begin_head(handler: Any, status: int, fields: Iterable[Any]) -> None:
     handler._headers_buffer = head
 
 
-def _field_lines(fields: Iterable[Any]) -> tuple[bytes, bool, bool]:
+def _field_lines(fields: Iterable[Any], *, has_length: bool) -> tuple[bytes, bool, bool]:
     """Return the lines of a head, and whether Server and Date are among them.
 
+    Args:
+        fields: Names and values.
+        has_length: Whether the response may have a Content-Length (RFC 9110, section 8.6).
+
     Raises:
-        ValueError: A name is none, or there is a line break or NUL in a value.
+        ValueError: A name is none, there is a line break or NUL in a value, or the length is none,
+            or there are two of them.
     """
     lines: list[bytes] = []
     has_server = has_date = False
+    length: bytes | None = None
     for name, value in fields:
         lower = name.lower()
         if lower in _HOP_BY_HOP:
             continue
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name of a header field")
+        if lower == b"content-length":
+            if not has_length:
+                continue
+            length = _checked_length(value, length)
         has_server |= lower == b"server"
         has_date |= lower == b"date"
         lines += (name, b": ", value, b"\r\n")
@@ -205,3 +221,16 @@ def _field_lines(fields: Iterable[Any]) -> tuple[bytes, bool, bool]:
     ):
         raise ValueError("line break or NUL in a header field of a response")
     return data, has_server, has_date
+
+
+def _checked_length(value: bytes, earlier: bytes | None) -> bytes:
+    """Return a Content-Length that can be one.
+
+    Raises:
+        ValueError: It is no number of bytes, or there was one before.
+    """
+    if not _LENGTH.fullmatch(value):
+        raise ValueError(f"Content-Length is a number of bytes, not {value!r}")
+    if earlier is not None:
+        raise ValueError(f"Content-Length twice: {earlier!r} and {value!r}")
+    return value

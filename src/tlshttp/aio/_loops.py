@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import contextvars
 import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -37,6 +38,8 @@ class HandlerLoop:
         self._thread = thread
         self._calls: collections.deque[Callable[[], None]] = collections.deque()
         self._is_scheduled = False
+        self._context = contextvars.copy_context()
+        """Not that of the coroutine which happens to hand something over."""
         self._new: list[Answer] = []
 
     def call(self, function: Callable[[], None]) -> None:
@@ -46,11 +49,11 @@ class HandlerLoop:
             return
         self._is_scheduled = True
         if threading.get_ident() == self._thread:
-            self.loop.call_soon(self._call_all)
+            self.loop.call_soon(self._call_all, context=self._context)
         else:
             # Closed: the server has ended before its last connection, and nobody answers.
             with contextlib.suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(self._call_all)
+                self.loop.call_soon_threadsafe(self._call_all, context=self._context)
 
     def begin(self, answer: Answer) -> None:
         """Begin an answer, at once if this is the loop's thread."""

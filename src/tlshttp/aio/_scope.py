@@ -12,6 +12,7 @@ from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tlshttp._tls import TLSInfo
+    from tlshttp.handler._forwarded import ForwardedRequest
 
 __all__ = [
     "ASGI", "Scope", "asks_for_websocket", "checked_root_path", "http_scope", "tls_extension",
@@ -67,7 +68,7 @@ def http_scope(handler: Any, kind: str, root_path: str, tls: Mapping[str, object
         "type": kind,
         "asgi": dict(ASGI),
         "http_version": "1.0" if handler.request_version == "HTTP/1.0" else "1.1",
-        "scheme": "https" if kind == "http" else "wss",
+        "scheme": _scheme(kind, handler.forwarded),
         "path": path if "%" not in path and path.isascii() else _decoded(path),
         "raw_path": path.encode("latin-1"),
         "query_string": query.encode("latin-1"),
@@ -80,6 +81,20 @@ def http_scope(handler: Any, kind: str, root_path: str, tls: Mapping[str, object
         "server": _server(handler.server),
         "extensions": {"tls": tls},
     }
+
+
+_SCHEMES: Final = {
+    "http": {"http": "http", "https": "https"},
+    "websocket": {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"},
+}
+"""What the scope says where a proxy has named a scheme, by the kind of the scope."""
+
+
+def _scheme(kind: str, forwarded: ForwardedRequest | None) -> str:
+    """Return how the client has asked: by TLS, unless a trusted proxy says otherwise."""
+    told = "https" if forwarded is None or forwarded.scheme is None else forwarded.scheme
+    schemes = _SCHEMES[kind]
+    return schemes.get(told, schemes["https"])
 
 
 def _decoded(path: str) -> str:

@@ -38,7 +38,13 @@ async def serve(server: TLSHTTPServer, *, drain_timeout: float | None = 5.0) -> 
 
     Raises:
         ConfigurationError: An ASGI application has failed to start.
+        RuntimeError: The server has been closed.
     """
+    if server.fileno() == -1:
+        raise RuntimeError(
+            "the server is closed, and serves no more: serve() closes it when it returns, as"
+            " server_close() does"
+        )
     loop = asyncio.get_running_loop()
     server.handler_loop = HandlerLoop(loop, threading.get_ident())
     handler_class: Any = server._composed_handler()

@@ -104,6 +104,7 @@ class WebSocketCall:
         if not self._is_told:
             self._is_told = True
             return {"type": "websocket.connect"}
+        self._is_over |= self._answer.later is None  # the application has returned
         if self._conversation is None:
             if not self._is_over:
                 await self._answer.wait_for_end()
@@ -171,6 +172,7 @@ class WebSocketCall:
             OSError: The client has left.
         """
         kind = message["type"]
+        self._is_over |= self._answer.later is None  # the application has returned
         if self._is_over:
             if kind == "websocket.close":
                 return  # both sides may close

@@ -8,7 +8,10 @@ import stat
 import time
 from typing import Any
 
-__all__ = ["regular_file"]
+__all__ = ["FILES_ON_DISK", "regular_file"]
+
+FILES_ON_DISK = (io.FileIO, io.BufferedReader, io.BufferedRandom)
+"""What ``open()`` makes of a file that is read as bytes."""
 
 
 _SETTLED_SECONDS = 2.0
@@ -24,9 +27,11 @@ def regular_file(file: Any) -> tuple[int, int, int] | None:
     Returns:
         `None` where it is none, or has only just been written.
     """
-    if not hasattr(os, "pread") or type(file) not in (io.FileIO, io.BufferedReader):
+    if not hasattr(os, "pread") or type(file) not in FILES_ON_DISK:
         return None
     try:
+        if type(file) is io.BufferedRandom:
+            file.flush()  # what has been written to it is to be sent, too
         fd, position = file.fileno(), file.tell()
         status = os.fstat(fd)
     except (OSError, ValueError):

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from tlshttp.handler._exchange import HTTPExchange
 
-__all__ = ["ResponseWriter"]
+__all__ = ["ResponseWriter", "in_bytes"]
 
 _WITHOUT_BODY = ("HEAD", "CONNECT")
 """Methods to which a response has no body, or is the beginning of another protocol."""
@@ -162,8 +162,8 @@ class ResponseWriter(io.BufferedIOBase):
             return None
         self.mute()
         if excess:
-            return f"{excess} bytes more than its Content-Length"
-        return f"{missing} bytes less than its Content-Length"
+            return f"{in_bytes(excess)} more than its Content-Length"
+        return f"{in_bytes(missing)} less than its Content-Length"
 
     @property
     def is_over(self) -> bool:
@@ -428,3 +428,8 @@ class ResponseWriter(io.BufferedIOBase):
 
 
 _END_OF_HEAD = re.compile(rb"([!-9;-~]+:[^\r\n]*\r\n)*\r\n")
+
+
+def in_bytes(count: int) -> str:
+    """Return a number of bytes in words."""
+    return "1 byte" if count == 1 else f"{count} bytes"

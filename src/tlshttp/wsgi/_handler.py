@@ -92,6 +92,10 @@ class _Handler(TLSRequestHandler):
         try:
             returned = self.application(environ, response.start)
             response.send(returned)
+        except SystemExit:
+            self.__answer_exit()
+            if not environ["wsgi.multithread"]:
+                raise  # it ends the server, which has no other thread
         finally:
             try:
                 if hasattr(returned, "close"):
@@ -100,6 +104,13 @@ class _Handler(TLSRequestHandler):
                 response.end()
                 if type(body) is RequestBody:
                     body.end()
+
+    def __answer_exit(self) -> None:
+        """Answer where the application ends the thread, so that the client does not wait."""
+        exchange = self.request.exchange
+        name = name_of(self.application)
+        exchange.warn("%r: %s has called sys.exit()", self.requestline, name)
+        exchange.apologise()
 
     def __environ(self) -> dict[str, Any] | None:
         """Return the environment of the request; `None` where it has been answered."""

@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, TypeAlias
 
+from tlshttp.handler._regular_files import FILES_ON_DISK
+from tlshttp.handler._writer import in_bytes
 from tlshttp.wsgi._head import Head
 from tlshttp.wsgi._streams import FileWrapper
 
@@ -99,8 +101,9 @@ class Response:
         if self._left >= 0:
             excess = len(data) - self._left
             if excess > 0:
+                much = in_bytes(excess)
                 raise RuntimeError(
-                    f"write() called with {excess} bytes more than the Content-Length (PEP 3333)"
+                    f"write() called with {much} more than the Content-Length (PEP 3333)"
                 )
             self._left -= len(data)
         handler.wfile.write(data)
@@ -212,9 +215,11 @@ def _joined(pieces: Any) -> bytes:
 
 def _size_of(file: Any) -> int:
     """Return how many bytes are left of a file on disk; negative where it is none."""
-    if type(file) not in (io.FileIO, io.BufferedReader):
+    if type(file) not in FILES_ON_DISK:
         return _UNKNOWN
     try:
+        if type(file) is io.BufferedRandom:
+            file.flush()  # what has been written to it is to be sent, too
         status, position = os.fstat(file.fileno()), file.tell()
     except (OSError, ValueError):
         return _UNKNOWN
