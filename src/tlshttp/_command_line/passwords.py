@@ -11,7 +11,8 @@ import sys
 import warnings
 from pathlib import Path
 
-from tlshttp._command_line.endings import describe_os_error
+from tlshttp._command_line.endings import complain, describe_os_error
+from tlshttp._command_line.parsing import program
 from tlshttp.errors import CertificateError
 
 MAXIMUM_PASSWORD_FILE = 4096
@@ -59,6 +60,9 @@ class PasswordFile:
         """
         if self._password is None:
             self._password = _read_password(self.path)
+            if not self._password:
+                note = f"note: there is no password in {_label(self.path)}: an empty one is tried"
+                complain(program(), note)
         return self._password
 
 

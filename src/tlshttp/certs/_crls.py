@@ -23,12 +23,6 @@ _MAXIMUM_SIZE = 64 * 1024 * 1024  # bytes; the largest public lists have some 10
 _BEGIN, _END = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
 
 
-class _PartlyUsable(ConfigurationError):
-    """Not all that has been read can be used; what can, and what stays, is here."""
-
-    lists: Lists
-
-
 class CRLStore(ReloadingStore[Lists, ConfigurationError]):
     """A source of revocation lists that reloads; accepted wherever a list is.
 
@@ -50,6 +44,8 @@ class CRLStore(ReloadingStore[Lists, ConfigurationError]):
     _noun = "CRL"
     _unusable = ConfigurationError
     _checks: dict[object, Check]
+    _partly: tuple[ConfigurationError, Lists] | None = None
+    """Why not all that was read last can be used; and what can, with what stays."""
     _due: frozenset[x509.Name] = frozenset()
     """Those who had a list when last nothing was wrong."""
 
@@ -65,8 +61,8 @@ class CRLStore(ReloadingStore[Lists, ConfigurationError]):
             lists, damage = _parse(_read(path), path)
             found = self._succeed(lists, label, damage)
             if found.findings:
-                error = _PartlyUsable(*found.findings)
-                error.lists = found.taken + found.kept
+                error = ConfigurationError(*found.findings)
+                self._partly = error, found.taken + found.kept
                 raise error
             return found.taken
 
@@ -133,10 +129,13 @@ class CRLStore(ReloadingStore[Lists, ConfigurationError]):
         return super()._take(value)
 
     def _salvage(self, error: ConfigurationError) -> Lists | None:
-        if not isinstance(error, _PartlyUsable) or error.lists == self._current:
+        if self._partly is None or self._partly[0] is not error:
             return None
-        self._current = error.lists
-        return error.lists
+        lists, self._partly = self._partly[1], None
+        if lists == self._current:
+            return None
+        self._current = lists
+        return lists
 
     def _describe(self, value: Lists) -> str:
         return "; ".join(

@@ -10,10 +10,9 @@ from cryptography import x509
 from cryptography.utils import CryptographyDeprecationWarning
 
 from tlshttp.certs import _der
-from tlshttp.errors import CertificateError
 
 
-class ImpossibleVersion(CertificateError):
+class ImpossibleVersion(ValueError):
     """A certificate says that it is of a version that nobody reads."""
 
 

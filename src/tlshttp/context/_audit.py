@@ -6,6 +6,8 @@ import ssl
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from cryptography import x509
+
 from tlshttp import profiles
 from tlshttp._engines.rules import certificate_findings
 from tlshttp.certs import CertificateChain, Severity
@@ -23,7 +25,7 @@ from tlshttp.context._registry import (
     openssl_ciphers,
 )
 from tlshttp.context._report import Deviation, Report
-from tlshttp.errors import ConfigurationError
+from tlshttp.errors import CertificateError, ConfigurationError
 
 if TYPE_CHECKING:
     from tlshttp._tls import TLSContext
@@ -116,6 +118,18 @@ def audit_host(
             " name, or speaks no TLS"
         )
     return report
+
+
+def _read(der: bytes) -> x509.Certificate:
+    """Read a certificate that is shown.
+
+    Raises:
+        CertificateError: It cannot be read.
+    """
+    try:
+        return read_der(der)
+    except ValueError as error:
+        raise CertificateError(f"a certificate is shown that cannot be read: {error}") from None
 
 
 def _is_address(host: str) -> bool:
@@ -280,7 +294,7 @@ class _Examination:
 
     def _kinds_of_keys(self) -> set[bool]:
         """Return whether the certificates shown have ECDSA keys; both where there are both."""
-        leaves = [read_der(chain[0]) for chain in self._chains]
+        leaves = [_read(chain[0]) for chain in self._chains]
         return {"RSA" not in describe_public_key(leaf.public_key()) for leaf in leaves}
 
     def _check_beyond(self, field: str, found: Collection[int], names: Mapping[int, str]) -> None:
@@ -336,7 +350,7 @@ class _Examination:
             self._chains += [(leaf,)] if leaf else []
         described = []
         for chain in self._chains:
-            leaf_, *rest = (read_der(der) for der in chain)
+            leaf_, *rest = (_read(der) for der in chain)
             certificate = CertificateChain(leaf_, tuple(rest))
             described.append(
                 f"{', '.join(certificate.names[:3]) or '(no names)'};"
