@@ -333,7 +333,7 @@ async def _no_name(send: Any) -> None:
     await send({**START, "headers": [(b"x y", b"1")]})
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(200, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("count", [2, pytest.param(200, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [

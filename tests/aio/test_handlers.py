@@ -298,7 +298,7 @@ def test_an_exception_after_the_head_cuts_the_response(
     assert capfd.readouterr().err.count("LookupError: of the handler") == 1
 
 
-@pytest.mark.parametrize("count", [3, pytest.param(200, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("count", [3, pytest.param(200, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize(
     ("path", "warning", "status"),
     [

@@ -22,7 +22,7 @@ from tests.websocket.support import (
 SIZES = [0, 1, 125, 126, 127, 65_535, 65_536, 65_537, 1 << 20]
 """Around the limits of RFC 6455, section 5.2, and the largest message."""
 
-MANY = [2_000, pytest.param(100_000, marks=[pytest.mark.thorough, pytest.mark.timeout(300)])]
+MANY = [2_000, pytest.param(100_000, marks=[pytest.mark.exhaustive, pytest.mark.timeout(300)])]
 
 
 @pytest.mark.parametrize("count", MANY)
