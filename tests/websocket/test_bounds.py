@@ -32,7 +32,7 @@ from tlshttp.websocket._conversation import Conversation
 
 DRIVEN = pytest.mark.parametrize("style", STYLES[:2], ids=lambda style: style.name)
 
-CLIENTS = [20, pytest.param(1_000, marks=[pytest.mark.thorough, pytest.mark.timeout(300)])]
+CLIENTS = [20, pytest.param(1_000, marks=[pytest.mark.exhaustive, pytest.mark.timeout(300)])]
 
 
 def _threads() -> int:
