@@ -81,6 +81,26 @@ class Sockets:
         await send({"type": "websocket.accept"})
         await self._wait()
 
+    async def hears_late(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.sleeps(scope, receive, send)
+        while (message := await receive())["type"] == "websocket.receive":
+            self.seen.append(message["text"])
+
+    async def two_tasks(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+
+        async def tick() -> None:
+            while True:
+                await send({"type": "websocket.send", "text": ""})
+                await asyncio.sleep(0)
+
+        ticking = asyncio.create_task(tick())
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({**message, "type": "websocket.send"})
+        ticking.cancel()
+        with contextlib.suppress(asyncio.CancelledError, OSError):
+            await ticking
+
     async def _wait(self) -> None:
         loop, over = asyncio.get_running_loop(), asyncio.Event()
         self.end = lambda: loop.call_soon_threadsafe(over.set)
@@ -297,6 +317,40 @@ def test_who_neither_sends_nor_receives_is_looked_after(run: Run, path: str) -> 
             assert raw.sock.recv(1) == b""
             sockets.end()
             assert sockets.is_over.wait(5 * UNIT)
+
+
+def test_what_comes_early_waits_in_order_and_is_bounded(run: Run) -> None:
+    """A peer that sends and sends waits; what it has sent is all received, the close last."""
+    sockets = Sockets()
+    with run(quiet(sockets)) as server, _Raw.opened(server, "hears_late") as raw:
+        texts = [f"{number:01000}" for number in range(3_000)]
+        data = b"".join(frame(TEXT, text.encode()) for text in texts)
+        sender = threading.Thread(target=raw.send, args=(data + frame(CLOSE, b"\x0f\xa0"),))
+        sender.start()
+        assert wait_until(lambda: server.stats().bytes_in > 65_536)
+        assert server.stats().active == 1
+        sockets.end()
+        assert raw.frame() == (CLOSE, b"\x0f\xa0")
+        sender.join()
+        assert sockets.is_over.wait(5 * UNIT)
+        assert sockets.seen[1:] == texts
+
+
+def test_one_task_sends_while_another_receives(run: Run) -> None:
+    """Nothing that comes is overlooked."""
+    sockets = Sockets()
+    with run(quiet(sockets)) as server, _Raw.opened(server, "two_tasks") as raw:
+        for number in range(100):
+            text = b"%d" % number
+            raw.send(frame(TEXT, text) + frame(PING, text))
+            seen = []
+            while len(seen) < 2:
+                if (one := raw.frame()) != (TEXT, b""):
+                    seen.append(one)
+            assert sorted(seen) == [(TEXT, text), (PONG, text)]
+        raw.send(frame(CLOSE, b"\x0f\xa0"))
+        assert raw.close_code() == 4000
+        assert sockets.is_over.wait(5 * UNIT)
 
 
 FAULTS = {
