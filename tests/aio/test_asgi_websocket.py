@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,8 +18,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.aio.conftest import Run
 from tests.aio.test_asgi import answer, quiet
-from tests.front.peers import client_context
+from tests.front.peers import client_context, handshake
 from tests.support import UNIT, wait_until
+from tests.websocket.support import BINARY, CLOSE, FIELDS, PING, PONG, TEXT, Raw, frame
 from tlshttp import websocket
 
 
@@ -29,6 +30,7 @@ class Sockets:
     def __init__(self) -> None:
         self.seen: list[Any] = []
         self.is_over = threading.Event()
+        self.end: Callable[[], object] = self.is_over.set
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         assert scope["type"] == "websocket", "nothing else is served here"
@@ -69,6 +71,40 @@ class Sockets:
 
     async def nothing(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer nothing at all."""
+
+    async def hears_once(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        await receive()
+        await self._wait()
+
+    async def sleeps(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        await self._wait()
+
+    async def hears_late(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.sleeps(scope, receive, send)
+        while (message := await receive())["type"] == "websocket.receive":
+            self.seen.append(message["text"])
+
+    async def two_tasks(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+
+        async def tick() -> None:
+            while True:
+                await send({"type": "websocket.send", "text": ""})
+                await asyncio.sleep(0)
+
+        ticking = asyncio.create_task(tick())
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({**message, "type": "websocket.send"})
+        ticking.cancel()
+        with contextlib.suppress(asyncio.CancelledError, OSError):
+            await ticking
+
+    async def _wait(self) -> None:
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        self.end = lambda: loop.call_soon_threadsafe(over.set)
+        await over.wait()
 
     async def floods(self, scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "websocket.accept"})
@@ -228,3 +264,113 @@ def test_http_beside_is_served(run: Run) -> None:
     with run(quiet(both)) as server, connected(server) as sock:
         sock.sendall(request("/"))
         assert read_response(sock).endswith(b"plain")
+
+
+class _Raw(Raw):
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, server: Any, path: str) -> Iterator[Raw]:
+        """Return a client that sends what it is told, after the answer's head."""
+        sock = handshake(server.server_address, client_context())
+        with contextlib.closing(sock):
+            raw = cls(sock)
+            lines = [f"{name}: {value}" for name, value in FIELDS.items()]
+            raw.send("\r\n".join([f"GET /{path} HTTP/1.1", *lines, "", ""]).encode())
+            assert raw.head().startswith(b"HTTP/1.1 101")
+            yield raw
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_message_and_a_close_in_one_packet(
+    run: Run, count: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The echo goes out, then the close is answered; no traceback."""
+    sockets = Sockets()
+    with run(quiet(sockets)) as server, _Raw.opened(server, "echo") as raw:
+        raw.send(frame(TEXT, b"last") * count + frame(CLOSE, b"\x0f\xa0bye"))
+        for _ in range(count):
+            assert raw.frame() == (TEXT, b"last")
+        assert raw.frame() == (CLOSE, b"\x0f\xa0bye")
+        assert raw.sock.recv(1) == b""
+        assert sockets.is_over.wait(5 * UNIT)
+        assert sockets.seen[-1] == {"type": "websocket.disconnect", "code": 4000, "reason": "bye"}
+        assert wait_until(lambda: server.stats().active == 0)
+    assert not server.events
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["hears_once", "sleeps"])
+def test_who_neither_sends_nor_receives_is_looked_after(run: Run, path: str) -> None:
+    """Pings are answered, and a close, and the server's end is said."""
+    for ends_server in (False, True):
+        sockets = Sockets()
+        with run(quiet(sockets)) as server, _Raw.opened(server, path) as raw:
+            raw.send(frame(TEXT, b"x") * (path == "hears_once") + frame(PING, b"there?"))
+            assert raw.frame() == (PONG, b"there?")
+            if ends_server:
+                threading.Thread(target=server.drain, args=(60,), daemon=True).start()
+                assert raw.close_code() == 1001
+                raw.send(frame(CLOSE, b"\x03\xe9"))
+            else:
+                raw.send(frame(CLOSE, b"\x0f\xa0bye"))
+                assert raw.frame() == (CLOSE, b"\x0f\xa0bye")
+            assert raw.sock.recv(1) == b""
+            sockets.end()
+            assert sockets.is_over.wait(5 * UNIT)
+
+
+def test_what_comes_early_waits_in_order_and_is_bounded(run: Run) -> None:
+    """A peer that sends and sends waits; what it has sent is all received, the close last."""
+    sockets = Sockets()
+    with run(quiet(sockets)) as server, _Raw.opened(server, "hears_late") as raw:
+        texts = [f"{number:01000}" for number in range(3_000)]
+        data = b"".join(frame(TEXT, text.encode()) for text in texts)
+        sender = threading.Thread(target=raw.send, args=(data + frame(CLOSE, b"\x0f\xa0"),))
+        sender.start()
+        assert wait_until(lambda: server.stats().bytes_in > 65_536)
+        assert server.stats().active == 1
+        sockets.end()
+        assert raw.frame() == (CLOSE, b"\x0f\xa0")
+        sender.join()
+        assert sockets.is_over.wait(5 * UNIT)
+        assert sockets.seen[1:] == texts
+
+
+def test_one_task_sends_while_another_receives(run: Run) -> None:
+    """Nothing that comes is overlooked."""
+    sockets = Sockets()
+    with run(quiet(sockets)) as server, _Raw.opened(server, "two_tasks") as raw:
+        for number in range(100):
+            text = b"%d" % number
+            raw.send(frame(TEXT, text) + frame(PING, text))
+            seen = []
+            while len(seen) < 2:
+                if (one := raw.frame()) != (TEXT, b""):
+                    seen.append(one)
+            assert sorted(seen) == [(TEXT, text), (PONG, text)]
+        raw.send(frame(CLOSE, b"\x0f\xa0"))
+        assert raw.close_code() == 4000
+        assert sockets.is_over.wait(5 * UNIT)
+
+
+FAULTS = {
+    "opcode 3": (frame(3), 1002),
+    "text that is none": (frame(TEXT, b"\xff"), 1007),
+    "text that is none, in pieces": (frame(TEXT, b"\xc3", fin=False) + frame(0, b"x"), 1007),
+    "too large": (frame(BINARY, bytes((1 << 20) + 1))[:20], 1009),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_fault_closes_with_its_code_and_is_one_event(run: Run, kind: str) -> None:
+    """As in the other kinds of WebSockets, after what came before it."""
+    data, code = FAULTS[kind]
+    sockets = Sockets()
+    with run(quiet(sockets)) as server, _Raw.opened(server, "echo") as raw:
+        raw.send(frame(TEXT, b"before") + data)
+        assert raw.frame() == (TEXT, b"before")
+        assert raw.close_code() == code
+        assert raw.sock.recv(1) == b""
+        assert wait_until(lambda: server.stats().cut == {"protocol-violation": 1})
+        assert sockets.is_over.wait(5 * UNIT)
+        assert sockets.seen[-1]["code"] == code

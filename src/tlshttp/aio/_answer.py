@@ -77,7 +77,7 @@ class Answer:
 
     __slots__ = (
         "_coroutine", "_handler", "_is_cancelled", "_loop", "_reading", "_task", "_told",
-        "_waiters", "handler_loop", "later",
+        "_waiters", "handler_loop", "later", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +94,8 @@ class Answer:
         self.handler_loop = handler_loop
         self.later: AnswersLater | None = None
         """The connection, until the answer is over."""
+        self.watch: Callable[[], None] | None = None
+        """What looks, besides the coroutine, when anything has come or gone; `None`: nothing."""
 
     # Called by the connection -----------------------------------------------------------------
 
@@ -180,6 +182,8 @@ class Answer:
         later = self.later
         if later is None:
             return
+        if self.watch is not None:
+            self.watch()
         if self._waiters:
             self._wake_waiters()
         elif later.has_left and not self._is_cancelled and self._task is not None:

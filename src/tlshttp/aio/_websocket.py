@@ -1,12 +1,14 @@
 """One call of an ASGI application for a WebSocket, as the specification has it.
 
 Frames, messages and faults are `tlshttp.websocket`'s; here they become events. What comes is read
-while the application waits in ``receive()``, and no further: an application that does not ask for
-more has its peer wait. Pings are sent and answered meanwhile, too.
+while the application waits in ``receive()``. Where it does not, `_look` reads, without waiting,
+whenever something has come or is sent: pings and a close are answered, and the server's end is
+said, while 64 KiB of messages may wait for the application. With more, its peer waits.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 import time
@@ -15,7 +17,7 @@ from http import HTTPStatus
 from typing import Any
 
 from tlshttp.aio._http import Message, send_whole
-from tlshttp.errors import ConnectionCut
+from tlshttp.errors import ConnectionCut, ProtocolViolation
 from tlshttp.websocket import _opening
 from tlshttp.websocket._conversation import (
     ABNORMAL,
@@ -31,6 +33,12 @@ __all__ = ["WebSocketCall"]
 
 _DISCONNECT = "websocket.disconnect"
 _DENIAL = "websocket.http.response"
+
+_AT_ONCE = 2_048
+"""Bytes that are taken apart at once: what compressed messages become is bounded by that."""
+
+_BACKLOG = 65_536
+"""Bytes that wait for the peer, from which on it is not read from unless the application asks."""
 
 
 class WebSocketCall:
@@ -48,7 +56,10 @@ class WebSocketCall:
         self._line: str = handler.requestline
         self._conversation: Conversation | None = None
         self._keeping = Keeping(self._terms)
-        self._is_told = self._is_over = False
+        self._is_told = self._is_over = self._has_closed = False
+        self._receiving = self._writing = 0
+        """How many calls are reading, and how many wait until the peer takes something."""
+        self._raised: OSError | None = None
         self._deadline = math.inf
         """When the client is to have answered our close."""
         self._denial: Message | None = None
@@ -70,10 +81,14 @@ class WebSocketCall:
         scope["extensions"][_DENIAL] = {}
         try:
             await self._run(application, scope)
-        except BaseException:
-            await self._close(INTERNAL, "")
-            raise
+        except BaseException as error:
+            is_told = error is self._raised  # that the client has left is no mistake
+            await self._close(NORMAL if is_told else self._code_of(error), "")
+            self._finish()
+            if not is_told:
+                raise
         finally:
+            self._answer.watch = None
             if self._conversation is not None:
                 self._conversation.let_go()
 
@@ -88,6 +103,14 @@ class WebSocketCall:
             raise RuntimeError(
                 f"{self._line!r}: the ASGI application has returned, and not answered"
             )
+
+    def _code_of(self, error: BaseException) -> int:
+        """Return with what to close after an exception of the application's."""
+        is_end = isinstance(error, asyncio.CancelledError)
+        return GOING_AWAY if is_end and self._server_ends() else INTERNAL
+
+    def _server_ends(self) -> bool:
+        return self._answer.later is not None and self._answer.later.server_ends
 
     def _judge(self) -> None:
         """Refuse what is no request for a WebSocket, or a page's of somebody else's."""
@@ -109,10 +132,13 @@ class WebSocketCall:
             if not self._is_over:
                 await self._answer.wait_for_end()
             return self._disconnect(ABNORMAL)
-        while True:
-            event = await self._next(self._conversation)
-            if event is not None:
-                return event
+        self._receiving += 1
+        try:
+            while (event := await self._next(self._conversation)) is None:
+                pass
+        finally:
+            self._receiving -= 1
+        return event
 
     async def _next(self, conversation: Conversation) -> Message | None:
         """Return a message, or the end; `None` where there was only something else."""
@@ -121,13 +147,9 @@ class WebSocketCall:
             key = "text" if isinstance(message, str) else "bytes"
             return {"type": "websocket.receive", key: message}
         if conversation.is_over:
-            await self._write(conversation.take_last_words())
-            self._is_over = True
-            if conversation.received is not None:
-                return self._disconnect(*conversation.received)
-            return self._disconnect(*(conversation.sent or (ABNORMAL, "")))
+            self._finish()
         if self._is_over:
-            return self._disconnect(*(conversation.sent or (ABNORMAL, "")))
+            return self._disconnect(*self._end())
         try:
             await self._take_in(conversation)
         except ConnectionCut:
@@ -148,7 +170,7 @@ class WebSocketCall:
             await self._write(conversation.ping(b""))
         left = self._keeping.left(now)
         try:
-            data = self._handler.rfile.read1(65_536)
+            data = self._handler.rfile.read1(_AT_ONCE)
         except BlockingIOError:
             wait = min(self._deadline - now, math.inf if left is None else left)
             await self._answer.wait_for_input(wait, or_server_ends=conversation.sent is None)
@@ -158,6 +180,75 @@ class WebSocketCall:
             self._is_over = True
             return
         await self._write(conversation.feed(data))
+
+    def _look(self) -> None:
+        """See what has come, without waiting, unless ``receive()`` does."""
+        conversation = self._conversation
+        if conversation is None or self._receiving or self._is_over or self._answer.later is None:
+            return
+        try:
+            if self._server_ends() and conversation.sent is None:
+                self._handler.wfile.write(conversation.close(GOING_AWAY, "the server ends"))
+            while self._wants_more(conversation) and self._take_what_is_here(conversation):
+                pass
+            if self._wants_more(conversation):
+                self._keep_alive()
+        except OSError:  # whoever waits finds out, or sends
+            self._is_over = True
+        if not self._writing and conversation.is_overdue(self._terms.close_timeout):
+            while conversation.next() is not None:
+                pass  # it has had the time to ask for these
+            self._finish()
+
+    def _wants_more(self, conversation: Conversation) -> bool:
+        """Return whether to read on though nobody has asked."""
+        is_full = conversation.is_behind or self._answer.later.backlog > _BACKLOG
+        return not (self._is_over or conversation.is_over or is_full)
+
+    def _take_what_is_here(self, conversation: Conversation) -> bool:
+        """Take in some of what has come; false where that is all."""
+        later = self._answer.later
+        try:
+            data = self._handler.rfile.read1(_AT_ONCE)
+        except BlockingIOError:
+            later.look()  # and be told of what comes next
+            return bool(later.buffered)
+        self._keeping.heard(time.monotonic())
+        self._is_over = not data
+        if data:
+            self._handler.wfile.write(conversation.feed(data))
+        return True
+
+    def _keep_alive(self) -> None:
+        """Ask for a sign of life, and see whether there has been one."""
+        now = time.monotonic()
+        if self._keeping.is_lost(now):
+            self._is_over = True
+        elif self._keeping.wants_ping(now) and self._conversation is not None:
+            self._keeping.pinged(now)
+            self._handler.wfile.write(self._conversation.ping(b""))
+
+    def _finish(self) -> None:
+        """Say what is to be said last, and report a fault: nothing more is read or sent."""
+        conversation = self._conversation
+        if conversation is None or not conversation.is_over or self._answer.later is None:
+            return
+        self._is_over = True
+        with contextlib.suppress(OSError):  # it has left
+            self._handler.wfile.write(conversation.take_last_words())
+        request = self._handler.request
+        if conversation.fault is not None and request.fault is None:
+            request.fault = ProtocolViolation(conversation.fault)
+        while conversation.next() is not None:
+            pass
+        if not self._writing:
+            self._answer.finish()
+
+    def _end(self) -> tuple[int, str]:
+        """Return how it has ended: the client's code, else ours."""
+        conversation = self._conversation
+        ends = (None, None) if conversation is None else (conversation.received, conversation.sent)
+        return ends[0] or ends[1] or (ABNORMAL, "")
 
     def _disconnect(self, code: int, reason: str = "") -> Message:
         return {"type": _DISCONNECT, "code": code, "reason": reason}
@@ -176,7 +267,7 @@ class WebSocketCall:
         if self._is_over:
             if kind == "websocket.close":
                 return  # both sides may close
-            raise OSError(f"{self._line!r}: the client has left")
+            raise self._left()
         if self._conversation is not None:
             await self._send_in(self._conversation, kind, message)
         elif kind == "websocket.accept":
@@ -192,17 +283,26 @@ class WebSocketCall:
         else:
             raise RuntimeError(f"{self._line!r}: {kind} where websocket.accept is due")
 
+    def _left(self, why: str = "") -> OSError:
+        """Return what tells the application that nothing can be sent."""
+        self._raised = OSError(why or f"{self._line!r}: the WebSocket is closed: {self._end()[0]}")
+        return self._raised
+
     async def _send_in(self, conversation: Conversation, kind: str, message: Message) -> None:
         if kind == "websocket.close":
+            self._has_closed = True
             await self._close(message.get("code") or NORMAL, message.get("reason") or "")
         elif kind != "websocket.send":
             raise RuntimeError(f"{self._line!r}: {kind} in an open WebSocket")
-        elif conversation.sent is not None:
+        elif self._has_closed:
             raise RuntimeError(f"{self._line!r}: {kind} after websocket.close")
         else:
+            self._look()
             text = message.get("text")
-            data: str | bytes = message["bytes"] if text is None else text
-            await self._write(conversation.encode(data))
+            frame = conversation.encode(message["bytes"] if text is None else text)
+            if self._is_over or not frame:
+                raise self._left()
+            await self._write(frame)
 
     def _accept(self, message: Message) -> None:
         """Answer 101; the connection is no longer HTTP."""
@@ -214,6 +314,7 @@ class WebSocketCall:
         ]
         agreed = _opening.open_websocket(self._handler, terms, fields)
         self._conversation = Conversation(terms.max_size, agreed.compression)
+        self._answer.watch = self._look
 
     def _deny(self, head: Message, body: bytes) -> None:
         self._is_over = True
@@ -223,11 +324,14 @@ class WebSocketCall:
     async def _write(self, data: bytes) -> None:
         if not data:
             return
+        self._writing += 1
         try:
             await self._handler.write(data)
         except ConnectionCut as cut:
             self._is_over = True
-            raise OSError(f"the client has left: {cut}") from cut
+            raise self._left(f"the client has left: {cut}") from cut
+        finally:
+            self._writing -= 1
 
     async def _close(self, code: int, reason: str) -> None:
         conversation = self._conversation
@@ -238,9 +342,10 @@ class WebSocketCall:
 
     async def _await_close(self, conversation: Conversation) -> None:
         """Wait for the client's close, for as long as is usual, and throw away what it sends."""
+        self._receiving += 1
         with contextlib.suppress(OSError):  # it has left
             while not (self._is_over or conversation.is_over):
                 while conversation.next() is not None:
                     pass
                 await self._take_in(conversation)
-            await self._write(conversation.take_last_words())
+        self._finish()

@@ -62,7 +62,7 @@ def accept(
             is kept in memory between two of them.
         max_size: Bytes that a message may have, decompressed. A larger one closes with 1009.
         ping_interval: Seconds after which a silent client is sent a ping, while this side waits for
-            a message; `None`: never.
+            a message, or sends one; `None`: never.
         ping_timeout: Seconds in which a sign of life has to follow, and in which a client has to
             take something of what it is sent; `None`: no limit.
         close_timeout: Seconds that the client has to answer a close.
@@ -94,7 +94,7 @@ class BlockingWebSocket(WebSocket):
 
     As a context manager it closes in the end: with 1000, or with 1011 after an exception. That it
     has been closed is no mistake: `~tlshttp.errors.WebSocketClosed` of its own ends there. It is
-    read by one thread; others may send.
+    read by one thread; others may send. While nobody receives, `send` sees to pings and closes.
     """
 
     def __init__(self, connection: Any, agreement: Agreement, terms: Terms) -> None:
