@@ -21,7 +21,7 @@ from tests.aio.test_asgi import answer, quiet
 from tests.front.peers import client_context, handshake
 from tests.support import UNIT, wait_until
 from tests.websocket.support import BINARY, CLOSE, FIELDS, PING, PONG, TEXT, Raw, frame
-from tlshttp import websocket
+from tlshttp import ForwardedMixIn, websocket
 
 
 class Sockets:
@@ -374,3 +374,53 @@ def test_a_fault_closes_with_its_code_and_is_one_event(run: Run, kind: str) -> N
         assert wait_until(lambda: server.stats().cut == {"protocol-violation": 1})
         assert sockets.is_over.wait(5 * UNIT)
         assert sockets.seen[-1]["code"] == code
+
+
+@pytest.mark.parametrize(("told", "scheme"), [("http", "ws"), ("wss", "wss"), (None, "wss")])
+def test_the_scheme_is_what_a_trusted_proxy_says(run: Run, told: str | None, scheme: str) -> None:
+    """As it is for requests."""
+    sockets = Sockets()
+    members = {
+        "forwarded_from": ("127.0.0.1",),
+        "forwarded_fields": ("X-Forwarded-For", "X-Forwarded-Proto"),
+    }
+    handler = type("Forwarded", (ForwardedMixIn, quiet(sockets)), members)
+    fields = {"X-Forwarded-For": "203.0.113.9"}
+    if told is not None:
+        fields["X-Forwarded-Proto"] = told
+    with run(handler) as server, opened(server, "echo", additional_headers=fields) as client:
+        client.send("forwarded")
+        assert client.recv(timeout=5 * UNIT) == "forwarded"
+    assert sockets.seen[0]["scheme"] == scheme
+    assert sockets.seen[0]["client"][0] == "203.0.113.9"
+
+
+def test_a_task_that_outlives_the_application_sends_nothing(run: Run) -> None:
+    """Whether it has accepted or not: it is told, and receives the end."""
+    said: list[Any] = []
+    over = threading.Event()
+
+    async def late(receive: Any, send: Any, task: asyncio.Task[Any]) -> None:
+        await asyncio.wait({task})
+        said.append((await receive())["type"])
+        try:
+            await send({"type": "websocket.send", "text": "LATE"})
+        except OSError as error:
+            said.append(error)
+        over.set()
+
+    tasks = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            current: Any = asyncio.current_task()
+            tasks.append(asyncio.create_task(late(receive, send, current)))
+            await send({"type": "websocket.accept"})
+
+    with run(quiet(application)) as server, opened(server, "any") as client:
+        with pytest.raises(ConnectionClosed):
+            client.recv(timeout=5 * UNIT)
+        assert over.wait(5 * UNIT)
+    assert said[0] == "websocket.disconnect"
+    assert isinstance(said[1], OSError)

@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -382,7 +383,6 @@ def test_a_coroutine_of_another_handler_is_a_mistake_that_says_so(
     run: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """``async def do_GET`` on a class that is not made for it."""
-    from http.server import BaseHTTPRequestHandler
 
     class Mistaken(BaseHTTPRequestHandler):
         async def do_GET(self) -> None:
@@ -392,6 +392,29 @@ def test_a_coroutine_of_another_handler_is_a_mistake_that_says_so(
         sock.sendall(request("/"))
         assert b" 500 " in read_to_end(sock)
     assert "derive the handler from tlshttp.aio.AsyncTLSRequestHandler" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("base", [Base, BaseHTTPRequestHandler])
+@pytest.mark.parametrize("kind", ["a generator", "an async generator"])
+def test_a_method_that_yields_is_a_mistake_that_says_so(
+    run: Run, base: type, kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """On either kind of class: nothing of it would ever run."""
+
+    def generates(self: Any) -> Any:
+        yield b"never"
+
+    async def generates_later(self: Any) -> Any:
+        yield b"never"
+
+    method = generates if kind == "a generator" else generates_later
+    members = {"do_GET": method, "log_message": lambda *_: None}
+    with run(type("Yielding", (base,), members)) as server, connected(server) as sock:
+        sock.sendall(request("/"))
+        assert b" 500 " in read_to_end(sock)
+    said = capfd.readouterr().err
+    assert f"Yielding.do_GET() is {kind}, which nobody runs" in said
+    assert said.count("Traceback (most recent call last)") == 1
 
 
 def test_closing_the_server_lets_coroutines_answer(run: Run, handler: type[Various]) -> None:

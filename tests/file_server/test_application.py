@@ -209,6 +209,32 @@ def test_an_asgi_application_that_fails_to_start_is_a_sentence(
     assert "the ASGI application has not started: no database" in capfd.readouterr().err
 
 
+def test_a_wsgi_application_given_as_another_is_a_sentence(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """At the start, and not at each request."""
+    assert main(["127.0.0.1:0", "--asgi", "shop:application"]) == 2
+    said = capfd.readouterr().err
+    assert "shop.application is no ASGI application" in said
+    assert "Traceback" not in said
+
+
+def test_an_asgi_application_that_breaks_as_it_starts_is_a_line(place: Path) -> None:
+    """It has taken the event, and so it is no lack of a lifespan; what it answers is served."""
+    (place / "later.py").write_text(
+        ASGI.replace(
+            'await send({"type": "lifespan.startup.failed", "message": "no database"})',
+            'raise LookupError("no database")',
+        )
+    )
+    program = Program("127.0.0.1:0", "--asgi", "later:app")
+    assert fetch(f"{program.url}a") == 200
+    status, _, said = program.end()
+    assert status == 0
+    assert said.count("failed to start, and is served: LookupError('no database')") == 1
+    assert "Traceback" not in said
+
+
 def test_one_application_is_served(capsys: pytest.CaptureFixture[str]) -> None:
     """Not one of each kind."""
     assert main(["--wsgi", "a:b", "--asgi", "c:d"]) == 2

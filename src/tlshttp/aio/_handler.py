@@ -57,8 +57,13 @@ class AsyncTLSRequestHandler(TLSRequestHandler):
     to wait for, under the same ``Limits`` as ever. ``rfile`` and ``wfile`` are there, too, and
     never wait in a coroutine: reading what has not come is a `BlockingIOError`.
 
+    The body has been collected when a method is called, as for any handler; with
+    ``stream_request`` a coroutine reads it as it comes. A method that is no coroutine would have
+    others wait for it then, in `~tlshttp.TLSHTTPServer`.
+
     When the peer leaves before it has its answer, the coroutine is cancelled. A task of its own may
     go on when it has returned, but has nothing to read or write any more: that is a `RuntimeError`.
+    ``path`` and ``headers`` may be the next request's by then, so that it is to be given what it needs.
     """
 
     cancel_when_left = True

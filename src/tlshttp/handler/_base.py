@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import time
+import types
 from collections.abc import Collection
 from email.message import Message
 from http import HTTPStatus
@@ -203,7 +204,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_IMPLEMENTED, message)
             return
         answer = method()
-        if answer is not None and hasattr(answer, "__await__"):
+        if answer is not None and (hasattr(answer, "__await__") or _is_generator(self, answer)):
             exchange.answer_later(_answerer(self, answer))
             return
         if self.wfile is not exchange.wfile and not getattr(self.wfile, "closed", False):
@@ -417,6 +418,21 @@ def _answerer(handler: Any, answer: Any) -> Any:
     raise TypeError(
         f"{type(handler).__name__}.do_{handler.command}() is a coroutine: derive the handler from "
         "tlshttp.aio.AsyncTLSRequestHandler"
+    )
+
+
+def _is_generator(handler: Any, answer: Any) -> bool:
+    """Return false, unless a method has a ``yield`` in it, and so has done nothing yet.
+
+    Raises:
+        TypeError: It has.
+    """
+    if not isinstance(answer, (types.GeneratorType, types.AsyncGeneratorType)):
+        return False
+    kind = "a generator" if isinstance(answer, types.GeneratorType) else "an async generator"
+    raise TypeError(
+        f"{type(handler).__name__}.do_{handler.command}() is {kind}, which nobody runs: have it"
+        " write what it yields"
     )
 
 
