@@ -63,7 +63,7 @@ class AsyncTLSRequestHandler(TLSRequestHandler):
 
     When the peer leaves before it has its answer, the coroutine is cancelled. A task of its own may
     go on when it has returned, but has nothing to read or write any more: that is a `RuntimeError`.
-    ``path`` and ``headers`` may be the next request's by then, so that it is to be given what it needs.
+    ``path`` and ``headers`` may be the next request's by then: give it what it needs.
     """
 
     cancel_when_left = True
