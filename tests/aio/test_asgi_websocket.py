@@ -343,7 +343,7 @@ def test_one_task_sends_while_another_receives(run: Run) -> None:
         for number in range(100):
             text = b"%d" % number
             raw.send(frame(TEXT, text) + frame(PING, text))
-            seen = []
+            seen: list[tuple[int, bytes]] = []
             while len(seen) < 2:
                 if (one := raw.frame()) != (TEXT, b""):
                     seen.append(one)
