@@ -16,8 +16,9 @@ pytest.importorskip("websockets", reason="the package websockets is not installe
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.aio.conftest import Run
+from tests.aio.conftest import Run, in_own_loop
 from tests.aio.test_asgi import answer, quiet
+from tests.front.conftest import RecordingThreading
 from tests.front.peers import client_context, handshake
 from tests.support import UNIT, wait_until
 from tests.websocket.support import BINARY, CLOSE, FIELDS, PING, PONG, TEXT, Raw, frame
@@ -228,6 +229,26 @@ def test_a_drain_says_goodbye(run: Run) -> None:
     assert not server.events
 
 
+@pytest.mark.parametrize("path", ["echo", "sleeps"])
+@pytest.mark.parametrize("end", ["drain", "server_close"])
+def test_every_end_of_the_server_is_said(server_context: Any, end: str, path: str) -> None:
+    """1001 at once, whether the application asks or not; who asks is told, too."""
+    sockets = Sockets()
+    server = RecordingThreading(("127.0.0.1", 0), quiet(sockets), ssl_context=server_context)
+    with in_own_loop(server), _Raw.opened(server, path) as raw:
+        raw.send(frame(PING))
+        assert raw.frame() == (PONG, b"")
+        ender = threading.Thread(target=getattr(server, end))
+        ender.start()
+        assert raw.close_code() == 1001
+        raw.send(frame(CLOSE, b"\x03\xe9"))
+        sockets.end()
+        assert sockets.is_over.wait(5 * UNIT)
+        ender.join(5 * UNIT)
+        assert not ender.is_alive()
+    assert path == "sleeps" or sockets.seen[-1]["code"] == 1001
+
+
 def test_who_does_not_read_is_waited_for_in_bounded_memory(run: Run) -> None:
     """64 MiB for somebody who takes nothing; others are served, and the end is one event."""
     with run(quiet(Sockets())) as server:
@@ -343,7 +364,7 @@ def test_one_task_sends_while_another_receives(run: Run) -> None:
         for number in range(100):
             text = b"%d" % number
             raw.send(frame(TEXT, text) + frame(PING, text))
-            seen = []
+            seen: list[tuple[int, bytes]] = []
             while len(seen) < 2:
                 if (one := raw.frame()) != (TEXT, b""):
                     seen.append(one)

@@ -251,6 +251,8 @@ class Front:
         self._hang_up(connection for connection in self.busy() if connection.is_idle)
         for connection in self.busy():
             connection.tell_of_end()
+            if connection.later is not None:
+                connection.later.end_with_server()
 
     def send_responses(self, timeout: float) -> None:
         """Send what is left of responses, up to `timeout` seconds; the loop has stopped."""

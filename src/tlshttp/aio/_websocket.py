@@ -37,6 +37,8 @@ _DENIAL = "websocket.http.response"
 _AT_ONCE = 2_048
 """Bytes that are taken apart at once: what compressed messages become is bounded by that."""
 
+_SECONDS_BETWEEN_LOOKS = 0.05
+
 _BACKLOG = 65_536
 """Bytes that wait for the peer, from which on it is not read from unless the application asks."""
 
@@ -173,6 +175,8 @@ class WebSocketCall:
             data = self._handler.rfile.read1(_AT_ONCE)
         except BlockingIOError:
             wait = min(self._deadline - now, math.inf if left is None else left)
+            if later.server_ends:  # its loop may have ended, and nobody tells what comes
+                wait = min(wait, _SECONDS_BETWEEN_LOOKS)
             await self._answer.wait_for_input(wait, or_server_ends=conversation.sent is None)
             return
         self._keeping.heard(time.monotonic())
