@@ -38,6 +38,10 @@ class NoOwner:
 
     group = b""
 
+    def may_linger(self) -> bool:
+        """Nobody waits here for a peer that keeps up."""
+        return False
+
     def may_wait(self) -> bool:
         """Let handlers wait for their peers."""
         return True

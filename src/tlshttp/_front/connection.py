@@ -239,6 +239,10 @@ class Connection:
         """Return whether the handler's thread may wait for the peer."""
         return self.later is None and self._front.may_wait()
 
+    def may_linger(self) -> bool:
+        """Return whether it may wait for a moment, when nobody else wants a thread."""
+        return self.may_wait() and not (self.taken or self._front.wants_threads)
+
     def before_wait(self) -> None:
         """Take note that a handler is going to wait for the peer."""
         if self.taken:

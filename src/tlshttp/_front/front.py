@@ -352,6 +352,11 @@ class Front:
         """Return whether this thread may wait for a peer: not if it is the loop's."""
         return self._leaders is not None or threading.get_ident() != self._loop_thread
 
+    @property
+    def wants_threads(self) -> bool:
+        """Whether there is more to do than there are threads."""
+        return bool(self._workers.backlog)
+
     def before_wait(self, connection: Connection) -> None:
         """Take note that this thread waits for a peer, in the middle of a handler."""
         if os.getpid() != self.pid:  # a forked child has no workers

@@ -53,6 +53,7 @@ class StreamOwner(Protocol):
     group: bytes
 
     def may_wait(self) -> bool: ...
+    def may_linger(self) -> bool: ...
     def before_wait(self) -> None: ...
     def after_wait(self) -> None: ...
     def watch(self) -> None: ...
@@ -104,8 +105,8 @@ class PatientStream(SocketLike):
         "_position", "_reading", "_server_name", "at_end", "awaits_more", "budget", "bytes_in",
         "bytes_out", "driven", "driven_by", "ends_with_server", "exchange", "failure", "fault",
         "goodbye_with_response", "handler", "head_left", "held_head", "idle", "input_complete",
-        "known_length", "last_timeout", "late", "later", "owner", "requests", "timeout", "tunnel",
-        "watched",
+        "known_length", "last_timeout", "late", "later", "lingers", "owner", "requests", "timeout",
+        "tunnel", "watched",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0915 (one for each fact)
@@ -152,6 +153,8 @@ class PatientStream(SocketLike):
         """Whether a handler in blocking mode is waiting for a request to begin."""
         self.awaits_more = True
         """Whether such a handler is to wait at all; set to false when the server ends."""
+        self.lingers = True
+        """Whether the peer has kept up with the response, so that the handler may wait for it."""
         self.tunnel = False
         """Whether a handler has taken the connection over, which is no longer HTTP."""
         self.driven_by: Driven | None = None
@@ -325,6 +328,7 @@ class PatientStream(SocketLike):
         """Have the next body and the next response begin with allowances of their own."""
         self._allowance = None
         self.known_length = self.late = self.head_left = False
+        self.lingers = True
         self.held_head = b""
 
     def _break(self, error: OSError) -> NoReturn:
