@@ -15,6 +15,7 @@ import logging
 import os
 import tempfile
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import IO, Any, Protocol
@@ -34,6 +35,9 @@ _FIRST = 4_096
 """Bytes a connection may always have in memory, whatever the others have: less than what it costs
 anyway, and enough for a form. So an ordinary request needs no lock."""
 
+
+_ASKS_AGAIN_SECONDS = 0.25
+"""How often who waits for room has others asked to give way."""
 
 FAIR_PART = 8
 """Who holds one of so many parts of the disk, or more, gives way to others."""
@@ -134,15 +138,27 @@ class Budget:
     def _has_disk(self, size: int) -> bool:
         return self._most_disk is None or self.disk + size <= self._most_disk
 
-    def await_disk(self, size: int, timeout: float | None) -> bool:
+    def await_disk(self, size: int, timeout: float | None, holder: Holder | None = None) -> bool:
         """Wait until there is room on disk, in this thread; false where there is none in time.
 
         Args:
             size: Bytes.
             timeout: Seconds; `None`: for ever.
+            holder: Who needs them, as for `take_disk`. Whoever was at work when it was to give way
+                is asked again.
         """
-        with self._disk_freed:
-            return self._disk_freed.wait_for(lambda: self._has_disk(size), timeout)
+        end = float("inf") if timeout is None else time.monotonic() + timeout
+        while True:
+            left = end - time.monotonic()
+            with self._disk_freed:
+                moment = min(max(0.0, left), _ASKS_AGAIN_SECONDS)
+                if self._disk_freed.wait_for(lambda: self._has_disk(size), moment):
+                    return True
+            if left <= 0:
+                return False
+            greedy = self._greedy(holder.group) if holder is not None else None
+            if greedy is not None and self.give_way is not None:
+                self.give_way(greedy)
 
     def give_disk(self, size: int, holder: Holder | None = None) -> None:
         """Give bytes of disk back."""

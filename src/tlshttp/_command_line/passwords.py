@@ -47,10 +47,11 @@ class PasswordFile:
         Raises:
             CertificateError: It cannot be read, or there is no password in it.
         """
-        password = self.read_to_open()
-        if not password:
+        if self._password is None:
+            self._password = _read_password(self.path)
+        if not self._password:
             raise CertificateError(f"there is no password in {_label(self.path)}")
-        return password
+        return self._password
 
     def read_to_open(self) -> bytes:
         """Return the password to open something with; that of a key may be empty.

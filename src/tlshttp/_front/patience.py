@@ -314,7 +314,7 @@ class PatientStream(SocketLike):
         """Wait until there is room for `size` bytes on disk; false where none is made in time."""
         self.owner.before_wait()
         try:
-            return self.budget.await_disk(size, self._limits.body_timeout)
+            return self.budget.await_disk(size, self._limits.body_timeout, self.owner)
         finally:
             self.owner.after_wait()
 
