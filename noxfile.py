@@ -35,8 +35,6 @@ FOREIGN_PYTHONS = ["3.11", "3.12", "3.13"]
 """Of these all clients of the foreign project are there."""
 BENCH_PYTHON = "3.13"
 """Figures compare on one Python only; ``--force-python 3.14`` takes another."""
-BETWEEN_PYTHONS = ["3.12"]
-"""Older and newer ones run all cases of the tests: these run a few of each."""
 SMOKE = ["-m", "smoke"]
 SIDE_BY_SIDE = ["--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
 """Files of tests run beside one another: they wait more than they compute."""
@@ -144,8 +142,8 @@ def tests(session: nox.Session) -> None:
     """Run the tests: all but the exhaustive ones on the Python that runs nox, with both engines.
 
     The others run them without those marked thorough, too, and with the engine that is Python's
-    own; 3.12 runs three cases at most of each. ``TLSHTTP_TEST_ENGINES`` and ``TLSHTTP_TEST_CASES``
-    say otherwise.
+    own, and two cases at most of each. ``TLSHTTP_TEST_ENGINES`` and ``TLSHTTP_TEST_CASES`` say
+    otherwise: ``TLSHTTP_TEST_CASES=0`` is all.
     """
     session.install("-e", ".", *group("test"))
     if session.python == OWN_PYTHON:
@@ -153,8 +151,7 @@ def tests(session: nox.Session) -> None:
     else:
         most = ["-m", "not (thorough or exhaustive)"]
         session.env.setdefault("TLSHTTP_TEST_ENGINES", "ssl")
-    if session.python in BETWEEN_PYTHONS:
-        session.env.setdefault("TLSHTTP_TEST_CASES", "3")
+        session.env.setdefault("TLSHTTP_TEST_CASES", "2")
     most += SIDE_BY_SIDE
     session.run("python", "-m", "pytest", *(session.posargs or most))
 

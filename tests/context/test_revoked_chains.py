@@ -133,7 +133,7 @@ def revoke(family: Family, state: State) -> None:
     "depth",
     [
         pytest.param(None, id="no depth"),
-        pytest.param(7, id="depth", marks=pytest.mark.thorough),
+        pytest.param(7, id="depth", marks=pytest.mark.exhaustive),
     ],
 )
 @pytest.mark.parametrize("anchors", ANCHORS)

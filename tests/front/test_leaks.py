@@ -22,7 +22,7 @@ from tests.front.peers import (
 from tests.front.program import ServerProcess, server_process
 from tests.support import UNIT, wait_until
 
-pytestmark = pytest.mark.thorough
+pytestmark = pytest.mark.exhaustive
 
 CONTEXT = client_context()
 HELLO = client_hello(CONTEXT)

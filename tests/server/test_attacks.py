@@ -24,7 +24,7 @@ SERVERS = ("TLSHTTPServer", "ThreadingTLSHTTPServer")
 WORST = 1.0 * UNIT
 """Seconds that an honest request may take while others attack."""
 
-THOROUGH_12 = pytest.param("1.2", marks=pytest.mark.thorough)
+EXHAUSTIVE_12 = pytest.param("1.2", marks=pytest.mark.exhaustive)
 
 pytestmark = pytest.mark.parametrize("server_class", SERVERS)
 
@@ -76,7 +76,7 @@ def test_peers_04_slow_uploads_hold_no_place(attack: str, server_class: str) -> 
     honest_under(server_class, attack, 40)
 
 
-@pytest.mark.parametrize("version", [THOROUGH_12, "1.3"])
+@pytest.mark.parametrize("version", [EXHAUSTIVE_12, "1.3"])
 @pytest.mark.parametrize("attack", ["non-readers", "slow-readers"])
 def test_peers_04_who_does_not_read_holds_no_place(
     attack: str, version: str, server_class: str
