@@ -35,6 +35,8 @@ FOREIGN_PYTHONS = ["3.11", "3.12", "3.13"]
 """Of these all clients of the foreign project are there."""
 BENCH_PYTHON = "3.13"
 """Figures compare on one Python only; ``--force-python 3.14`` takes another."""
+BETWEEN_PYTHONS = ["3.12"]
+"""Older and newer ones run more cases of the tests."""
 SMOKE = ["-m", "smoke"]
 SIDE_BY_SIDE = ["--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
 """Files of tests run beside one another: they wait more than they compute."""
@@ -142,7 +144,7 @@ def tests(session: nox.Session) -> None:
     """Run the tests: all but the exhaustive ones on the Python that runs nox, with both engines.
 
     The others run them without those marked thorough, too, and with the engine that is Python's
-    own, and two cases at most of each. ``TLSHTTP_TEST_ENGINES`` and ``TLSHTTP_TEST_CASES`` say
+    own, and two cases at most of each (3.12: one). ``TLSHTTP_TEST_ENGINES`` and ``TLSHTTP_TEST_CASES`` say
     otherwise: ``TLSHTTP_TEST_CASES=0`` is all.
     """
     session.install("-e", ".", *group("test"))
@@ -151,7 +153,8 @@ def tests(session: nox.Session) -> None:
     else:
         most = ["-m", "not (thorough or exhaustive)"]
         session.env.setdefault("TLSHTTP_TEST_ENGINES", "ssl")
-        session.env.setdefault("TLSHTTP_TEST_CASES", "2")
+        cases = "1" if session.python in BETWEEN_PYTHONS else "2"
+        session.env.setdefault("TLSHTTP_TEST_CASES", cases)
     most += SIDE_BY_SIDE
     session.run("python", "-m", "pytest", *(session.posargs or most))
 
