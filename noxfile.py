@@ -144,8 +144,8 @@ def tests(session: nox.Session) -> None:
     """Run the tests: all but the exhaustive ones on the Python that runs nox, with both engines.
 
     The others run them without those marked thorough, too, and with the engine that is Python's
-    own, and two cases at most of each (3.12: one). ``TLSHTTP_TEST_ENGINES`` and ``TLSHTTP_TEST_CASES`` say
-    otherwise: ``TLSHTTP_TEST_CASES=0`` is all.
+    own, and two cases at most of each (3.12: one). ``TLSHTTP_TEST_ENGINES`` and
+    ``TLSHTTP_TEST_CASES`` say otherwise: ``TLSHTTP_TEST_CASES=0`` is all.
     """
     session.install("-e", ".", *group("test"))
     if session.python == OWN_PYTHON:
