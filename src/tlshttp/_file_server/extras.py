@@ -9,9 +9,9 @@ from typing import Any
 
 from tlshttp._file_server.gate import GuardedMixIn
 from tlshttp.handler import TLSFileRequestHandler, TLSRequestHandler
-from tlshttp.handler._base import writes_interim_response
 from tlshttp.handler._opening import leads_inside
 from tlshttp.handler._paths import origin_form, path_of
+from tlshttp.handler._response import writes_interim_response
 
 __all__ = [
     "CrossOriginMixIn",

@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from tlshttp._file_server.guesses import Guesses, source_of
 from tlshttp.handler import TLSRequestHandler
-from tlshttp.handler._base import writes_interim_response
+from tlshttp.handler._response import writes_interim_response
 from tlshttp.server import ThreadingTLSHTTPServer
 
 __all__ = ["Answer", "Gate", "GuardedMixIn"]

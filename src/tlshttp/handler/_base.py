@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import io
-import shutil
 import time
-import types
 from collections.abc import Collection
 from email.message import Message
 from http import HTTPStatus
 from http.client import HTTPMessage
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler
 from socketserver import BaseRequestHandler
 from typing import TYPE_CHECKING, Any, overload
 
 from tlshttp.errors import RequestRefused
 from tlshttp.handler import _taking_over
+from tlshttp.handler._awaited import answerer_of, has_to_be_awaited
 from tlshttp.handler._head import RequestHeaders
 from tlshttp.handler._log_failures import bear_log_failure
 from tlshttp.handler._response import (
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from tlshttp._taken_over import ConnectionDriver, TakenOverConnection
     from tlshttp._tls import TLSInfo
 
-__all__ = ["TLSRequestHandler", "copy_file", "writes_interim_response"]
+__all__ = ["TLSRequestHandler"]
 
 
 class _TLSOfConnection:
@@ -204,8 +203,8 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_IMPLEMENTED, message)
             return
         answer = method()
-        if answer is not None and (hasattr(answer, "__await__") or _is_generator(self, answer)):
-            exchange.answer_later(_answerer(self, answer))
+        if answer is not None and has_to_be_awaited(self, answer):
+            exchange.answer_later(answerer_of(self, answer))
             return
         if self.wfile is not exchange.wfile and not getattr(self.wfile, "closed", False):
             self.wfile.flush()
@@ -383,64 +382,9 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             bear_log_failure(self)
 
 
-def writes_interim_response(handler: BaseHTTPRequestHandler) -> bool:
-    """Return whether the response head that a handler is writing is that of an interim response."""
-    lines: list[bytes] = getattr(handler, "_headers_buffer", None) or [b""]
-    status = lines[0][9:12]
-    return lines[0].startswith(b"HTTP/") and status.startswith(b"1") and status != b"101"
-
-
-def copy_file(self: Any, source: Any, outputfile: Any) -> None:
-    """Send a file as a file where it is one: ``SimpleHTTPRequestHandler.copyfile()``.
-
-    Args:
-        self: The handler.
-        source: What ``send_head()`` has returned.
-        outputfile: Where it goes.
-    """
-    exchange = getattr(self.request, "exchange", None)
-    if exchange is not None and outputfile is exchange.wfile:
-        exchange.send_file(source, None)  # and what is left of it, as bytes
-    shutil.copyfileobj(source, outputfile)
-
-
-def _answerer(handler: Any, answer: Any) -> Any:
-    """Return who is to wait for what a method of a handler has returned.
-
-    Raises:
-        TypeError: Nobody can.
-    """
-    make = getattr(handler, "_create_answerer", None)
-    if make is not None:
-        return make(answer)
-    if hasattr(answer, "close"):
-        answer.close()  # else Python warns that nobody has waited for it
-    raise TypeError(
-        f"{type(handler).__name__}.do_{handler.command}() is a coroutine: derive the handler from "
-        "tlshttp.aio.AsyncTLSRequestHandler"
-    )
-
-
-def _is_generator(handler: Any, answer: Any) -> bool:
-    """Return false, unless a method has a ``yield`` in it, and so has done nothing yet.
-
-    Raises:
-        TypeError: It has.
-    """
-    if not isinstance(answer, (types.GeneratorType, types.AsyncGeneratorType)):
-        return False
-    kind = "a generator" if isinstance(answer, types.GeneratorType) else "an async generator"
-    raise TypeError(
-        f"{type(handler).__name__}.do_{handler.command}() is {kind}, which nobody runs: have it"
-        " write what it yields"
-    )
-
-
 _NO_PHRASES = ("", "")  # of a status code that nobody knows
 
 _STEPS = ("setup", "handle", "finish")
-
-STANDARD_COPY = SimpleHTTPRequestHandler.copyfile
 
 
 def _next_constructor(handler: type[TLSRequestHandler]) -> object:

@@ -3,8 +3,26 @@
 from __future__ import annotations
 
 import enum
+from typing import TYPE_CHECKING
 
-__all__ = ["AS_IS", "CHUNKED", "HEAD", "IN_DOUBT", "LENGTH", "NONE", "Framing"]
+if TYPE_CHECKING:
+    from tlshttp.handler._responding import Responding
+    from tlshttp.handler._response import ResponseHead
+
+__all__ = [
+    "AS_IS",
+    "CHUNKED",
+    "HEAD",
+    "IN_DOUBT",
+    "LENGTH",
+    "NONE",
+    "Framing",
+    "framing_of",
+    "in_bytes",
+]
+
+_WITHOUT_BODY = ("HEAD", "CONNECT")
+"""Methods to which a response has no body, or is the beginning of another protocol."""
 
 
 class Framing(enum.Enum):
@@ -27,3 +45,32 @@ class Framing(enum.Enum):
 
 # These names spare the look-up in an enumeration, which is slow in Python 3.11.
 HEAD, NONE, LENGTH, CHUNKED, AS_IS, IN_DOUBT = Framing
+
+
+def framing_of(head: ResponseHead, exchange: Responding) -> Framing:
+    """Return how a body is to end.
+
+    Args:
+        head: The head of its response.
+        exchange: What the request was.
+    """
+    if head.is_special or exchange.method in _WITHOUT_BODY:
+        if exchange.method == "HEAD":
+            return NONE
+        if exchange.takes_over(head):  # 204 to CONNECT, too
+            return AS_IS
+        if head.has_no_body:
+            return NONE
+    if head.transfer_encoding:
+        return AS_IS
+    if head.length >= 0:
+        return LENGTH
+    # Chunks are of HTTP/1.1, on both sides.
+    if head.has_odd_length or not (exchange.minor_version and head.minor_version):
+        return AS_IS
+    return CHUNKED
+
+
+def in_bytes(count: int) -> str:
+    """Return a number of bytes in words."""
+    return "1 byte" if count == 1 else f"{count} bytes"

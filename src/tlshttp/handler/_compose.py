@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 
 from tlshttp._own_files import OWN_FILES
 from tlshttp._several import require_several
-from tlshttp.handler._base import STANDARD_COPY, TLSRequestHandler, copy_file
+from tlshttp.handler._base import TLSRequestHandler
 from tlshttp.handler._paths import decode, has_too_many_names, path_of
+from tlshttp.handler._regular_files import STANDARD_COPY, copy_file
 
 __all__ = ["Composition", "Mode", "compose"]
 

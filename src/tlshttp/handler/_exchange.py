@@ -23,7 +23,7 @@ from __future__ import annotations
 import contextlib
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tlshttp._seam import (
     HEAD_MISSING,
@@ -37,13 +37,11 @@ from tlshttp._seam import (
     Transport,
 )
 from tlshttp.errors import PeerDisconnected, RequestRefused
-from tlshttp.handler._buffered_writer import buffered
 from tlshttp.handler._error_answers import say_error
-from tlshttp.handler._intake import AT_ONCE, AT_WORK, LONGEST_PLAIN, NONE, STATE_READY, Intake
+from tlshttp.handler._intake import AT_ONCE, AT_WORK, LONGEST_PLAIN, NONE, STATE_READY
 from tlshttp.handler._reader import RequestReader
-from tlshttp.handler._regular_files import regular_file
 from tlshttp.handler._renewal import another_as_made, forget_head
-from tlshttp.handler._response import ResponseHead
+from tlshttp.handler._responding import Responding
 from tlshttp.handler._writer import ResponseWriter
 from tlshttp.limits import Limits
 
@@ -53,7 +51,7 @@ if TYPE_CHECKING:
 __all__ = ["HTTPExchange"]
 
 
-class HTTPExchange(Intake):
+class HTTPExchange(Responding):
     """The requests and responses of one connection.
 
     Args:
@@ -64,10 +62,7 @@ class HTTPExchange(Intake):
         ending: Whether the server is coming to its end; `None`: it never is.
     """
 
-    __slots__ = (
-        "_answerer", "_ending", "_renews", "blocking", "fresh", "one_shot", "rfile",
-        "says_keep_alive", "wfile",
-    )  # fmt: skip
+    __slots__ = ("_answerer", "fresh", "one_shot")
 
     def __init__(
         self,
@@ -79,7 +74,7 @@ class HTTPExchange(Intake):
         ending: Ending | None = None,
     ) -> None:
         super().__init__(stream, limits, composition, collects_all=collects_all)
-        self._ending: Ending = ending or NEVER
+        self._ending = ending or NEVER
         self._renews = composition is not None and composition.renews
         self._answerer: Answerer | None = None
         self.fresh = False
@@ -224,94 +219,6 @@ class HTTPExchange(Intake):
         self.time_out()
         return True
 
-    # The handler writes -------------------------------------------------------------------------
-
-    def is_flushing(self, data: bytes) -> bool:
-        """Return whether this is the head that the handler's own ``flush_headers()`` writes."""
-        lines: list[bytes] | None = getattr(self.handler, "_headers_buffer", None)
-        return bool(lines) and b"".join(lines or ()) == data
-
-    def must_close(self, head: ResponseHead) -> bool:
-        """Return whether the connection has to end after the response with this head."""
-        request, handler = self.request, self.handler
-        keeps = head.asks()
-        if keeps is None:  # RFC 9112, section 9.3
-            keeps = head.minor_version > 0
-        if keeps and handler is not None:
-            keeps = not handler.close_connection
-        elif keeps and head.connection is None:
-            keeps = request.wants_to_keep
-        keeps = keeps and not self._ending.begun
-        self.says_keep_alive = head.connection is None and not request.minor_version
-        # A client that is still sending its body is not told later.
-        return (
-            not keeps
-            or self.refused is not None
-            or not self.rfile.is_received()
-            or self._ends_after_one()
-        )
-
-    def _ends_after_one(self) -> bool:
-        """Return whether a thread or process of the user's is to serve one request, and be free."""
-        return self.blocking and self._renews
-
-    def keeps_plainly(self) -> bool:
-        """Return whether the connection is kept after a response that says nothing about it."""
-        handler = self.handler
-        return (
-            self.is_plain
-            and self.refused is None
-            and handler is not None
-            and not handler.close_connection
-            and not self._ending.begun
-            and not (self.blocking and self._renews)
-        )
-
-    def send_interim(self, head: ResponseHead) -> None:
-        """Send a head that another one follows (RFC 9110, section 15.2)."""
-        if head.status == HTTPStatus.CONTINUE:
-            if self._continued:
-                return
-            self._continued = True
-            self.rfile.told_to_continue()
-        if self.request.minor_version:
-            self._stream.transmit(head.data)
-
-    def takes_over(self, head: ResponseHead) -> bool:
-        """Return whether the connection is the handler's after that head, and no longer HTTP.
-
-        So it is after 101, and after CONNECT (RFC 9110, sections 15.2.2 and 9.3.6).
-        """
-        return head.switches_protocols or (self.method == "CONNECT" and 200 <= head.status < 300)
-
-    def take_over(self) -> None:
-        """Let the handler have the connection as it is."""
-        self.rfile.take_over()
-        self._stream.take_over()
-
-    def makefile(self, mode: str, buffering: int | None) -> Any:
-        """Return ``rfile`` (``"rb"``) or ``wfile`` (``"wb"``)."""
-        if mode == "rb":
-            return self.rfile
-        return self.wfile if buffering == 0 else buffered(self.wfile, buffering or -1)
-
-    def send_file(self, file: Any, count: int | None) -> int | None:
-        """Queue a file as a file; `None` where it is none that can be.
-
-        Args:
-            file: What is to be sent, from where it stands.
-            count: How many bytes; `None`: to its end.
-        """
-        found = regular_file(file)
-        if found is None:
-            return None
-        fd, position, left = found
-        size = self.wfile.bounds(left if count is None else min(left, count))
-        if size <= 0 or not self.wfile.send_file(fd, position, size):
-            return None
-        file.seek(position + size)
-        return size
-
     # Running ------------------------------------------------------------------------------------
 
     def run(self, handler: DrivenHandler) -> bool | None:
@@ -386,6 +293,12 @@ class HTTPExchange(Intake):
             rfile.end()
             self.handler = None
             return not handler.close_connection
+        return self._end_with_care(is_over=is_over)
+
+    def _end_with_care(self, *, is_over: bool) -> bool:
+        """Do what `end` does where something is left to be sent, read or said."""
+        stream, rfile = self._stream, self.rfile
+        wfile, handler = self.wfile, self.handler
         if not is_over and wfile.is_in_doubt:
             self.apologise()
         self._state = NONE

@@ -15,11 +15,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from tlshttp.errors import RequestRefused
 from tlshttp.handler._head import is_host
 
-__all__ = ["agreed_host", "is_allowed", "refuse_foreign_host", "without_port"]
+if TYPE_CHECKING:
+    from tlshttp._seam import Transport
+
+__all__ = ["agreed_host", "is_allowed", "refuse_by_policy", "refuse_foreign_host", "without_port"]
 
 _ABSOLUTE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)")
 
@@ -59,6 +63,33 @@ def agreed_host(method: str, target: str, field: str | None) -> str | None:
     if field is not None and not _are_same(scheme, authority, field):
         raise RequestRefused("Host differs from the request target")
     return authority if field is None else field
+
+
+def refuse_by_policy(host: str | None, policy: Any, stream: Transport) -> None:
+    """Do what `refuse_foreign_host` does, by what a handler says of hosts, and by its context.
+
+    Args:
+        host: What `agreed_host` has returned.
+        policy: The handler, or its class as long as there is none.
+        stream: The connection.
+
+    Raises:
+        RequestRefused: It is for another.
+    """
+    allowed = getattr(policy, "allowed_hosts", None)
+    misdirected = getattr(policy, "refuse_misdirected", False)
+    if isinstance(policy, type):  # if only the handler itself can tell, it is asked later
+        allowed = None if hasattr(allowed, "__get__") else allowed
+        misdirected = False if hasattr(misdirected, "__get__") else misdirected
+    if allowed is None and not misdirected and not stream.restricted:
+        return
+    refuse_foreign_host(
+        host,
+        stream.tls.server_name,
+        allowed=allowed,
+        refuse_misdirected=misdirected,
+        may_serve=stream.tls.may_serve if stream.restricted else None,
+    )
 
 
 def refuse_foreign_host(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
-from tlshttp.handler._base import writes_interim_response
 from tlshttp.handler._hosts import without_port
+from tlshttp.handler._response import writes_interim_response
 
 if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler as _Base

@@ -23,7 +23,7 @@ from tlshttp._spool import NoRoom, Spool
 from tlshttp.errors import RequestRefused
 from tlshttp.handler._framing import Body, ChunkedBody, SizedBody
 from tlshttp.handler._head import CHUNKED
-from tlshttp.handler._hosts import agreed_host, refuse_foreign_host
+from tlshttp.handler._hosts import agreed_host, refuse_by_policy
 from tlshttp.handler._log_failures import bear_log_failure
 from tlshttp.handler._requests import HeadFinder, Requests
 from tlshttp.limits import Limits
@@ -61,8 +61,7 @@ class Intake:
     __slots__ = (
         "_body", "_continued", "_find_head", "_kept_back", "_late", "_limits", "_most", "_plain",
         "_spool", "_state", "_stream", "asks_handler_for_100", "composition", "fields", "handler",
-        "is_plain",
-        "refused", "request", "streams",
+        "is_plain", "refused", "request", "streams",
     )  # fmt: skip
 
     def __init__(
@@ -253,7 +252,7 @@ class Intake:
         host, has_method = self._agree_on_host(), self._has_method()
         if has_method and head.host is None and self.request.minor_version:
             raise RequestRefused("Missing Host")
-        self._refuse_foreign_host(host, policy)
+        refuse_by_policy(host, policy, self._stream)
         if not (has_method or (head.body_size and isinstance(policy, type))):
             self._body = self._framing(head.body_size) if head.body_size else None
             return self._ready()  # for its 501, which may lack a Host, as in http.server
@@ -300,28 +299,10 @@ class Intake:
             RequestRefused: It is for another.
         """
         try:
-            self._refuse_foreign_host(self._agree_on_host(), handler)
+            refuse_by_policy(self._agree_on_host(), handler, self._stream)
         except RequestRefused as refused:
             self.refused = refused
             raise
-
-    def _refuse_foreign_host(self, host: str | None, policy: Any) -> None:
-        """Refuse what is for a host this server does not answer for, where it was told of hosts."""
-        stream = self._stream
-        allowed = getattr(policy, "allowed_hosts", None)
-        misdirected = getattr(policy, "refuse_misdirected", False)
-        if isinstance(policy, type):  # if only the handler itself can tell, it is asked later
-            allowed = None if hasattr(allowed, "__get__") else allowed
-            misdirected = False if hasattr(misdirected, "__get__") else misdirected
-        if allowed is None and not misdirected and not stream.restricted:
-            return
-        refuse_foreign_host(
-            host,
-            stream.tls.server_name,
-            allowed=allowed,
-            refuse_misdirected=misdirected,
-            may_serve=stream.tls.may_serve if stream.restricted else None,
-        )
 
     def _framing(self, size: int) -> Body:
         if size == CHUNKED:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import stat
 import time
+from http.server import SimpleHTTPRequestHandler
 from typing import Any
 
-__all__ = ["FILES_ON_DISK", "regular_file"]
+__all__ = ["FILES_ON_DISK", "STANDARD_COPY", "copy_file", "regular_file"]
 
 FILES_ON_DISK = (io.FileIO, io.BufferedReader, io.BufferedRandom)
 """What ``open()`` makes of a file that is read as bytes."""
@@ -39,3 +41,20 @@ def regular_file(file: Any) -> tuple[int, int, int] | None:
     if not stat.S_ISREG(status.st_mode) or time.time() - status.st_mtime < _SETTLED_SECONDS:
         return None
     return fd, position, max(0, status.st_size - position)
+
+
+STANDARD_COPY = SimpleHTTPRequestHandler.copyfile
+
+
+def copy_file(self: Any, source: Any, outputfile: Any) -> None:
+    """Send a file as a file where it is one: ``SimpleHTTPRequestHandler.copyfile()``.
+
+    Args:
+        self: The handler.
+        source: What ``send_head()`` has returned.
+        outputfile: Where it goes.
+    """
+    exchange = getattr(self.request, "exchange", None)
+    if exchange is not None and outputfile is exchange.wfile:
+        exchange.send_file(source, None)  # and what is left of it, as bytes
+    shutil.copyfileobj(source, outputfile)

@@ -11,7 +11,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tlshttp._log_fields import of_this_request
-from tlshttp.handler._base import writes_interim_response
+from tlshttp.handler._response import writes_interim_response
 
 if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler as _Base

@@ -15,6 +15,7 @@ __all__ = [
     "CHUNKED_LINE",
     "CLOSE_LINE",
     "KEEP_LINE",
+    "LONGEST_HEAD",
     "LONGEST_REMEMBERED",
     "ResponseHead",
     "format_date",
@@ -22,10 +23,12 @@ __all__ = [
     "head_end",
     "header_fields",
     "header_line",
+    "is_end_of_head",
     "parsed_head",
     "remembered_head",
     "status_line",
     "usual_lines",
+    "writes_interim_response",
 ]
 
 CHUNKED_LINE = b"Transfer-Encoding: chunked\r\n"
@@ -144,6 +147,17 @@ LONGEST_REMEMBERED = 1_024
 """Bytes of a head that is remembered."""
 
 
+LONGEST_HEAD = 1_048_576
+"""Bytes within which a response head has to end; what is longer is no head."""
+
+_END_OF_HEAD = re.compile(rb"([!-9;-~]+:[^\r\n]*\r\n)*\r\n")
+
+
+def is_end_of_head(data: bytes | memoryview) -> bool:
+    """Return whether this is nothing but fields and an empty line."""
+    return _END_OF_HEAD.fullmatch(data) is not None
+
+
 def parsed_head(data: bytes) -> ResponseHead:
     """Return what a head says, of whatever size."""
     return remembered_head(data) if len(data) <= LONGEST_REMEMBERED else ResponseHead(data)
@@ -234,3 +248,10 @@ def header_fields(lines: Iterable[bytes]) -> list[tuple[str, str]]:
 def format_date(timestamp: int) -> str:
     """Return a time as the Date field has it (RFC 9110, section 5.6.7)."""
     return email.utils.formatdate(timestamp, usegmt=True)
+
+
+def writes_interim_response(handler: object) -> bool:
+    """Return whether the response head that a handler is writing is that of an interim response."""
+    lines: list[bytes] = getattr(handler, "_headers_buffer", None) or [b""]
+    status = lines[0][9:12]
+    return lines[0].startswith(b"HTTP/") and status.startswith(b"1") and status != b"101"

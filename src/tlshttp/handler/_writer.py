@@ -20,20 +20,30 @@ Sections are of RFC 9112 (HTTP/1.1).
 from __future__ import annotations
 
 import io
-import re
 from typing import TYPE_CHECKING
 
 from tlshttp._seam import Transport
-from tlshttp.handler._body_end import AS_IS, CHUNKED, HEAD, IN_DOUBT, LENGTH, NONE, Framing
+from tlshttp.handler._body_end import (
+    AS_IS,
+    CHUNKED,
+    HEAD,
+    IN_DOUBT,
+    LENGTH,
+    NONE,
+    framing_of,
+    in_bytes,
+)
 from tlshttp.handler._own_chunks import OwnChunks
 from tlshttp.handler._response import (
     CHUNKED_LINE,
     CLOSE_LINE,
     KEEP_LINE,
+    LONGEST_HEAD,
     LONGEST_REMEMBERED,
     ResponseHead,
     framed_head,
     head_end,
+    is_end_of_head,
     parsed_head,
     remembered_head,
 )
@@ -43,16 +53,10 @@ if TYPE_CHECKING:
 
     from tlshttp.handler._exchange import HTTPExchange
 
-__all__ = ["ResponseWriter", "in_bytes"]
-
-_WITHOUT_BODY = ("HEAD", "CONNECT")
-"""Methods to which a response has no body, or is the beginning of another protocol."""
+__all__ = ["ResponseWriter"]
 
 _COPY_AT_MOST = 65_536
 """Bytes of body that are copied to leave in one piece with what frames them."""
-
-_LONGEST_HEAD = 1_048_576
-"""Bytes within which a response head has to end; what is longer is no head."""
 
 
 class ResponseWriter(io.BufferedIOBase):
@@ -65,19 +69,9 @@ class ResponseWriter(io.BufferedIOBase):
 
     # What derives from `io` has a dictionary as well, in which looking up takes longer.
     __slots__ = (
-        "_before_doubt",
-        "_excess",
-        "_exchange",
-        "_framing",
-        "_held",
-        "_left",
-        "_own_chunks",
-        "_sent",
-        "_stream",
-        "closes",
-        "head_ended",
-        "is_last",
-    )
+        "_before_doubt", "_excess", "_exchange", "_framing", "_held", "_left", "_own_chunks",
+        "_sent", "_stream", "closes", "head_ended", "is_last",
+    )  # fmt: skip
 
     def __init__(self, exchange: HTTPExchange, stream: Transport) -> None:
         self._exchange = exchange
@@ -91,8 +85,7 @@ class ResponseWriter(io.BufferedIOBase):
         """Begin a response."""
         self._held = b""
         self._framing = HEAD
-        self._left = 0
-        self._excess = 0
+        self._left = self._excess = 0
         self._own_chunks: OwnChunks | None = None
         self.is_last = False
         """Whether the connection ends with the response."""
@@ -122,8 +115,7 @@ class ResponseWriter(io.BufferedIOBase):
         self.keep_back()
         self._held = b""
         self._framing = NONE
-        self._left = 0
-        self._excess = 0
+        self._left = self._excess = 0
         self._own_chunks = None
 
     def doubt(self) -> None:
@@ -288,7 +280,7 @@ class ResponseWriter(io.BufferedIOBase):
         end = head_end(data)
         if not end:
             self._held = data
-            if len(data) > _LONGEST_HEAD:
+            if len(data) > LONGEST_HEAD:
                 self._framing = AS_IS
                 self.flush()
             return
@@ -308,7 +300,7 @@ class ResponseWriter(io.BufferedIOBase):
         """Decide how the body ends, and hold the head back until there is some of it."""
         exchange = self._exchange
         self.head_ended = True
-        framing = self._framing_of(head)
+        framing = framing_of(head, exchange)
         closes = exchange.must_close(head) or (
             framing is AS_IS and (head.unbounded or not head.transfer_encoding)
         )
@@ -336,25 +328,6 @@ class ResponseWriter(io.BufferedIOBase):
         elif framing is not LENGTH:  # nobody knows how long the handler will be
             held, self._held = self._held, b""
             self._stream.hold(held)
-
-    def _framing_of(self, head: ResponseHead) -> Framing:
-        """Return how the body is to end (section 6.3)."""
-        exchange = self._exchange
-        if head.is_special or exchange.method in _WITHOUT_BODY:
-            if exchange.method == "HEAD":
-                return NONE
-            if exchange.takes_over(head):  # 204 to CONNECT, too
-                return AS_IS
-            if head.has_no_body:
-                return NONE
-        if head.transfer_encoding:
-            return AS_IS
-        if head.length >= 0:
-            return LENGTH
-        # Chunks are of HTTP/1.1, on both sides.
-        if head.has_odd_length or not (exchange.minor_version and head.minor_version):
-            return AS_IS
-        return CHUNKED
 
     def _replaces_head(self, data: bytes) -> bool:
         """Take a second head where the first is held back; tell if it was one.
@@ -407,7 +380,7 @@ class ResponseWriter(io.BufferedIOBase):
     def _send_counted(self, data: memoryview) -> None:
         excess = data[self._left :]
         # ``end_headers()`` was called once too often: this second end of a head is dropped.
-        if excess and (self._excess or not _END_OF_HEAD.fullmatch(excess)):
+        if excess and (self._excess or not is_end_of_head(excess)):
             self._excess += len(excess)
         data = data[: self._left]
         self._left -= len(data)
@@ -425,11 +398,3 @@ class ResponseWriter(io.BufferedIOBase):
             self._stream.transmit(held)
         for part in parts:
             self._stream.transmit(part)
-
-
-_END_OF_HEAD = re.compile(rb"([!-9;-~]+:[^\r\n]*\r\n)*\r\n")
-
-
-def in_bytes(count: int) -> str:
-    """Return a number of bytes in words."""
-    return "1 byte" if count == 1 else f"{count} bytes"

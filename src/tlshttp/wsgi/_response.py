@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, TypeAlias
 
+from tlshttp.handler._body_end import in_bytes
 from tlshttp.handler._regular_files import FILES_ON_DISK
-from tlshttp.handler._writer import in_bytes
 from tlshttp.wsgi._head import Head
 from tlshttp.wsgi._streams import FileWrapper
 

@@ -1,0 +1,123 @@
+"""What a response asks of its exchange.
+
+Whether the connection is kept after it, whether it goes over to the handler with it, and what of it
+is sent as a file.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from tlshttp.handler._buffered_writer import buffered
+from tlshttp.handler._intake import Intake
+from tlshttp.handler._regular_files import regular_file
+from tlshttp.handler._response import ResponseHead
+
+if TYPE_CHECKING:
+    from tlshttp._seam import Ending
+    from tlshttp.handler._reader import RequestReader
+    from tlshttp.handler._writer import ResponseWriter
+
+__all__ = ["Responding"]
+
+
+class Responding(Intake):
+    """The half of an exchange that its response depends on; `HTTPExchange` is the whole."""
+
+    __slots__ = ("_ending", "_renews", "blocking", "rfile", "says_keep_alive", "wfile")
+
+    rfile: RequestReader
+    wfile: ResponseWriter
+    blocking: bool
+    says_keep_alive: bool
+    _ending: Ending
+    _renews: bool
+
+    def is_flushing(self, data: bytes) -> bool:
+        """Return whether this is the head that the handler's own ``flush_headers()`` writes."""
+        lines: list[bytes] | None = getattr(self.handler, "_headers_buffer", None)
+        return bool(lines) and b"".join(lines or ()) == data
+
+    def must_close(self, head: ResponseHead) -> bool:
+        """Return whether the connection has to end after the response with this head."""
+        request, handler = self.request, self.handler
+        keeps = head.asks()
+        if keeps is None:  # RFC 9112, section 9.3
+            keeps = head.minor_version > 0
+        if keeps and handler is not None:
+            keeps = not handler.close_connection
+        elif keeps and head.connection is None:
+            keeps = request.wants_to_keep
+        keeps = keeps and not self._ending.begun
+        self.says_keep_alive = head.connection is None and not request.minor_version
+        # A client that is still sending its body is not told later.
+        return (
+            not keeps
+            or self.refused is not None
+            or not self.rfile.is_received()
+            or self._ends_after_one()
+            # What a client has sent ahead for a tunnel that it does not get is no request.
+            or self.method == "CONNECT"
+        )
+
+    def _ends_after_one(self) -> bool:
+        """Return whether a thread or process of the user's is to serve one request, and be free."""
+        return self.blocking and self._renews
+
+    def keeps_plainly(self) -> bool:
+        """Return whether the connection is kept after a response that says nothing about it."""
+        handler = self.handler
+        return (
+            self.is_plain
+            and self.refused is None
+            and handler is not None
+            and not handler.close_connection
+            and not self._ending.begun
+            and not (self.blocking and self._renews)
+        )
+
+    def send_interim(self, head: ResponseHead) -> None:
+        """Send a head that another one follows (RFC 9110, section 15.2)."""
+        if head.status == HTTPStatus.CONTINUE:
+            if self._continued:
+                return
+            self._continued = True
+            self.rfile.told_to_continue()
+        if self.request.minor_version:
+            self._stream.transmit(head.data)
+
+    def takes_over(self, head: ResponseHead) -> bool:
+        """Return whether the connection is the handler's after that head, and no longer HTTP.
+
+        So it is after 101, and after CONNECT (RFC 9110, sections 15.2.2 and 9.3.6).
+        """
+        return head.switches_protocols or (self.method == "CONNECT" and 200 <= head.status < 300)
+
+    def take_over(self) -> None:
+        """Let the handler have the connection as it is."""
+        self.rfile.take_over()
+        self._stream.take_over()
+
+    def makefile(self, mode: str, buffering: int | None) -> Any:
+        """Return ``rfile`` (``"rb"``) or ``wfile`` (``"wb"``)."""
+        if mode == "rb":
+            return self.rfile
+        return self.wfile if buffering == 0 else buffered(self.wfile, buffering or -1)
+
+    def send_file(self, file: Any, count: int | None) -> int | None:
+        """Queue a file as a file; `None` where it is none that can be.
+
+        Args:
+            file: What is to be sent, from where it stands.
+            count: How many bytes; `None`: to its end.
+        """
+        found = regular_file(file)
+        if found is None:
+            return None
+        fd, position, left = found
+        size = self.wfile.bounds(left if count is None else min(left, count))
+        if size <= 0 or not self.wfile.send_file(fd, position, size):
+            return None
+        file.seek(position + size)
+        return size
