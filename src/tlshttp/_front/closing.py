@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
+from tlshttp._front.poller import WRITE, wait_for
+from tlshttp._front.registry import Phase
 from tlshttp._front.report import peer_name
 
 if TYPE_CHECKING:
+    from tlshttp._front.connection import Connection
     from tlshttp._front.front import Front
 
 __all__ = ["close_front"]
@@ -30,7 +34,7 @@ def close_front(front: Front, *, waits: bool, daemon_threads: bool) -> None:
     front.leave()
     if waits:
         _wait_for_handlers(front, daemon_threads=daemon_threads)
-    front.send_responses(0.0 if front.draining.begun else _PATIENCE_SECONDS)
+    _send_responses(front, 0.0 if front.draining.begun else _PATIENCE_SECONDS)
     front.close()
 
 
@@ -51,3 +55,19 @@ def _wait_for_handlers(front: Front, *, daemon_threads: bool) -> None:
         return
     front.hang_up()
     front.join(_GRACE_SECONDS)
+
+
+def _send_responses(front: Front, timeout: float) -> None:
+    """Send what is left of responses, up to `timeout` seconds; the loop has stopped."""
+    end = time.monotonic() + timeout
+    front.departure.pass_over()
+    left = _unfinished(front)
+    while left and time.monotonic() < end:
+        ready = [one for one in left if wait_for(one.fd, WRITE, 0.05 / len(left))]
+        for connection in ready:
+            front.guard(connection.send_on_closing, connection)
+        left = _unfinished(front)
+
+
+def _unfinished(front: Front) -> list[Connection]:
+    return [connection for connection in front.registry if connection.phase is Phase.RESPONSE]

@@ -29,7 +29,7 @@ from tlshttp._front.leader import LOOK_SECONDS, Leaders
 from tlshttp._front.lent import Loans
 from tlshttp._front.parking import Parking
 from tlshttp._front.places import Hold, Places
-from tlshttp._front.poller import READ, WRITE, create_poller, wait_for
+from tlshttp._front.poller import READ, create_poller, wait_for
 from tlshttp._front.registry import Phase, Registry
 from tlshttp._front.roomless import Roomless
 from tlshttp._front.waiting import Waiting
@@ -193,7 +193,7 @@ class Front:
         elif self._ready:
             self._call_leader()
         for connection in self.loans.take_ended():
-            self._guard(connection.end_after_loan, connection)
+            self.guard(connection.end_after_loan, connection)
         now = self.clock.end_turn(woke)
         if self.draining.begun:
             self.draining.look(now)
@@ -244,9 +244,9 @@ class Front:
         with contextlib.suppress(IndexError):
             while True:  # a leader may be taking them, too
                 connection = self._ready.popleft()
-                self._guard(connection.leave_with_server, connection)
+                self.guard(connection.leave_with_server, connection)
         for connection in [*self.places.take_all(), *self.roomless.take_all()]:
-            self._guard(connection.leave_with_server, connection)
+            self.guard(connection.leave_with_server, connection)
         self._workers.close()
         self._hang_up(connection for connection in self.busy() if connection.is_idle)
         for connection in self.busy():
@@ -254,25 +254,11 @@ class Front:
             if connection.later is not None:
                 connection.later.end_with_server()
 
-    def send_responses(self, timeout: float) -> None:
-        """Send what is left of responses, up to `timeout` seconds; the loop has stopped."""
-        end = time.monotonic() + timeout
-        self.departure.pass_over()
-        left = self._unfinished()
-        while left and time.monotonic() < end:
-            ready = [c for c in left if wait_for(c.fd, WRITE, 0.05 / len(left))]
-            for connection in ready:
-                self._guard(connection.send_on_closing, connection)
-            left = self._unfinished()
-
-    def _unfinished(self) -> list[Connection]:
-        return [connection for connection in self.registry if connection.phase is Phase.RESPONSE]
-
     def end_idle_handlers(self) -> None:
         """End idle connections with handlers, which are to be finished on this thread."""
         for connection in self.registry:
             if connection.phase is Phase.IDLE and self.registry.take_back(connection):
-                self._guard(connection.leave_with_server, connection)
+                self.guard(connection.leave_with_server, connection)
 
     def join(self, timeout: float | None) -> bool:
         """Wait for the handlers, up to `timeout` seconds (`None`: for ever); tell if all ended."""
@@ -401,7 +387,7 @@ class Front:
     def _resume(self, connection: Connection) -> None:
         """Take up a connection that has waited for a place."""
         if self.closing:
-            self._guard(connection.leave_with_server, connection)
+            self.guard(connection.leave_with_server, connection)
         elif self._leaders is None:
             self.submit(connection)
         else:
@@ -524,9 +510,9 @@ class Front:
         has_handler = connection.stream is not None and connection.stream.handler is not None
         on_worker = self._leaders is not None or Phase.HANDLER in self.worker_phases
         if not (has_handler and on_worker):
-            self._guard(how, connection)
+            self.guard(how, connection)
         else:
-            self._delegate(lambda: self._guard(how, connection), connection)
+            self._delegate(lambda: self.guard(how, connection), connection)
 
     def _delegate(self, task: Callable[[], None], connection: Connection) -> None:
         try:
@@ -538,9 +524,10 @@ class Front:
         """End a connection because there is no worker: all dismissed, or not one to be had."""
         if not self.closing:
             _log.error("connection with %s ended: %s", connection.address, error)
-        self._guard(connection.leave_with_server, connection)
+        self.guard(connection.leave_with_server, connection)
 
-    def _guard(self, how: Callable[[], None], connection: Connection) -> None:
+    def guard(self, how: Callable[[], None], connection: Connection) -> None:
+        """Do something with a connection; a mistake of ours ends that one and nothing else."""
         try:
             how()
         except Exception:
@@ -549,7 +536,7 @@ class Front:
 
     def _end_parked(self) -> None:
         for connection in self.registry.take_all():
-            self._guard(connection.leave_with_server, connection)
+            self.guard(connection.leave_with_server, connection)
 
     # Room ---------------------------------------------------------------------------------------
 
