@@ -99,3 +99,35 @@ def test_a_refusal_to_connect_still_says_close(server_class: type) -> None:
             data += piece
         assert data.startswith(b"HTTP/1.1 403")
         assert b"\r\nConnection: close\r\n" in data
+
+
+def _own_refusal(handler: Any) -> None:
+    handler.send_response(403)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
+@pytest.mark.parametrize("methods", [{}, {"do_CONNECT": _own_refusal}], ids=["501", "403"])
+@pytest.mark.parametrize("server_class", OURS)
+def test_what_follows_a_refused_connect_is_no_request(
+    server_class: type, methods: dict[str, Any]
+) -> None:
+    """A client sends ahead what is for the tunnel; it may be a request of somebody else's."""
+    asked: list[str] = []
+
+    def do_get(handler: Any) -> None:
+        asked.append(handler.path)
+        _own_refusal(handler)
+
+    handler_class = type("Refusing", (Quiet,), {"do_GET": do_get, **methods})
+    with serving(server_class, handler_class) as served, connect(served) as client:
+        client.sendall(
+            b"CONNECT localhost:1 HTTP/1.1\r\nHost: localhost:1\r\n\r\n"
+            b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        )
+        data = b""
+        while piece := receive(client):
+            data += piece
+    assert data.count(b"HTTP/1.1 ") == 1
+    assert b"\r\nConnection: close\r\n" in data
+    assert asked == []
