@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import UNIT
 from tests.testing.raw import connected, exchange
-from tlshttp import TLSRequestHandler, errors, testing
+from tlshttp import TLSRequestHandler, aio, errors, testing
 
 BODY = bytes(range(256)) * 32  # 8 KiB
 
@@ -376,6 +376,37 @@ def test_a_function_that_makes_handlers_is_served_and_not_recorded() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+class Coroutine(aio.AsyncTLSRequestHandler):
+    """Answers by a coroutine."""
+
+    async def do_POST(self) -> None:
+        """Send the body back."""
+        body = await self.read()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        await self.write(body)
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Do the same as an ASGI application."""
+    assert scope["type"] == "http"
+    body = (await receive())["body"]
+    fields = [(b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": fields})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.mark.parametrize("handler", [Coroutine, aio.asgi(application, lifespan=False)])
+def test_coroutines_are_served_and_not_recorded(handler: Any) -> None:
+    """What answers later than its method returns is not taken for an answer that is missing."""
+    with testing.serve(handler) as server:
+        for _ in range(2):
+            assert server.request("POST", "/", body="hello").text == "hello"
+        with pytest.raises(RuntimeError, match="coroutines answer them"):
+            server.requests  # noqa: B018
+
+
 def test_child_processes_are_not_recorded() -> None:
     """A forking server works, and says that its requests are not seen here."""
 

@@ -52,6 +52,12 @@ def record(handler: Callable[..., Any], happenings: Happenings) -> Callable[...,
             " the handler class, or a functools.partial of it"
         )
         return handler
+    if hasattr(handler, "_create_answerer"):
+        happenings.not_recorded = (
+            f"the requests of {handler.__name__} are not recorded: coroutines answer them, which"
+            " read no rfile"
+        )
+        return handler
     names: dict[str, Any] = {"_Recorder__happenings": happenings}
     if handler.log_message in (BaseHTTPRequestHandler.log_message, TLSRequestHandler.log_message):
         names["log_message"] = _log_message

@@ -221,7 +221,7 @@ def _unfit(served: object) -> list[str]:
     if inspect.iscoroutinefunction(served) or inspect.iscoroutinefunction(
         getattr(served, "__call__", None)  # noqa: B004 (the method itself is looked at)
     ):
-        return [f"{what} is asynchronous, as ASGI applications are; WSGI applications are served"]
+        return [f"{what} is asynchronous, as ASGI applications are: give tlshttp.aio.asgi({what})"]
     if not callable(served):
         return [f"{what} is no handler class, server class, WSGI application or dict of responses"]
     if isinstance(served, type):
