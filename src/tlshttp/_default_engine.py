@@ -89,7 +89,7 @@ def _why_not_pyopenssl() -> str | None:
         # Of versions of cryptography and pyOpenSSL that do not fit each other.
         return f"pyOpenSSL cannot be imported: {error}"
     if SSL.OPENSSL_VERSION_NUMBER < _FASTER_SINCE:
-        return f"the other one has OpenSSL {SSL.OPENSSL_VERSION_NUMBER >> 20:#x}, and is no faster"
+        return f"pyOpenSSL has OpenSSL {SSL.OPENSSL_VERSION_NUMBER >> 20:#x}, and is no faster"
     return why_not_direct()
 
 

@@ -23,11 +23,11 @@ _MAPPED_BITS = 96
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProxyTLS:
-    """What the proxy has agreed on with the client, where it has spoken TLS with it."""
+    """What the proxy has agreed on with the client, where it has ended the client's TLS."""
 
     version: str | None = None
-    """The protocol version as the proxy names it, such as ``"TLSv1.3"``; `None`: it says none, as
-    for the next ones."""
+    """The protocol version as the proxy names it, such as ``"TLSv1.3"``; `None`: it does not say,
+    as with all that follow."""
     cipher: str | None = None
     """The cipher suite."""
     common_name: str | None = None
@@ -48,20 +48,21 @@ class ProxyInfo:
     local: bool = False
     """Whether the proxy has connected by itself, as for a health check: there is no client."""
     source: Any = None
-    """The client's address, which is the connection's ``client_address``; `None` where the proxy
-    says none: then that is the proxy's own."""
+    """The client's address, which is the connection's ``client_address``; `None`: the proxy does
+    not say, and ``client_address`` is the proxy's own."""
     destination: Any = None
-    """The address that the client has connected to; `None` likewise."""
+    """The address that the client has connected to; `None`: the proxy does not say."""
     alpn_protocol: str | None = None
-    """The application protocol agreed on by ALPN; `None`: it says none, as for the next ones."""
+    """The application protocol agreed on by ALPN; `None`: the proxy does not say, as with all that
+    follow."""
     server_name: str | None = None
     """The host name that the client has asked for (SNI)."""
     unique_id: bytes | None = None
-    """What the proxy calls the connection, in its log, for one."""
+    """The proxy's own name for the connection, as in its log."""
     tls: ProxyTLS | None = None
     """What is known of the client's TLS where the proxy has ended it."""
     tlvs: Mapping[int, bytes] = field(default_factory=lambda: MappingProxyType({}))
-    """All that came with version 2, by type; of a type that comes twice the last."""
+    """All values that came with version 2, by their type; the last one of each type."""
 
 
 class TrustedProxies:
@@ -73,8 +74,8 @@ class TrustedProxies:
         name: What the setting is called.
 
     Raises:
-        ConfigurationError: Some are neither; all are named.
-        TypeError: It is one text.
+        ConfigurationError: Some are none of these; all are named.
+        TypeError: It is one text, not several.
     """
 
     def __init__(self, networks: Iterable[Any], *, name: str = "trusted_proxies") -> None:

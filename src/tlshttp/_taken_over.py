@@ -16,12 +16,12 @@ __all__ = ["ConnectionDriver", "DrivenConnection", "TakenOverConnection"]
 class TakenOverConnection(Protocol):
     """A connection in the hands of a handler: `~tlshttp.TLSRequestHandler.take_over` returns it.
 
-    It has what else an `ssl.SSLSocket` has, too.
+    It has the other methods of an `ssl.SSLSocket`, too.
     """
 
     ending: bool
-    """Whether the server has come to its end: then what is received ends, and what is sent still
-    arrives."""
+    """Whether the server is coming to its end: then `recv` comes to its end (``b""``), and
+    what is sent still arrives."""
 
     @property
     def tls(self) -> TLSInfo:
@@ -52,7 +52,7 @@ class TakenOverConnection(Protocol):
         """
 
     def sendall(self, data: Buffer, flags: int = 0) -> None:
-        """Send all of ``data``, from any thread; wait where the peer is 64 KiB behind."""
+        """Send all of ``data``, from any thread; wait while the peer is 64 KiB behind."""
 
     def settimeout(self, value: float | None) -> None:
         """Bound each further wait by ``value`` seconds; 0 never waits, `None` lifts that."""
@@ -61,13 +61,13 @@ class TakenOverConnection(Protocol):
         """Return a file object over this connection, as `socket.socket.makefile` does."""
 
     def fileno(self) -> int:
-        """Return the descriptor, for ``select()``; what passes there is encrypted."""
+        """Return the descriptor, for ``select()``; the bytes on it are encrypted."""
 
     def shutdown(self, how: int) -> None:
         """Say goodbye; with ``SHUT_RD`` do nothing."""
 
     def close(self) -> None:
-        """Close at once, without a word to the peer. To return from the handler is better."""
+        """Close at once, without a word to the peer. It is better to return from the handler."""
 
 
 class DrivenConnection(Protocol):
@@ -95,9 +95,10 @@ class DrivenConnection(Protocol):
         """
 
     def wake_after(self, seconds: float | None) -> None:
-        """Have `ConnectionDriver.due` called in so many seconds, to a quarter of one.
+        """Have `ConnectionDriver.due` called once, after so many seconds.
 
-        It is called once. Only the last wish counts; `None`: not at all.
+        It may be a quarter of a second late. Only the last of these calls counts; with `None`
+        `ConnectionDriver.due` is not called.
         """
 
     def pause(self) -> None:
@@ -117,10 +118,10 @@ class DrivenConnection(Protocol):
 class ConnectionDriver:
     """What is done with a connection that has been taken over; derive from it.
 
-    No two of these are called at once for one connection, and no thread waits between them. Each is
-    a handler at work: it should compute, not wait, though in `~tlshttp.ThreadingTLSHTTPServer`,
-    where workers call them, it may. What they raise is reported by ``handle_error()``, and the
-    connection closed. After `ended` there is no further call.
+    These methods are called one at a time for each connection, and no thread waits between them.
+    Each call is a handler at work. In `~tlshttp.TLSHTTPServer` it must not wait; in
+    `~tlshttp.ThreadingTLSHTTPServer`, where a worker makes it, it may. What it raises is reported
+    by ``handle_error()``, and closes the connection. After `ended` there is no further call.
     """
 
     connection: DrivenConnection
@@ -134,11 +135,11 @@ class ConnectionDriver:
         """Take bytes that have arrived."""
 
     def peer_ended(self) -> None:
-        """Take note that the peer sends no more. As it stands, it closes the connection."""
+        """Take note that the peer sends no more; by default close the connection."""
         self.connection.close()
 
     def writable(self) -> None:
-        """Take note that the peer, which was too far behind, has taken most of it."""
+        """Take note that the peer was too far behind, and has now taken most of it."""
 
     def due(self) -> None:
         """Take note that the time of `DrivenConnection.wake_after` has come."""
@@ -146,7 +147,7 @@ class ConnectionDriver:
     def leave(self) -> None:
         """Say goodbye and close: the server comes to its end, or needs the place.
 
-        As it stands, it closes the connection.
+        By default close the connection.
         """
         self.connection.close()
 
