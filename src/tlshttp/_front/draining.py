@@ -1,8 +1,8 @@
 """The end of a server in good order, while its loop still runs.
 
-Nobody new is let in. What has been begun is answered, and the answers say that they are the last
-ones; who is idle is told goodbye. All of that is done by the loop: what asks for it, which may be a
-signal handler in the middle of anything, only says so.
+Who is in the listen queue is let in, and nobody after that. What has been begun is answered, and
+the answers say that they are the last ones; who is idle is told goodbye. All of that is done by the
+loop: what asks for it, which may be a signal handler in the middle of anything, only says so.
 """
 
 from __future__ import annotations
