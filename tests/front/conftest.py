@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 from tests.engines import engine
+from tests.front.handlers import Gate, new_gate
 from tests.front.peers import client_context
 from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
 from tlshttp.errors import ConnectionCut, HandshakeError, PeerError
@@ -110,3 +111,13 @@ def serve(server_class: type[Recording], server_context: ssl.SSLContext) -> Serv
         return serving(server_class(address, handler, limits=limits or Limits(), **options))
 
     return start
+
+
+@pytest.fixture
+def gate() -> Iterator[type[Gate]]:
+    """Return a handler class that waits, and let it go in the end."""
+    handler = new_gate()
+    try:
+        yield handler
+    finally:
+        handler.opened.set()

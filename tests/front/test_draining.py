@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.front.conftest import Recording, RecordingThreading, Serve, serving
-from tests.front.handlers import Classic, Gate, Plain, new_gate
+from tests.front.handlers import Classic, Gate, Plain
 from tests.front.peers import (
     closing_all,
     connect,
@@ -27,16 +27,6 @@ from tests.front.peers import (
 )
 from tests.front.test_never_wedged import half_head, idle
 from tests.support import UNIT, wait_until
-
-
-@pytest.fixture
-def gate() -> Iterator[type[Gate]]:
-    """Return a handler class that waits, and let it go in the end."""
-    handler = new_gate()
-    try:
-        yield handler
-    finally:
-        handler.opened.set()
 
 
 @contextmanager
