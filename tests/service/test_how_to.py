@@ -70,12 +70,13 @@ def drained(process: subprocess.Popen[str], ready: Callable[[], bool]) -> str:
     It must end with 0.
     """
     try:
-        assert wait_until(ready, timeout=30 * UNIT)
+        was_ready = wait_until(lambda: process.poll() is not None or ready(), timeout=30 * UNIT)
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=20 * UNIT)
     except BaseException:
         process.kill()
         raise
+    assert was_ready, errors
     assert process.returncode == 0, errors
     return errors
 
