@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import socketserver
 import threading
 import time
@@ -52,6 +53,13 @@ def serving(server: _S, poll_interval: float = 0.1) -> Iterator[_S]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that is free now, for a program that is told one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class NoOwner:

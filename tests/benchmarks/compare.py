@@ -31,11 +31,11 @@ from tests.benchmarks.ground import (
     UPLOAD,
     Ground,
     NotServed,
-    free_port,
     on_core,
     prepared_ground,
 )
 from tests.benchmarks.proc import cpu_clock
+from tests.support import free_port
 
 HERE: Final = Path(__file__).parents[2]
 SERVERS: Final = ("TLSHTTPServer", "ThreadingTLSHTTPServer")

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks import client
-from tests.benchmarks.ground import Ground, NotServed, free_port, on_core
+from tests.benchmarks.ground import Ground, NotServed, on_core
 from tests.benchmarks.peers import Peer
+from tests.support import free_port
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 5.0

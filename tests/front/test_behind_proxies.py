@@ -20,7 +20,7 @@ import pytest
 from tests.front.conftest import Recording, RecordingThreading, serving
 from tests.front.peers import handshake, read_response, read_to_end, request
 from tests.front.test_proxied import Tells
-from tests.support import UNIT, wait_until
+from tests.support import UNIT, free_port, wait_until
 from tlshttp import AccessLogMixIn, Limits
 
 _STREAM_MODULES = (
@@ -41,13 +41,6 @@ def server(server_context: ssl.SSLContext) -> Recording:
     return RecordingThreading(
         ("127.0.0.1", 0), Tells, ssl_context=server_context, trusted_proxies=["127.0.0.1"]
     )
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

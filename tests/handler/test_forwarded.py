@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from tests.front.conftest import Recording, RecordingThreading, serving
 from tests.front.peers import handshake, read_response, read_to_end
-from tests.support import UNIT, wait_until
+from tests.support import UNIT, free_port, wait_until
 from tlshttp import AccessLogMixIn, AccessRecord, ForwardedMixIn, certs, context
 from tlshttp.errors import ConfigurationError, RequestRefused
 from tlshttp.handler._forwarded import _elements
@@ -277,9 +277,7 @@ def test_it_works_on_a_plain_server() -> None:
 def test_behind_nginx(tmp_path: Path, ssl_context: ssl.SSLContext) -> None:
     """Behind nginx in HTTP mode each client is known, and its own word is not believed."""
     server = RecordingThreading(("127.0.0.1", 0), TellsAll, ssl_context=ssl_context)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     temporary = "\n".join(
         f"{kind}_temp_path {tmp_path}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.front.peers import client_context, get
-from tests.support import UNIT, wait_until
+from tests.support import UNIT, free_port, wait_until
 from tlshttp import certs
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="systemd's protocols are of Unix")
@@ -79,13 +79,6 @@ def drained(process: subprocess.Popen[str], ready: Callable[[], bool]) -> str:
     assert was_ready, errors
     assert process.returncode == 0, errors
     return errors
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(port: int) -> bool:
