@@ -8,7 +8,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 from collections.abc import Collection
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -260,17 +259,11 @@ def test_the_access_log_has_the_client(ssl_context: ssl.SSLContext) -> None:
 
 def test_it_works_on_a_plain_server() -> None:
     """On http.server the same holds, and what is malformed is a 400."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tells) as plain:
-        thread = threading.Thread(target=plain.serve_forever)
-        thread.start()
-        try:
-            for value, expected in (("192.0.2.7", b'"192.0.2.7"'), ("x y", b" 400 ")):
-                with socket.create_connection(plain.server_address[:2]) as sock:  # type: ignore[arg-type]
-                    sock.sendall(f"GET / HTTP/1.0\r\nX-Forwarded-For: {value}\r\n\r\n".encode())
-                    assert expected in read_to_end(sock)
-        finally:
-            plain.shutdown()
-            thread.join()
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tells)) as plain:
+        for value, expected in (("192.0.2.7", b'"192.0.2.7"'), ("x y", b" 400 ")):
+            with socket.create_connection(plain.server_address[:2]) as sock:  # type: ignore[arg-type]
+                sock.sendall(f"GET / HTTP/1.0\r\nX-Forwarded-For: {value}\r\n\r\n".encode())
+                assert expected in read_to_end(sock)
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is missing")
