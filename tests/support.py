@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 UNIT: Final = float(os.environ.get("TLSHTTP_TEST_UNIT", "1"))
 """Seconds. Time limits in tests are multiples of it; a slow machine sets it higher."""
+
+_S = TypeVar("_S", bound=socketserver.BaseServer)
 
 
 def wait_until(condition: Callable[[], bool], *, timeout: float = 5 * UNIT) -> bool:
@@ -31,6 +35,31 @@ def wait_until(condition: Callable[[], bool], *, timeout: float = 5 * UNIT) -> b
             return False
         time.sleep(0.01)
     return True
+
+
+@contextmanager
+def serving(server: _S, poll_interval: float = 0.1) -> Iterator[_S]:
+    """Run ``serve_forever()`` in a thread as long as the block lasts, then shut down and close.
+
+    Args:
+        server: One of ours or of the standard library's.
+        poll_interval: Seconds; `shutdown()` of the standard library's takes up to that.
+    """
+    thread = threading.Thread(target=server.serve_forever, args=(poll_interval,), name="loop")
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that is free now, for a program that is told one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class NoOwner:

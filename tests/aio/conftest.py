@@ -13,7 +13,7 @@ import pytest
 
 from tests.front.conftest import Recording, RecordingThreading
 from tests.front.peers import client_context, handshake
-from tests.support import UNIT
+from tests.support import UNIT, serving
 from tlshttp import Limits, aio, certs, context
 
 __all__ = ["Run"]
@@ -38,19 +38,6 @@ def server_class(request: pytest.FixtureRequest) -> type[Recording]:
     """Return either of the two servers."""
     chosen: type[Recording] = request.param
     return chosen
-
-
-@contextlib.contextmanager
-def in_own_loop(server: Recording) -> Iterator[Recording]:
-    """Serve by ``serve_forever()``, as any server."""
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="loop")
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @contextlib.contextmanager
@@ -82,8 +69,8 @@ def in_callers_loop(server: Recording) -> Iterator[Recording]:
 @pytest.fixture(
     params=[
         pytest.param((in_callers_loop, Recording), id="callers-loop-one"),
-        pytest.param((in_own_loop, RecordingThreading), id="own-loop-many"),
-        pytest.param((in_own_loop, Recording), id="own-loop-one", marks=pytest.mark.thorough),
+        pytest.param((serving, RecordingThreading), id="own-loop-many"),
+        pytest.param((serving, Recording), id="own-loop-one", marks=pytest.mark.thorough),
         pytest.param(
             (in_callers_loop, RecordingThreading),
             id="callers-loop-many",

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.aio.conftest import Run, connected, in_own_loop
+from tests.aio.conftest import Run, connected
 from tests.front.conftest import Recording
 from tests.front.peers import client_context, handshake, read_response, read_to_end, request
-from tests.support import UNIT, wait_until
+from tests.support import UNIT, serving, wait_until
 from tlshttp import ForwardedMixIn, aio
 from tlshttp.errors import ConfigurationError
 
@@ -125,7 +125,7 @@ def test_a_client_certificate_is_in_the_tls_extension(server_class: type[Recordi
     server = server_class(("127.0.0.1", 0), quiet(tells), ssl_context=server_context)
     own_context = client_context()
     client.configure_cert(own_context)
-    with in_own_loop(server), handshake(server.server_address, own_context) as sock:
+    with serving(server), handshake(server.server_address, own_context) as sock:
         tls = told(sock, request("/"))["extensions"]["tls"]
     assert tls["client_cert_chain"][0].startswith("-----BEGIN CERTIFICATE-----")
     assert "CN=someone" in tls["client_cert_name"]

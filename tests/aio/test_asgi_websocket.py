@@ -16,11 +16,11 @@ pytest.importorskip("websockets", reason="the package websockets is not installe
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.aio.conftest import Run, in_own_loop
+from tests.aio.conftest import Run
 from tests.aio.test_asgi import answer, quiet
 from tests.front.conftest import RecordingThreading
 from tests.front.peers import client_context, handshake
-from tests.support import UNIT, wait_until
+from tests.support import UNIT, serving, wait_until
 from tests.websocket.support import BINARY, CLOSE, FIELDS, PING, PONG, TEXT, Raw, frame
 from tlshttp import ForwardedMixIn, websocket
 
@@ -235,7 +235,7 @@ def test_every_end_of_the_server_is_said(server_context: Any, end: str, path: st
     """1001 at once, whether the application asks or not; who asks is told, too."""
     sockets = Sockets()
     server = RecordingThreading(("127.0.0.1", 0), quiet(sockets), ssl_context=server_context)
-    with in_own_loop(server), _Raw.opened(server, path) as raw:
+    with serving(server), _Raw.opened(server, path) as raw:
         raw.send(frame(PING))
         assert raw.frame() == (PONG, b"")
         ender = threading.Thread(target=getattr(server, end))

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from tests.aio.conftest import Run, connected, in_own_loop
+from tests.aio.conftest import Run, connected
 from tests.front.conftest import Recording
 from tests.front.peers import read_response, read_to_end, request
-from tests.support import UNIT, wait_until
+from tests.support import UNIT, serving, wait_until
 from tlshttp import AccessLogMixIn, Limits, aio, errors
 from tlshttp.metrics import HealthMixIn
 
@@ -490,10 +490,10 @@ def test_serve_ends_with_its_server(
         server = server_class(("127.0.0.1", 0), handler, ssl_context=server_context)
 
         async def main(server: Any = server, end: str = end) -> None:
-            serving = asyncio.create_task(aio.serve(server))
+            task = asyncio.create_task(aio.serve(server))
             await asyncio.to_thread(visit, server)
             await asyncio.to_thread(getattr(server, end))
-            await serving
+            await task
 
         def visit(server: Any) -> None:
             with connected(server) as sock:
@@ -512,7 +512,7 @@ def test_a_mix_in_with_threads_of_its_own_is_a_mistake_that_says_so(
         pass
 
     server = Mixed(("127.0.0.1", 0), handler, ssl_context=server_context)
-    with in_own_loop(server):
+    with serving(server):
         with connected(server) as sock:
             sock.sendall(request("/hello"))
             assert b" 500 " in read_to_end(sock)

@@ -15,9 +15,7 @@ import importlib.util
 import logging
 import os
 import platform
-import signal
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -26,10 +24,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.benchmarks import apps, client, peers, wrk
-from tests.benchmarks.ground import Ground, NotServed, free_port, on_core, prepared_ground
-
-_CPUCLOCK_SCHED = 2  # clock_getcpuclockid(3): the clock of all threads of a process
-_START_SECONDS = 20.0
+from tests.benchmarks.ground import Ground, prepared_ground
+from tests.benchmarks.peers import Peer
+from tests.benchmarks.proc import cpu_clock, family
+from tests.benchmarks.running import Server, serving
 
 OURS: Final = {
     "tlshttp": "TLSHTTPServer, aio.serve(), uvloop",
@@ -91,16 +89,12 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 @dataclass(frozen=True)
-class Running:
+class Running(Server):
     """A server under measurement."""
-
-    port: int
-    pid: int
 
     def cpu(self) -> float:
         """Return the seconds of CPU that the process and its children have used."""
-        pids = [self.pid, *_children(self.pid)]
-        return sum(time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED) for pid in pids)
+        return sum(cpu_clock(pid) for pid in family(self.pid))
 
     def memory(self) -> int:
         """Return the bytes of memory that are its own."""
@@ -116,47 +110,20 @@ class Running:
         return len(list(Path(f"/proc/{self.pid}/task").iterdir()))
 
 
-def _children(pid: int) -> Iterator[int]:
-    """Yield the processes that a process has started, and theirs."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            yield child
-            yield from _children(child)
+def _ours(name: str) -> Peer:
+    def command(ground: Ground, port: int) -> list[str]:
+        files = str(ground.certfile), str(ground.keyfile)
+        return [sys.executable, "-m", __spec__.name, "--serve", name, str(port), *files]
+
+    return Peer(name, name, command)
 
 
 @contextlib.contextmanager
 def running(name: str, ground: Ground) -> Iterator[Running]:
     """Run a server as long as the block lasts."""
-    port = free_port()
-    if name in OURS or name.startswith("waiting"):
-        files = str(ground.certfile), str(ground.keyfile)
-        command = [sys.executable, "-m", __spec__.name, "--serve", name, str(port), *files]
-    else:
-        command = next(peer for peer in peers.PEERS if peer.name == name).command(ground, port)
-    with on_core(ground.server_core):
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            env=os.environ | {"BENCH_FOLDER": str(ground.folder)},
-        )  # fmt: skip
-    try:
-        _await(port, process)
-        yield Running(port, process.pid)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(5)
-        process.kill()
-        process.wait()
-
-
-def _await(port: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(OSError):
-            client.connect(port, client.create_context()).close()
-            return
-        time.sleep(0.05)
-    raise NotServed("it did not come up")
+    others = {peer.name: peer for peer in peers.PEERS if peer.name in OTHERS}
+    with serving(others.get(name) or _ours(name), ground) as server:
+        yield Running(server.port, server.pid)
 
 
 # What is measured --------------------------------------------------------------------------------
@@ -171,10 +138,9 @@ def compare(ground: Ground, rounds: int, seconds: float, connections: int) -> No
             if name in OTHERS and importlib.util.find_spec(name) is None:
                 continue
             with running(name, ground) as server:
-                url = f"https://127.0.0.1:{server.port}"
-                wrk.run(url, connections, 1)
+                wrk.run(server.url, connections, 1)
                 before = server.cpu()
-                report = wrk.run(url, connections, seconds)
+                report = wrk.run(server.url, connections, seconds)
                 cost = (server.cpu() - before) * 1e6 / report.requests
                 rates.setdefault(name, []).append(report.rate)
                 costs.setdefault(name, []).append(cost)

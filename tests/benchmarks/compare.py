@@ -31,15 +31,15 @@ from tests.benchmarks.ground import (
     UPLOAD,
     Ground,
     NotServed,
-    free_port,
     on_core,
     prepared_ground,
 )
+from tests.benchmarks.proc import cpu_clock
+from tests.support import free_port
 
 HERE: Final = Path(__file__).parents[2]
 SERVERS: Final = ("TLSHTTPServer", "ThreadingTLSHTTPServer")
 
-_CPUCLOCK_SCHED = 2  # clock_getcpuclockid(3): the clock of all threads of a process
 _START_SECONDS = 20.0
 _BLOCK = 1 << 18
 
@@ -53,7 +53,7 @@ class Running:
 
     def cpu(self) -> float:
         """Return the seconds of CPU that the process has used, of threads that ended, too."""
-        return time.clock_gettime((~self.pid << 3) | _CPUCLOCK_SCHED)
+        return cpu_clock(self.pid)
 
 
 # What is measured --------------------------------------------------------------------------------

@@ -24,13 +24,13 @@ from typing import Final
 from tests.benchmarks import apps, client, wrk
 from tests.benchmarks.ground import Ground, NotServed, prepared_ground
 from tests.benchmarks.peers import PEERS, Peer
+from tests.benchmarks.proc import cpu_clock
 from tests.benchmarks.running import Server, serving
 
 HYBRID: Final = "X25519MLKEM768"
 
 _HOST: Final = "127.0.0.1"
 _WARM_UP_SECONDS: Final = 0.4
-_CPUCLOCK_SCHED: Final = 2  # clock_getcpuclockid(3): the clock of all threads of a process
 
 
 # Servers -----------------------------------------------------------------------------------------
@@ -152,18 +152,13 @@ def compare(rounds: int, seconds: float) -> None:
                 load(server, _WARM_UP_SECONDS)
             for turn in range(rounds):
                 for peer, server in able if turn % 2 else reversed(able):
-                    before = _cpu(server)
+                    before = cpu_clock(server.pid)
                     count = load(server, seconds)
-                    figures[work, peer.name].append((_cpu(server) - before) * 1e6 / count)
+                    figures[work, peer.name].append((cpu_clock(server.pid) - before) * 1e6 / count)
     for (work, name), own in figures.items():
         base = figures.get((work, "uvicorn")) or figures["X25519", "uvicorn"]
         ratio = statistics.median(one / other for one, other in zip(own, base, strict=True))
         print(f"{work:14} {name:34} {statistics.median(own):8.1f} us  {ratio:.2f} of uvicorn's")
-
-
-def _cpu(server: Server) -> float:
-    """Return the seconds of CPU that a process has used, of threads that ended, too."""
-    return time.clock_gettime((~server.pid << 3) | _CPUCLOCK_SCHED)
 
 
 def main() -> None:

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks import client
-from tests.benchmarks.ground import Ground, NotServed, free_port, on_core
+from tests.benchmarks.ground import Ground, NotServed, on_core
 from tests.benchmarks.peers import Peer
+from tests.support import free_port
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 5.0
@@ -35,13 +36,20 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(peer: Peer, ground: Ground, *, prefix: Sequence[str] = ()) -> Iterator[Server]:
+def serving(
+    peer: Peer,
+    ground: Ground,
+    *,
+    prefix: Sequence[str] = (),
+    ask: Callable[[int], None] = client.get_once,
+) -> Iterator[Server]:
     """Run a server for as long as the block lasts.
 
     Args:
         peer: Which one.
         ground: Where.
         prefix: What to put in front of its command's arguments, after the interpreter.
+        ask: Asks the server on a port for something; an `OSError` or `NotServed` until it serves.
 
     Raises:
         NotServed: It did not come up.
@@ -61,7 +69,7 @@ def serving(peer: Peer, ground: Ground, *, prefix: Sequence[str] = ()) -> Iterat
         try:
             os.sched_setaffinity(0, {ground.load_core})
             try:
-                _wait_until_it_serves(process, port)
+                _wait_until_it_serves(process, port, ask)
             except NotServed as error:
                 raise NotServed(f"{error}: {_last_line(log.fileno())}") from error
             yield Server(port, process.pid)
@@ -69,12 +77,14 @@ def serving(peer: Peer, ground: Ground, *, prefix: Sequence[str] = ()) -> Iterat
             _stop(process)
 
 
-def _wait_until_it_serves(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_it_serves(
+    process: subprocess.Popen[bytes], port: int, ask: Callable[[int], None]
+) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
             for _ in range(_WARM_UP_REQUESTS):
-                client.get_once(port)
+                ask(port)
         except (OSError, NotServed) as error:
             if process.poll() is not None:
                 raise NotServed(f"ended with {process.returncode}") from error

@@ -16,20 +16,15 @@ import os
 import platform
 import socket
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 from tests.benchmarks import apps, peers, wrk
-from tests.benchmarks.ground import Ground, NotServed, free_port, on_core, prepared_ground
+from tests.benchmarks.ground import Ground, NotServed, prepared_ground
 from tests.benchmarks.peers import Peer
 from tests.benchmarks.proc import cpu_seconds
 from tests.benchmarks.running import serving
-
-_START_SECONDS = 20.0
 
 OURS: Final = "tlshttp"
 SINGLE: Final = "tlshttp-single"
@@ -66,44 +61,22 @@ def _ours(name: str) -> Peer:
     return Peer(name, name, command)
 
 
-@contextlib.contextmanager
-def _waitress(ground: Ground) -> Iterator[tuple[str, int]]:
-    """Run waitress, which speaks plain HTTP."""
-    port = free_port()
-    command = [sys.executable, "-m", "waitress", f"--listen=127.0.0.1:{port}", "--threads=8"]
-    with on_core(ground.server_core):
-        process = subprocess.Popen(
-            [*command, "tests.benchmarks.apps:wsgi"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env=os.environ | {"BENCH_FOLDER": str(ground.folder)}, cwd=Path(__file__).parents[2],
-        )  # fmt: skip
-    try:
-        _await(port, process)
-        yield f"http://127.0.0.1:{port}", process.pid
-    finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(5)
-        process.kill()
-        process.wait()
+def _waitress(ground: Ground, port: int) -> list[str]:
+    """Return the command of waitress, which speaks plain HTTP."""
+    listen = f"--listen=127.0.0.1:{port}"
+    return [sys.executable, "-m", "waitress", listen, "--threads=8", "tests.benchmarks.apps:wsgi"]
 
 
-def _await(port: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port)).close()
-            return
-        time.sleep(0.05)
-    raise NotServed("waitress did not come up")
+def _connect(port: int) -> None:
+    socket.create_connection(("127.0.0.1", port)).close()
 
 
 @contextlib.contextmanager
 def _running(name: str, ground: Ground) -> Iterator[tuple[str, int]]:
     """Run a server; yield its URL and its process."""
     if name == WAITRESS:
-        with _waitress(ground) as found:
-            yield found
+        with serving(Peer(name, name, _waitress), ground, ask=_connect) as server:
+            yield f"http://127.0.0.1:{server.port}", server.pid
         return
     others = {peer.name: peer for peer in peers.PEERS}
     peer = others[name] if name in WANTED else _ours(name)

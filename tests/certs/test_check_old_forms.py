@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from tests.certs.one_fault import usage
 from tlshttp import certs
 from tlshttp.certs import _der
 from tlshttp.errors import CertificateError
@@ -32,20 +33,6 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 Key = ec.EllipticCurvePrivateKey
 
 
-def _usage(*, authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not authority,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=authority,
-        crl_sign=authority,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
 def build(
     subject: str,
     key: Key,
@@ -60,9 +47,10 @@ def build(
         x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
         for text in (subject, issuer)
     )
+    bits = ("key_cert_sign", "crl_sign") if authority else ("digital_signature",)
     extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=authority, path_length=None), True),
-        (_usage(authority=authority), True),
+        (usage(*bits), True),
         (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
         *((one, False) for one in more),
     ]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -13,11 +11,13 @@ import pytest
 import trustme
 
 from tests.engines import engine
+from tests.front.handlers import Gate, new_gate
 from tests.front.peers import client_context
+from tests.support import serving
 from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
 from tlshttp.errors import ConnectionCut, HandshakeError, PeerError
 
-__all__ = ["engine"]
+__all__ = ["engine", "serving"]
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
@@ -45,19 +45,6 @@ class RecordingThreading(Recording, ThreadingTLSHTTPServer):
 
 
 Serve = Callable[..., AbstractContextManager[Recording]]
-
-
-@contextlib.contextmanager
-def serving(server: TLSHTTPServer) -> Iterator[Any]:
-    """Serve in a thread as long as the block runs, then shut down and close."""
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="loop")
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture(params=[Recording, RecordingThreading], ids=["TLSHTTPServer", "Threading"])
@@ -110,3 +97,13 @@ def serve(server_class: type[Recording], server_context: ssl.SSLContext) -> Serv
         return serving(server_class(address, handler, limits=limits or Limits(), **options))
 
     return start
+
+
+@pytest.fixture
+def gate() -> Iterator[type[Gate]]:
+    """Return a handler class that waits, and let it go in the end."""
+    handler = new_gate()
+    try:
+        yield handler
+    finally:
+        handler.opened.set()

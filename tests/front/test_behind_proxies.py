@@ -13,13 +13,14 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.front.conftest import Recording, RecordingThreading, serving
 from tests.front.peers import handshake, read_response, read_to_end, request
 from tests.front.test_proxied import Tells
-from tests.support import UNIT, wait_until
+from tests.support import UNIT, free_port, wait_until
 from tlshttp import AccessLogMixIn, Limits
 
 _STREAM_MODULES = (
@@ -34,11 +35,12 @@ needs_nginx_stream = pytest.mark.skipif(
 )
 
 
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+@pytest.fixture
+def server(server_context: ssl.SSLContext) -> Recording:
+    """Return a server that trusts proxies on this machine, and is to be started."""
+    return RecordingThreading(
+        ("127.0.0.1", 0), Tells, ssl_context=server_context, trusted_proxies=["127.0.0.1"]
+    )
 
 
 @contextlib.contextmanager
@@ -82,13 +84,15 @@ backend web
         yield port
 
 
-def asked_from(port: int, client: ssl.SSLContext, source: str) -> tuple[tuple[str, int], str]:
+def asked_from(
+    port: int, client: ssl.SSLContext, source: str
+) -> tuple[tuple[str, int], dict[str, Any]]:
     """Ask through a proxy from an address of this machine; return that, and what is known of it."""
     sock = socket.create_connection(("127.0.0.1", port), 20 * UNIT, (source, 0))
     with sock, client.wrap_socket(sock, server_hostname="localhost") as tls:
         mine = tls.getsockname()
         tls.sendall(request(close=True))
-        return mine, read_to_end(tls).partition(b"\r\n\r\n")[2].decode()
+        return mine, json.loads(read_to_end(tls).partition(b"\r\n\r\n")[2])
 
 
 @needs_haproxy
@@ -108,8 +112,7 @@ def test_haproxy_names_its_clients(
     )
     with serving(server), haproxy(tmp_path, server, send) as port:
         for source in ("127.0.0.1", "127.0.0.77"):
-            mine, told = asked_from(port, any_client, source)
-            known = json.loads(told)
+            mine, known = asked_from(port, any_client, source)
             assert tuple(known["client"]) == mine
             assert known["destination"] == ["127.0.0.1", port]
             assert known["local"] is False
@@ -118,30 +121,24 @@ def test_haproxy_names_its_clients(
 
 @needs_haproxy
 def test_haproxys_health_checks_are_no_events(
-    tmp_path: Path, server_context: ssl.SSLContext, any_client: ssl.SSLContext
+    tmp_path: Path, server: Recording, any_client: ssl.SSLContext
 ) -> None:
     """A check of version 2 is LOCAL: accepted, counted, and nothing to report."""
-    server = RecordingThreading(
-        ("127.0.0.1", 0), Tells, ssl_context=server_context, trusted_proxies=["127.0.0.1"]
-    )
     checks = "check check-send-proxy inter 100"
     with serving(server), haproxy(tmp_path, server, "send-proxy-v2", checks) as port:
         before = server.stats().accepted
         assert wait_until(lambda: server.stats().accepted > before + 3, timeout=20 * UNIT)
-        mine, told = asked_from(port, any_client, "127.0.0.1")
-        assert tuple(json.loads(told)["client"]) == mine
+        mine, known = asked_from(port, any_client, "127.0.0.1")
+        assert tuple(known["client"]) == mine
     assert not [error for error, _ in server.events if error.reason != "disconnected"]
     assert len([one for one in server.events if one[0].reason == "disconnected"]) <= 1
 
 
 @needs_haproxy
 def test_haproxy_without_its_header_is_told_from_a_client(
-    tmp_path: Path, server_context: ssl.SSLContext, any_client: ssl.SSLContext
+    tmp_path: Path, server: Recording, any_client: ssl.SSLContext
 ) -> None:
     """Where send-proxy is forgotten, every connection is one event that says so."""
-    server = RecordingThreading(
-        ("127.0.0.1", 0), Tells, ssl_context=server_context, trusted_proxies=["127.0.0.1"]
-    )
     with serving(server), haproxy(tmp_path, server, "") as port:
         with pytest.raises(OSError, match=r"EOF|closed|reset|Connection"):
             handshake(("127.0.0.1", port), any_client)
@@ -151,13 +148,10 @@ def test_haproxy_without_its_header_is_told_from_a_client(
 
 @needs_nginx_stream
 def test_nginx_names_its_clients(
-    tmp_path: Path, server_context: ssl.SSLContext, any_client: ssl.SSLContext
+    tmp_path: Path, server: Recording, any_client: ssl.SSLContext
 ) -> None:
     """nginx, which speaks version 1, with TLS passed through by its stream module."""
     module = next(path for path in _STREAM_MODULES if Path(path).exists())
-    server = RecordingThreading(
-        ("127.0.0.1", 0), Tells, ssl_context=server_context, trusted_proxies=["127.0.0.1"]
-    )
     port = free_port()
     (tmp_path / "nginx.conf").write_text(f"""
 load_module {module};
@@ -175,24 +169,21 @@ stream {{
 """)
     nginx = ("nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"))
     with serving(server), program(*nginx, port=port):
-        mine, told = asked_from(port, any_client, "127.0.0.77")
-        assert tuple(json.loads(told)["client"]) == mine
+        mine, known = asked_from(port, any_client, "127.0.0.77")
+        assert tuple(known["client"]) == mine
 
 
 @needs_haproxy
 def test_many_clients_at_once_are_not_mixed_up(
-    tmp_path: Path, server_context: ssl.SSLContext, any_client: ssl.SSLContext
+    tmp_path: Path, server: Recording, any_client: ssl.SSLContext
 ) -> None:
     """Forty clients from forty addresses at a time: each is told its own."""
-    server = RecordingThreading(
-        ("127.0.0.1", 0), Tells, ssl_context=server_context, trusted_proxies=["127.0.0.1"]
-    )
     wrong: list[object] = []
 
     def client(source: str, port: int) -> None:
-        mine, told = asked_from(port, any_client, source)
-        if tuple(json.loads(told)["client"]) != mine:
-            wrong.append((mine, told))
+        mine, known = asked_from(port, any_client, source)
+        if tuple(known["client"]) != mine:
+            wrong.append((mine, known))
 
     with serving(server), haproxy(tmp_path, server, "send-proxy-v2") as port:
         threads = [

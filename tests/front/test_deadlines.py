@@ -8,7 +8,7 @@ import select
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.front.conftest import RecordingThreading, Serve, serving
-from tests.front.handlers import Gate, Plain, new_gate
+from tests.front.handlers import Gate, Plain
 from tests.front.peers import (
     client_context,
     client_hello,
@@ -211,16 +211,6 @@ def test_an_empty_line_after_a_body_begins_no_request(
         assert sock.recv(1) == b""
         assert 3 * SHORT - EARLY <= time.monotonic() - began <= 3 * SHORT + GRACE
     assert not server.events
-
-
-@pytest.fixture
-def gate() -> Iterator[type[Gate]]:
-    """Return a handler class that waits, and let it go in the end."""
-    handler = new_gate()
-    try:
-        yield handler
-    finally:
-        handler.opened.set()
 
 
 def test_deadlines_hold_while_every_worker_is_busy(

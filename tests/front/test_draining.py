@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.front.conftest import Recording, RecordingThreading, Serve, serving
-from tests.front.handlers import Classic, Gate, Plain, new_gate
+from tests.front.handlers import Classic, Gate, Plain
 from tests.front.peers import (
     closing_all,
     connect,
@@ -29,16 +29,6 @@ from tests.front.test_never_wedged import half_head, idle
 from tests.support import UNIT, wait_until
 
 
-@pytest.fixture
-def gate() -> Iterator[type[Gate]]:
-    """Return a handler class that waits, and let it go in the end."""
-    handler = new_gate()
-    try:
-        yield handler
-    finally:
-        handler.opened.set()
-
-
 @contextmanager
 def draining(server: Recording, timeout: float | None) -> Iterator[threading.Thread]:
     """Have another thread drain the server while the block runs."""
@@ -48,6 +38,15 @@ def draining(server: Recording, timeout: float | None) -> Iterator[threading.Thr
     yield thread
     thread.join(20 * UNIT)
     assert not thread.is_alive()
+
+
+@contextmanager
+def at_work(server: Recording, client: ssl.SSLContext, gate: type[Gate]) -> Iterator[ssl.SSLSocket]:
+    """Yield a connection whose handler has begun to wait."""
+    with handshake(server.server_address, client) as busy:
+        busy.sendall(request("/wait"))
+        assert gate.entered.acquire(timeout=5 * UNIT)
+        yield busy
 
 
 @pytest.mark.parametrize("handler", [Plain, Classic], ids=["driven", "blocking"])
@@ -70,9 +69,7 @@ def test_a_request_under_way_is_answered_with_the_end_announced(
     serve: Serve, any_client: ssl.SSLContext, gate: type[Gate]
 ) -> None:
     """A handler at work answers; what it sends after drain() began says Connection: close."""
-    with serve(gate) as server, handshake(server.server_address, any_client) as busy:
-        busy.sendall(request("/wait"))
-        assert gate.entered.acquire(timeout=5 * UNIT)
+    with serve(gate) as server, at_work(server, any_client, gate) as busy:
         with draining(server, 20 * UNIT) as thread:
             assert thread.is_alive()
             gate.opened.set()
@@ -178,9 +175,7 @@ def test_what_does_not_end_in_time_is_named_and_broken(
 ) -> None:
     """At the end of its time drain() names the peer of a handler and breaks its connection."""
     server = RecordingThreading(("127.0.0.1", 0), gate, ssl_context=server_context)
-    with serving(server), handshake(server.server_address, any_client) as busy:
-        busy.sendall(request("/wait"))
-        assert gate.entered.acquire(timeout=5 * UNIT)
+    with serving(server), at_work(server, any_client, gate) as busy:
         began = time.monotonic()
         server.drain(0.3 * UNIT)
         assert time.monotonic() - began < 5 * UNIT
@@ -195,9 +190,7 @@ def test_calling_it_again_or_closing_is_harmless(
     serve: Serve, any_client: ssl.SSLContext, gate: type[Gate]
 ) -> None:
     """A second drain() waits, too, or shortens the time of the first; afterwards it returns."""
-    with serve(gate) as server, handshake(server.server_address, any_client) as busy:
-        busy.sendall(request("/wait"))
-        assert gate.entered.acquire(timeout=5 * UNIT)
+    with serve(gate) as server, at_work(server, any_client, gate):
         with draining(server, None), ThreadPoolExecutor(1) as pool:
             again = pool.submit(server.drain, 0.1 * UNIT)
             assert wait_until(lambda: server._TLSHTTPServer__front.draining._given_up)  # type: ignore[attr-defined]

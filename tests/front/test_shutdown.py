@@ -5,14 +5,13 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.front.conftest import Recording, RecordingThreading, Serve, serving
-from tests.front.handlers import Gate, Plain, new_gate
+from tests.front.handlers import Gate, Plain
 from tests.front.peers import (
     client_context,
     closing_all,
@@ -27,17 +26,6 @@ from tests.front.program import server_process
 from tests.front.test_never_wedged import PATIENT, half_head, idle, one_byte
 from tests.support import UNIT, wait_until
 from tlshttp import Limits, errors
-
-
-@pytest.fixture
-def gate() -> Iterator[type[Gate]]:
-    """Return a handler class that waits, and let it go in the end."""
-    handler = new_gate()
-    try:
-        yield handler
-    finally:
-        handler.opened.set()
-
 
 PATIENT_LIMITS = Limits(
     max_connections=4_000,

@@ -7,7 +7,6 @@ import functools
 import re
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests import support
 from tests.support import UNIT, NoOwner
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
 from tlshttp._front.stream import Stream
@@ -60,14 +60,8 @@ def serving(
     options.setdefault("ssl_context", server_context())
     server: Any = server_class(("127.0.0.1", 0), handler, **options)
     server.handled = []
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="server")
-    thread.start()
-    try:
+    with support.serving(server, 0.05):
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def connect(server: Any) -> ssl.SSLSocket:

@@ -6,14 +6,13 @@ import http.client
 import http.server
 import re
 import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import support
 from tests.handler import corpus
 from tests.handler.corpus import CORPUS, Entry, Request
 from tests.handler.http_support import client_context, connect, read_to_end, serving
@@ -33,18 +32,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@contextmanager
-def serving_plain(entry: Entry) -> Iterator[Any]:
+def serving_plain(entry: Entry) -> AbstractContextManager[Any]:
     """Serve with the standard library over TCP."""
     kind = type("Plain", (http.server.ThreadingHTTPServer,), entry.attributes())
-    with kind(("127.0.0.1", 0), entry.handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    return support.serving(kind(("127.0.0.1", 0), entry.handler), 0.01)
 
 
 def ask(connection: http.client.HTTPConnection, request: Request) -> Answer:

@@ -8,7 +8,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
 from collections.abc import Collection
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -20,7 +19,7 @@ from hypothesis import strategies as st
 
 from tests.front.conftest import Recording, RecordingThreading, serving
 from tests.front.peers import handshake, read_response, read_to_end
-from tests.support import UNIT, wait_until
+from tests.support import UNIT, free_port, wait_until
 from tlshttp import AccessLogMixIn, AccessRecord, ForwardedMixIn, certs, context
 from tlshttp.errors import ConfigurationError, RequestRefused
 from tlshttp.handler._forwarded import _elements
@@ -260,26 +259,18 @@ def test_the_access_log_has_the_client(ssl_context: ssl.SSLContext) -> None:
 
 def test_it_works_on_a_plain_server() -> None:
     """On http.server the same holds, and what is malformed is a 400."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tells) as plain:
-        thread = threading.Thread(target=plain.serve_forever)
-        thread.start()
-        try:
-            for value, expected in (("192.0.2.7", b'"192.0.2.7"'), ("x y", b" 400 ")):
-                with socket.create_connection(plain.server_address[:2]) as sock:  # type: ignore[arg-type]
-                    sock.sendall(f"GET / HTTP/1.0\r\nX-Forwarded-For: {value}\r\n\r\n".encode())
-                    assert expected in read_to_end(sock)
-        finally:
-            plain.shutdown()
-            thread.join()
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tells)) as plain:
+        for value, expected in (("192.0.2.7", b'"192.0.2.7"'), ("x y", b" 400 ")):
+            with socket.create_connection(plain.server_address[:2]) as sock:  # type: ignore[arg-type]
+                sock.sendall(f"GET / HTTP/1.0\r\nX-Forwarded-For: {value}\r\n\r\n".encode())
+                assert expected in read_to_end(sock)
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="nginx is missing")
 def test_behind_nginx(tmp_path: Path, ssl_context: ssl.SSLContext) -> None:
     """Behind nginx in HTTP mode each client is known, and its own word is not believed."""
     server = RecordingThreading(("127.0.0.1", 0), TellsAll, ssl_context=ssl_context)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     temporary = "\n".join(
         f"{kind}_temp_path {tmp_path}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests import support
 from tests.handler.http_support import Quiet, connect, read_to_end, serving
 from tests.support import UNIT, wait_until
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer
@@ -114,18 +114,14 @@ def test_a_handler_hears_of_its_own_timeout(
 @pytest.mark.parametrize("handler", [Brief, Tells])
 def test_http_server_has_the_same_outcome(handler: type[Brief]) -> None:
     """Which is why this is none of the differences."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            with socket.create_connection(("127.0.0.1", server.server_port)) as client:
-                client.sendall(BEGINNINGS["some"])
-                data = b"".join(iter(lambda: client.recv(4_096), b"")) if handler is Brief else (
-                    client.recv(4_096)
-                )  # fmt: skip
-        finally:
-            server.shutdown()
-            thread.join()
+    with (
+        support.serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server,
+        socket.create_connection(("127.0.0.1", server.server_port)) as client,
+    ):
+        client.sendall(BEGINNINGS["some"])
+        data = b"".join(iter(lambda: client.recv(4_096), b"")) if handler is Brief else (
+            client.recv(4_096)
+        )  # fmt: skip
     assert statuses(data) == ([] if handler is Brief else [b"408"])
 
 

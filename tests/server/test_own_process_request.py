@@ -19,9 +19,7 @@ import pytest
 
 from tests.handler.http_support import Quiet, connect, read_to_end, serving
 from tests.support import UNIT, wait_until
-from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer
-
-SERVERS = [TLSHTTPServer, ThreadingTLSHTTPServer]
+from tlshttp import TLSHTTPServer
 
 
 class Fails(Quiet):
@@ -140,13 +138,12 @@ def ask(server: Any, path: str) -> bytes:
         return read_to_end(client)
 
 
-@pytest.mark.parametrize("base", SERVERS)
 @pytest.mark.parametrize("way", WAYS)
 def test_handlers_a_connection_ends_however_its_thread_has(
-    way: type, base: type[TLSHTTPServer]
+    way: type, server_class: type[TLSHTTPServer]
 ) -> None:
     """With 500 where nothing was sent, cut where it was, and whole where all is well."""
-    with served(way, base) as server:
+    with served(way, server_class) as server:
         answers = [ask(server, path) for path in ("/before", "/within", "/well")]
         if way is ByItself:  # the class as it was given: HTTP/1.0, and its exceptions are its own
             assert answers[0] == b""
@@ -159,24 +156,24 @@ def test_handlers_a_connection_ends_however_its_thread_has(
         assert wait_until(lambda: not len(vars(server)["_TLSHTTPServer__front"].loans))
 
 
-@pytest.mark.parametrize("base", SERVERS)
 @pytest.mark.parametrize("way", WAYS)
 def test_handlers_what_a_peer_did_wrong_keeps_no_connection(
-    way: type, base: type[TLSHTTPServer]
+    way: type, server_class: type[TLSHTTPServer]
 ) -> None:
     """The exception is remembered, with the frames that it came through."""
-    with served(way, base) as server:
+    with served(way, server_class) as server:
         for _ in range(3):
             with connect(server) as client:
                 client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\nx")
-                assert wait_until(lambda: server.stats().active == 1 or base is TLSHTTPServer)
+                assert wait_until(
+                    lambda: server.stats().active == 1 or server_class is TLSHTTPServer
+                )
         assert wait_until(lambda: sum(server.stats().cut.values()) == 3)
         assert wait_until(lambda: server.stats().active == 0)
 
 
-@pytest.mark.parametrize("base", SERVERS)
 def test_handlers_a_connection_that_is_thrown_away_is_closed(
-    base: type[TLSHTTPServer], caplog: pytest.LogCaptureFixture
+    server_class: type[TLSHTTPServer], caplog: pytest.LogCaptureFixture
 ) -> None:
     """And somebody is told, since a request is lost."""
 
@@ -184,14 +181,13 @@ def test_handlers_a_connection_that_is_thrown_away_is_closed(
         def process_request(self, request: Any, client_address: Any) -> None:
             pass
 
-    with served(ThrownAway, base) as server:
+    with served(ThrownAway, server_class) as server:
         assert ask(server, "/lost") == b""
         assert wait_until(lambda: "let go of 'GET /lost HTTP/1.1' of 127.0.0.1" in caplog.text)
         assert wait_until(lambda: server.stats().active == 0)
 
 
-@pytest.mark.parametrize("base", SERVERS)
-def test_handlers_a_connection_that_is_kept_stays_open(base: type[TLSHTTPServer]) -> None:
+def test_handlers_a_connection_that_is_kept_stays_open(server_class: type[TLSHTTPServer]) -> None:
     """As long as anybody has it; and it is the same thing for all hooks."""
     kept: list[Any] = []
     closed: list[Any] = []
@@ -205,7 +201,7 @@ def test_handlers_a_connection_that_is_kept_stays_open(base: type[TLSHTTPServer]
             closed.append(hash(request))
             super().close_request(request)  # type: ignore[misc]
 
-    with served(Keeps, base) as server, connect(server) as client:
+    with served(Keeps, server_class) as server, connect(server) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         assert wait_until(lambda: bool(kept))
         request = kept[0]
@@ -232,9 +228,8 @@ def test_handlers_a_connection_that_is_kept_stays_open(base: type[TLSHTTPServer]
         assert wait_until(lambda: closed == [number])
 
 
-@pytest.mark.parametrize("base", SERVERS)
 def test_handlers_a_connection_that_outlives_its_server_is_closed_in_the_end(
-    base: type[TLSHTTPServer],
+    server_class: type[TLSHTTPServer],
 ) -> None:
     """When nobody has it any more."""
     kept: list[Any] = []
@@ -246,7 +241,7 @@ def test_handlers_a_connection_that_outlives_its_server_is_closed_in_the_end(
             kept.append(request)
 
     with contextlib.ExitStack() as stack:
-        with served(Keeps, base) as server:
+        with served(Keeps, server_class) as server:
             client = stack.enter_context(connect(server))
             client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
             assert wait_until(lambda: bool(kept))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import configparser
-import contextlib
 import json
 import os
 import re
@@ -12,13 +11,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.front.peers import client_context, get
-from tests.support import UNIT, wait_until
+from tests.support import UNIT, free_port, wait_until
 from tlshttp import certs
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="systemd's protocols are of Unix")
@@ -36,10 +35,7 @@ def blocks(language: str, page: Path = PAGE) -> list[str]:
     return re.findall(pattern, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-@contextlib.contextmanager
-def started(
-    command: list[str], folder: Path, credentials: Path | None = None
-) -> Iterator[subprocess.Popen[str]]:
+def run_and_drain(command: list[str], folder: Path, credentials: Path | None = None) -> None:
     """Run the program of the page; it must drain and end with 0.
 
     Args:
@@ -64,23 +60,25 @@ def started(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        try:
-            assert wait_until(lambda: answers(port), timeout=20 * UNIT)
-            process.send_signal(signal.SIGTERM)
-            _, errors = process.communicate(timeout=20 * UNIT)
-        except BaseException:
-            process.kill()
-            raise
-    assert process.returncode == 0, errors
+        errors = drained(process, lambda: answers(port))
     assert "Traceback" not in errors
-    yield process
 
 
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def drained(process: subprocess.Popen[str], ready: Callable[[], bool]) -> str:
+    """Have SIGTERM end a program as soon as it is ready; return what it said on standard error.
+
+    It must end with 0.
+    """
+    try:
+        was_ready = wait_until(lambda: process.poll() is not None or ready(), timeout=30 * UNIT)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=20 * UNIT)
+    except BaseException:
+        process.kill()
+        raise
+    assert was_ready, errors
+    assert process.returncode == 0, errors
+    return errors
 
 
 def answers(port: int) -> bool:
@@ -94,8 +92,7 @@ def answers(port: int) -> bool:
 
 def test_the_program_serves_and_drains(tmp_path: Path) -> None:
     """As one runs it in a shell."""
-    with started([sys.executable, "web.py"], tmp_path):
-        pass
+    run_and_drain([sys.executable, "web.py"], tmp_path)
 
 
 def test_the_program_finds_what_the_unit_loads(tmp_path: Path) -> None:
@@ -106,8 +103,7 @@ def test_the_program_finds_what_the_unit_loads(tmp_path: Path) -> None:
     folder.mkdir()
     credentials.mkdir()
     certs.self_signed("localhost").write(*(credentials / name for name, _ in loaded))
-    with started([sys.executable, "web.py"], folder, credentials):
-        pass
+    run_and_drain([sys.executable, "web.py"], folder, credentials)
 
 
 @pytest.mark.skipif(
@@ -118,8 +114,7 @@ def test_the_program_is_started_by_its_socket(tmp_path: Path) -> None:
     command = re.search(r"^(systemd-socket-activate .*)$", PAGE.read_text(), re.MULTILINE)
     assert command is not None
     words = [sys.executable if word == "python" else word for word in command[1].split()]
-    with started(words, tmp_path):
-        pass
+    run_and_drain(words, tmp_path)
 
 
 def test_the_units_say_what_they_must() -> None:
@@ -186,14 +181,7 @@ def test_the_container_runs_and_probes_what_the_page_shows(tmp_path: Path) -> No
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
-        try:
-            assert wait_until(lambda: probes() == 0, timeout=30 * UNIT)
-            process.send_signal(signal.SIGTERM)
-            _, errors = process.communicate(timeout=20 * UNIT)
-        except BaseException:
-            process.kill()
-            raise
-    assert process.returncode == 0, errors
+        drained(process, lambda: probes() == 0)
 
 
 def test_a_pod_has_the_time_that_it_needs_to_end() -> None:

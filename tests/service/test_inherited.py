@@ -18,7 +18,7 @@ import pytest
 
 from tests.front.peers import client_context, read_to_end, request
 from tests.service.program import Service, running
-from tests.support import UNIT, wait_until
+from tests.support import UNIT, free_port, wait_until
 from tlshttp import service
 from tlshttp.errors import ConfigurationError
 
@@ -247,9 +247,7 @@ def test_a_replaced_service_names_its_main_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_service_activated_by_a_socket_serves_the_first_request(workers: int) -> None:
     """The first connection starts the service, and it is answered."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     # The service begins when somebody connects, so somebody must while its handle is made.
     answers: list[bytes] = []
     stopped = threading.Event()

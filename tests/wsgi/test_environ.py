@@ -13,6 +13,7 @@ import pytest
 from cryptography import x509
 
 from tests.server.support import ask, read_all, read_until
+from tests.support import serving
 from tests.wsgi.conftest import Run, Site
 from tlshttp import ForwardedMixIn, ThreadingTLSHTTPServer, TLSInfo, certs, context, wsgi
 from tlshttp.wsgi._environ import path_and_query
@@ -311,16 +312,9 @@ def test_a_socket_with_a_path(seen: Seen, tmp_path: Path, server_context: ssl.SS
     """Its server and its clients have no port; no variable is empty."""
     made = type("Quiet", (wsgi.handler(seen),), {"log_message": lambda *_: None})
     server = ThreadingTLSHTTPServer(str(tmp_path / "s"), made, ssl_context=server_context)
-    with server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            with _dial(str(tmp_path / "s")) as sock:
-                sock.sendall(request())
-                read_all(sock)
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(server), _dial(str(tmp_path / "s")) as sock:
+        sock.sendall(request())
+        read_all(sock)
     environ = seen.last
     assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("localhost", "443")
     assert environ["REMOTE_ADDR"] == "unix:"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.server.support import ask, read_until
-from tests.wsgi.conftest import Run, Start, answering
+from tests.wsgi.conftest import Run, Site, Start, answering
 
 
 class Pieces:
@@ -109,12 +109,7 @@ def test_each_piece_is_sent_at_once(run: Run) -> None:
         assert got.wait(10)
         yield b"second"
 
-    site = run(answering(pieces()))
-    with site.client.connect(site.server) as sock:
-        sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        read_until(sock, b"first\r\n")
-        got.set()
-        read_until(sock, b"second\r\n0\r\n\r\n")
+    _ask_by_turns(run(answering(pieces())), b"first", got, b"second")
 
 
 def test_write_sends_at_once(run: Run) -> None:
@@ -128,12 +123,16 @@ def test_write_sends_at_once(run: Run) -> None:
         assert got.wait(10)
         return [b"returned"]
 
-    site = run(application)
+    _ask_by_turns(run(application), b"written", got, b"returned")
+
+
+def _ask_by_turns(site: Site, first: bytes, got: threading.Event, second: bytes) -> None:
+    """Ask, and let the application go on when its first piece is there."""
     with site.client.connect(site.server) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        read_until(sock, b"written\r\n")
+        read_until(sock, first + b"\r\n")
         got.set()
-        read_until(sock, b"returned\r\n0\r\n\r\n")
+        read_until(sock, second + b"\r\n0\r\n\r\n")
 
 
 def test_what_is_returned_is_closed_when_the_client_has_left(run: Run) -> None:

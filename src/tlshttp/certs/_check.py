@@ -24,7 +24,7 @@ from tlshttp.certs._expiry import describe_left, is_near_end
 from tlshttp.certs._findings import Finding, Purpose, Severity
 from tlshttp.certs._inspect import describe, find_extension, is_self_signed
 from tlshttp.certs._keys import weak_key_finding
-from tlshttp.certs._rules import APPLE_LIMIT, PUBLIC_LIMITS, RULES, WEAK_HASHES, Client
+from tlshttp.certs._rules import APPLE_LIMIT, PUBLIC_LIMITS, RULES, WEAK_HASHES, Client, Said
 from tlshttp.certs._verifiers import last_word
 
 _ONE_SECOND = timedelta(seconds=1)
@@ -79,7 +79,7 @@ def _refusing(finding: Finding) -> tuple[Client, ...]:
     return rule.refused_by if finding.severity is rule.severity else ()
 
 
-def _judge_readable(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
+def _judge_readable(certificate: x509.Certificate) -> Said:
     """Find a certificate of which nothing else can be asked."""
     try:
         certificate.public_key()
@@ -105,7 +105,7 @@ def _judge_readable(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
         )
 
 
-def _judge_leaf(leaf: x509.Certificate, purpose: Purpose) -> Iterator[tuple[str, str]]:
+def _judge_leaf(leaf: x509.Certificate, purpose: Purpose) -> Said:
     if purpose is Purpose.SERVER:
         yield from judge_names(leaf)
         yield from judge_key(leaf)

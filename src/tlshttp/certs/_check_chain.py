@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -11,10 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from tlshttp.certs._constraints import constraint_findings
 from tlshttp.certs._findings import Purpose
 from tlshttp.certs._inspect import describe, find_extension, is_authority, is_self_signed
-from tlshttp.certs._rules import MAXIMUM_CHAIN_BYTES
-
-Said = Iterator[tuple[str, str]]
-"""Codes of `tlshttp.certs._rules`, each with a sentence."""
+from tlshttp.certs._rules import MAXIMUM_CHAIN_BYTES, Said
 
 _LENGTH_BYTES = 3
 """Of each certificate in the message: RFC 8446, section 4.4.2."""

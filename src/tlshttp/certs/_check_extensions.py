@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from cryptography import x509
 
 from tlshttp.certs._inspect import describe, find_extension, is_authority
-from tlshttp.certs._rules import MAXIMUM_SERIAL_BITS, UNDERSTOOD
+from tlshttp.certs._rules import MAXIMUM_SERIAL_BITS, UNDERSTOOD, Said
 from tlshttp.certs._serials import serial_of
-
-Said = Iterator[tuple[str, str]]
-"""Codes of `tlshttp.certs._rules`, each with a sentence."""
 
 
 def judge_extensions(certificate: x509.Certificate) -> Said:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -11,10 +9,15 @@ from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from tlshttp.certs._inspect import describe
 from tlshttp.certs._keys import describe_public_key, weak_key_finding
-from tlshttp.certs._rules import EVERYBODY, KEY_KINDS, RSA_PSS, USUAL_HASHES, WEAK_HASHES, KeyKind
-
-Said = Iterator[tuple[str, str]]
-"""Codes of `tlshttp.certs._rules`, each with a sentence."""
+from tlshttp.certs._rules import (
+    EVERYBODY,
+    KEY_KINDS,
+    RSA_PSS,
+    USUAL_HASHES,
+    WEAK_HASHES,
+    KeyKind,
+    Said,
+)
 
 _ADVICE = "use ECDSA P-256 or RSA 2048"
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator
 
 from cryptography import x509
 
 from tlshttp.certs._inspect import common_name, find_extension, printable
 from tlshttp.certs._names import render_name
+from tlshttp.certs._rules import Said
 
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)", re.ASCII)
 """RFC 1123, section 2.1, with the underscore that container names have and clients accept."""
 
 _MAXIMUM_NAME = 253
 """Characters in a DNS name, RFC 1035, section 2.3.4, less the length bytes."""
-
-Said = Iterator[tuple[str, str]]
-"""Codes of `tlshttp.certs._rules`, each with a sentence."""
 
 
 def judge_names(leaf: x509.Certificate) -> Said:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from cryptography import x509
 
 from tlshttp.certs import _der
 from tlshttp.certs._findings import Purpose
 from tlshttp.certs._inspect import describe
-
-Said = Iterator[tuple[str, str]]
-"""Codes of `tlshttp.certs._rules`, each with a sentence."""
+from tlshttp.certs._rules import Said
 
 _NETSCAPE_TYPE = x509.ObjectIdentifier("2.16.840.1.113730.1.1")
 

@@ -8,7 +8,7 @@ and Go has not been tried. The table in the reference is made of the same rows.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -62,6 +62,9 @@ class Rule:
         common = set(self.refused_by) - UNCOMMON
         return Severity.ERROR if common else Severity.WARNING
 
+
+Said = Iterator[tuple[str, str]]
+"""Codes of rules that a certificate breaks, each with a sentence."""
 
 _O, _S, _P, _G, _C, _A, _R, _GO = Client
 
