@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import Any
 
 from tlshttp.aio._http import Message, send_whole
-from tlshttp.errors import ConnectionCut, ProtocolViolation
+from tlshttp.errors import ConnectionCut, PeerDisconnected, ProtocolViolation
 from tlshttp.websocket import _opening
 from tlshttp.websocket._conversation import (
     ABNORMAL,
@@ -164,8 +164,10 @@ class WebSocketCall:
         later, now = self._answer.later, time.monotonic()
         if later.server_ends and conversation.sent is None:
             await self._close(GOING_AWAY, "the server ends")
-        if self._keeping.is_lost(now) or now >= self._deadline:
-            self._is_over = True
+        if self._keeping.is_lost(now):
+            self._lose(conversation)
+        self._is_over |= now >= self._deadline
+        if self._is_over:
             return
         if self._keeping.wants_ping(now):
             self._keeping.pinged(now)
@@ -196,7 +198,7 @@ class WebSocketCall:
             while self._wants_more(conversation) and self._take_what_is_here(conversation):
                 pass
             if self._wants_more(conversation):
-                self._keep_alive()
+                self._keep_alive(conversation)
         except OSError:  # whoever waits finds out, or sends
             self._is_over = True
         if not self._writing and conversation.is_overdue(self._terms.close_timeout):
@@ -223,14 +225,26 @@ class WebSocketCall:
             self._handler.wfile.write(conversation.feed(data))
         return True
 
-    def _keep_alive(self) -> None:
+    def _keep_alive(self, conversation: Conversation) -> None:
         """Ask for a sign of life, and see whether there has been one."""
         now = time.monotonic()
         if self._keeping.is_lost(now):
-            self._is_over = True
-        elif self._keeping.wants_ping(now) and self._conversation is not None:
+            self._lose(conversation)
+        elif self._keeping.wants_ping(now):
             self._keeping.pinged(now)
-            self._handler.wfile.write(self._conversation.ping(b""))
+            self._handler.wfile.write(conversation.ping(b""))
+
+    def _lose(self, conversation: Conversation) -> None:
+        """Part with a client that gives no sign of life, and report it."""
+        self._is_over = True
+        with contextlib.suppress(OSError):  # it has left
+            self._handler.wfile.write(conversation.close(INTERNAL, "no sign of life"))
+        self._report(PeerDisconnected("the peer has given no sign of life"))
+
+    def _report(self, fault: ConnectionCut) -> None:
+        request = self._handler.request
+        if request.fault is None:
+            request.fault = fault
 
     def _finish(self) -> None:
         """Say what is to be said last, and report a fault: nothing more is read or sent."""
@@ -240,9 +254,8 @@ class WebSocketCall:
         self._is_over = True
         with contextlib.suppress(OSError):  # it has left
             self._handler.wfile.write(conversation.take_last_words())
-        request = self._handler.request
-        if conversation.fault is not None and request.fault is None:
-            request.fault = ProtocolViolation(conversation.fault)
+        if conversation.fault is not None:
+            self._report(ProtocolViolation(conversation.fault))
         while conversation.next() is not None:
             pass
         if not self._writing:
