@@ -8,7 +8,7 @@ import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from tlshttp.aio._answer import Answer
@@ -115,9 +115,3 @@ class OwnLoop(HandlerLoop):
             self.loop.call_soon_threadsafe(self._stopped.set)
         if threading.current_thread() is not self._runner:
             self._runner.join(_STOP_SECONDS)
-
-
-class ForServers(Protocol):
-    """A server, as far as its handlers' loop is concerned."""
-
-    handler_loop: Any
