@@ -18,7 +18,6 @@ from typing import Any
 
 from tlshttp.aio._http import Message, send_whole
 from tlshttp.errors import ConnectionCut, PeerDisconnected, ProtocolViolation
-from tlshttp.websocket import _opening
 from tlshttp.websocket._conversation import (
     ABNORMAL,
     GOING_AWAY,
@@ -27,6 +26,7 @@ from tlshttp.websocket._conversation import (
     Conversation,
 )
 from tlshttp.websocket._keeping import Keeping
+from tlshttp.websocket._opening import judge, offered_subprotocols, open_websocket
 from tlshttp.websocket._terms import SAME_HOST, Origins, Terms
 
 __all__ = ["WebSocketCall"]
@@ -77,9 +77,8 @@ class WebSocketCall:
             RuntimeError: The application has not answered.
         """
         self._answer = self._handler._answer
-        self._judge()
-        headers = self._handler.headers
-        scope["subprotocols"] = _opening._tokens(headers, "Sec-WebSocket-Protocol")
+        judge(self._handler, self._terms)
+        scope["subprotocols"] = offered_subprotocols(self._handler.headers)
         scope["extensions"][_DENIAL] = {}
         try:
             await self._run(application, scope)
@@ -113,14 +112,6 @@ class WebSocketCall:
 
     def _server_ends(self) -> bool:
         return self._answer.later is not None and self._answer.later.server_ends
-
-    def _judge(self) -> None:
-        """Refuse what is no request for a WebSocket, or a page's of somebody else's."""
-        try:
-            _opening._key_of(self._handler)
-            _opening._judge_origin(self._handler.headers, self._terms)
-        except _opening._Refusal as refusal:
-            _opening._refuse(self._handler, refusal)
 
     # What comes -------------------------------------------------------------------------------
 
@@ -329,7 +320,7 @@ class WebSocketCall:
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in message.get("headers", ())
         ]
-        agreed = _opening.open_websocket(self._handler, terms, fields)
+        agreed = open_websocket(self._handler, terms, fields)
         self._conversation = Conversation(terms.max_size, agreed.compression)
         self._answer.watch = self._look
 
