@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator
 
 from cryptography import x509
 
 from tlshttp.certs._inspect import common_name, find_extension, printable
-from tlshttp.certs._names import render_name
+from tlshttp.certs._names import is_address, render_name
 
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)", re.ASCII)
 """RFC 1123, section 2.1, with the underscore that container names have and clients accept."""
@@ -63,7 +62,7 @@ def _judge_dns_name(name: str) -> Said:
 
 def _impossible(name: str) -> str | None:
     """Say why no client asks for a DNS name, or return `None`."""
-    if _is_address(name):
+    if is_address(name.strip("[]")):
         return "an IP address needs a name of kind iPAddress (RFC 5280, section 4.2.1.6)"
     if "://" in name:
         return "leave out the scheme"
@@ -79,11 +78,3 @@ def _impossible(name: str) -> str | None:
     if len(name) > _MAXIMUM_NAME or not all(map(_LABEL.fullmatch, labels)):
         return "it is no host name (RFC 1123, section 2.1)"
     return None
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return False
-    return True
