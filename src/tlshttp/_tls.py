@@ -162,7 +162,7 @@ class TLSInfo:
         self.hsts_max_age: int | None = getattr(tls, "hsts_max_age", None)
         """Seconds for Strict-Transport-Security (RFC 6797, section 6.1.1); `None` where the
         certificate is self-signed, and with a context that is not of `tlshttp.context`."""
-        self._chain_der: tuple[bytes, ...] = _peer_chain(tls)
+        self._chain_der: tuple[bytes, ...] = peer_chain_in_der(tls)
         self._may_serve: Callable[[str], bool] | None = getattr(tls, "may_serve", None)
 
     def may_serve(self, host: str) -> bool:
@@ -185,10 +185,17 @@ class TLSInfo:
         """The client's certificates, its own first; empty where it showed none.
 
         Before Python 3.13 the `ssl` module tells of no more than the client's own.
+
+        Raises:
+            ValueError: OpenSSL has taken a certificate that `cryptography` cannot read. Contexts of
+                `tlshttp.context` and `tlshttp.pyopenssl` refuse it during the handshake.
         """
         from cryptography import x509
 
-        return tuple(x509.load_der_x509_certificate(der) for der in self._chain_der)
+        try:
+            return tuple(x509.load_der_x509_certificate(der) for der in self._chain_der)
+        except x509.InvalidVersion as error:  # which is no ValueError
+            raise ValueError(f"a certificate of the client cannot be read: {error}") from None
 
     @property
     def peer_certificate(self) -> x509.Certificate | None:
@@ -222,7 +229,8 @@ def _group(tls: TLSObject) -> str | None:
     return group() if group is not None else None
 
 
-def _peer_chain(tls: TLSObject) -> tuple[bytes, ...]:
+def peer_chain_in_der(tls: TLSObject) -> tuple[bytes, ...]:
+    """Return the client's certificates, its own first; empty where it showed none."""
     own = tls.getpeercert(True)
     if not own:
         return ()

@@ -425,6 +425,8 @@ def test_what_is_no_application_is_refused() -> None:
         aio.asgi(None)
     with pytest.raises(ConfigurationError, match="root_path"):
         aio.asgi(tells, root_path="mounted")
+    with pytest.raises(TypeError, match="origins must be several"):
+        aio.asgi(tells, origins="https://example.org")
 
 
 class _WSGI:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ from tests.front.peers import client_context, handshake
 from tests.support import UNIT, serving, wait_until
 from tests.websocket.support import BINARY, CLOSE, FIELDS, PING, PONG, TEXT, Raw, frame
 from tlshttp import ForwardedMixIn, websocket
+from tlshttp.aio import _websocket
+from tlshttp.websocket._terms import Terms
 
 
 class Sockets:
@@ -395,6 +398,23 @@ def test_a_fault_closes_with_its_code_and_is_one_event(run: Run, kind: str) -> N
         assert wait_until(lambda: server.stats().cut == {"protocol-violation": 1})
         assert sockets.is_over.wait(5 * UNIT)
         assert sockets.seen[-1]["code"] == code
+
+
+@pytest.mark.parametrize("path", ["echo", "two_tasks"])
+def test_a_client_that_gives_no_sign_of_life_is_one_event(
+    run: Run, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked, told 1011, and cut; the application hears of it."""
+    terms = functools.partial(Terms, ping_interval=0.2 * UNIT, ping_timeout=0.3 * UNIT)
+    monkeypatch.setattr(_websocket, "Terms", terms)
+    sockets = Sockets()
+    with run(quiet(sockets)) as server, _Raw.opened(server, path) as raw:
+        frames = iter(raw.frame, (CLOSE, b"\x03\xf3no sign of life"))
+        assert {opcode for opcode, data in frames if (opcode, data) != (TEXT, b"")} == {PING}
+        assert raw.sock.recv(1) == b""
+        assert sockets.is_over.wait(5 * UNIT)
+        assert wait_until(lambda: server.stats().cut == {"disconnected": 1})
+        assert path == "two_tasks" or sockets.seen[-1]["code"] == 1011
 
 
 @pytest.mark.parametrize(("told", "scheme"), [("http", "ws"), ("wss", "wss"), (None, "wss")])

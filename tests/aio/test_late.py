@@ -255,7 +255,7 @@ def test_reading_that_waits_ends_with_the_response(run: Run) -> None:
                 await self.answer(await self.read())
                 return
             self.task = asyncio.create_task(self.reads())
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)  # until that waits
             await self.answer(b"first")
 
         async def reads(self) -> None:

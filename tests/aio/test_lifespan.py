@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import ssl
 import threading
@@ -231,3 +232,19 @@ def test_a_closed_server_is_not_served(
     for _ in range(2):
         with pytest.raises(RuntimeError, match="the server is closed"):
             asyncio.run(aio.serve(server))
+
+
+def test_without_a_loop_the_server_says_so(
+    server_class: type[Recording],
+    server_context: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the system has no descriptors for one, that comes out: nobody waits for it."""
+
+    def fails() -> asyncio.AbstractEventLoop:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr(asyncio.events, "new_event_loop", fails)
+    server = server_class(("127.0.0.1", 0), quiet(Living()), ssl_context=server_context)
+    with server, pytest.raises(OSError, match="too many open files"):
+        server.serve_forever()

@@ -92,7 +92,7 @@ def test_certificates_f04_is_an_error_at_start_up(
     crl = make(clients, Authority.generate("stranger"))
     with pytest.raises(ConfigurationError, match=words) as caught:
         guarded(certificate, clients, crls=[FORMS[form](crl, tmp_path / "a.crl")])
-    assert "stranger" in str(caught.value) or "clients" in str(caught.value) or form != "object"
+    assert any(name in str(caught.value) for name in ("stranger", "clients"))
 
 
 @pytest.mark.parametrize("kind", WRONG)

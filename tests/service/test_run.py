@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from tests.service.program import Service, all_serve, has_ended, running
 from tests.support import UNIT, wait_until
 from tlshttp import TLSHTTPServer, certs, service
 from tlshttp.errors import ConfigurationError
+from tlshttp.service._master import Master
+from tlshttp.service._notify import Notifier
 from tlshttp.service._restarts import Restarts
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and fork() of Unix")
@@ -165,6 +168,43 @@ def test_workers_that_die_at_once_end_the_service() -> None:
         assert status == 1
         assert "workers die as soon as they are started" in errors
         assert errors.count("has ended with status 7") >= 10
+
+
+def test_where_no_descriptors_are_left_the_old_workers_serve_on() -> None:
+    """New ones that cannot be started are missed, until there are descriptors again."""
+    import resource  # which Windows does not have
+
+    with running(workers=2) as one:
+        assert all_serve(one, 2)
+        before = one.workers()
+        limits = resource.prlimit(one.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(one.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+        one.tell(signal.SIGHUP)
+        assert one.wait_for_line("no worker can be started: [Errno 24] Too many open files")
+        assert one.ask() in before
+        resource.prlimit(one.pid, resource.RLIMIT_NOFILE, limits)
+        assert wait_until(lambda: not one.workers() & before, timeout=20 * UNIT)
+        assert one.ask() in one.workers()
+        one.tell(signal.SIGTERM)
+        assert one.end()[0] == 0
+
+
+def test_forks_that_fail_together_do_not_end_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is tried when the delay after the one before is over, however many are wanted."""
+    tried: list[int] = []
+
+    def fork() -> int:
+        tried.append(len(tried))
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(os, "fork", fork)
+    own = certs.self_signed("localhost")
+    server = TLSHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler, certificate=own)
+    master = Master(server, 64, None, Notifier({}))
+    with contextlib.closing(master), server:
+        master._keep_up()
+        assert 1 <= len(tried) < 10
+        assert not master._restarts.is_hopeless
 
 
 def test_workers_leave_when_their_parent_is_killed() -> None:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tlshttp._engines.client_auth import ClientAuth, Doorkeeper
+from tlshttp._tls import peer_chain_in_der
+from tlshttp.certs._serials import read_der
 from tlshttp.errors import ClientCertificateError, UnrecognizedName
 
 __all__ = ["Checked"]
@@ -55,7 +57,8 @@ class Checked:
         """Make the handshake.
 
         Raises:
-            ClientCertificateError: The client has no certificate, and the name it wants needs one.
+            ClientCertificateError: The client has no certificate, and the name it wants needs one;
+                or it has one that cannot be read.
             UnrecognizedName: It wants a name that is not served.
         """
         if self._is_refused:  # an error of the engine's would say less than the first time
@@ -90,10 +93,24 @@ class Checked:
         )
 
     def _look_at_client(self: Any, doorkeeper: Doorkeeper) -> None:
+        self._require_readable()
         certificate = self.getpeercert(True)
         doorkeeper.judge(self._name, certificate, resumed=self.session_reused is not False)
         if doorkeeper.by_name and not certificate:
             self.may_serve = doorkeeper.may_serve_anybody
+
+    def _require_readable(self: Any) -> None:
+        """Refuse what nobody could read afterwards.
+
+        OpenSSL takes certificates of version 2, and of versions that there are not.
+        """
+        try:
+            for der in peer_chain_in_der(self):
+                read_der(der)
+        except ValueError as error:
+            raise ClientCertificateError(
+                f"a certificate of the client cannot be read: {error}", server_name=self._name
+            ) from error
 
     def _accept(self) -> None:
         """Let the connection be used."""

@@ -32,6 +32,8 @@ class Answer:
     admitted: bool
     wait: float = 0.0
     """Seconds until its sender may guess again; 0: at once."""
+    known: bool = False
+    """Whether its sender was let in before, and has brought the token."""
 
 
 class Gate:
@@ -79,7 +81,7 @@ class Gate:
             if not known and (wait := self._guesses.wait(source)):
                 return Answer(admitted=False, wait=wait)
             if hmac.compare_digest(given, self._expected):
-                return Answer(admitted=True)
+                return Answer(admitted=True, known=known)
             self._guesses.count(source, given)
         return Answer(admitted=False)
 
@@ -123,11 +125,10 @@ class GuardedMixIn(TLSRequestHandler):
             return False
         if self._is_open():
             return True
-        token = self._token()
         fields = self.headers.get_all("Authorization", [])
-        answer = self.gate.judge(fields, str(self.client_address[0]), token)
+        answer = self.gate.judge(fields, str(self.client_address[0]), self._token())
         if answer.admitted:
-            self._is_new = token != self.gate.token
+            self._is_new = not answer.known
             return True
         if answer.wait:
             seconds = str(math.ceil(answer.wait))

@@ -12,7 +12,12 @@ from pathlib import Path
 from tlshttp import certs
 from tlshttp._command_line import endings
 from tlshttp._command_line.own_certificate import own_certificate
-from tlshttp._command_line.passwords import STANDARD_INPUT, PasswordFile, ask_password
+from tlshttp._command_line.passwords import (
+    STANDARD_INPUT,
+    PasswordFile,
+    ask_password,
+    read_password_file,
+)
 from tlshttp._default_engine import create_context
 from tlshttp._file_server.application import load_application
 from tlshttp._file_server.gate import Gate
@@ -108,10 +113,10 @@ def _gate(options: Options) -> Gate | None:
     if options.auth is None:
         return None
     if options.auth_file is not None:
-        path = options.auth_file
-        _file(path)
-        once = functools.cache(lambda: PasswordFile(path).read())
-        read = once if path == STANDARD_INPUT else lambda: PasswordFile(path).read()
+        _file(options.auth_file)
+        read = functools.partial(read_password_file, options.auth_file)
+        if options.auth_file == STANDARD_INPUT:
+            return Gate(options.auth, functools.cache(read))
         return Gate(options.auth, read)
     if options.auth_password is not None:
         word = options.auth_password.encode()

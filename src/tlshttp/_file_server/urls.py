@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from tlshttp import certs
 from tlshttp._binding import network_addresses
 from tlshttp._command_line.servers import HTTPS_PORT
 from tlshttp._file_server.places import Place
+from tlshttp.certs._names import is_address
 from tlshttp.certs._verify import fits
 from tlshttp.errors import CertificateError
 
@@ -74,15 +74,7 @@ def _hosts(place: Place, names: Sequence[str]) -> Iterator[str]:
 
 def _leads_here(name: str) -> bool:
     """Return whether a name of a certificate is the DNS name of one host, which one can visit."""
-    return not _is_address(name) and name != "localhost" and not {*"*:@/"} & {*name}
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+    return not is_address(name) and name != "localhost" and not {*"*:@/"} & {*name}
 
 
 def _is_for(certificate: certs.Certificate, host: str) -> bool:

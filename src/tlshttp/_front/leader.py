@@ -179,9 +179,9 @@ class Leaders:
             if self._term is term:
                 # While the server closes there is no other.
                 with contextlib.suppress(RuntimeError):
-                    self._appoint()
                     if self._places is not None:
-                        self._places.take(term)
+                        self._places.take(term)  # before another could take it for free
+                    self._appoint()
 
     def _appoint(self) -> None:
         """Have a worker lead as soon as one is free; the lock is held."""

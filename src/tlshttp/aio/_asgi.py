@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from tlshttp._several import require_several
 from tlshttp.aio._handler import AsyncTLSRequestHandler
 from tlshttp.aio._http import Call, Message
 from tlshttp.aio._lifespan import Lifespan
@@ -58,11 +59,12 @@ def asgi(
     Raises:
         ConfigurationError: ``root_path`` does not begin with a slash, or the application takes
             other arguments than those of ASGI 3.0, as WSGI applications do.
-        TypeError: The application cannot be called.
+        TypeError: The application cannot be called, or ``origins`` is one text.
     """
     if not callable(application):
         raise TypeError(f"an ASGI application is called, and {application!r} cannot be")
     _check_arguments(application)
+    require_several("origins", origins)
     attributes = {
         "_application": staticmethod(application),
         "_root_path": checked_root_path(root_path),

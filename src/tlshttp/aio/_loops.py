@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import concurrent.futures
 import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from tlshttp.aio._answer import Answer
@@ -86,23 +87,29 @@ def _watch(answers: list[Answer]) -> None:
 
 
 class OwnLoop(HandlerLoop):
-    """A loop in a thread of its own, which begins and ends with a server."""
+    """A loop in a thread of its own, which begins and ends with a server.
+
+    Raises:
+        OSError: The system has no room for a loop.
+    """
 
     def __init__(self) -> None:
         self._stopped = asyncio.Event()
-        started: list[asyncio.AbstractEventLoop] = []
-        is_there = threading.Event()
+        started: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
 
-        async def run() -> None:
-            started.append(asyncio.get_running_loop())
-            is_there.set()
-            await self._stopped.wait()
+        def run() -> None:
+            try:
+                with asyncio.Runner() as runner:
+                    started.set_result(runner.get_loop())
+                    runner.run(self._stopped.wait())
+            except Exception as error:
+                if started.done():
+                    raise
+                started.set_exception(error)
 
-        thread = threading.Thread(target=asyncio.run, args=(run(),), name="tlshttp-asyncio")
-        thread.daemon = True
+        thread = threading.Thread(target=run, name="tlshttp-asyncio", daemon=True)
         thread.start()
-        is_there.wait()
-        super().__init__(started[0], thread.ident or 0)
+        super().__init__(started.result(), thread.ident or 0)
         self._runner = thread
 
     def run(self, coroutine: Coroutine[Any, Any, _Result]) -> _Result:
@@ -115,9 +122,3 @@ class OwnLoop(HandlerLoop):
             self.loop.call_soon_threadsafe(self._stopped.set)
         if threading.current_thread() is not self._runner:
             self._runner.join(_STOP_SECONDS)
-
-
-class ForServers(Protocol):
-    """A server, as far as its handlers' loop is concerned."""
-
-    handler_loop: Any

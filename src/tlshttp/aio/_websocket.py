@@ -17,8 +17,7 @@ from http import HTTPStatus
 from typing import Any
 
 from tlshttp.aio._http import Message, send_whole
-from tlshttp.errors import ConnectionCut, ProtocolViolation
-from tlshttp.websocket import _opening
+from tlshttp.errors import ConnectionCut, PeerDisconnected, ProtocolViolation
 from tlshttp.websocket._conversation import (
     ABNORMAL,
     GOING_AWAY,
@@ -27,6 +26,7 @@ from tlshttp.websocket._conversation import (
     Conversation,
 )
 from tlshttp.websocket._keeping import Keeping
+from tlshttp.websocket._opening import judge, offered_subprotocols, open_websocket
 from tlshttp.websocket._terms import SAME_HOST, Origins, Terms
 
 __all__ = ["WebSocketCall"]
@@ -77,9 +77,8 @@ class WebSocketCall:
             RuntimeError: The application has not answered.
         """
         self._answer = self._handler._answer
-        self._judge()
-        headers = self._handler.headers
-        scope["subprotocols"] = _opening._tokens(headers, "Sec-WebSocket-Protocol")
+        judge(self._handler, self._terms)
+        scope["subprotocols"] = offered_subprotocols(self._handler.headers)
         scope["extensions"][_DENIAL] = {}
         try:
             await self._run(application, scope)
@@ -113,14 +112,6 @@ class WebSocketCall:
 
     def _server_ends(self) -> bool:
         return self._answer.later is not None and self._answer.later.server_ends
-
-    def _judge(self) -> None:
-        """Refuse what is no request for a WebSocket, or a page's of somebody else's."""
-        try:
-            _opening._key_of(self._handler)
-            _opening._judge_origin(self._handler.headers, self._terms)
-        except _opening._Refusal as refusal:
-            _opening._refuse(self._handler, refusal)
 
     # What comes -------------------------------------------------------------------------------
 
@@ -164,8 +155,10 @@ class WebSocketCall:
         later, now = self._answer.later, time.monotonic()
         if later.server_ends and conversation.sent is None:
             await self._close(GOING_AWAY, "the server ends")
-        if self._keeping.is_lost(now) or now >= self._deadline:
-            self._is_over = True
+        if self._keeping.is_lost(now):
+            self._lose(conversation)
+        self._is_over |= now >= self._deadline
+        if self._is_over:
             return
         if self._keeping.wants_ping(now):
             self._keeping.pinged(now)
@@ -196,7 +189,7 @@ class WebSocketCall:
             while self._wants_more(conversation) and self._take_what_is_here(conversation):
                 pass
             if self._wants_more(conversation):
-                self._keep_alive()
+                self._keep_alive(conversation)
         except OSError:  # whoever waits finds out, or sends
             self._is_over = True
         if not self._writing and conversation.is_overdue(self._terms.close_timeout):
@@ -223,14 +216,26 @@ class WebSocketCall:
             self._handler.wfile.write(conversation.feed(data))
         return True
 
-    def _keep_alive(self) -> None:
+    def _keep_alive(self, conversation: Conversation) -> None:
         """Ask for a sign of life, and see whether there has been one."""
         now = time.monotonic()
         if self._keeping.is_lost(now):
-            self._is_over = True
-        elif self._keeping.wants_ping(now) and self._conversation is not None:
+            self._lose(conversation)
+        elif self._keeping.wants_ping(now):
             self._keeping.pinged(now)
-            self._handler.wfile.write(self._conversation.ping(b""))
+            self._handler.wfile.write(conversation.ping(b""))
+
+    def _lose(self, conversation: Conversation) -> None:
+        """Part with a client that gives no sign of life, and report it."""
+        self._is_over = True
+        with contextlib.suppress(OSError):  # it has left
+            self._handler.wfile.write(conversation.close(INTERNAL, "no sign of life"))
+        self._report(PeerDisconnected("the peer has given no sign of life"))
+
+    def _report(self, fault: ConnectionCut) -> None:
+        request = self._handler.request
+        if request.fault is None:
+            request.fault = fault
 
     def _finish(self) -> None:
         """Say what is to be said last, and report a fault: nothing more is read or sent."""
@@ -240,9 +245,8 @@ class WebSocketCall:
         self._is_over = True
         with contextlib.suppress(OSError):  # it has left
             self._handler.wfile.write(conversation.take_last_words())
-        request = self._handler.request
-        if conversation.fault is not None and request.fault is None:
-            request.fault = ProtocolViolation(conversation.fault)
+        if conversation.fault is not None:
+            self._report(ProtocolViolation(conversation.fault))
         while conversation.next() is not None:
             pass
         if not self._writing:
@@ -316,7 +320,7 @@ class WebSocketCall:
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in message.get("headers", ())
         ]
-        agreed = _opening.open_websocket(self._handler, terms, fields)
+        agreed = open_websocket(self._handler, terms, fields)
         self._conversation = Conversation(terms.max_size, agreed.compression)
         self._answer.watch = self._look
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 
 from cryptography import x509
@@ -60,7 +59,7 @@ def _judge_dns_name(name: str) -> Said:
 
 def _impossible(name: str) -> str | None:
     """Say why no client asks for a DNS name, or return `None`."""
-    if _is_address(name):
+    if is_address(name.strip("[]")):
         return "an IP address needs a name of kind iPAddress (RFC 5280, section 4.2.1.6)"
     if "://" in name:
         return "leave out the scheme"
@@ -76,11 +75,3 @@ def _impossible(name: str) -> str | None:
     if len(name) > _MAXIMUM_NAME or not all(map(_LABEL.fullmatch, labels)):
         return "it is no host name (RFC 1123, section 2.1)"
     return None
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return False
-    return True

@@ -96,6 +96,15 @@ def is_url(text: str) -> bool:
         return False
 
 
+def is_address(host: str) -> bool:
+    """Tell whether a host is an IP address, without brackets."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _ip_address(name: str) -> x509.IPAddress | None:
     try:
         address = ipaddress.ip_address(name)

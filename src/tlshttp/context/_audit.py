@@ -12,6 +12,7 @@ from tlshttp import profiles
 from tlshttp._engines.rules import certificate_findings
 from tlshttp.certs import CertificateChain, Severity
 from tlshttp.certs._keys import describe_public_key
+from tlshttp.certs._names import is_address
 from tlshttp.certs._serials import read_der
 from tlshttp.context._engine import enforcement
 from tlshttp.context._peers import MemoryPeer, NetworkPeer, Peer
@@ -105,7 +106,7 @@ def audit_host(
             all there is with alerts.
         ConfigurationError: It shows a certificate that cannot be read.
     """
-    name = server_name or (None if _is_address(host) else host)
+    name = server_name or (None if is_address(host) else host)
     peer = NetworkPeer(host, port, name, timeout)
     # It is not known which Python and OpenSSL the other side has, so what is strong is only noted.
     fields = ("groups", "signature_algorithms", "ciphersuites")
@@ -130,16 +131,6 @@ def _read(der: bytes) -> x509.Certificate:
         return read_der(der)
     except ValueError as error:
         raise CertificateError(f"a certificate is shown that cannot be read: {error}") from None
-
-
-def _is_address(host: str) -> bool:
-    import ipaddress
-
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _enforced(ssl_context: Any, profile: profiles.TLSProfile) -> dict[str, bool]:

@@ -26,7 +26,6 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any
 
-from cryptography import x509
 from OpenSSL import SSL
 
 from tlshttp._engines.checked import Checked
@@ -225,13 +224,13 @@ class DirectTLS(Facts):
         """Return the key-exchange group; `None` before it is agreed on, and without any."""
         return (_text(_lib.SSL_get0_group_name(self._ssl)) or None) if self._finished else None
 
-    def peer_certificate(self) -> x509.Certificate | None:
-        """Return the client's own certificate; `None` where it showed none."""
+    def peer_certificate(self) -> bytes | None:
+        """Return the client's own certificate in DER; `None` where it showed none."""
         pointer = _lib.SSL_get_peer_certificate(self._ssl)
         if not pointer:
             return None
         try:
-            return x509.load_der_x509_certificate(to_der(self._way.memory, pointer))
+            return to_der(self._way.memory, pointer)
         finally:
             _lib.X509_free(pointer)
 

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from typing import Any, Literal, overload
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from tlshttp._engines.client_auth import ClientAuth
 from tlshttp.pyopenssl._parsed import parsed
@@ -40,8 +39,8 @@ class Facts:
     """Whether the client is asked for a certificate."""
 
     @abstractmethod
-    def peer_certificate(self) -> x509.Certificate | None:
-        """Return the client's own certificate; `None` where it showed none."""
+    def peer_certificate(self) -> bytes | None:
+        """Return the client's own certificate in DER; `None` where it showed none."""
 
     @abstractmethod
     def group_name(self) -> str | None:
@@ -73,4 +72,4 @@ class Facts:
         certificate = self.peer_certificate() if self.asked is not ClientAuth.NONE else None
         if certificate is None:
             return None
-        return certificate.public_bytes(Encoding.DER) if binary_form else parsed(certificate)
+        return certificate if binary_form else parsed(x509.load_der_x509_certificate(certificate))

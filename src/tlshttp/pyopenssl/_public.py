@@ -19,7 +19,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.serialization import Encoding
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from tlshttp._engines.checked import Checked
 from tlshttp._engines.client_auth import ClientAuth
@@ -35,7 +35,6 @@ from tlshttp.pyopenssl._failures import (
 from tlshttp.pyopenssl._way import Answers, Choice, as_name, verify_mode
 
 if TYPE_CHECKING:
-    from cryptography import x509
     from typing_extensions import Buffer
 
 __all__ = ["PublicConnection", "PublicWay"]
@@ -251,17 +250,18 @@ class _PublicTLS(Facts):
             return None  # a cryptography that has not the function
         return name
 
-    def peer_certificate(self) -> x509.Certificate | None:
-        """Return the client's own certificate; `None` where it showed none."""
-        return self._tls.get_peer_certificate(as_cryptography=True)
+    def peer_certificate(self) -> bytes | None:
+        """Return the client's own certificate in DER; `None` where it showed none."""
+        certificate = self._tls.get_peer_certificate()
+        return None if certificate is None else _in_der(certificate)
 
     def get_unverified_chain(self) -> list[bytes]:
         """Return what the client sent, in DER."""
-        return _to_der(self._tls.get_peer_cert_chain(as_cryptography=True))
+        return [_in_der(one) for one in self._tls.get_peer_cert_chain() or ()]
 
     def verified_chain(self) -> list[bytes]:
         """Return the client's chain as OpenSSL has verified it, in DER."""
-        return _to_der(self._tls.get_verified_chain(as_cryptography=True))
+        return [_in_der(one) for one in self._tls.get_verified_chain() or ()]
 
 
 class PublicConnection(Checked, _PublicTLS):
@@ -352,5 +352,5 @@ def _message(code: int) -> str:
     return text.decode()
 
 
-def _to_der(chain: list[x509.Certificate] | None) -> list[bytes]:
-    return [certificate.public_bytes(Encoding.DER) for certificate in chain or ()]
+def _in_der(certificate: crypto.X509) -> bytes:
+    return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)

@@ -172,8 +172,7 @@ class Master(Conductor):
             self._is_due = False
         if len(young) == self._wanted and all(one.serves for one in young):
             self._all_serve()
-        if now >= self._restarts.not_before:
-            self._fork_missing()
+        self._fork_missing()
 
     def _all_serve(self) -> None:
         for worker in self._workers.values():
@@ -192,6 +191,8 @@ class Master(Conductor):
     def _fork_missing(self) -> None:
         missing = self._wanted - sum(not one.is_old for one in self._workers.values())
         for _ in range(min(missing, len(self._free))):
+            if time.monotonic() < self._restarts.not_before:  # the one before may have failed
+                return
             self._fork()
 
     def _renew(self) -> None:
@@ -228,12 +229,13 @@ class Master(Conductor):
             self.shared.prepare_to_fork()
         _let_threads_end()
         slot = self._free.pop(0)
-        ours, theirs = socket.socketpair()
+        line: tuple[socket.socket, ...] = ()
         try:
+            line = ours, theirs = socket.socketpair()
             pid = os.fork()
         except OSError as error:
-            ours.close()
-            theirs.close()
+            for end in line:
+                end.close()
             _log.error("no worker can be started: %s", error)
             self._restarts.died(0.0, time.monotonic())
             self._free.append(slot)

@@ -11,7 +11,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterable
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 from tlshttp.errors import ConfigurationError
@@ -55,12 +55,7 @@ class Signals:
         self._take_over(self._wanted)
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Have signals do what they did before."""
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

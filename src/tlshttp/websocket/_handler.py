@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from tlshttp._taken_over import ConnectionDriver, DrivenConnection
@@ -275,10 +275,10 @@ class _Driver(ConnectionDriver):
         fault = self._conversation.fault
         self.connection.close(None if fault is None else ProtocolViolation(fault))
 
-    def _call(self, method: object, *arguments: object) -> None:
+    def _call(self, method: Callable[..., object], *arguments: object) -> None:
         """Call a method of the handler; what it raises closes."""
         try:
-            method(*arguments)  # type: ignore[operator]
+            method(*arguments)
         except Exception as error:
             if self.websocket.has_raised(error):
                 return  # the client has just left

@@ -24,7 +24,7 @@ from tlshttp.websocket._terms import Origins
 if TYPE_CHECKING:
     from tlshttp.websocket._terms import Terms
 
-__all__ = ["Agreement", "open_websocket"]
+__all__ = ["Agreement", "judge", "offered_subprotocols", "open_websocket"]
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """What is hashed with the client's key (section 1.3)."""
@@ -90,6 +90,28 @@ def open_websocket(
         handler.send_header(name, value)
     handler.end_headers()
     return Agreement(subprotocol, compression)
+
+
+def judge(handler: Any, terms: Terms) -> None:
+    """Refuse what is no request for a WebSocket, or a page's of somebody else's.
+
+    Args:
+        handler: What the request has come to.
+        terms: What the server wants.
+
+    Raises:
+        RequestRefused: It has been answered. Let it pass.
+    """
+    try:
+        _key_of(handler)
+        _judge_origin(handler.headers, terms)
+    except _Refusal as refusal:
+        _refuse(handler, refusal)
+
+
+def offered_subprotocols(headers: Any) -> list[str]:
+    """Return what the client speaks, in its order."""
+    return _tokens(headers, "Sec-WebSocket-Protocol")
 
 
 def _refuse(handler: Any, refusal: _Refusal) -> NoReturn:
@@ -184,7 +206,7 @@ def _is_same_host(origin: str, host: str) -> bool:
 
 def _subprotocol(headers: Any, terms: Terms) -> str | None:
     """Return the first of the server's that the client speaks, too."""
-    offered = _tokens(headers, "Sec-WebSocket-Protocol")
+    offered = offered_subprotocols(headers)
     return next((each for each in terms.subprotocols if each in offered), None)
 
 
