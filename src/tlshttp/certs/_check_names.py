@@ -7,7 +7,7 @@ import re
 from cryptography import x509
 
 from tlshttp.certs._inspect import common_name, find_extension, printable
-from tlshttp.certs._names import render_name
+from tlshttp.certs._names import is_address, render_name
 from tlshttp.certs._rules import Said
 
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)", re.ASCII)
