@@ -7,12 +7,12 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tlshttp
 
 if TYPE_CHECKING:
-    from docutils.nodes import Element, TextElement
+    from docutils.nodes import Element, TextElement, document
     from sphinx.addnodes import pending_xref
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
@@ -38,6 +38,7 @@ html_theme = "furo"
 html_title = f"tlshttp {release}"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
+html_js_files = [("scrolling.js", {"defer": "defer"})]
 
 add_module_names = False
 default_role = "py:obj"
@@ -78,11 +79,12 @@ nitpick_ignore_regex = [
 
 
 def setup(app: Sphinx) -> None:
-    """Let docstrings be written as they are read in the source."""
+    """Let docstrings be written as they are read in the source, and pages be read aloud."""
     app.connect("missing-reference", resolve_by_last_name)
     app.connect("autodoc-process-signature", say_it_shorter)
     app.connect("autodoc-process-docstring", hide_colons, priority=400)  # napoleon has 500
     app.connect("autodoc-process-docstring", show_colons, priority=600)
+    app.connect("html-page-context", say_what_is_no_list)
 
 
 SHORTER = (
@@ -145,3 +147,16 @@ def resolve_by_last_name(
     return env.domains.python_domain.resolve_xref(
         env, node["refdoc"], app.builder, node["reftype"], node["reftarget"], node, text
     )
+
+
+SIGNATURE = '<dl{}>\n<dd><em class="sig-param">'
+"""The lines of one, which Sphinx sets as descriptions of nothing."""
+
+
+def say_what_is_no_list(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: document | None
+) -> None:
+    """Keep screen readers from announcing each signature of several lines as a list."""
+    if "body" in context:
+        none = SIGNATURE.format(' role="presentation"')
+        context["body"] = context["body"].replace(SIGNATURE.format(""), none)
