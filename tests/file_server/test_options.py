@@ -364,28 +364,21 @@ def test_all_that_is_wrong_is_said_at_once(capsys: pytest.CaptureFixture[str]) -
     assert len(capsys.readouterr().err.splitlines()) == 4
 
 
-def test_wrong_arguments_of_a_program() -> None:
-    """The same as a program: no traceback, and the name that was called."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tlshttp", "0", "-b", "192.0.2.9"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr.startswith("python -m tlshttp: cannot listen on port 0 of 192.0.2.9: ")
-
-
 # What nobody waits for -------------------------------------------------------------------------
 
 
-def test_help_imports_nothing_that_serves() -> None:
-    """``--help`` is there before cryptography would be."""
+def test_nothing_that_serves_is_imported_to_answer() -> None:
+    """``--help``, and what is wrong with arguments, are there before cryptography would be."""
     code = (
         "import sys\n"
         "from tlshttp.__main__ import main\n"
-        "main(['--help'])\n"
-        "print(*sorted(sys.modules), file=sys.stderr)"
+        "for words in (['--help'], ['--auth-file', 'f']):\n"
+        "    print('status', main(words), *sorted(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "--upload-limit" in done.stdout
-    loaded = set(done.stderr.split())
-    assert not loaded & {"cryptography", "ssl", "http.server", "tlshttp.server", "segno"}
+    lines = [line.split() for line in done.stdout.splitlines()]
+    helped, refused = (line for line in lines if line[:1] == ["status"])
+    assert (helped[1], refused[1]) == ("0", "2")
+    serving = {"cryptography", "http.server", "segno", "tlshttp.server"}
+    assert not serving & {*refused}
+    assert not {"ssl", *serving} & {*helped}

@@ -122,47 +122,6 @@ def test_people_u6_sighup_keeps_what_can_be_used(run: Run, tmp_path: Path) -> No
     assert "Traceback" not in program.end()[2]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_people_u6_a_program_in_a_terminal(public: Path, number: signal.Signals) -> None:
-    """Ctrl-C and SIGTERM end it in good order, SIGHUP does not, and a closed terminal does."""
-    with Terminal("0", "-b", "127.0.0.1", "-d", str(public)) as terminal:
-        terminal.read_until(b"fingerprint")
-        if number is signal.SIGHUP:
-            terminal.process.send_signal(number)
-            terminal.read_until(b"Reloaded")
-            terminal.close()
-        else:
-            if number is signal.SIGINT:
-                terminal.type(b"\x03")
-            else:
-                terminal.process.send_signal(number)
-            terminal.read_until(b"Stopped.")
-        assert terminal.process.wait(20 * UNIT) == 0
-        assert b"Traceback" not in terminal.shown
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        (["BUSY", "-b", "127.0.0.1"], b"is taken by another program; choose another port"),
-        (["0", "-b", "192.0.2.99"], b"this machine has no such address"),
-        (["0", "--upload-limit", "2G"], b"--upload-limit needs --upload"),
-        (["0", "--nonsense"], b"unrecognized arguments: --nonsense"),
-        (["certs"], b"the following arguments are required: command"),
-    ],
-)
-def test_people_u7_what_is_wrong_is_one_line_in_a_terminal(words: list[str], says: bytes) -> None:
-    """As whoever sits before it sees it: the line, status 2, and the prompt again."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        busy = str(other.getsockname()[1])
-        with Terminal(*(busy if word == "BUSY" else word for word in words)) as terminal:
-            terminal.read_until(b"\n")
-            assert terminal.process.wait(20 * UNIT) == 2
-    assert says in terminal.shown
-    assert terminal.shown.startswith(b"python -m tlshttp")
-    assert terminal.shown.count(b"\n") == 1
-
-
 # Addresses -------------------------------------------------------------------------------------
 
 

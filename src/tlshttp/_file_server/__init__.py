@@ -24,14 +24,16 @@ def main(words: Sequence[str]) -> int:
 
     def run() -> int:
         given = make_parser().parse_args(words)
-        # What it takes to serve is imported when it is known that something is to be served.
+        # Imported as it is needed: nobody waits for cryptography to be told what is wrong.
         from tlshttp._file_server.environment import unknown
         from tlshttp._file_server.options import Options
-        from tlshttp._file_server.serving import serve
 
         if strange := unknown(os.environ):
             endings.complain(program(), strange)
-        serve(Options.read(given, os.environ))
+        options = Options.read(given, os.environ)
+        from tlshttp._file_server.serving import serve
+
+        serve(options)
         return endings.OK
 
     return endings.run(program(), run)
