@@ -8,8 +8,11 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from tlshttp import certs
 
 PACKAGES = [
     "tlshttp",
@@ -37,6 +40,19 @@ EXTRAS = {
 
 MAKERS = {"_authority", "_fetch", "_issue", "_local", "_trust"}
 """What of `tlshttp.certs` a server with certificate files has no use for."""
+
+RULES = {"_check", "_check_chain", "_check_extensions", "_check_keys", "_check_names", "_rules"}
+RULES |= {"_check_old_forms", "_constraints", "_verifiers"}
+"""What of `tlshttp.certs` is for a certificate of which there is something to say."""
+
+RELOADING = {"_crl_succession", "_crls", "_reloading", "_store"}
+"""What of it looks for new files."""
+
+OTHER_FORMS = {"_pkcs12", "_pkcs12_reader", "_pkcs8"}
+"""What of it reads and writes what is not the usual PEM."""
+
+CLIENTS = {"gaps", "key_log", "stand_in", "standing"}
+"""What of `tlshttp._engines` a context without client certificates and key log has no use for."""
 
 AUDIT = {"_audit", "_peers", "_probe", "_registry", "_report"}
 """What of `tlshttp.context` only an audit uses."""
@@ -93,6 +109,26 @@ def test_certificate_files_import_no_authority_and_no_audit() -> None:
     )
     assert not parts(modules, "tlshttp.certs") & MAKERS
     assert not parts(modules, "tlshttp.context") & AUDIT
+
+
+@pytest.mark.parametrize("engine", ["ssl", "pyopenssl"])
+def test_a_sound_certificate_imports_no_rules(tmp_path: Path, engine: str) -> None:
+    """Until a server listens it imports nothing but what a certificate without faults needs."""
+    certificate = certs.self_signed("localhost")
+    certificate.write(tmp_path / "cert.pem", tmp_path / "key.pem")
+    files = f"{str(tmp_path / 'cert.pem')!r}, {str(tmp_path / 'key.pem')!r}"
+    modules = modules_after(
+        "import tlshttp\n"
+        f"certificate = tlshttp.certs.load({files})\n"
+        "address, handler = ('127.0.0.1', 0), tlshttp.TLSRequestHandler\n"
+        "tlshttp.ThreadingTLSHTTPServer("
+        f"address, handler, certificate=certificate, engine={engine!r}).server_close()"
+    )
+    parts_of_certs = parts(modules, "tlshttp.certs")
+    assert not parts_of_certs & (RULES | RELOADING | OTHER_FORMS | {"_authority", "_local"})
+    assert not parts(modules, "tlshttp._engines") & CLIENTS
+    assert not parts(modules, "tlshttp.context") & AUDIT
+    assert not modules & {"asyncio", "logging.config", "logging.handlers", "subprocess"}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
