@@ -93,6 +93,19 @@ def test_a_server_imports_no_certificates() -> None:
     )
     assert not modules & {"cryptography", "tlshttp.certs", "tlshttp.context", "tlshttp.profiles"}
     assert not parts(modules, "tlshttp.handler") & EXTRAS
+    assert not modules & {"tlshttp._proxied", "tlshttp._front.proxy_header"}
+
+
+def test_a_server_behind_a_proxy_has_all_it_reads_by_at_once() -> None:
+    """What the first connection needs is not imported then: there may be no descriptor left."""
+    modules = modules_after(
+        "import ssl, tlshttp\n"
+        "context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n"
+        "address, handler = ('127.0.0.1', 0), tlshttp.TLSRequestHandler\n"
+        "tlshttp.ThreadingTLSHTTPServer(address, handler, ssl_context=context,"
+        " trusted_proxies=['127.0.0.1']).server_close()"
+    )
+    assert "tlshttp._front.proxy_header" in modules
 
 
 def test_certificates_import_no_server() -> None:

@@ -6,6 +6,7 @@ import enum
 import functools
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from cryptography import x509
@@ -40,13 +41,14 @@ class Shown(NamedTuple):
     """Whether clients accept it only by an exception."""
 
 
-class Directory(NamedTuple):
+@dataclass(frozen=True)
+class Directory:
     """A snapshot; it is replaced as a whole when a certificate changes."""
 
     groups: Mapping[Group, Shown]
     default: Shown
-    by_name: Names[Shown]
-    by_address: Mapping[str, Shown]
+    _by_name: Names[Shown]
+    _by_address: Mapping[str, Shown]
 
     def find(self, name: str | None, address: Callable[[], str | None]) -> Shown | None:
         """Return what is shown for a name; `None` for an unknown name.
@@ -56,9 +58,10 @@ class Directory(NamedTuple):
             address: Returns the IP address that it connected to, `None` where there is none.
         """
         if name is not None:
-            return self.by_name.find(normalise(name))
-        found = self.by_address.get(parse_address(address()) or "") if self.by_address else None
-        return found or self.default
+            return self._by_name.find(normalise(name))
+        if not self._by_address:
+            return self.default
+        return self._by_address.get(parse_address(address()) or "") or self.default
 
 
 @functools.lru_cache(maxsize=128)
