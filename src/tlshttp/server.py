@@ -36,11 +36,11 @@ from tlshttp._front.registry import Phase
 from tlshttp._front.report import Reports
 from tlshttp._front.settings import Settings
 from tlshttp._front.stream import Stream
-from tlshttp._proxied import TrustedProxies
 from tlshttp._second_bases import adopt, default_handler, set_up_wsgi
 from tlshttp._spool import warn_without_files
 from tlshttp._ssl_arguments import given_context
 from tlshttp._tls import ShowsCertificates
+from tlshttp._trusted_proxies import TrustedProxies
 from tlshttp.errors import ConfigurationError, ConnectionCut, HandshakeError
 from tlshttp.handler._compose import Composition, Mode, compose
 from tlshttp.handler._exchange import HTTPExchange

@@ -151,6 +151,9 @@ class Front:
         """Make what all connections have together: room, where they wait for it, and an end."""
         limits = settings.limits
         self.trusted_proxies = settings.trusted_proxies
+        if self.trusted_proxies:
+            # Now, while there surely are descriptors left to read it with.
+            from tlshttp._front import proxy_header  # noqa: F401
         self.budget = Budget(limits.max_total_memory, limits.max_total_disk)
         self.roomless = Roomless(self.wake)
         self.budget.freed = self.roomless.room_freed

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from tlshttp._front.registry import Phase
-    from tlshttp._proxied import TrustedProxies
     from tlshttp._seam import CreateExchange
     from tlshttp._tls import TLSContext
+    from tlshttp._trusted_proxies import TrustedProxies
     from tlshttp.errors import ConnectionCut, HandshakeError
     from tlshttp.limits import Limits
 
