@@ -175,10 +175,11 @@ class Channel:
 
     def _send_records(self, data: memoryview) -> int:
         """Encrypt and send several records, with one system call where there is one for that."""
-        records = [self._outgoing.read()]
+        write, read = self.tls.write, self._outgoing.read
+        records = [read()]
         for begin in range(0, len(data), _RECORD):
-            self.tls.write(data[begin : begin + _RECORD])
-            records.append(self._outgoing.read())
+            write(data[begin : begin + _RECORD])
+            records.append(read())
         size = sum(map(len, records))
         try:
             sock = self.socket
