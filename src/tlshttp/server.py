@@ -228,6 +228,7 @@ class TLSHTTPServer(http.server.HTTPServer):
                 lends=_may_let_go(self),
                 max_workers=workers,
                 max_threads=workers + _WAITING_THREADS,
+                processes=self.processes,
                 daemon_workers=lambda: self.daemon_threads,
                 create_exchange=self.__create_exchange,
                 first_timeout=self.__composition().first_timeout,
@@ -314,6 +315,10 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     shared_counters: Any = None
     """What is counted in other processes that serve the same; `None`: this one is alone.
+    `tlshttp.service.run` sets it."""
+
+    processes: int = 1
+    """How many processes serve the same, this one included, and so share the machine's cores.
     `tlshttp.service.run` sets it."""
 
     handler_loop: Any = None

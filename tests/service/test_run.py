@@ -36,7 +36,7 @@ NUMBERS = [1, 2]
 def test_it_drains_and_ends_with_0(server: str, workers: int, number: int) -> None:
     """What is under way when the signal comes is answered; the exit status is 0."""
     with running(server=server, workers=workers) as one, ThreadPoolExecutor(1) as pool:
-        one.ask()
+        assert one.ask("/processes") == workers
         slow = pool.submit(one.ask, "/slow")
         with handshake(one.address, one.client) as kept:
             kept.sendall(request())

@@ -139,6 +139,7 @@ class Front:
                 self._advance_on_worker,
                 self._leader_resigned,
                 self.places,
+                settings.processes,
             )
             self._ready = self._leaders.ready
             if self._poller.waits_in_poller:
