@@ -90,6 +90,7 @@ class Front:
         self.worker_phases = settings.worker_phases
         self.create_exchange = settings.create_exchange
         self.url = settings.url
+        self.stop_listening = settings.stop_listening
         self.first_timeout = settings.first_timeout
         """Seconds that handlers give their peers for the first request, by their class."""
         self._share(settings)

@@ -54,6 +54,8 @@ class Settings(NamedTuple):
     daemon_workers: Callable[[], bool]
     url: Callable[[], str]
     """Where the server is to be reached."""
+    stop_listening: Callable[[], None]
+    """Called when nobody else is to be let in."""
     create_exchange: CreateExchange
     """Makes the protocol's side of a connection."""
     first_timeout: float | None

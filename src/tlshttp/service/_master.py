@@ -142,9 +142,10 @@ class Master(Conductor):
             super().take_signal(number)
 
     def drain(self) -> None:
-        """Have all workers drain."""
+        """Have all workers drain; the last that lets nobody else in closes the listening socket."""
         for worker in self._workers.values():
             self._let_go(worker)
+        self.server.stop_listening()
 
     def end_at_once(self) -> None:
         """Have them leave without."""
