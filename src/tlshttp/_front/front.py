@@ -90,6 +90,7 @@ class Front:
         self.worker_phases = settings.worker_phases
         self.create_exchange = settings.create_exchange
         self.url = settings.url
+        self.stop_listening = settings.stop_listening
         self.first_timeout = settings.first_timeout
         """Seconds that handlers give their peers for the first request, by their class."""
         self._share(settings)
@@ -139,6 +140,7 @@ class Front:
                 self._advance_on_worker,
                 self._leader_resigned,
                 self.places,
+                settings.processes,
             )
             self._ready = self._leaders.ready
             if self._poller.waits_in_poller:
