@@ -594,6 +594,8 @@ class TLSHTTPServer(http.server.HTTPServer):
             self.__making.a_handler = request.driven = False
         if mode is Mode.CLASSIC or (mode is Mode.DRIVEN and request.handler is None):
             self.shutdown_request(request)
+            if request.fileno() < 0:  # it is closed, and the handler has returned
+                request.forget_exchange()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Call the handler class, composed with `~tlshttp.TLSRequestHandler` (hook)."""
