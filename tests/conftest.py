@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections import defaultdict
@@ -14,6 +15,13 @@ from tests.engine_of_program import VARIABLE
 from tests.engines import create_with_ssl, skip_on_other_engine
 from tests.support import nothing_left_behind
 from tlshttp import context
+
+with contextlib.suppress(ImportError):  # the sessions without it run no test of its
+    import hypothesis
+
+    # How long an example takes is the machine's business, and that of whoever else runs there.
+    hypothesis.settings.register_profile("any machine", deadline=None)
+    hypothesis.settings.load_profile("any machine")
 
 _CASES = int(os.environ.get("TLSHTTP_TEST_CASES", "0"))
 """Of a test with more cases than that, so many are run; 0: all."""

@@ -8,8 +8,11 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from tlshttp import certs
 
 PACKAGES = [
     "tlshttp",
@@ -37,6 +40,19 @@ EXTRAS = {
 
 MAKERS = {"_authority", "_fetch", "_issue", "_local", "_trust"}
 """What of `tlshttp.certs` a server with certificate files has no use for."""
+
+RULES = {"_check", "_check_chain", "_check_extensions", "_check_keys", "_check_names", "_rules"}
+RULES |= {"_check_old_forms", "_constraints", "_verifiers"}
+"""What of `tlshttp.certs` is for a certificate of which there is something to say."""
+
+RELOADING = {"_crl_succession", "_crls", "_reloading", "_store"}
+"""What of it looks for new files."""
+
+OTHER_FORMS = {"_pkcs12", "_pkcs12_reader", "_pkcs8"}
+"""What of it reads and writes what is not the usual PEM."""
+
+CLIENTS = {"gaps", "key_log", "stand_in", "standing"}
+"""What of `tlshttp._engines` a context without client certificates and key log has no use for."""
 
 AUDIT = {"_audit", "_peers", "_probe", "_registry", "_report"}
 """What of `tlshttp.context` only an audit uses."""
@@ -77,6 +93,19 @@ def test_a_server_imports_no_certificates() -> None:
     )
     assert not modules & {"cryptography", "tlshttp.certs", "tlshttp.context", "tlshttp.profiles"}
     assert not parts(modules, "tlshttp.handler") & EXTRAS
+    assert not modules & {"tlshttp._proxied", "tlshttp._front.proxy_header"}
+
+
+def test_a_server_behind_a_proxy_has_all_it_reads_by_at_once() -> None:
+    """What the first connection needs is not imported then: there may be no descriptor left."""
+    modules = modules_after(
+        "import ssl, tlshttp\n"
+        "context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\n"
+        "address, handler = ('127.0.0.1', 0), tlshttp.TLSRequestHandler\n"
+        "tlshttp.ThreadingTLSHTTPServer(address, handler, ssl_context=context,"
+        " trusted_proxies=['127.0.0.1']).server_close()"
+    )
+    assert "tlshttp._front.proxy_header" in modules
 
 
 def test_certificates_import_no_server() -> None:
@@ -93,6 +122,26 @@ def test_certificate_files_import_no_authority_and_no_audit() -> None:
     )
     assert not parts(modules, "tlshttp.certs") & MAKERS
     assert not parts(modules, "tlshttp.context") & AUDIT
+
+
+@pytest.mark.parametrize("engine", ["ssl", "pyopenssl"])
+def test_a_sound_certificate_imports_no_rules(tmp_path: Path, engine: str) -> None:
+    """Until a server listens it imports nothing but what a certificate without faults needs."""
+    certificate = certs.self_signed("localhost")
+    certificate.write(tmp_path / "cert.pem", tmp_path / "key.pem")
+    files = f"{str(tmp_path / 'cert.pem')!r}, {str(tmp_path / 'key.pem')!r}"
+    modules = modules_after(
+        "import tlshttp\n"
+        f"certificate = tlshttp.certs.load({files})\n"
+        "address, handler = ('127.0.0.1', 0), tlshttp.TLSRequestHandler\n"
+        "tlshttp.ThreadingTLSHTTPServer("
+        f"address, handler, certificate=certificate, engine={engine!r}).server_close()"
+    )
+    parts_of_certs = parts(modules, "tlshttp.certs")
+    assert not parts_of_certs & (RULES | RELOADING | OTHER_FORMS | {"_authority", "_local"})
+    assert not parts(modules, "tlshttp._engines") & CLIENTS
+    assert not parts(modules, "tlshttp.context") & AUDIT
+    assert not modules & {"asyncio", "logging.config", "logging.handlers", "subprocess"}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

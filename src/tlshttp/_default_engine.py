@@ -108,9 +108,13 @@ def _require_certificate(given: object) -> None:
     Raises:
         TypeError: It is no certificate with its key, nor a store of them.
     """
-    from tlshttp.certs import Certificate, CertificateStore
+    from tlshttp.certs import Certificate
 
-    if not isinstance(given, (Certificate, CertificateStore)):
+    if isinstance(given, Certificate):
+        return
+    from tlshttp.certs import CertificateStore
+
+    if not isinstance(given, CertificateStore):
         raise TypeError(
             "certificate must be a certs.Certificate or a certs.CertificateStore, not"
             f" {type(given).__name__}: {_advice(given)}"

@@ -183,6 +183,9 @@ class Exchange(Protocol):
     def let_go(self) -> None:
         """Give back what is collected: the connection is over."""
 
+    def let_go_of_files(self) -> None:
+        """Forget ``rfile`` and ``wfile``, which know the exchange: nobody asks for them again."""
+
 
 CreateExchange = Callable[[Any], Exchange]
 """Makes the exchange of a stream."""

@@ -36,11 +36,11 @@ from tlshttp._front.registry import Phase
 from tlshttp._front.report import Reports
 from tlshttp._front.settings import Settings
 from tlshttp._front.stream import Stream
-from tlshttp._proxied import TrustedProxies
 from tlshttp._second_bases import adopt, default_handler, set_up_wsgi
 from tlshttp._spool import warn_without_files
 from tlshttp._ssl_arguments import given_context
 from tlshttp._tls import ShowsCertificates
+from tlshttp._trusted_proxies import TrustedProxies
 from tlshttp.errors import ConfigurationError, ConnectionCut, HandshakeError
 from tlshttp.handler._compose import Composition, Mode, compose
 from tlshttp.handler._exchange import HTTPExchange
@@ -206,6 +206,7 @@ class TLSHTTPServer(http.server.HTTPServer):
                 self.__take_over(listening_socket, server_address)
                 if bind_and_activate:
                     self.server_activate()
+            self.__own_socket = None if listening_socket is not None else self.socket
         except BaseException:
             self.__front.close()
             raise
@@ -228,10 +229,12 @@ class TLSHTTPServer(http.server.HTTPServer):
                 lends=_may_let_go(self),
                 max_workers=workers,
                 max_threads=workers + _WAITING_THREADS,
+                processes=self.processes,
                 daemon_workers=lambda: self.daemon_threads,
                 create_exchange=self.__create_exchange,
                 first_timeout=self.__composition().first_timeout,
                 url=self.__own_url,
+                stop_listening=self.stop_listening,
                 trusted_proxies=self.__trusted_proxies,
             ),
         )
@@ -316,6 +319,10 @@ class TLSHTTPServer(http.server.HTTPServer):
     """What is counted in other processes that serve the same; `None`: this one is alone.
     `tlshttp.service.run` sets it."""
 
+    processes: int = 1
+    """How many processes serve the same, this one included, and so share the machine's cores.
+    `tlshttp.service.run` sets it."""
+
     handler_loop: Any = None
     """Where coroutines of handlers run; `tlshttp.aio` sets it."""
 
@@ -370,6 +377,16 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.__front = self.__create_front()
         if self.__is_active:
             self.__front.door.listen(self.socket.fileno())
+
+    def stop_listening(self) -> None:
+        """Close the listening socket, unless it was given as ``listening_socket``.
+
+        Whoever connects then is refused, unless another process has the same socket: that goes on
+        to accept. `drain` does this as soon as nobody else is let in.
+        """
+        if self.socket is self.__own_socket:
+            self.__front.door.stop()
+            self.socket.close()
 
     def leave_socket_to_others(self) -> None:
         """Have `server_close` not remove the path of an ``AF_UNIX`` socket: others serve there."""
@@ -507,11 +524,12 @@ class TLSHTTPServer(http.server.HTTPServer):
     def drain(self, timeout: float | None = 30.0) -> None:
         """Make `serve_forever` return when all that has been begun is answered, and wait for that.
 
-        Nobody new is accepted, though the listening socket stays open, for other processes that
-        share it, until `server_close`. Requests under way, and those that come on connections that
-        are kept, are answered; their responses announce by ``Connection: close`` that they are the
-        last ones. Idle connections are closed. Connections that have not come to an end in time
-        are named in the log ``tlshttp.server`` and broken.
+        Nobody new is accepted: the listening socket is closed, which is nothing to other processes
+        that share it. One that was given as ``listening_socket`` is left open until `server_close`,
+        and connections wait there, for whoever else may have it. Requests under way, and those that
+        come on connections that are kept, are answered; their responses announce by ``Connection:
+        close`` that they are the last ones. Idle connections are closed. Connections that have not
+        come to an end in time are named in the log ``tlshttp.server`` and broken.
 
         It may be called from any thread. Called on the loop's own thread, as from a signal handler
         while the main thread serves, by a handler, whose own request is under way, or before
@@ -576,6 +594,8 @@ class TLSHTTPServer(http.server.HTTPServer):
             self.__making.a_handler = request.driven = False
         if mode is Mode.CLASSIC or (mode is Mode.DRIVEN and request.handler is None):
             self.shutdown_request(request)
+            if request.fileno() < 0:  # it is closed, and the handler has returned
+                request.forget_exchange()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Call the handler class, composed with `~tlshttp.TLSRequestHandler` (hook)."""

@@ -1,9 +1,11 @@
 """What a second worker adds, beside nginx: ``python -m tests.benchmarks.workers``.
 
 ``wrk`` asks `tlshttp.service` and nginx, with one worker and with two, by turns in one run: over
-connections that are kept, and over a new one for each request. Where load and workers have to share
-the cores, as on a machine with two, rates tell less than what is used: so there is, besides, how
-many times one worker's load two can carry, each on a core of its own, by the CPU time of a request.
+connections that are kept, and over a new one for each request. Each worker has a core, and as many
+connections as any other has: one on one core is compared with two on two. Where load and workers
+have to share these, as on a machine with two, rates tell less than what is used: so there is,
+besides, how many times one worker's load two can carry, each on a core of its own, by the CPU time
+of a request; and how evenly they have shared the work.
 """
 
 from __future__ import annotations
@@ -21,13 +23,15 @@ from typing import Final
 from tests.benchmarks import apps, wrk
 from tests.benchmarks.ground import Ground, NotServed, prepared_ground
 from tests.benchmarks.peers import PEERS, Command, Peer
-from tests.benchmarks.proc import cpu_seconds
+from tests.benchmarks.proc import cpu_clock, family
 from tests.benchmarks.running import Server, serving
 
 WORKS: Final = {"keep-alive": (), "connect": ("-H", "Connection: close")}
 """What is asked, by the arguments of wrk."""
 
 _CONNECTIONS: Final = 16
+"""For each worker: one that has fewer sleeps more often, and each time it is woken costs."""
+
 _FULL, _ENOUGH = 2, 1.7
 _MOST_ERRORS: Final = 0.01
 """Of requests: wrk counts what takes two seconds, as on a machine that has other things to do."""
@@ -41,6 +45,8 @@ class Sample:
     """Requests a second."""
     cpu: float
     """Seconds of CPU for a request, of all processes of the server."""
+    busiest: float
+    """The part of that which the process used that used most."""
 
 
 Samples = dict[tuple[str, int, str], list[Sample]]
@@ -72,17 +78,18 @@ def measure(ground: Ground, rounds: int, seconds: float) -> Samples:
         for name, workers in servers[number % 4 :] + servers[: number % 4]:
             with serving(_peer(name, workers), ground) as server:
                 for work in WORKS:
-                    samples[name, workers, work].append(_sample(server, work, seconds))
+                    samples[name, workers, work].append(_sample(server, workers, work, seconds))
     return samples
 
 
 def report(samples: Samples) -> Iterator[str]:
     """Yield medians, and what the second worker adds: medians of the rounds' ratios."""
-    yield f"{'':22}{'requests/s':>12}{'us CPU each':>13}"
+    yield f"{'':22}{'requests/s':>12}{'us CPU each':>13}{'busiest':>9}"
     for (name, workers, work), found in sorted(samples.items(), key=lambda item: item[0][::-1]):
         rate = statistics.median(sample.rate for sample in found)
         cpu = statistics.median(sample.cpu for sample in found) * 1e6
-        yield f"{work:11}{name:9}{workers:2}{rate:12.0f}{cpu:13.1f}"
+        busiest = statistics.median(sample.busiest for sample in found)
+        yield f"{work:11}{name:9}{workers:2}{rate:12.0f}{cpu:13.1f}{busiest:9.0%}"
     for work in WORKS:
         for name in ("tlshttp", "nginx"):
             pairs = list(zip(samples[name, 1, work], samples[name, _FULL, work], strict=True))
@@ -94,18 +101,19 @@ def report(samples: Samples) -> Iterator[str]:
             )
 
 
-def _sample(server: Server, work: str, seconds: float) -> Sample:
+def _sample(server: Server, workers: int, work: str, seconds: float) -> Sample:
     command = [
-        "wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--latency",
+        "wrk", "-t1", f"-c{_CONNECTIONS * workers}", f"-d{max(1, round(seconds))}s", "--latency",
         *WORKS[work], f"{server.url}/",
     ]  # fmt: skip
-    before = cpu_seconds(server.pid)
+    processes = list(family(server.pid))
+    before = [cpu_clock(pid) for pid in processes]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30)
-    used = cpu_seconds(server.pid) - before
+    used = [cpu_clock(pid) - began for pid, began in zip(processes, before, strict=True)]
     found = wrk.parse(done.stdout)
     if found.errors > _MOST_ERRORS * found.requests or not found.requests:
         raise NotServed(f"{found.errors} errors in {found.requests} requests")
-    return Sample(found.rate, used / found.requests)
+    return Sample(found.rate, sum(used) / found.requests, max(used) / sum(used))
 
 
 # The servers --------------------------------------------------------------------------------------
@@ -113,7 +121,7 @@ def _sample(server: Server, work: str, seconds: float) -> Sample:
 
 def _peer(name: str, workers: int) -> Peer:
     command = _nginx(workers) if name == "nginx" else _service(workers)
-    cores = ",".join(map(str, range(os.cpu_count() or 1)))
+    cores = ",".join(map(str, range(workers)))
     return Peer(name, name, lambda ground, port: ["taskset", "-c", cores, *command(ground, port)])
 
 

@@ -144,6 +144,11 @@ def test_it_is_served_with_all_that_is_about_requests(place: Path) -> None:
 
 FAILING = """\
 def app(environ, start_response):
+    errors = environ["wsgi.errors"]
+    print("has", "no", "shelf", file=errors)
+    errors.writelines(["two\\n", "lines\\n"])
+    errors.flush()
+    errors.write("no end")
     raise LookupError("on purpose")
 
 
@@ -166,9 +171,16 @@ def test_an_exception_of_an_application_is_one_line_of_json(
     assert "Traceback" in failure["exception"]
     assert failure["level"] == "ERROR"
     assert failure["client"].startswith("127.0.0.1:")
+    complaints = [line for line in lines if line["logger"] == "tlshttp.wsgi"]
+    if what[0] == "--wsgi":
+        assert [it["message"] for it in complaints] == ["has no shelf", "two\nlines", "no end"]
+        (request,) = (line for line in lines if line["logger"] == "tlshttp.access")
+        assert {it["request_id"] for it in complaints} == {request["request_id"]}
     program = Program("127.0.0.1:0", *what)
     assert fetch(program.url) == 500
-    assert program.end()[2].count("\nLookupError: on purpose\n") == 1
+    said = program.end()[2]
+    assert said.count("\nLookupError: on purpose\n") == 1
+    assert what[0] == "--asgi" or "has no shelf\ntwo\nlines\nno end" in said
 
 
 ASGI = """\

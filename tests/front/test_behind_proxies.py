@@ -11,7 +11,9 @@ import ssl
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,30 @@ backend web
         yield port
 
 
+@contextlib.contextmanager
+def nginx(folder: Path, server: Recording) -> Iterator[int]:
+    """Run nginx, which speaks version 1, with TLS passed through by its stream module."""
+    module = next(path for path in _STREAM_MODULES if Path(path).exists())
+    port = free_port()
+    (folder / "nginx.conf").write_text(f"""
+load_module {module};
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{}}
+stream {{
+    server {{
+        listen 127.0.0.1:{port};
+        proxy_pass 127.0.0.1:{server.server_port};
+        proxy_protocol on;
+    }}
+}}
+""")
+    words = ("nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"))
+    with program(*words, port=port):
+        yield port
+
+
 def asked_from(
     port: int, client: ssl.SSLContext, source: str
 ) -> tuple[tuple[str, int], dict[str, Any]]:
@@ -150,25 +176,8 @@ def test_haproxy_without_its_header_is_told_from_a_client(
 def test_nginx_names_its_clients(
     tmp_path: Path, server: Recording, any_client: ssl.SSLContext
 ) -> None:
-    """nginx, which speaks version 1, with TLS passed through by its stream module."""
-    module = next(path for path in _STREAM_MODULES if Path(path).exists())
-    port = free_port()
-    (tmp_path / "nginx.conf").write_text(f"""
-load_module {module};
-daemon off;
-pid {tmp_path}/nginx.pid;
-error_log {tmp_path}/error.log;
-events {{}}
-stream {{
-    server {{
-        listen 127.0.0.1:{port};
-        proxy_pass 127.0.0.1:{server.server_port};
-        proxy_protocol on;
-    }}
-}}
-""")
-    nginx = ("nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf"))
-    with serving(server), program(*nginx, port=port):
+    """Handlers know each client of nginx by its own address."""
+    with serving(server), nginx(tmp_path, server) as port:
         mine, known = asked_from(port, any_client, "127.0.0.77")
         assert tuple(known["client"]) == mine
 
@@ -202,8 +211,18 @@ class Logged(AccessLogMixIn, Tells):
     """The same with an access log."""
 
 
-@needs_haproxy
-def test_log_and_limits_know_haproxys_clients(
+Front = Callable[[Path, Recording], AbstractContextManager[int]]
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        pytest.param(partial(haproxy, send="send-proxy-v2"), marks=needs_haproxy, id="haproxy"),
+        pytest.param(nginx, marks=needs_nginx_stream, id="nginx"),
+    ],
+)
+def test_log_and_limits_know_the_clients_of_a_proxy(
+    front: Front,
     tmp_path: Path,
     server_context: ssl.SSLContext,
     any_client: ssl.SSLContext,
@@ -218,7 +237,7 @@ def test_log_and_limits_know_haproxys_clients(
     with (
         caplog.at_level(logging.INFO, "tlshttp.access"),
         serving(server),
-        haproxy(tmp_path, server, "send-proxy-v2") as port,
+        front(tmp_path, server) as port,
         contextlib.ExitStack() as held,
     ):
 

@@ -232,6 +232,44 @@ def test_several_records_are_one_read(open_pair: Pair) -> None:
     assert not open_pair.channel.has_input
 
 
+@pytest.mark.parametrize("cut", [1_000, 9_999, 16_645, 40_000, 65_536])
+@pytest.mark.parametrize("record", [700, 16_384])
+def test_records_arrive_whole_however_they_are_cut(open_pair: Pair, record: int, cut: int) -> None:
+    """The engine gets them one by one, wherever a read of the socket ends."""
+    channel, tls, wanted = open_pair.channel, open_pair.channel.tls, 0
+    sent = bytes(range(256)) * 1_000
+    for at in range(0, len(sent), record):
+        open_pair.client.write(sent[at : at + record])
+    stream, received, deepest = open_pair.far_bytes(), bytearray(), 0
+
+    class Asked:
+        """The engine, counting what it is asked in vain."""
+
+        def read(self, size: int) -> bytes:
+            nonlocal wanted
+            try:
+                return tls.read(size)
+            except ssl.SSLWantReadError:
+                wanted += 1
+                raise
+
+        def pending(self) -> int:
+            return tls.pending()
+
+    channel.tls = Asked()  # type: ignore[assignment]
+    for at in range(0, len(stream), cut):
+        open_pair.far.sendall(stream[at : at + cut])
+        with contextlib.suppress(ssl.SSLWantReadError):
+            while True:
+                received += channel.recv(16_384)
+                deepest = max(deepest, channel._incoming.pending)
+        assert not channel.has_input
+    assert received == sent
+    assert deepest < 2 * 16_645  # its buffer never shrinks
+    if cut > 16_645:  # else there is nothing to be gained
+        assert wanted <= 2
+
+
 class Measured:
     """A TLS engine that remembers how much it was given at once."""
 

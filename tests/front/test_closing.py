@@ -274,13 +274,15 @@ def test_a_handler_that_closes_is_finished_all_the_same(
 
 @pytest.mark.parametrize("close", [True, False], ids=["closed", "kept"])
 def test_nothing_is_left_for_the_garbage_collector(serve: Serve, close: bool) -> None:
-    """A handler goes with its connection, at once; with it goes all that it has."""
-    handlers: list[weakref.ref[Any]] = []
+    """A handler goes with its connection, at once; with it goes all that it has, TLS included."""
+    seen: list[weakref.ref[Any]] = []
 
     class Seen(Plain):
         def setup(self) -> None:
             super().setup()
-            handlers.append(weakref.ref(self))
+            request = self.request
+            seen.extend(map(weakref.ref, (self, self.rfile, self.wfile, request)))
+            seen.append(weakref.ref(request._channel.tls))
 
     gc.collect()
     gc.disable()
@@ -290,7 +292,7 @@ def test_nothing_is_left_for_the_garbage_collector(serve: Serve, close: bool) ->
                 with handshake(server.server_address, client_context()) as sock:
                     sock.sendall(request(close=close))
                     read_response(sock)
-            assert wait_until(lambda: len(handlers) == 3 and no_connections(server))
-            assert wait_until(lambda: [made() for made in handlers] == [None] * 3)
+            assert wait_until(lambda: len(seen) == 15 and no_connections(server))
+            assert wait_until(lambda: not any(made() for made in seen))
     finally:
         gc.enable()

@@ -147,24 +147,64 @@ def test_whoever_never_says_anything_is_not_waited_for_long(serve: Serve) -> Non
     assert not server.events
 
 
-def test_nobody_is_accepted_and_the_listening_socket_stays_open(
-    serve: Serve, any_client: ssl.SSLContext
-) -> None:
-    """Whoever connects while a server drains stays in the queue, for others that listen there."""
-    with serve(Plain) as server, half_head(server.server_address, any_client) as slow:
+@contextmanager
+def draining_half_way(server: Recording, client: ssl.SSLContext) -> Iterator[None]:
+    """Have the server drain while the block runs: one request has been begun, nobody is let in."""
+    with half_head(server.server_address, client) as slow:
         assert wait_until(lambda: server.stats().parked["request"] == 1)
         with draining(server, 20 * UNIT):
-            assert wait_until(lambda: server._TLSHTTPServer__front.door.listener is None)  # type: ignore[attr-defined]
+            assert wait_until(lambda: server._TLSHTTPServer__front.draining._is_shut)  # type: ignore[attr-defined]
             accepted = server.stats().accepted
-            with connect(server.server_address) as late, server.socket.dup() as shared:
-                slow.sendall(b"Host: localhost\r\n\r\n")
-                read_to_end(slow)
-                shared.settimeout(10 * UNIT)
-                other, address = shared.accept()
-                with other:
-                    assert address == late.getsockname()
+            yield
+            slow.sendall(b"Host: localhost\r\n\r\n")
+            assert b"\r\nConnection: close\r\n" in read_to_end(slow)
         assert server.stats().accepted == accepted
-        assert server.socket.fileno() != -1
+
+
+def test_whoever_connects_while_a_server_drains_is_refused_at_once(
+    serve: Serve, any_client: ssl.SSLContext
+) -> None:
+    """Rather than to wait for its end; what has been begun is answered all the same."""
+    with (
+        serve(Plain) as server,
+        draining_half_way(server, any_client),
+        pytest.raises(ConnectionRefusedError),
+    ):
+        connect(server.server_address)
+
+
+def test_others_that_share_the_socket_go_on_to_accept(
+    serve: Serve, any_client: ssl.SSLContext
+) -> None:
+    """As another process does, that has a descriptor of its own."""
+    with (
+        serve(Plain) as server,
+        server.socket.dup() as shared,
+        draining_half_way(server, any_client),
+        connect(server.server_address) as late,
+    ):
+        assert server.socket.fileno() == -1
+        assert _accepts(shared, late)
+
+
+def test_a_socket_that_was_given_stays_open(serve: Serve, any_client: ssl.SSLContext) -> None:
+    """Whoever connects while a server drains stays in its queue: who knows who else has it."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as given,
+        serve(Plain, listening_socket=given) as server,
+    ):
+        with draining_half_way(server, any_client), connect(server.server_address) as late:
+            assert _accepts(given, late)
+        assert server.socket is given
+        assert given.fileno() != -1
+
+
+def _accepts(shared: socket.socket, client: socket.socket) -> bool:
+    """Tell whether a client waits in the queue of a socket."""
+    shared.settimeout(10 * UNIT)
+    other, address = shared.accept()
+    with other:
+        return bool(address == client.getsockname())
 
 
 def test_what_does_not_end_in_time_is_named_and_broken(

@@ -26,11 +26,13 @@ from tlshttp._front.workers import Workers
 class Office:
     """Leaders whose connections are functions to call."""
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, workers: Workers, processes: int = 1) -> None:
         self.arrived: collections.deque[Callable[[], None]] = collections.deque()
         self.threads: list[str] = []
         self.resigned = threading.Semaphore(0)
-        self.leaders = Leaders(workers.submit, self._ask, self._advance, self._resigned)
+        self.leaders = Leaders(
+            workers.submit, self._ask, self._advance, self._resigned, processes=processes
+        )
 
     def bring(self, *tasks: Callable[[], None]) -> None:
         """Have something be ready, and a leader called."""
@@ -264,14 +266,16 @@ def test_caution_grows_while_it_proves_right_and_ends(office: Office) -> None:
     assert leaders._cautious_until - now == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2)])
+@pytest.mark.parametrize(
+    ("cores", "processes", "threads"), [(1, 1, 1), (2, 1, 2), (2, 2, 1), (3, 2, 1), (4, 2, 2)]
+)
 def test_handshakes_go_side_by_side_where_there_are_cores(
-    monkeypatch: pytest.MonkeyPatch, cores: int, threads: int
+    monkeypatch: pytest.MonkeyPatch, cores: int, processes: int, threads: int
 ) -> None:
-    """With one core a handshake is only another step; with two, others go on meanwhile."""
+    """With one core each a handshake is only another step; with two, others go on meanwhile."""
     monkeypatch.setattr(module, "_cores", lambda: cores)
     workers = Workers(4, name="office", daemon=lambda: True)
-    office = Office(workers)
+    office = Office(workers, processes)
     other = threading.Event()
 
     def handshake() -> None:

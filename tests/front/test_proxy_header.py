@@ -25,7 +25,7 @@ from tests.front.proxy_headers import (
 )
 from tlshttp import ProxyTLS
 from tlshttp._front.proxy_header import LONGEST, Malformed, _crc32c, parse
-from tlshttp._proxied import TrustedProxies
+from tlshttp._trusted_proxies import TrustedProxies
 from tlshttp.errors import ConfigurationError
 
 PROXY = ("127.0.0.1", 1)

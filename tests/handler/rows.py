@@ -384,9 +384,10 @@ for number, line in enumerate(
     refused(
         f"version-{number}", line + b"\r\n" + HOST + b"\r\n" + NEXT, 505, rule="another version"
     )
-for number, method in enumerate([b"BREW", b"get", b"CONNECT", b"TRACE", b"!", b"__init__"]):
+for number, method in enumerate([b"BREW", b"get", b"TRACE", b"!", b"__init__"]):
     served(f"method-{number}", get().replace(b"GET", method) + NEXT, "GET /next.",
            statuses=(501, 200), rule="unknown method")  # fmt: skip
+refused("connect", get().replace(b"GET", b"CONNECT") + NEXT, 501, rule="unknown method")
 served("method-without-host", b"BREW / HTTP/1.1\r\n\r\n" + NEXT, "GET /next.", statuses=(501, 200))
 
 # Chunks ------------------------------------------------------------------------------------------

@@ -33,6 +33,8 @@ SERVERS = {"plain": TLSHTTPServer, "threading": ThreadingTLSHTTPServer}
 class Handler(metrics.MetricsMixIn, metrics.HealthMixIn, BaseHTTPRequestHandler):
     """Answers with the number of its process; ``/slow`` after a second, ``/never`` never."""
 
+    server: TLSHTTPServer
+
     def do_GET(self) -> None:
         """Answer."""
         if self.path == self.metrics_path:
@@ -42,11 +44,16 @@ class Handler(metrics.MetricsMixIn, metrics.HealthMixIn, BaseHTTPRequestHandler)
             time.sleep(1.0 * UNIT)  # work
         if self.path == "/never":
             threading.Event().wait()
-        body = b"%d" % (passed_on() if self.path == "/passed-on" else os.getpid())
+        body = b"%d" % self._number()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def _number(self) -> int:
+        if self.path == "/passed-on":
+            return passed_on()
+        return self.server.processes if self.path == "/processes" else os.getpid()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Say nothing."""

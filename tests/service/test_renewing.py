@@ -17,7 +17,10 @@ from tests.service.program import Service, running
 from tests.service.test_inherited import Manager
 from tests.support import UNIT, wait_until
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and fork() of Unix")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and fork() of Unix"),
+    pytest.mark.thorough,
+]
 
 
 @pytest.fixture

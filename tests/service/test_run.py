@@ -36,7 +36,7 @@ NUMBERS = [1, 2]
 def test_it_drains_and_ends_with_0(server: str, workers: int, number: int) -> None:
     """What is under way when the signal comes is answered; the exit status is 0."""
     with running(server=server, workers=workers) as one, ThreadPoolExecutor(1) as pool:
-        one.ask()
+        assert one.ask("/processes") == workers
         slow = pool.submit(one.ask, "/slow")
         with handshake(one.address, one.client) as kept:
             kept.sendall(request())
@@ -62,6 +62,8 @@ def test_a_second_signal_ends_at_once(workers: int, server: str) -> None:
             one.tell(signal.SIGTERM)
             with pytest.raises(Exception, match="timed out"):
                 one.process.wait(1 * UNIT)
+            if server == "threading":  # the other one has nobody who lets the last ones in
+                assert wait_until(lambda: _refuses(one))
             began = time.monotonic()
             one.tell(signal.SIGTERM)
             status, errors = one.end()
@@ -71,6 +73,14 @@ def test_a_second_signal_ends_at_once(workers: int, server: str) -> None:
         if (workers, server) != (1, "plain"):  # there the signal ends the handler itself
             assert name in errors
         assert "ending at once" in errors
+
+
+def _refuses(one: Service) -> bool:
+    try:
+        connect(one.address).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 @pytest.mark.parametrize("workers", NUMBERS)

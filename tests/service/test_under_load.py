@@ -20,7 +20,10 @@ from tests.front.peers import connect, handshake, read_response, read_to_end, re
 from tests.service.program import Service, all_serve, has_ended, running
 from tests.support import UNIT, wait_until
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and fork() of Unix")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and fork() of Unix"),
+    pytest.mark.thorough,
+]
 
 WORKERS = [1, 2]
 

@@ -201,7 +201,7 @@ def test_alerts_are_the_chosen_ones() -> None:
     assert len(chosen) > 20
 
 
-@pytest.mark.thorough
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("row", NAMED)
 def test_reports_do_not_vary(row: Row) -> None:
     """Five runs, with two clients at a time, all give what the row says."""

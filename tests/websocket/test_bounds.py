@@ -168,12 +168,12 @@ def test_messages_that_are_begun_have_bounded_room(monkeypatch: pytest.MonkeyPat
 
 
 FRAGMENTS = {
-    "two bytes of text": (TEXT, b"ab", 200_000),
-    "a letter of two bytes": (TEXT, "\u00fc".encode(), 200_000),
-    "two bytes": (BINARY, b"ab", 200_000),
-    "a byte of text": (TEXT, b"a", 400_000),
-    "no text": (TEXT, b"", 400_000),
-    "nothing": (BINARY, b"", 400_000),
+    "two bytes of text": (TEXT, b"ab", 20_000),
+    "a letter of two bytes": (TEXT, "\u00fc".encode(), 20_000),
+    "two bytes": (BINARY, b"ab", 20_000),
+    "a byte of text": (TEXT, b"a", 40_000),
+    "no text": (TEXT, b"", 40_000),
+    "nothing": (BINARY, b"", 40_000),
 }
 
 

@@ -238,7 +238,7 @@ def test_an_exit_is_one_line_and_costs_one_response(
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("times", [10, pytest.param(200, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("times", [3, pytest.param(200, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda it: it.application.__name__)
 def test_many_leave_nothing(run: Run, mistake: Mistake, times: int) -> None:
     """No response, file or thread is left, each is told once, and the next client is served."""

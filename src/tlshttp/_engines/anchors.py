@@ -20,16 +20,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tlshttp._engines.stand_in import StandInRoot, copy_authority
-from tlshttp._engines.standing import describe_list, is_signed_by, standing
 from tlshttp.certs._inspect import describe, find_extension, is_authority, was_issued_by
 from tlshttp.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from tlshttp._engines.stand_in import StandInRoot
 
 __all__ = ["NOBODY", "TrustAnchors", "is_root"]
 
@@ -38,25 +39,24 @@ _log = logging.getLogger("tlshttp.context")
 _List = x509.CertificateRevocationList
 
 
-@dataclass(frozen=True)
 class TrustAnchors:
-    """Authorities of clients, and how many intermediate certificates there may be below them."""
+    """Authorities of clients, and how many intermediate certificates there may be below them.
 
-    certificates: Sequence[x509.Certificate] = ()
-    """The authorities, as they were given."""
-    depth: int | None = None
-    """The largest number of intermediate certificates; `None`: as many as OpenSSL follows."""
-    _originals: dict[bytes, x509.Certificate] = field(default_factory=dict, init=False, repr=False)
-    _stand_ins: dict[x509.Certificate, StandInRoot] = field(
-        default_factory=dict, init=False, repr=False
-    )
+    Args:
+        certificates: The authorities.
+        depth: The largest number of intermediate certificates; `None`: as many as OpenSSL follows.
 
-    def __post_init__(self) -> None:
-        """Make the copies.
+    Raises:
+        ConfigurationError: There cannot be copies of some authorities; each is named.
+    """
 
-        Raises:
-            ConfigurationError: There cannot be copies of some authorities; each is named.
-        """
+    def __init__(
+        self, certificates: Sequence[x509.Certificate] = (), depth: int | None = None
+    ) -> None:
+        self.certificates = certificates
+        self.depth = depth
+        self._originals: dict[bytes, x509.Certificate] = {}
+        self._stand_ins: dict[x509.Certificate, StandInRoot] = {}
         findings = self._findings()
         ConfigurationError.raise_if(findings)
         for anchor in self.certificates:
@@ -82,6 +82,8 @@ class TrustAnchors:
         try:
             if root and self.depth is not None:
                 return _limited(anchor, self.depth)
+            from tlshttp._engines.stand_in import StandInRoot
+
             self._stand_ins[anchor] = StandInRoot(anchor, self.depth)
             return self._stand_ins[anchor].copy
         except ValueError as error:
@@ -108,6 +110,8 @@ class TrustAnchors:
 
     def lists(self, crls: Sequence[_List]) -> list[_List]:
         """Return the lists that roots of ours publish, beside the `crls` of the others."""
+        from tlshttp._engines.standing import standing
+
         published = []
         for anchor, root in self._stand_ins.items():
             found = standing(anchor, self._issuer_of, crls)
@@ -129,6 +133,8 @@ class TrustAnchors:
 
     def list_findings(self, crl: _List) -> Iterator[str]:
         """Say why no client of these authorities could be verified by a list."""
+        from tlshttp._engines.standing import describe_list, is_signed_by
+
         label = describe_list(crl)
         issuers = [one for one in self.certificates if one.subject == crl.issuer]
         if any(is_signed_by(crl, issuer) for issuer in issuers):
@@ -150,6 +156,8 @@ class TrustAnchors:
 
     def lists_findings(self, crls: Sequence[_List]) -> list[str]:
         """Say that no client could be verified by revocation lists; log whose could not."""
+        from tlshttp._engines.standing import describe_list, is_signed_by
+
         missing = [
             anchor
             for anchor in self.certificates
@@ -202,4 +210,6 @@ def _limited(anchor: x509.Certificate, depth: int) -> x509.Certificate:
     Raises:
         ValueError: It is not as RFC 5280 says; the number zero, for example.
     """
+    from tlshttp._engines.stand_in import copy_authority
+
     return copy_authority(anchor, depth, ec.generate_private_key(ec.SECP256R1()))

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from tlshttp._engines.anchors import TrustAnchors
 from tlshttp._engines.names import Names, normalise
-from tlshttp._engines.pins import Pins
 from tlshttp.certs._serials import read_der
 from tlshttp.errors import ClientCertificateError
+
+if TYPE_CHECKING:
+    from tlshttp._engines.anchors import TrustAnchors
+    from tlshttp._engines.pins import Pins
 
 __all__ = ["ClientAuth", "Doorkeeper"]
 
@@ -36,22 +38,23 @@ class ClientAuth(enum.Enum):
     """Yes, and without an acceptable one there is no connection."""
 
 
-@dataclass(frozen=True)
 class Doorkeeper:
     """Decides which connections may go on, once their handshake is over."""
 
-    default: ClientAuth
-    by_name: Mapping[str, ClientAuth]
-    anchors: TrustAnchors
-    pins: Pins
-    asks: bool = field(init=False, repr=False)
-    """Whether anybody is asked for a certificate."""
-    _names: Names[ClientAuth] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Prepare the look-up."""
-        object.__setattr__(self, "asks", self.asks_everybody is not ClientAuth.NONE)
-        object.__setattr__(self, "_names", Names(self.by_name))
+    def __init__(
+        self,
+        default: ClientAuth,
+        by_name: Mapping[str, ClientAuth],
+        anchors: TrustAnchors,
+        pins: Pins,
+    ) -> None:
+        self.default = default
+        self.by_name = by_name
+        self.anchors = anchors
+        self.pins = pins
+        self.asks = self.asks_everybody is not ClientAuth.NONE
+        """Whether anybody is asked for a certificate."""
+        self._names = Names(by_name)
 
     @property
     def asks_everybody(self) -> ClientAuth:

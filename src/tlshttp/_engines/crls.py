@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography import x509
 
 from tlshttp._engines.anchors import NOBODY, TrustAnchors
-from tlshttp._engines.gaps import gap_findings
-from tlshttp.certs import CertificateStore, CRLStore
-from tlshttp.certs._crl_succession import newest_lists
 from tlshttp.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from tlshttp.certs import CertificateStore, CRLStore
 
 __all__ = ["CRLSource", "RevocationLists"]
 
-CRLSource: TypeAlias = str | os.PathLike[str] | x509.CertificateRevocationList | CRLStore
+CRLSource: TypeAlias = "str | os.PathLike[str] | x509.CertificateRevocationList | CRLStore"
 """A path of a file, which stands for a store of it; a list; or a store."""
 
 _Lists: TypeAlias = tuple[x509.CertificateRevocationList, ...]
@@ -47,6 +47,8 @@ class RevocationLists:
             except ConfigurationError as error:
                 findings += error.findings
         if self._stores:
+            from tlshttp._engines.gaps import gap_findings
+
             findings += gap_findings(anchors.certificates)
         ConfigurationError.raise_if(findings)
         self._seen = self._collect()
@@ -63,6 +65,10 @@ class RevocationLists:
     @property
     def current(self) -> _Lists:
         """The lists that count since the last look; of two for the same, the newer."""
+        if not self._stores:
+            return ()
+        from tlshttp.certs._crl_succession import newest_lists
+
         return newest_lists(tuple(crl for lists in self._seen for crl in lists))
 
     def poll(self, now: float) -> bool:
@@ -109,6 +115,8 @@ def reload_all(stores: Iterable[CRLStore | CertificateStore]) -> list[str]:
 
 
 def _store_of(source: CRLSource) -> CRLStore:
+    from tlshttp.certs import CRLStore
+
     if isinstance(source, CRLStore):
         return source
     if isinstance(source, x509.CertificateRevocationList):

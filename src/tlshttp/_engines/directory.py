@@ -7,7 +7,7 @@ import functools
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from cryptography import x509
 
@@ -32,8 +32,7 @@ class UnknownNames(enum.Enum):
     they connected to, else the first of all."""
 
 
-@dataclass(frozen=True)
-class Shown:
+class Shown(NamedTuple):
     """A group of certificates, ready to be shown."""
 
     context: Any
@@ -62,7 +61,7 @@ class Directory:
             return self._by_name.find(normalise(name))
         if not self._by_address:
             return self.default
-        return self._by_address.get(parse_address(address()) or "", self.default)
+        return self._by_address.get(parse_address(address()) or "") or self.default
 
 
 @functools.lru_cache(maxsize=128)

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tlshttp._engines.anchors import TrustAnchors
 from tlshttp._engines.crls import RevocationLists, reload_all
 from tlshttp._engines.directory import Group
-from tlshttp._engines.engine import Engine
 from tlshttp._engines.pins import Pins
 from tlshttp._engines.rules import certificate_findings
-from tlshttp.certs import Certificate, CertificateStore
+from tlshttp.certs import Certificate
 from tlshttp.profiles import TLSProfile
+
+if TYPE_CHECKING:
+    from tlshttp._engines.engine import Engine
+    from tlshttp.certs import CertificateStore
 
 __all__ = ["EVERYTHING", "NOTHING", "Change", "Material"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
+class Change(NamedTuple):
     """What a look has found."""
 
     certificates: bool = False
@@ -73,7 +74,7 @@ class Material:
         self._lists: bytes | None = None
         self._ends: list[float] = []
         self._set_lists()
-        self._stores = [source for source in sources if isinstance(source, CertificateStore)]
+        self._stores = [source for source in sources if not isinstance(source, Certificate)]
         # It joins the judges before it looks: so a store has nothing that this did not judge.
         for store in self._stores:
             store.require(self._judge)
@@ -153,4 +154,4 @@ class Material:
 
 
 def _current(source: Certificate | CertificateStore) -> Certificate:
-    return source.current if isinstance(source, CertificateStore) else source
+    return source if isinstance(source, Certificate) else source.current

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from cryptography import x509
 
@@ -13,26 +12,27 @@ from tlshttp._engines.anchors import TrustAnchors
 from tlshttp._engines.client_auth import ClientAuth, Doorkeeper
 from tlshttp._engines.crls import CRLSource, RevocationLists
 from tlshttp._engines.directory import UnknownNames
-from tlshttp._engines.engine import Engine
-from tlshttp._engines.key_log import KeyLog
 from tlshttp._engines.kinds import require_certificates, require_kinds
 from tlshttp._engines.material import Material
 from tlshttp._engines.pins import Pins
 from tlshttp._engines.rules import profile_findings
 from tlshttp._engines.tickets import Tickets
 from tlshttp._several import require_several
-from tlshttp.certs import Certificate, CertificateStore
 from tlshttp.certs._names import parse_name
 from tlshttp.errors import CertificateError, ConfigurationError
 from tlshttp.profiles import TLSProfile
+
+if TYPE_CHECKING:
+    from tlshttp._engines.engine import Engine
+    from tlshttp._engines.key_log import KeyLog
+    from tlshttp.certs import Certificate, CertificateStore
 
 __all__ = ["Terms", "agree"]
 
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Terms:
+class Terms(NamedTuple):
     """What a server's context is to be like."""
 
     material: Material
@@ -103,8 +103,14 @@ def agree(
         alpn_protocols=tuple(alpn_protocols),
         unknown_names=unknown_names,
         tickets=tickets,
-        key_log=None if keylog_file is None else KeyLog(keylog_file),
+        key_log=None if keylog_file is None else _key_log(keylog_file),
     )
+
+
+def _key_log(path: str | os.PathLike[str]) -> KeyLog:
+    from tlshttp._engines.key_log import KeyLog
+
+    return KeyLog(path)
 
 
 class _Findings(list[str]):

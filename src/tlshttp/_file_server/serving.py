@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from tlshttp import certs
 from tlshttp._command_line import endings
@@ -80,7 +81,12 @@ def _application(options: Options) -> type[TLSRequestHandler] | None:
     if options.wsgi is not None:
         from tlshttp import wsgi
 
-        return wsgi.handler(load_application(options.wsgi, option="--wsgi"))
+        made: Any = wsgi.handler(load_application(options.wsgi, option="--wsgi"))
+        if options.log_format == "json":
+            from tlshttp._file_server.application_errors import LoggedErrors
+
+            made.error_stream = LoggedErrors()
+        return cast("type[TLSRequestHandler]", made)
     if options.asgi is not None:
         from tlshttp import aio
 

@@ -47,9 +47,8 @@ engine's buffer stays as large as it had to be once, for as long as the connecti
 _HEADER = 5
 """Bytes before the contents of a record: type, version, length (RFC 8446, section 5.1)."""
 
-_APPLICATION_DATA = b"\x17\x03\x03"
-"""Type and version of records with data, the version being TLS 1.2's for both versions (RFC 8446,
-section 5.1)."""
+_UNKNOWN = -1
+"""As many bytes are missing of the record that the engine has a part of: it can tell itself."""
 
 _MOST_RECORDS = 4
 """How many records of a large response leave at once."""
@@ -75,9 +74,9 @@ class Channel:
     """
 
     __slots__ = (
-        "_ahead", "_has_shaken_hands", "_header", "_incoming", "_next_read", "_outgoing",
-        "_piece_left", "_record_left", "_says_goodbye", "by_record", "has_input", "socket",
-        "tls", "unsent",
+        "_ahead", "_at", "_has_shaken_hands", "_header", "_incoming", "_missing", "_next_read",
+        "_outgoing", "_record_left", "_says_goodbye", "by_record", "has_input", "socket", "tls",
+        "unsent",
     )  # fmt: skip
 
     tls: TLSObject
@@ -90,8 +89,9 @@ class Channel:
         """Whether there may be more to `recv` without the network."""
         self._has_shaken_hands = False
         self._says_goodbye = False
-        self._ahead: bytes | memoryview = b""
-        self._piece_left = 0
+        self._ahead: memoryview | bytes = b""
+        self._at = 0  # what is before it in there, the engine has
+        self._missing = _UNKNOWN
         self._next_read = _AT_ONCE
         self.by_record = False
         """Whether no more than a record is read from the socket at once."""
@@ -136,12 +136,19 @@ class Channel:
             except ssl.SSLWantReadError:
                 self.has_input = False
             else:
-                # Who got less than was asked for has had the whole record.
-                self.has_input = self._incoming.pending > 0 or (
-                    len(data) == size and self.tls.pending() > 0
+                if self._ahead and not self._missing and size >= _RECORD:
+                    self._give_next()  # the engine had one record, and has it no more
+                    return data
+                left = self._incoming.pending
+                # Who got less than was asked for, or than goes into one, has had the whole record.
+                self.has_input = left > 0 or (
+                    len(data) == size < _RECORD and self.tls.pending() > 0
                 )
-                if self._ahead and not self.has_input:
-                    self._give_next()
+                if self._ahead and (left or not self.has_input):
+                    if self._missing < 0:
+                        self._find_record(left)
+                    else:
+                        self._give_next()
                 return data
         self.has_input = len(self._ahead) > 0
         self.flush()
@@ -168,10 +175,11 @@ class Channel:
 
     def _send_records(self, data: memoryview) -> int:
         """Encrypt and send several records, with one system call where there is one for that."""
-        records = [self._outgoing.read()]
+        write, read = self.tls.write, self._outgoing.read
+        records = [read()]
         for begin in range(0, len(data), _RECORD):
-            self.tls.write(data[begin : begin + _RECORD])
-            records.append(self._outgoing.read())
+            write(data[begin : begin + _RECORD])
+            records.append(read())
         size = sum(map(len, records))
         try:
             sock = self.socket
@@ -220,17 +228,19 @@ class Channel:
             self.flush()
         if self._ahead:
             self._give_next()
-            return
+            if self.has_input:
+                return
         try:
             data = self._recv_record() if self.by_record else self.socket.recv(self._next_read)
         except BlockingIOError:
             data = self._receive_after_sending()
-        if len(data) >= _AT_ONCE:
-            self._next_read = _MUCH_AT_ONCE
-            self._ahead = memoryview(data)
+        if len(data) >= _AT_ONCE or (data and self._missing > 0):
+            self._next_read = _MUCH_AT_ONCE if len(data) >= _AT_ONCE else _AT_ONCE
+            self._ahead, self._at = memoryview(data), 0
             self._give_next()
             return
         self._next_read = _AT_ONCE
+        self._missing = _UNKNOWN
         if data:
             self._incoming.write(data)
         else:
@@ -240,16 +250,37 @@ class Channel:
     def _give_next(self) -> None:
         """Give the engine a piece of what was read: its buffer stays as large as it was once.
 
-        If it can be told, that is a record: where a read ends within one, the engine has to say so
-        by an exception, which takes as long as to decrypt half of it.
+        If it can be told, that is a record, or what is missing of one; where the rest has yet to
+        come, the engine is not asked. It would say so by an exception, which takes as long as to
+        decrypt half a record.
         """
-        ahead = self._ahead
-        size = self._piece_left or _record_size(ahead)
-        data = ahead[:size]
-        self._ahead = ahead[size:]
-        self._piece_left = size - len(data)
+        ahead, at = self._ahead, self._at
+        end = at + (self._missing or _record_size(ahead, at))
+        if at < end < len(ahead):  # as nearly always
+            self._incoming.write(ahead[at:end])
+            self._at = end
+            self._missing = 0
+            self.has_input = True
+            return
+        is_known = end > at
+        data = ahead[at:] if is_known else ahead[at : at + _AT_ONCE]
         self._incoming.write(data)
-        self.has_input = True
+        self._missing = end - len(ahead) if is_known else _UNKNOWN
+        self.has_input = self._missing <= 0
+        self._at = at + len(data)
+        if self._at == len(ahead):
+            self._ahead, self._at = b"", 0
+
+    def _find_record(self, left: int) -> None:
+        """Find out where the next record begins, now that the engine has returned one.
+
+        Args:
+            left: How many bytes it has beyond that.
+        """
+        size = _record_size(self._ahead, self._at - left)
+        if size < 0 or size > left:
+            self._missing = size - left if size > 0 else _UNKNOWN
+            self._give_next()
 
     def _recv_record(self) -> bytes:
         """Read no further than the record goes that comes next (RFC 8446, section 5.1)."""
@@ -298,11 +329,8 @@ def _begin(ssl_context: TLSContext) -> tuple[IncomingBuffer, OutgoingBuffer, TLS
     return incoming, outgoing, ssl_context.wrap_bio(incoming, outgoing, server_side=True)
 
 
-def _record_size(data: bytes | memoryview) -> int:
-    """Return how many bytes a record of application data has that begins here.
-
-    A guess is good enough, since the engine takes pieces of any size.
-    """
-    if data[:3] != _APPLICATION_DATA or len(data) < _HEADER:
-        return _AT_ONCE
-    return min(_AT_ONCE, _HEADER + (data[3] << 8 | data[4]))
+def _record_size(data: bytes | memoryview, at: int) -> int:
+    """Return how many bytes a record has that begins there; `_UNKNOWN` without its header."""
+    if at < 0 or len(data) - at < _HEADER:
+        return _UNKNOWN
+    return min(_AT_ONCE, _HEADER + (data[at + 3] << 8 | data[at + 4]))

@@ -69,7 +69,7 @@ class Door:
             self.listener = None
 
     def shut(self, most: int) -> None:
-        """Let in those who wait in the listen queue, and then nobody; the socket stays open.
+        """Let in those who wait in the listen queue, and then nobody.
 
         Args:
             most: How many to let in.

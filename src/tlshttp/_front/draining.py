@@ -1,8 +1,10 @@
 """The end of a server in good order, while its loop still runs.
 
-Who is in the listen queue is let in, and nobody after that. What has been begun is answered, and
-the answers say that they are the last ones; who is idle is told goodbye. All of that is done by the
-loop: what asks for it, which may be a signal handler in the middle of anything, only says so.
+Who is in the listen queue is let in, and nobody after that: others are refused, unless another
+process has the same socket, or may have it because it was given to the server. What has been begun
+is answered, and the answers say that they are the last ones; who is idle is told goodbye. All of
+that is done by the loop: what asks for it, which may be a signal handler in the middle of anything,
+only says so.
 """
 
 from __future__ import annotations
@@ -88,6 +90,7 @@ class Draining:
         """
         if not self._is_shut:
             self._front.door.shut(_LAST_ONES)
+            self._front.stop_listening()
             self._is_shut = True
         if now >= self._next_look:
             self._next_look = now + LOOK_SECONDS

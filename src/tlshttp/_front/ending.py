@@ -77,6 +77,8 @@ class EndingConnection(Connection):
             self._report_exception(stream)
         finally:
             self._front.hooks.shutdown_request(self.request)
+        if self.stream is None:  # it is closed, and nobody is at work on it
+            stream.forget_exchange()
 
     def begin_close(self) -> None:
         """Say goodbye; then close, at once or when the peer has had its say."""

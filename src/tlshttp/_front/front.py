@@ -90,6 +90,7 @@ class Front:
         self.worker_phases = settings.worker_phases
         self.create_exchange = settings.create_exchange
         self.url = settings.url
+        self.stop_listening = settings.stop_listening
         self.first_timeout = settings.first_timeout
         """Seconds that handlers give their peers for the first request, by their class."""
         self._share(settings)
@@ -139,6 +140,7 @@ class Front:
                 self._advance_on_worker,
                 self._leader_resigned,
                 self.places,
+                settings.processes,
             )
             self._ready = self._leaders.ready
             if self._poller.waits_in_poller:
@@ -151,6 +153,9 @@ class Front:
         """Make what all connections have together: room, where they wait for it, and an end."""
         limits = settings.limits
         self.trusted_proxies = settings.trusted_proxies
+        if self.trusted_proxies:
+            # Now, while there surely are descriptors left to read it with.
+            from tlshttp._front import proxy_header  # noqa: F401
         self.budget = Budget(limits.max_total_memory, limits.max_total_disk)
         self.roomless = Roomless(self.wake)
         self.budget.freed = self.roomless.room_freed

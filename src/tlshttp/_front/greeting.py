@@ -12,7 +12,7 @@ import ssl
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from tlshttp._front import hello, plain, proxy_header
+from tlshttp._front import hello, plain
 from tlshttp._front.hello import ClientHello
 from tlshttp._front.records import AT_ONCE, FirstBytes, NoHello, Records
 from tlshttp.errors import (
@@ -82,6 +82,8 @@ class Greeting:
             BlockingIOError: It is not all there.
             Unwelcome: It is malformed, or the peer has left.
         """
+        from tlshttp._front import proxy_header
+
         more = self._receive(proxy_header.LONGEST)
         if not more:
             when = "in the middle of its PROXY header" if self._ahead else "without a word"

@@ -6,8 +6,8 @@ from thread to thread, which would cost more than a request does. The leader mus
 its office, so another is appointed
 
 *   before it waits for a peer in the middle of a handler (`Leaders.step_aside`),
-*   before a handshake where there are more cores and more work (the engine lets go of the
-    interpreter's lock),
+*   before a handshake where there are more cores for this process and more work (the engine lets
+    go of the interpreter's lock),
 *   when one handler has kept it for longer than `_LONG_SECONDS`, which the loop sees
     (`Leaders.watch`).
 
@@ -95,6 +95,7 @@ class Leaders:
         advance: Takes a connection as far as it goes.
         resigned: Called when the last leader has left because nothing was ready.
         places: Where whoever is at work and no longer leads has a place.
+        processes: How many serve the same, and share the cores.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Leaders:
         advance: Callable[[Connection], None],
         resigned: Callable[[], None],
         places: Places | None = None,
+        processes: int = 1,
     ) -> None:
         self._submit = submit
         self._places = places
@@ -115,7 +117,7 @@ class Leaders:
         self._cautious_until = 0.0
         self._caution = _FIRST_CAUTION_SECONDS
         self._starving = Starving()
-        self._many_cores = _cores() > 1
+        self._many_cores = _cores() >= 2 * processes
         self.ready: collections.deque[Connection] = collections.deque()
         """Connections that wait for the leader, whoever it is."""
 

@@ -38,9 +38,13 @@ if TYPE_CHECKING:
     from tlshttp._seam import DrivenHandler, Exchange
     from tlshttp.limits import Limits
 
-__all__ = ["WANTS", "PatientStream", "StreamChannel", "StreamOwner", "WouldBlock"]
+__all__ = ["LINGER_SECONDS", "WANTS", "PatientStream", "StreamChannel", "StreamOwner", "WouldBlock"]
 
 WANTS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+LINGER_SECONDS = 0.2
+"""For how long a handler waits, at most, for a peer that takes nothing of a response, before what
+it writes goes to a file."""
 
 
 class WouldBlock(ssl.SSLWantReadError, BlockingIOError):
@@ -105,8 +109,8 @@ class PatientStream(SocketLike):
         "_position", "_reading", "_server_name", "at_end", "awaits_more", "budget", "bytes_in",
         "bytes_out", "driven", "driven_by", "ends_with_server", "exchange", "failure", "fault",
         "goodbye_with_response", "handler", "head_left", "held_head", "idle", "input_complete",
-        "known_length", "last_timeout", "late", "later", "lingers", "owner", "requests", "timeout",
-        "tunnel", "watched",
+        "known_length", "last_timeout", "late", "later", "linger_left", "owner", "requests",
+        "timeout", "tunnel", "watched",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0915 (one for each fact)
@@ -153,8 +157,8 @@ class PatientStream(SocketLike):
         """Whether a handler in blocking mode is waiting for a request to begin."""
         self.awaits_more = True
         """Whether such a handler is to wait at all; set to false when the server ends."""
-        self.lingers = True
-        """Whether the peer has kept up with the response, so that the handler may wait for it."""
+        self.linger_left = LINGER_SECONDS
+        """Seconds that the handler may still wait for the peer to take the response."""
         self.tunnel = False
         """Whether a handler has taken the connection over, which is no longer HTTP."""
         self.driven_by: Driven | None = None
@@ -328,7 +332,7 @@ class PatientStream(SocketLike):
         """Have the next body and the next response begin with allowances of their own."""
         self._allowance = None
         self.known_length = self.late = self.head_left = False
-        self.lingers = True
+        self.linger_left = LINGER_SECONDS
         self.held_head = b""
 
     def _break(self, error: OSError) -> NoReturn:

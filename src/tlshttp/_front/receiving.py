@@ -96,15 +96,24 @@ class ReceivingStream(PatientStream):
         """Receive what else is there: the rest of many small records, or of a large body."""
         channel = self._channel
         pieces, size = [data], len(data)
-        # What is wrong is raised again next time.
-        with contextlib.suppress(*WANTS, ConnectionCut), self._lock:
+        self._lock.acquire()  # not by `with`: see `fill`
+        try:
             for _ in range(_RECORDS_AT_ONCE):
                 is_large = len(data) == _RECORD  # then there may be more in the kernel
                 if size >= _FILLED_AT_ONCE or not (channel.has_input or is_large):
                     break
-                data = self._receive_locked(_RECORD)
+                data = channel.recv(_RECORD)
                 pieces.append(data)
                 size += len(data)
+            self.at_end = not data
+        except WANTS:
+            pass
+        except OSError as error:
+            with contextlib.suppress(ConnectionCut):  # it is raised next time
+                self._lose(error)
+        finally:
+            self._lock.release()
+        self.bytes_in += size - len(pieces[0])
         return b"".join(pieces)
 
     def look(self, find: Callable[[bytes, int], Any]) -> Any:
@@ -246,9 +255,14 @@ class ReceivingStream(PatientStream):
         except WANTS:
             raise
         except OSError as error:
-            if not self.idle or self.fd < 0:
-                self._break(error)
-            data = b""  # to leave between two requests, in whatever way, is nothing
+            self._lose(error)
+            return b""
         self.at_end = not data
         self.bytes_in += len(data)
         return data
+
+    def _lose(self, error: OSError) -> None:
+        """Take note that the peer is gone, and raise that unless it is nothing."""
+        if not self.idle or self.fd < 0:
+            self._break(error)
+        self.at_end = True  # to leave between two requests, in whatever way, is nothing

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tlshttp._front.outbox import FilePart, Outbox
-from tlshttp._front.patience import WANTS
+from tlshttp._front.patience import LINGER_SECONDS, WANTS
 from tlshttp._front.poller import WRITE, wait_for
 from tlshttp._front.receiving import ReceivingStream
 from tlshttp._spool import NoRoom, Spool
@@ -32,8 +32,8 @@ as it would on a socket."""
 _PIECE = 65_536
 """Bytes read from a file, or the outbox, at once: as many as the channel encrypts at once."""
 
-_LINGER_SECONDS = 0.02
-"""For how long a handler waits for a peer to take 64 KiB: 3 MiB/s."""
+_LINGER_RATE = 3_276_800
+"""Bytes by which a peer earns a second of its handler's time: 64 KiB in 20 ms."""
 
 PUMPED_AT_ONCE = 524_288
 """Bytes of a waiting response that are sent before others have their turn: some hundred
@@ -276,7 +276,7 @@ class SendingStream(ReceivingStream):
     def _is_worth_waiting(self, rest: Buffer) -> bool:
         """Return whether to see first how fast the peer takes what would have to go to a file."""
         return (
-            self.lingers
+            self.linger_left > 0
             and self.known_length
             and self.backlog + memoryview(rest).nbytes > AHEAD
             and self.owner.may_linger()
@@ -286,26 +286,28 @@ class SendingStream(ReceivingStream):
         """Send what waits, and this, as long as the peer keeps up; return what is left then.
 
         A response that is only passed through memory costs half of what one does that is written
-        to a file and read again. One that takes less than 64 KiB in 20 ms is not waited for again
-        in this response: so whoever reads slowly does not keep the handler.
+        to a file and read again. A peer has a fifth of a second for a response to begin with, and
+        at most, since a busy machine keeps it from reading for as long. What it takes earns more,
+        64 KiB 20 ms. Whoever reads slowly has soon used that up, and keeps the handler no more.
         """
         if self.watched:
             self.owner.unwatch()
         self.owner.before_wait()
         try:
-            before, until = self.moved_out, time.monotonic() + _LINGER_SECONDS
+            moved, then = self.moved_out, time.monotonic()
             while True:
                 if self.pump():
                     with self._lock:
                         left = self._send(rest, hold=False)
                     rest = memoryview(b"" if left is None else left).cast("B")
-                    if not rest:
-                        return rest
-                if self.moved_out - before >= AHEAD:
-                    before, until = self.moved_out, time.monotonic() + _LINGER_SECONDS
-                seconds = until - time.monotonic()
-                if seconds <= 0 or not wait_for(self.fd, WRITE, seconds):
-                    self.lingers = False
+                now = time.monotonic()
+                earned = (self.moved_out - moved) / _LINGER_RATE
+                self.linger_left = min(LINGER_SECONDS, self.linger_left + earned - (now - then))
+                moved, then = self.moved_out, now
+                if not rest:
+                    return rest
+                if self.linger_left <= 0 or not wait_for(self.fd, WRITE, self.linger_left):
+                    self.linger_left = 0.0
                     return rest
         finally:
             self.owner.after_wait()

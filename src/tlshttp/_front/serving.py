@@ -11,7 +11,7 @@ from typing import Any
 from tlshttp._front.answering import AnsweringConnection
 from tlshttp._front.beginning import shorter
 from tlshttp._front.connection import GO_ON, GONE, OTHERS_FIRST
-from tlshttp._front.lent import Lent
+from tlshttp._front.lent import Lent, let_frames_go
 from tlshttp._front.poller import READ, WRITE
 from tlshttp._front.registry import Phase
 from tlshttp._front.report import peer_name
@@ -200,6 +200,8 @@ class ServingConnection(AnsweringConnection):
         if self._exchange(stream).begun:
             cut = stream.failure or PeerDisconnected("the peer left in the middle of a request")
             self._front.events.cut(cut, self.address)
+        else:
+            let_frames_go(stream.failure)  # which have the stream
         self._end(stream)
         return GONE
 

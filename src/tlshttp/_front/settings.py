@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from tlshttp._front.registry import Phase
-    from tlshttp._proxied import TrustedProxies
     from tlshttp._seam import CreateExchange
     from tlshttp._tls import TLSContext
+    from tlshttp._trusted_proxies import TrustedProxies
     from tlshttp.errors import ConnectionCut, HandshakeError
     from tlshttp.limits import Limits
 
@@ -49,9 +49,13 @@ class Settings(NamedTuple):
     """Whether ``process_request()`` is the user's own, who may forget what it has been given."""
     max_workers: int
     max_threads: int
+    processes: int
+    """How many serve the same, this one included."""
     daemon_workers: Callable[[], bool]
     url: Callable[[], str]
     """Where the server is to be reached."""
+    stop_listening: Callable[[], None]
+    """Called when nobody else is to be let in."""
     create_exchange: CreateExchange
     """Makes the protocol's side of a connection."""
     first_timeout: float | None

@@ -127,3 +127,12 @@ class Stream(SendingStream):
             self.drop_backlog()
         if self.exchange is not None:
             self.exchange.let_go()
+
+    def forget_exchange(self) -> None:
+        """Let go of what the protocol has made, so that nothing is left for the garbage collector.
+
+        The handler has returned, and the connection is closed.
+        """
+        exchange, self.exchange = self.exchange, None
+        if exchange is not None:
+            exchange.let_go_of_files()

@@ -49,7 +49,8 @@ def answer_of(handler: Any, what: str) -> Answer:
         RuntimeError: That answer is over; or the caller is part of none, and nobody is answered.
     """
     refuse_late(handler, what)
-    if handler.request.exchange.handler is None:
+    exchange = handler.request.exchange
+    if exchange is None or exchange.handler is None:
         raise _too_late(what)
     answer: Answer = handler._answer
     return answer

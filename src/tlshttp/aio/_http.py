@@ -85,14 +85,16 @@ class Call:
             await self._answer.wait_for_end()
             return {"type": _DISCONNECT}
         handler = self._handler
+        exchange = handler.request.exchange
+        rfile = exchange.rfile  # which is gone from there when the connection is over
         try:
             data = await handler.read1(_AT_ONCE)
         except ConnectionCut:
             self._body_is_over = True
-            if handler.request.exchange.refused is not None:
+            if exchange.refused is not None:
                 raise  # what has come is no HTTP: the client is told
             return {"type": _DISCONNECT}
-        more = bool(data) and not handler.request.exchange.rfile.is_at_end()
+        more = bool(data) and not rfile.is_at_end()
         self._body_is_over = not more
         return {"type": "http.request", "body": data, "more_body": more}
 

@@ -12,13 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from tlshttp.certs._chain import needed
-from tlshttp.certs._check import check_chain
 from tlshttp.certs._expiry import first_end
 from tlshttp.certs._files import PRIVATE, PUBLIC, write_atomically
 from tlshttp.certs._findings import Finding, Purpose
 from tlshttp.certs._inspect import describe, names_of, printable, public_key_bytes
 from tlshttp.certs._keys import Password, PrivateKey, describe_public_key, key_to_pem
-from tlshttp.certs._pkcs12 import to_pkcs12
 from tlshttp.certs._serials import serial_of
 from tlshttp.certs._validity import require_aware
 from tlshttp.errors import CertificateError
@@ -80,6 +78,8 @@ class CertificateChain:
         Raises:
             TypeError: The purpose is no `Purpose`.
         """
+        from tlshttp.certs._check import check_chain
+
         require_aware(at)
         return check_chain(self.leaf, self.chain, purpose, at or datetime.now(UTC))
 
@@ -169,6 +169,8 @@ class Certificate(CertificateChain):
         Raises:
             CertificateError: The password is empty, or the key signs by RSA-PSS only.
         """
+        from tlshttp.certs._pkcs12 import to_pkcs12
+
         shown = name or next(iter(self.names), "certificate")
         return to_pkcs12(self.private_key, self.leaf, self.chain, shown, password)
 

@@ -20,11 +20,11 @@ from tlshttp.certs._check_extensions import judge_authority, judge_extensions, j
 from tlshttp.certs._check_keys import judge_key, judge_signature
 from tlshttp.certs._check_names import judge_names
 from tlshttp.certs._check_old_forms import judge_netscape_type, judge_time_form
+from tlshttp.certs._essentials import check_period, check_strength, find
 from tlshttp.certs._expiry import describe_left, is_near_end
 from tlshttp.certs._findings import Finding, Purpose, Severity
 from tlshttp.certs._inspect import describe, find_extension, is_self_signed
-from tlshttp.certs._keys import weak_key_finding
-from tlshttp.certs._rules import APPLE_LIMIT, PUBLIC_LIMITS, RULES, WEAK_HASHES, Client, Said
+from tlshttp.certs._rules import APPLE_LIMIT, PUBLIC_LIMITS, RULES, Client, Said
 from tlshttp.certs._verifiers import last_word
 
 _ONE_SECOND = timedelta(seconds=1)
@@ -39,7 +39,7 @@ def check_chain(
     """Ask every rule about a leaf and its intermediates, then the verifiers that are not ours."""
     require_member(Purpose, "purpose", purpose)
     at = at.replace(microsecond=0)  # certificates count whole seconds, ends included
-    unreadable = [_find(*said) for one in (leaf, *chain) for said in _judge_readable(one)]
+    unreadable = [find(*said) for one in (leaf, *chain) for said in _judge_readable(one)]
     if unreadable:
         return tuple(unreadable)
     needed = way_up(leaf, chain, at)
@@ -47,9 +47,9 @@ def check_chain(
         *_check_lifetime(leaf, purpose),
         *_check_usage(leaf, purpose),
         *check_order(leaf, chain),
-        *(_find(*said) for said in judge_chain(leaf, needed, purpose)),
-        *(_find(*said) for said in judge_size(leaf, chain)),
-        *(_find(*said) for said in _judge_leaf(leaf, purpose)),
+        *(find(*said) for said in judge_chain(leaf, needed, purpose)),
+        *(find(*said) for said in judge_size(leaf, chain)),
+        *(find(*said) for said in _judge_leaf(leaf, purpose)),
         *check_each(leaf, chain, at, period=_check_time, others=_check_each),
     ]
     if purpose is not Purpose.AUTHORITY:
@@ -70,7 +70,7 @@ def _ask_others(
     shown = [one for one in needed if not (is_self_signed(one) and any(check_period(one, at)))]
     for said in last_word(leaf, shown, purpose, at.astimezone(UTC)):
         if spoken.isdisjoint(RULES[said[0]].refused_by):
-            yield _find(*said)
+            yield find(*said)
 
 
 def _refusing(finding: Finding) -> tuple[Client, ...]:
@@ -120,7 +120,7 @@ def _check_each(certificate: x509.Certificate) -> Iterator[Finding]:
     yield from check_strength(certificate)
     rules = judge_signature, judge_extensions, judge_time_form
     for said in (said for judge in rules for said in judge(certificate)):
-        yield _find(*said)
+        yield find(*said)
 
 
 def _check_time(certificate: x509.Certificate, at: datetime) -> Iterator[Finding]:
@@ -128,46 +128,19 @@ def _check_time(certificate: x509.Certificate, at: datetime) -> Iterator[Finding
     yield from _check_near_end(certificate, at)
 
 
-def check_period(certificate: x509.Certificate, at: datetime) -> Iterator[Finding]:
-    """Find certificates that are not valid at the given moment."""
-    name = describe(certificate)
-    if at > certificate.not_valid_after_utc:
-        yield _find(
-            "expired", f"{name} expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-        )
-    if at < certificate.not_valid_before_utc:
-        yield _find(
-            "not-yet-valid",
-            f"{name} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC",
-        )
-
-
-def check_strength(certificate: x509.Certificate) -> Iterator[Finding]:
-    """Find keys and signatures that are too weak."""
-    weak_key = weak_key_finding(certificate.public_key())
-    if weak_key is not None:
-        yield _find("weak-key", f"{describe(certificate)}: {weak_key}")
-    algorithm = certificate.signature_hash_algorithm
-    # The signature of a root protects nothing: clients trust it for being in their store.
-    if isinstance(algorithm, WEAK_HASHES) and certificate.subject != certificate.issuer:
-        yield _find(
-            "weak-signature", f"{describe(certificate)} is signed with {algorithm.name.upper()}"
-        )
-
-
 def _check_lifetime(leaf: x509.Certificate, purpose: Purpose) -> Iterator[Finding]:
     if purpose is not Purpose.SERVER:
         return
     lifetime = leaf.not_valid_after_utc - leaf.not_valid_before_utc + _ONE_SECOND
     if lifetime > APPLE_LIMIT:
-        yield _find(
+        yield find(
             "lifetime-apple",
             f"the certificate lives {lifetime.days} days: Apple's systems refuse more than"
             f" {APPLE_LIMIT.days}",
         )
     limit = next((days for day, days in PUBLIC_LIMITS if leaf.not_valid_before_utc >= day), None)
     if limit is not None and lifetime > limit and not is_self_signed(leaf):
-        yield _find(
+        yield find(
             "lifetime-public",
             f"the certificate lives {lifetime.days} days: under a public authority"
             f" clients refuse more than {limit.days}",
@@ -187,18 +160,14 @@ def _check_usage(leaf: x509.Certificate, purpose: Purpose) -> Iterator[Finding]:
         yield Finding(code, Severity.WARNING, f"the certificate does not say that it is for {word}")
     elif wanted not in usage.value:
         # anyExtendedKeyUsage is not enough for OpenSSL, and so for every Python server and client.
-        yield _find(code, f"the extended key usage of the certificate lacks {word}")
+        yield find(code, f"the extended key usage of the certificate lacks {word}")
 
 
 def _check_near_end(certificate: x509.Certificate, at: datetime) -> Iterator[Finding]:
     end = certificate.not_valid_after_utc
     if is_near_end(certificate, at) and at <= end:
-        yield _find(
+        yield find(
             "expires-soon",
             f"{describe(certificate)} expires in {describe_left(end - at)}, on"
             f" {end:%Y-%m-%d %H:%M} UTC: renew it",
         )
-
-
-def _find(code: str, sentence: str) -> Finding:
-    return Finding(code, RULES[code].severity, sentence)

@@ -8,13 +8,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
 from tlshttp.certs._inspect import describe
-from tlshttp.certs._keys import describe_public_key, weak_key_finding
+from tlshttp.certs._keys import WEAK_HASHES, describe_public_key, weak_key_finding
 from tlshttp.certs._rules import (
     EVERYBODY,
     KEY_KINDS,
     RSA_PSS,
     USUAL_HASHES,
-    WEAK_HASHES,
     KeyKind,
     Said,
 )

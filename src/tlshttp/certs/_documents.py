@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -59,6 +58,8 @@ class Document:
     @property
     def argument(self) -> str:
         """What the file is called in a command for a shell."""
+        import shlex
+
         return "FILE" if self.path is None else shlex.quote(self.path)
 
 

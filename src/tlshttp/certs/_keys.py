@@ -30,6 +30,9 @@ MINIMUM_RSA_BITS = 2048
 MINIMUM_CURVE_BITS = 256
 """P-256 is the smallest curve of the same section 6.1.5."""
 
+WEAK_HASHES: tuple[type[hashes.HashAlgorithm], ...] = (hashes.SHA1, hashes.MD5)
+"""Refused by every current client in a signature; SHA-1 since 2017."""
+
 _RSA_EXPONENT = 65537
 """The public exponent of FIPS 186-5, appendix A.1.1, that everybody uses."""
 

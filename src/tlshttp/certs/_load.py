@@ -15,7 +15,7 @@ from cryptography import x509
 from tlshttp._several import require_several
 from tlshttp.certs._certificate import Certificate, CertificateChain
 from tlshttp.certs._chain import check_each, check_order, without_repetitions
-from tlshttp.certs._check import check_period, check_strength
+from tlshttp.certs._essentials import check_period, check_strength
 from tlshttp.certs._findings import TOLERABLE, Finding, Severity
 from tlshttp.certs._inspect import describe, public_key_bytes
 from tlshttp.certs._keys import Password, PrivateKey

@@ -19,7 +19,6 @@ from tlshttp.certs import _der, _kinds
 from tlshttp.certs._documents import BEGIN, Document, Source, open_source
 from tlshttp.certs._inspect import describe, printable
 from tlshttp.certs._keys import Password, PrivateKey, password_bytes
-from tlshttp.certs._pkcs12_reader import open_pkcs12
 from tlshttp.certs._serials import ImpossibleVersion, read_der, read_pem
 from tlshttp.certs._trusted import Trusted, read_trusted
 from tlshttp.certs._unsupported import is_unsupported, unsupported_key, unsupported_sentence
@@ -115,6 +114,8 @@ def parse_pkcs12(
     if not document.is_pkcs12:
         hint = ": use load" if document.is_pem else _kinds.instead(document)
         raise CertificateError(f"there is no PKCS#12 in {document.label}{hint}")
+    from tlshttp.certs._pkcs12_reader import open_pkcs12
+
     key, certificates = open_pkcs12(document, password)
     for number, certificate in enumerate(certificates, start=1):
         _attempt(f"certificate {number} in {document.label}", _examined, certificate)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import PublicKeyAlgorithmOID
 
-from tlshttp.certs import _der, _pkcs8
+from tlshttp.certs import _der
 
 __all__ = ["asks_for_rsa_pss", "is_rsa_pss", "rsa_pss_to_pem"]
 
@@ -50,6 +50,8 @@ def rsa_pss_to_pem(key: PrivateKeyTypes, leaf: x509.Certificate, secret: bytes |
     der = _der.encode(_der.SEQUENCE, version, _key_algorithm(leaf), private_key)
     if secret is None:
         return _der.to_pem(der, "PRIVATE KEY")
+    from tlshttp.certs import _pkcs8
+
     return _der.to_pem(_pkcs8.encrypt(der, secret), "ENCRYPTED PRIVATE KEY")
 
 

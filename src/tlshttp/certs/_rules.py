@@ -171,9 +171,6 @@ KEY_KINDS = (
 RSA_PSS = KeyKind("RSA-PSS", rsa.RSAPublicKey, (_C, _A, _R, _GO))
 """Told by the algorithm of the key alone (RFC 4055, section 1.2); else it looks like RSA."""
 
-WEAK_HASHES: tuple[type[hashes.HashAlgorithm], ...] = (hashes.SHA1, hashes.MD5)
-"""Refused by every current client; SHA-1 since 2017."""
-
 USUAL_HASHES: tuple[type[hashes.HashAlgorithm], ...] = (
     hashes.SHA256,
     hashes.SHA384,

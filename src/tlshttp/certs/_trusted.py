@@ -7,7 +7,7 @@ certificate is followed by a structure of OpenSSL's (``X509_CERT_AUX`` in ``x_x5
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -26,8 +26,7 @@ _REJECTED = 0xA0
 """The tag of the list of uses that it is not to be trusted for."""
 
 
-@dataclass(frozen=True)
-class Trusted:
+class Trusted(NamedTuple):
     """A certificate, and whether its file lets it vouch for clients."""
 
     certificate: x509.Certificate

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from tlshttp.errors import CertificateError
 
@@ -24,8 +24,7 @@ AUTHORITY_LIFETIME = timedelta(days=3650)
 _ONE_SECOND = timedelta(seconds=1)
 
 
-@dataclass(frozen=True)
-class Validity:
+class Validity(NamedTuple):
     """The period in which a certificate is valid, ends included (RFC 5280, section 4.1.2.5)."""
 
     not_valid_before: datetime

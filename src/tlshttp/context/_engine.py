@@ -45,8 +45,8 @@ class _SSLEngine:
             found.append(f"profile {profile.name}: OpenSSL knows none of its ciphers")
         return found + [
             f"profile {profile.name}: OpenSSL knows none of its {field.replace('_', ' ')}"
-            for field in _SETTERS
-            if getattr(profile, field) and not _set_known(_blank(), profile, field)
+            for field, can_be_set in enforcement(profile).items()
+            if can_be_set and not _set_known(_blank(), profile, field)
         ]
 
     def certificate_findings(self, certificate: Certificate, profile: TLSProfile) -> list[str]:

@@ -379,3 +379,11 @@ class HTTPExchange(Responding):
             spool.clear()
         self.rfile.end()
         self.handler = None
+
+    def let_go_of_files(self) -> None:
+        """Forget ``rfile`` and ``wfile``, which know the exchange: nobody asks for them again.
+
+        A handler that somebody has kept still has them.
+        """
+        self.wfile.begin_no_more()
+        del self.rfile, self.wfile

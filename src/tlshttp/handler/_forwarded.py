@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from tlshttp._proxied import TrustedProxies
 from tlshttp._several import require_several
+from tlshttp._trusted_proxies import TrustedProxies
 from tlshttp.errors import ConfigurationError, RequestRefused
 
 if TYPE_CHECKING:

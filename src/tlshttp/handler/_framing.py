@@ -76,7 +76,8 @@ class SizedBody(Body):
         self.done = not size
         self.refused = None
 
-    def _take(self, stream: Transport, most: int) -> bytes:
+    def take(self, stream: Transport, most: int) -> bytes:
+        """Take what has come, up to `most` bytes; empty where more has to come first."""
         data = stream.take(min(most, self.left))
         self.left -= len(data)
         self.done = not self.left

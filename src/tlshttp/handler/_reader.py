@@ -275,13 +275,15 @@ class RequestReader(io.BufferedIOBase):
             self._exchange.send_continue()
         while True:
             before = stream.buffered
-            self._data = self._take_of_body(body)
-            if self._data or _is_over(body):
-                return bool(self._data)
-            if stream.buffered == before:
-                self._exchange.before_wait()
-                if not stream.fill_waiting():
-                    stream.fail(PeerDisconnected("the peer left in the middle of a request body"))
+            if before or body.refused:
+                self._data = self._take_of_body(body)
+                if self._data or _is_over(body):
+                    return bool(self._data)
+                if stream.buffered != before:
+                    continue
+            self._exchange.before_wait()
+            if not stream.fill_waiting():
+                stream.fail(PeerDisconnected("the peer left in the middle of a request body"))
 
     def _take_of_body(self, body: Body) -> bytes:
         try:

@@ -95,6 +95,11 @@ class ResponseWriter(io.BufferedIOBase):
         self.closes = True
         """Whether the connection has to end after the response."""
 
+    def begin_no_more(self) -> None:
+        """Take what is still written for no head, about which the exchange would be asked."""
+        if self._framing is HEAD or self._framing is IN_DOUBT:
+            self._framing = AS_IS
+
     def begin_without_head(self) -> None:
         """Begin a response of HTTP/0.9, which has no head."""
         self.begin()

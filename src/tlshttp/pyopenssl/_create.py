@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-
-from cryptography import x509
+from typing import TYPE_CHECKING
 
 from tlshttp import profiles
 from tlshttp._engines.client_auth import ClientAuth
@@ -13,11 +12,15 @@ from tlshttp._engines.crls import CRLSource
 from tlshttp._engines.directory import UnknownNames
 from tlshttp._engines.terms import agree
 from tlshttp._engines.tickets import Tickets
-from tlshttp.certs import Certificate, CertificateStore
 from tlshttp.errors import ConfigurationError
 from tlshttp.pyopenssl._engine import ENGINE
 from tlshttp.pyopenssl._server_context import ServerContext
 from tlshttp.pyopenssl._staples import OCSPSource, Staples, staple_findings
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from tlshttp.certs import Certificate, CertificateStore
 
 __all__ = ["create_server_context"]
 

@@ -14,13 +14,15 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tlshttp.certs import Certificate, CertificateAuthority
 from tlshttp.certs._inspect import describe
 from tlshttp.pyopenssl._ocsp import Response, must_staple, parse_response
+
+if TYPE_CHECKING:
+    from tlshttp.certs import Certificate, CertificateAuthority
 
 __all__ = ["OCSPSource", "Staples", "staple_findings"]
 
@@ -161,6 +163,8 @@ def staple_findings(certificates: Iterable[Certificate], staples: Staples | None
 
 def _asker(source: OCSPSource) -> Callable[[Certificate], bytes | None]:
     """Return what gets a response for a certificate from a source."""
+    from tlshttp.certs import CertificateAuthority
+
     if isinstance(source, CertificateAuthority):
         authority = source
         return lambda certificate: authority.ocsp_response(certificate).public_bytes(Encoding.DER)

@@ -178,6 +178,9 @@ class Conductor(abc.ABC):
         if self._replacement is not None:
             _log.warning("SIGUSR2: still waiting for process %d", self._replacement.pid)
             return
+        if self.server.draining:  # by a drain() of the program's own: there is no socket any more
+            _log.warning("SIGUSR2: the server ends already")
+            return
         name = getattr(self.server.socket, "name", "unknown")
         try:
             self._replacement = Replacement(self.server.socket, name=name)

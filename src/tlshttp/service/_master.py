@@ -1,12 +1,22 @@
 """A service of several processes: this one forks workers, looks after them, and serves nobody.
 
 All of them accept from one listening socket, opened before the first was forked. With a socket for
-each (``SO_REUSEPORT``) those in the queue of a worker that ends would be lost. (To wake only one of
-them for each connection, by ``EPOLLEXCLUSIVE``, gains nothing: 0.9 ms of CPU for a connection with
-two workers with and without, 2026-11; a worker's pollers stand one in the other.) All begin
-connections from one context, made before, too: so their session tickets have one key, and a session
-resumes with whichever worker a client comes to next. What changes that (a reload, new ticket keys)
-is done here, and then new workers take the place of the old ones.
+each (``SO_REUSEPORT``) those in the queue of a worker that ends would be lost. Nor is only one of
+them woken for each connection (``EPOLLEXCLUSIVE``): where that one dies, drains or is full just
+then, nobody comes for who waits. Neither would save anything to speak of. Two workers that are busy
+with connections of one request each need, for one (2026-11, AMD EPYC, medians of six rounds):
+
+==================  ============  =================  =====================
+listening socket    system calls  changes of thread  ``accept()`` in vain
+==================  ============  =================  =====================
+one                 30.2          3.4                0.017
+``EPOLLEXCLUSIVE``  29.8          3.0                0.008
+``SO_REUSEPORT``    30.9          3.6                0.005
+==================  ============  =================  =====================
+
+All begin connections from one context, made before, too: so their session tickets have one key, and
+a session resumes with whichever worker a client comes to next. What changes that (a reload, new
+ticket keys) is done here, and then new workers take the place of the old ones.
 """
 
 from __future__ import annotations
@@ -132,9 +142,10 @@ class Master(Conductor):
             super().take_signal(number)
 
     def drain(self) -> None:
-        """Have all workers drain."""
+        """Have all workers drain; the last that lets nobody else in closes the listening socket."""
         for worker in self._workers.values():
             self._let_go(worker)
+        self.server.stop_listening()
 
     def end_at_once(self) -> None:
         """Have them leave without."""
@@ -244,6 +255,7 @@ class Master(Conductor):
             ours.close()
             self._forget_all()
             self.server.shared_counters = SharedCounters(self._board, slot)
+            self.server.processes = self._wanted
             work(self.server, theirs, self.drain_timeout)
         theirs.close()
         worker = self._workers[pid] = _Worker(pid, ours, slot)

@@ -22,7 +22,7 @@ from urllib.parse import unquote_to_bytes
 
 from tlshttp.handler._head import RequestHeaders
 from tlshttp.server import ThreadingTLSHTTPServer
-from tlshttp.wsgi._streams import ErrorStream, FileWrapper, RequestBody
+from tlshttp.wsgi._streams import FileWrapper, RequestBody
 from tlshttp.wsgi._tls_names import disguised, tls_variables
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def _base(handler: Any) -> dict[str, Any]:
         "GATEWAY_INTERFACE": "CGI/1.1",
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "https",
-        "wsgi.errors": _ERRORS,
+        "wsgi.errors": handler.error_stream,
         "wsgi.multithread": _has_threads(handler),
         "wsgi.multiprocess": _has_processes(server),
         "wsgi.run_once": False,
@@ -222,6 +222,3 @@ def _has_threads(handler: Any) -> bool:
 def _has_processes(server: Any) -> bool:
     forking: Any = getattr(socketserver, "ForkingMixIn", ())
     return getattr(server, "shared_counters", None) is not None or isinstance(server, forking)
-
-
-_ERRORS = ErrorStream()

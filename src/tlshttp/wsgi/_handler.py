@@ -15,7 +15,7 @@ from tlshttp.handler._response import header_line, status_line, usual_lines
 from tlshttp.wsgi._environ import Environments, body_of
 from tlshttp.wsgi._head import Head
 from tlshttp.wsgi._response import Response, name_of
-from tlshttp.wsgi._streams import RequestBody
+from tlshttp.wsgi._streams import STANDARD_ERROR, RequestBody
 from tlshttp.wsgi._tls_names import disguised
 
 if TYPE_CHECKING:
@@ -75,6 +75,9 @@ class _Handler(TLSRequestHandler):
     forwarded: ForwardedRequest | None = None
     """What `ForwardedMixIn` has found, where that comes before this class."""
 
+    error_stream: Any = STANDARD_ERROR
+    """What applications are given as ``wsgi.errors``."""
+
     __environments: Environments | None = None
 
     def do_GET(self) -> None:
@@ -102,6 +105,8 @@ class _Handler(TLSRequestHandler):
                     returned.close()
             finally:
                 response.end()
+                if self.error_stream is not STANDARD_ERROR:
+                    self.error_stream.flush()
                 if type(body) is RequestBody:
                     body.end()
 

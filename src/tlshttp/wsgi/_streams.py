@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Self
 
-__all__ = ["ErrorStream", "FileWrapper", "RequestBody"]
+__all__ = ["STANDARD_ERROR", "ErrorStream", "FileWrapper", "RequestBody"]
 
 BLOCK = 65_536
 """Bytes of a file that are read at once."""
@@ -100,3 +100,6 @@ class ErrorStream:
         if stream is not None:
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
+
+
+STANDARD_ERROR = ErrorStream()
