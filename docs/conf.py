@@ -101,6 +101,8 @@ NOT_CALLED = {
     "tlshttp.pyopenssl.ServerContext",
     "tlshttp.testing.RecordedRequest",
     "tlshttp.testing.RunningServer",
+    "tlshttp.websocket.BlockingWebSocket",
+    "tlshttp.websocket.WebSocket",
 }
 """Classes whose instances users get, and never make."""
 
