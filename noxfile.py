@@ -222,8 +222,9 @@ def reports(session: nox.Session) -> None:
 
 @nox.session
 def screenshots(session: nox.Session) -> None:
-    """Look at the documentation in Chromium: pictures, and whether anything scrolls sideways."""
-    session.install("-e", ".", *group("docs"))
+    """Look at the documentation in Chromium: pictures, what is too wide, and what axe finds."""
+    axe = [name for name in group("test") if name.startswith("axe")]
+    session.install("-e", ".", *group("docs"), *axe)
     session.run("sphinx-build", "-q", "-b", "html", "docs", "docs/_build/html")
     session.run("python", "-m", "tests.screenshots", *session.posargs)
 

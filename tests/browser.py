@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import itertools
 import json
 import os
@@ -14,9 +15,23 @@ from typing import Any, Self
 
 from tests.support import UNIT, wait_until
 
-__all__ = ["CHROMIUM", "Browser", "Page"]
+__all__ = ["AXE", "CHROMIUM", "Browser", "Page"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def _find_axe() -> Path | None:
+    """Find ``axe.min.js`` of npm's axe-core: a newer one by its name, or that of the package."""
+    if "TLSHTTP_TEST_AXE" in os.environ:
+        return Path(os.environ["TLSHTTP_TEST_AXE"])
+    found = importlib.util.find_spec("axe_core_python")
+    return (
+        None if found is None or found.origin is None else Path(found.origin).parent / "axe.min.js"
+    )
+
+
+AXE = _find_axe()
+"""The usual checker of accessibility, to be run in a page; `None`: it is not installed."""
 
 _START = (
     "import fcntl, os, sys\n"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.browser import CHROMIUM, Browser, Page
+from tests.browser import AXE, CHROMIUM, Browser, Page
 from tests.file_server.conftest import Serve, Site
 from tests.file_server.test_gate import basic
 from tests.support import UNIT, wait_until
@@ -24,18 +23,6 @@ pytestmark = [
 PHOTOGRAPHS = os.environ.get("TLSHTTP_TEST_PHOTOGRAPHS")
 """A folder for pictures of what was tested, for whoever wants to look; none without it."""
 
-
-def find_axe() -> Path | None:
-    """Find ``axe.min.js`` of npm's axe-core: a newer one by its name, or that of the package."""
-    if "TLSHTTP_TEST_AXE" in os.environ:
-        return Path(os.environ["TLSHTTP_TEST_AXE"])
-    found = importlib.util.find_spec("axe_core_python")
-    return (
-        None if found is None or found.origin is None else Path(found.origin).parent / "axe.min.js"
-    )
-
-
-AXE = find_axe()
 
 MIB = 1 << 20
 

@@ -1,4 +1,4 @@
-"""The documentation in a real browser: pictures to look at, and whether anything scrolls sideways.
+"""The documentation in a real browser: pictures, and whether pages fit and can be read aloud.
 
 ``nox -s screenshots`` runs it.
 """

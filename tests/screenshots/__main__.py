@@ -1,7 +1,8 @@
 """Open every page of the built documentation in Chromium; ``--help`` shows the options.
 
-Some pages are taken as pictures, on a phone's and a desk's screen, dark and light. Of all of them
-it is measured whether anything has to be scrolled sideways, which ends with exit status 1.
+Some pages are taken as pictures, on a phone's and a desk's screen, dark and light. All of them are
+looked at for what has to be scrolled sideways, and for what axe-core calls serious or critical to
+those who cannot see them, or have no mouse: either ends with exit status 1.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.browser import AXE
 from tests.screenshots.chromium import Chromium, chromium
 
 PICTURES = ("index", "how-to/index", "how-to/serve-files", "explanation/performance")
@@ -28,21 +30,29 @@ WIDER = """
 """
 """JavaScript: what is wider than its place, with both widths. One pixel is rounding."""
 
+SERIOUS = """
+axe.run({resultTypes: ["violations"]}).then(found => found.violations
+  .filter(one => ["serious", "critical"].includes(one.impact))
+  .map(one => [one.id, one.nodes.length, one.nodes[0].html.slice(0, 100)]))
+"""
+"""JavaScript: the rule, how often it is broken, and the first place."""
+
 
 def main() -> int:
-    """Take the pictures, print what is too wide, and return the exit status."""
+    """Take the pictures, print what is too wide or serious, and return the exit status."""
     options = arguments()
     program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        print("there is no chromium on this machine")
+    if program is None or AXE is None:
+        print("there is no chromium, or no axe-core, on this machine")
         return 2
     options.output.mkdir(parents=True, exist_ok=True)
     with chromium(program) as browser:
         take_pictures(browser, options.html, options.output)
         wide = list(too_wide(browser, options.html))
-    print(*wide, sep="\n")
-    print(f"{len(wide)} too wide; pictures are in {options.output}")
-    return 1 if wide else 0
+        wrong = list(serious(browser, options.html, AXE.read_text(encoding="utf-8")))
+    print(*wide, *wrong, sep="\n")
+    print(f"{len(wide)} too wide, {len(wrong)} serious; pictures are in {options.output}")
+    return 1 if wide or wrong else 0
 
 
 def arguments() -> argparse.Namespace:
@@ -78,6 +88,17 @@ def too_wide(browser: Chromium, html: Path) -> Iterator[str]:
                 if width == max(HEIGHTS) or "html" in kind or "js" in kind:
                     page = file.relative_to(html)
                     yield f"{page} at {width}: {kind} needs {needs} of {has}: {text!r}"
+
+
+def serious(browser: Chromium, html: Path, axe: str) -> Iterator[str]:
+    """Say of each page what axe-core finds, dark on a phone and light on a desk."""
+    for width, height in HEIGHTS.items():
+        browser.look(width=width, height=height, dark=width == min(HEIGHTS))
+        for file in pages(html):
+            browser.open(file.resolve().as_uri())
+            browser.evaluate(f"{axe}; undefined")
+            for rule, times, where in browser.evaluate(SERIOUS):
+                yield f"{file.relative_to(html)} at {width}: {rule}, {times} times: {where!r}"
 
 
 def pages(html: Path) -> list[Path]:

@@ -52,12 +52,14 @@ class Chromium:
             pass
 
     def evaluate(self, expression: str) -> Any:
-        """Return the value of an expression in JavaScript, as JSON has it.
+        """Return the value of an expression in JavaScript, as JSON has it; of a promise, its end.
 
         Raises:
             RuntimeError: The expression threw something.
         """
-        result = self._send("Runtime.evaluate", expression=expression, returnByValue=True)
+        result = self._send(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         if "exceptionDetails" in result:
             raise RuntimeError(str(result["exceptionDetails"]))
         return result["result"].get("value")
