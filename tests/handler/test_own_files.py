@@ -57,9 +57,12 @@ def folder(tmp_path: Path) -> Path:
     (public / "sub").mkdir(parents=True)
     (public / "index").mkdir()
     (public / "authority").mkdir()
-    certs.self_signed("localhost").write(public / "cert.pem", public / "key.pem")
-    key = (public / "key.pem").read_bytes()
+    certificate = certs.self_signed("localhost")
+    key = certificate.key_to_pem()
     assert MARK in key
+    (public / "cert.pem").write_bytes(certificate.to_pem())
+    (public / "key.pem").write_bytes(key)
+    (public / "key.pem").chmod(0o600)
     for name in ("key.pem.br", "key.pem~", "key.pem.bak", "key.pem.2026-11-25", "authority/x.key"):
         (public / name).write_bytes(key)
     (public / "key.pem.gz").write_bytes(gzip.compress(key))
@@ -105,6 +108,23 @@ def test_people_u1_nothing_of_the_servers_own_is_served(
     for path in ("/page.html", "/keys.txt", "/key.pem-how-to.txt", "/precompressed.txt"):
         assert site.get(path).body == b"public", path
         assert site.get(path, Accept_Encoding="gzip").body == b"public"
+
+
+def test_people_u1_a_key_that_was_only_written_is_not_served(tmp_path: Path, serve: Serve) -> None:
+    """As where a program shows a certificate that it has made, and writes it for its clients."""
+    public = tmp_path / "public"
+    public.mkdir()
+    certs.self_signed("localhost").write(public / "localhost.pem", public / "localhost.key")
+    certs.self_signed("localhost").write(public / "both.pem")
+    certs.CertificateAuthority.generate("CA").write(public / "ca.pem", public / "ca.key")
+    site = serve(quiet(TLSFileRequestHandler), directory=str(public))
+    listing = site.get("/").body
+    for name in ("localhost.key", "ca.key", "both.pem"):
+        private = MARK in (public / name).read_bytes()
+        assert (site.get(f"/{name}").status == 404) == private
+        assert (name.encode() not in listing) == private
+    for name in ("localhost.pem", "ca.pem"):
+        assert site.get(f"/{name}").status == 200
 
 
 def test_people_u1_nothing_of_the_servers_own_is_listed(

@@ -53,13 +53,16 @@ def write_atomically(path: str | os.PathLike[str], content: bytes, *, mode: int)
     Args:
         path: The file; its folder must exist.
         content: All of the new content.
-        mode: The permissions of the file, from its first byte.
+        mode: The permissions of the file, from its first byte. What is private is never served,
+            though nobody reads it again.
 
     Raises:
         CertificateError: The file cannot be written, or is none. What was there before is still
             there.
     """
     refuse_special(path)
+    if mode == PRIVATE:
+        OWN_FILES.add(path)
     target = Path(os.path.realpath(path))
     aside = target.with_name(f".{target.name}.{secrets.token_hex(8)}.new")
     try:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tlshttp._own_files import OWN_FILES
 from tlshttp.certs._inspect import describe
 from tlshttp.pyopenssl._ocsp import Response, must_staple, parse_response
 
@@ -170,6 +171,7 @@ def _asker(source: OCSPSource) -> Callable[[Certificate], bytes | None]:
         return lambda certificate: authority.ocsp_response(certificate).public_bytes(Encoding.DER)
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
+        OWN_FILES.add(path)
         return lambda _certificate: path.read_bytes()
     if callable(source):
         return source
