@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import socket
 import stat
@@ -25,6 +26,7 @@ __all__ = [
     "socket_address",
     "socket_options",
     "url_of",
+    "warn_if_nobody_can_connect",
 ]
 
 _ELSEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
@@ -163,6 +165,16 @@ def is_listening(sock: socket.socket) -> bool:
         return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
     except (OSError, AttributeError):
         return False
+
+
+def warn_if_nobody_can_connect(sock: socket.socket) -> None:
+    """Say in the log that a socket does not listen, where the platform can tell."""
+    with contextlib.suppress(OSError, AttributeError):
+        if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            logging.getLogger("tlshttp.server").warning(
+                "the server's socket does not listen, so nobody can connect: call server_bind() and"
+                " server_activate(), or give listening_socket"
+            )
 
 
 def names_of(sock: socket.socket, host: str | None = None) -> tuple[Any, str, int]:

@@ -26,6 +26,7 @@ from tlshttp._binding import (
     socket_address,
     socket_options,
     url_of,
+    warn_if_nobody_can_connect,
 )
 from tlshttp._computed import computed
 from tlshttp._front.closing import close_front
@@ -408,6 +409,7 @@ class TLSHTTPServer(http.server.HTTPServer):
     def _serving(self) -> Iterator[None]:
         """Be ready for turns of the loop, in this thread; where all goes well, see to its end."""
         self.__take_socket()
+        warn_if_nobody_can_connect(self.socket)
         with self.__running(), self.__front.answers.not_counting():
             try:
                 yield

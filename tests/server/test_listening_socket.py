@@ -138,3 +138,19 @@ def test_people_u4_a_socket_put_there_by_hand_has_a_url_at_once(
     assert server.url == f"https://127.0.0.1:{listener.getsockname()[1]}"
     with serving(server):
         assert get(listener.getsockname(), client_context()).endswith(b"/")
+
+
+@pytest.mark.parametrize("listens", [False, True])
+def test_people_u4_a_socket_that_does_not_listen_is_told_of(
+    ssl_context: ssl.SSLContext, caplog: pytest.LogCaptureFixture, listens: bool
+) -> None:
+    """Who waits for connections that cannot come is told so, and nobody else."""
+    server = TLSHTTPServer(
+        ("127.0.0.1", 0), Plain, bind_and_activate=False, ssl_context=ssl_context
+    )
+    if listens:
+        server.server_bind()
+        server.server_activate()
+    with serving(server):
+        pass
+    assert ("does not listen, so nobody can connect" in caplog.text) != listens
