@@ -90,6 +90,7 @@ def test_no_address_fails_otherwise(text: str) -> None:
         (["8443", "-b", "::1", "-b", "localhost:1"], [Place("::1", 8443), Place("localhost", 1)]),
         (["0", "-b", "::1", "-b", "127.0.0.1"], [Place("::1", 0), Place("127.0.0.1", 0)]),
         (["-b", "localhost:9"], [Place("localhost", 9)]),
+        (["0", "-b", "0.0.0.0", "-b", "::1"], [Place("0.0.0.0", 0), Place("::1", 0)]),
         (["::1:8443"], None),
     ],
 )
@@ -249,6 +250,9 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "no interface": (("0", "-b", "fe80::1%none"), "no network interface 'none'"),
     "an address twice": (("-b", "::1", "-b", "::1"), "[::1], port 8000: given twice"),
     "all and one": (("-b", "*", "-b", "::1"), "that includes the other addresses"),
+    "all of IPv4 and one": (("-b", "0.0.0.0", "-b", "127.0.0.1"), "includes the other addresses"),
+    "both wildcards": (("-b", "0.0.0.0", "-b", "::"), "[::], port 8000: that includes the other"),
+    "both wildcards, at any port": (("0", "-b", "::", "-b", "0.0.0.0"), "includes the other"),
     "plain HTTP": (("-b", "http://localhost"), "this server speaks HTTPS only"),
     "a header without colon": (("--header", "X-A"), "'X-A' is not NAME:VALUE"),
     "a header that is none": (("--header", "X A: 1"), "'X A: 1' is not NAME:VALUE"),

@@ -40,6 +40,7 @@ def reached(binds: Sequence[str], *names: str, chosen: bool = True, port: int = 
     ("binds", "names", "here", "network", "strange"),
     [
         (["*"], ["localhost", *ADDRESSES], ["localhost"], ["198.51.100.7", "[2001:db8::7]"], []),
+        (["0.0.0.0"], ["localhost", *ADDRESSES], ["localhost"], ["198.51.100.7"], []),
         (["*"], ["localhost", "198.51.100.7"], ["localhost"], ["198.51.100.7"], []),
         (["*"], ["localhost"], ["localhost"], [], []),
         (["*"], ["2001:db8:0::7"], ["[2001:db8::7]"], ["[2001:db8::7]"], []),

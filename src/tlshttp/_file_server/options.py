@@ -159,10 +159,10 @@ def _places(values: dict[str, Any]) -> Iterator[Place]:
     port = DEFAULT_PORT if own.port is None else own.port
     places = [Place(it.host, port if it.port is None else it.port) for it in binds]
     for place in places:
-        same = [it for it in places if it.port == place.port and it.port]
-        if same.count(place) > 1:
+        same = [it for it in places if it.port == place.port]
+        if place.port and same.count(place) > 1:
             raise ConfigurationError(f"{place}: given twice")
-        if place.is_wildcard and len(same) > 1:
+        if any(place.includes(it) for it in same if it is not place):
             raise ConfigurationError(f"{place}: that includes the other addresses")
     yield from places
 

@@ -35,7 +35,7 @@ def make_parser() -> Parser:
         f" TLSHTTP_UPLOAD_LIMIT. Example: {name} 8443 --directory public."
         f" Other commands: {COMMANDS}.",
     )
-    parser.add_argument("--version", action="version", version=f"tlshttp {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"tlshttp {__version__}")
     _add_places(parser)
     _add_content(parser)
     _add_access(parser)

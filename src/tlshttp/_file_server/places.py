@@ -15,6 +15,8 @@ DEFAULT_PORT = 8000
 
 _EVERYWHERE = "*"
 
+_ALL_OF_IPV4 = "0.0.0.0"  # noqa: S104 (it is what users say)
+
 _PLACE = re.compile(r"(?P<host>\[[^\[\]]*\]|[^\[\]:/?#@\s]*)(?::(?P<port>[^:\s]*))?")
 
 
@@ -31,6 +33,10 @@ class Place:
     def is_wildcard(self) -> bool:
         """Whether it stands for all addresses."""
         return self.host in WILDCARDS
+
+    def includes(self, other: Place) -> bool:
+        """Return whether who listens here listens there, too."""
+        return self.is_wildcard and not (self.host == _ALL_OF_IPV4 and ":" in other.host)
 
     @property
     def is_loopback(self) -> bool:

@@ -63,7 +63,7 @@ def _hosts(place: Place, names: Sequence[str]) -> Iterator[str]:
     """Yield the hosts by which a place may be reached, the most likely one first."""
     if place.is_wildcard:
         yield "localhost"
-        yield from network_addresses()
+        yield from (it for it in network_addresses() if place.includes(Place(it, None)))
     else:
         yield place.host
         if place.host in _LOCALHOST:
