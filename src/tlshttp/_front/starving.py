@@ -7,10 +7,16 @@ processor time it looks like one that sleeps.
 
 from __future__ import annotations
 
+import time
+
 __all__ = ["Starving"]
 
 _MOST = 1024
 """How many threads are remembered; workers end, and their numbers with them."""
+
+
+_OF_THREAD = 6
+"""CPUCLOCK_PERTHREAD_MASK and CPUCLOCK_SCHED of Linux (``include/linux/posix-timers_types.h``)."""
 
 
 class Starving:
@@ -33,6 +39,29 @@ class Starving:
             self._seen.clear()
         before, self._seen[thread] = self._seen.get(thread, 0.0), total
         return max(0.0, total - before)
+
+    def starves_now(self, thread: int) -> bool:
+        """Return whether a thread is ready at this moment and has no processor.
+
+        `look` knows of that only when it is over: then the system counts it.
+        """
+        return _is_ready(thread) and _processor_time(thread) == _processor_time(thread)
+
+
+def _is_ready(thread: int) -> bool:
+    try:
+        with open(f"/proc/self/task/{thread}/stat", "rb") as file:  # noqa: PTH123 (half the time)
+            return file.read().rpartition(b")")[2][:2] == b" R"
+    except OSError:
+        return False
+
+
+def _processor_time(thread: int) -> int:
+    """Return a thread's time in nanoseconds, by the clock of its own that Linux has."""
+    try:
+        return time.clock_gettime_ns((~thread << 3) | _OF_THREAD)
+    except OSError:  # it has just ended
+        return 0
 
 
 def _waited_for_processor(thread: int) -> float:
