@@ -7,6 +7,7 @@ processor time it looks like one that sleeps.
 
 from __future__ import annotations
 
+import os
 import time
 
 __all__ = ["Starving"]
@@ -66,7 +67,12 @@ def _processor_time(thread: int) -> int:
 
 def _waited_for_processor(thread: int) -> float:
     try:
-        with open(f"/proc/self/task/{thread}/schedstat", "rb") as file:  # noqa: PTH123 (half the time)
-            return int(file.read().split()[1]) / 1e9
+        # By system calls, of which `open` makes eight in place of three: whoever shares its cores
+        # looks at every fourth connection.
+        file = os.open(f"/proc/self/task/{thread}/schedstat", os.O_RDONLY)
+        try:
+            return int(os.read(file, 100).split()[1]) / 1e9
+        finally:
+            os.close(file)
     except (OSError, ValueError, IndexError):
         return 0.0
