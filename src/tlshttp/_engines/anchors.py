@@ -27,7 +27,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tlshttp._engines.stand_in import StandInRoot, copy_authority
-from tlshttp._engines.standing import describe_list, is_signed_by, standing
+from tlshttp._engines.standing import describe_list, standing
+from tlshttp.certs._crl_makers import is_signed_by, may_seem_signed_by
 from tlshttp.certs._inspect import describe, find_extension, is_authority, was_issued_by
 from tlshttp.errors import ConfigurationError
 
@@ -131,9 +132,18 @@ class TrustAnchors:
         """Say why no client of these authorities could be verified by a list."""
         label = describe_list(crl)
         issuers = [one for one in self.certificates if one.subject == crl.issuer]
-        if any(is_signed_by(crl, issuer) for issuer in issuers):
-            return
-        if issuers:
+        makers = [issuer for issuer in issuers if is_signed_by(crl, issuer)]
+        if makers:
+            own = makers[0].public_key()
+            for other in issuers:
+                if other.public_key() != own and may_seem_signed_by(crl, other):
+                    yield (
+                        f"{label} does not say by its authorityKeyIdentifier which key has signed"
+                        f" it, and client_cas has several of that name: OpenSSL would take it for"
+                        " another one's, and refuse all clients of that"
+                    )
+                    break
+        elif issuers:
             yield f"{label} is not signed by that authority, whose certificate is in client_cas"
         elif self.certificates and not self._has_room_below():
             above = {one.issuer for one in self.certificates}

@@ -15,7 +15,7 @@ from tlshttp._engines.crls import CRLSource, RevocationLists
 from tlshttp._engines.directory import UnknownNames
 from tlshttp._engines.engine import Engine
 from tlshttp._engines.key_log import KeyLog
-from tlshttp._engines.kinds import require_certificates, require_kinds
+from tlshttp._engines.kinds import require_certificates, require_crls, require_kinds
 from tlshttp._engines.material import Material
 from tlshttp._engines.pins import Pins
 from tlshttp._engines.rules import profile_findings
@@ -54,7 +54,7 @@ def agree(
     client_cas: Iterable[x509.Certificate],
     client_certificates: Iterable[x509.Certificate],
     verify_depth: int | None,
-    crls: Iterable[CRLSource],
+    crls: Iterable[CRLSource] | None,
     alpn_protocols: Sequence[str],
     unknown_names: UnknownNames,
     tickets: Tickets,
@@ -71,7 +71,7 @@ def agree(
         TypeError: An argument is of another kind.
     """
     require_kinds(profile, client_auth, client_auth_by_name or {}, unknown_names)
-    require_several("crls", crls)
+    sources_of_lists = None if crls is None else require_crls(crls)
     authorities = require_certificates("client_cas", client_cas)
     pinned = require_certificates("client_certificates", client_certificates)
     pins = Pins(pinned, beside_authorities=bool(authorities))
@@ -88,7 +88,11 @@ def agree(
         lambda: _ascii_names(client_auth_by_name or {}), dict
     )
     anchors = findings.attempt(lambda: TrustAnchors(authorities, verify_depth), TrustAnchors)
-    lists = findings.attempt(lambda: RevocationLists(crls, anchors), RevocationLists)
+    if sources_of_lists == ():
+        findings.append("crls is empty, so that nobody could ever be revoked: leave it out instead")
+    lists = findings.attempt(
+        lambda: RevocationLists(sources_of_lists or (), anchors), RevocationLists
+    )
     if lists.current and not authorities:
         findings.append("crls revoke nothing without client_cas")
     if lists.current and pinned:

@@ -29,7 +29,7 @@ def create_server_context(
     client_cas: Iterable[x509.Certificate] = (),
     client_certificates: Iterable[x509.Certificate] = (),
     verify_depth: int | None = None,
-    crls: Iterable[CRLSource] = (),
+    crls: Iterable[CRLSource] | None = None,
     alpn_protocols: Sequence[str] = ("http/1.1", "http/1.0"),
     unknown_names: UnknownNames = UnknownNames.SERVE_DEFAULT,
     tickets: Tickets = Tickets(),
@@ -61,7 +61,7 @@ def create_server_context(
         crls: Revocation lists of these authorities: paths of PEM or DER files, which are looked at
             every five seconds, `tlshttp.certs.CRLStore` objects, or lists. With any, there has to
             be one for every authority between a client's certificate and the trusted root, else the
-            client is refused.
+            client is refused. `None`: nothing is ever revoked; to have none otherwise is an error.
         alpn_protocols: Application protocols to offer by ALPN (RFC 7301), in order of preference;
             empty: none. A client that offers ALPN, but none of these, is refused by the servers of
             this package. HTTP/1.0 is among them for clients that offer nothing else, such as

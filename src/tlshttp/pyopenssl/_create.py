@@ -31,7 +31,7 @@ def create_server_context(
     client_cas: Iterable[x509.Certificate] = (),
     client_certificates: Iterable[x509.Certificate] = (),
     verify_depth: int | None = None,
-    crls: Iterable[CRLSource] = (),
+    crls: Iterable[CRLSource] | None = None,
     alpn_protocols: Sequence[str] = ("http/1.1", "http/1.0"),
     unknown_names: UnknownNames = UnknownNames.SERVE_DEFAULT,
     tickets: Tickets = Tickets(),
@@ -57,7 +57,7 @@ def create_server_context(
         client_certificates: Self-signed certificates of single clients, accepted as they are.
         verify_depth: The largest number of intermediate certificates between a client's and that
             of its authority; `None`: no more than OpenSSL follows.
-        crls: Revocation lists of these authorities.
+        crls: Revocation lists of these authorities; `None`: nothing is ever revoked.
         alpn_protocols: Application protocols to offer by ALPN, in order of preference; empty: none.
         unknown_names: What happens to clients that ask for a name no certificate has.
         tickets: How sessions are resumed.
