@@ -14,10 +14,9 @@ from tlshttp._engines.directory import UnknownNames
 from tlshttp._engines.terms import agree
 from tlshttp._engines.tickets import Tickets
 from tlshttp.certs import Certificate, CertificateStore
-from tlshttp.errors import ConfigurationError
-from tlshttp.pyopenssl._engine import ENGINE
+from tlshttp.pyopenssl._engine import PyOpenSSLEngine
 from tlshttp.pyopenssl._server_context import ServerContext
-from tlshttp.pyopenssl._staples import OCSPSource, Staples, staple_findings
+from tlshttp.pyopenssl._staples import OCSPSource, Staples
 
 __all__ = ["create_server_context"]
 
@@ -68,7 +67,8 @@ def create_server_context(
             `~tlshttp.certs.CertificateAuthority` that has issued them; `None`: nothing is stapled.
             Asked here for the first time, later in a thread of its own, when a response is half as
             old as it may get. One that is not good, another certificate's, or not of now is never
-            stapled, which the log says.
+            stapled, which the log says. A new certificate that must be stapled (RFC 7633) is not
+            taken from its store before there is a response for it.
 
     .. warning::
         Who can read ``keylog_file`` can decrypt all traffic of this server.
@@ -79,7 +79,7 @@ def create_server_context(
     """
     staples = None if ocsp_staple is None else Staples(ocsp_staple)
     terms = agree(
-        ENGINE,
+        PyOpenSSLEngine(staples),
         (certificate, *more),
         profile=profile,
         client_auth=client_auth,
@@ -93,5 +93,6 @@ def create_server_context(
         tickets=tickets,
         keylog_file=keylog_file,
     )
-    ConfigurationError.raise_if(staple_findings(terms.material.certificates, staples))
+    if staples is not None:
+        staples.fetch(terms.material.certificates)
     return ServerContext(terms, staples)
