@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from tlshttp._engines.anchors import TrustAnchors
+from tlshttp._engines.chain_ends import ChainEnds
 from tlshttp._engines.names import Names, normalise
 from tlshttp._engines.pins import Pins
 from tlshttp.certs._serials import read_der
@@ -46,11 +47,14 @@ class Doorkeeper:
     pins: Pins
     asks: bool = field(init=False, repr=False)
     """Whether anybody is asked for a certificate."""
+    chain_ends: ChainEnds = field(init=False, repr=False, compare=False)
+    """When sessions end with one of the authorities' certificates."""
     _names: Names[ClientAuth] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Prepare the look-up."""
         object.__setattr__(self, "asks", self.asks_everybody is not ClientAuth.NONE)
+        object.__setattr__(self, "chain_ends", ChainEnds(self.anchors.certificates))
         object.__setattr__(self, "_names", Names(self.by_name))
 
     @property
