@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from tlshttp._members import require_instance
 from tlshttp._several import require_several
 from tlshttp.errors import ConfigurationError
 
@@ -65,6 +66,18 @@ class ProxyInfo:
     """All values that came with version 2, by their type; the last one of each type."""
 
 
+_NETWORKS = (
+    str,
+    ipaddress.IPv4Address,
+    ipaddress.IPv6Address,
+    ipaddress.IPv4Network,
+    ipaddress.IPv6Network,
+    ipaddress.IPv4Interface,
+    ipaddress.IPv6Interface,
+    tuple,  # of an address and a prefix length
+)
+
+
 class TrustedProxies:
     """The networks whose peers begin each connection with a PROXY protocol header, and must.
 
@@ -75,11 +88,12 @@ class TrustedProxies:
 
     Raises:
         ConfigurationError: Some are none of these; all are named.
-        TypeError: It is one text, not several.
+        TypeError: It is one text, not several, or has something else than networks.
     """
 
     def __init__(self, networks: Iterable[Any], *, name: str = "trusted_proxies") -> None:
         require_several(name, networks)
+        require_instance(name, networks, Iterable, "several, such as a list")
         self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         self._unix = False
         findings = []
@@ -87,6 +101,8 @@ class TrustedProxies:
             if network == "unix:":
                 self._unix = True
                 continue
+            # Numbers and bytes would do, too, and be addresses that nobody has meant.
+            require_instance(f"each of {name}", network, _NETWORKS, "text, such as '10.0.0.0/8'")
             try:
                 self._networks.append(_plain_network(ipaddress.ip_network(network)))
             except ValueError as error:

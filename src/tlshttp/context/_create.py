@@ -75,9 +75,8 @@ def create_server_context(
 
     Raises:
         ConfigurationError: It cannot be done as asked; all that is wrong is named.
-        TypeError: ``client_auth``, ``unknown_names`` or ``profile`` is of another kind, such as a
-            text, there is one text where several are due, or ``client_cas`` or
-            ``client_certificates`` are no certificates.
+        TypeError: An argument is of another kind, such as a text for a ``profile``; one text, or
+            one revocation list, where several are due; or ``client_cas`` are no certificates.
     """
     return ServerContext(
         agree(

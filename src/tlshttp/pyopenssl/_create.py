@@ -76,6 +76,7 @@ def create_server_context(
     Raises:
         ConfigurationError: It cannot be done as asked, or a certificate that must be stapled (RFC
             7633) has no response; all that is wrong is named.
+        TypeError: An argument is of another kind.
     """
     staples = None if ocsp_staple is None else Staples(ocsp_staple)
     terms = agree(
