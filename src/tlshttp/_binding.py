@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable
 from typing import Any
 
+from tlshttp._members import require_instance
 from tlshttp.errors import ConfigurationError
 
 __all__ = [
@@ -41,8 +42,14 @@ _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
 
 
 def address_family(server_address: Any, default: int) -> int:
-    """Return the address family that an address asks for."""
+    """Return the address family that an address asks for.
+
+    Raises:
+        TypeError: It is none.
+    """
     if not isinstance(server_address, tuple):
+        paths = (str, bytes, os.PathLike)
+        require_instance("server_address", server_address, paths, "(host, port), or a path")
         if not hasattr(socket, "AF_UNIX"):
             raise ConfigurationError("this platform has no AF_UNIX sockets: pass (host, port)")
         return socket.AF_UNIX

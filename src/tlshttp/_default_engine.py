@@ -52,8 +52,10 @@ def create_context(
         ConfigurationError: There is no such engine, or it cannot show the certificate.
         TypeError: The certificate or the engine is of another kind.
     """
+    from tlshttp._engines.kinds import require_source
+
     _require_engine(engine)
-    _require_certificate(certificate)
+    require_source(certificate)
     offered: dict[str, Any] = {}
     if alpn_protocols is not None:
         offered["alpn_protocols"] = tuple(alpn_protocols)
@@ -100,50 +102,3 @@ def _require_engine(engine: object) -> None:
         raise TypeError(f'engine must be "ssl" or "pyopenssl", not {reprlib.repr(engine)}')
     if engine not in ENGINES:
         raise ConfigurationError(f'engine must be "ssl" or "pyopenssl", not {engine!r}')
-
-
-def _require_certificate(given: object) -> None:
-    """Refuse what is easily taken for a certificate that can be shown, and say what to do.
-
-    Raises:
-        TypeError: It is no certificate with its key, nor a store of them.
-    """
-    from tlshttp.certs import Certificate
-
-    if isinstance(given, Certificate):
-        return
-    from tlshttp.certs import CertificateStore
-
-    if not isinstance(given, CertificateStore):
-        raise TypeError(
-            "certificate must be a certs.Certificate or a certs.CertificateStore, not"
-            f" {type(given).__name__}: {_advice(given)}"
-        )
-
-
-def _advice(given: object) -> str:
-    import ssl
-
-    from cryptography import x509
-
-    from tlshttp.certs import CertificateAuthority, LocalAuthority
-
-    match given:
-        case LocalAuthority():
-            return 'have it issue one that is renewed: certificate=authority.store("localhost")'
-        case CertificateAuthority():
-            return 'have it issue one: certificate=authority.issue_server("localhost")'
-        case x509.Certificate():
-            return "it has no private key; certs.load() returns one with its key and its chain"
-        case ssl.SSLContext():
-            return "a finished context is passed as ssl_context=..."
-        case tuple() | list():
-            return (
-                "several, by name, are what context.create_server_context(first, second) takes,"
-                " whose result is passed as ssl_context=..."
-            )
-        case _:
-            return (
-                "certs.CertificateStore(certfile, keyfile) reads files, and looks for new ones;"
-                " certs.load() reads once"
-            )

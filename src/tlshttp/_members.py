@@ -1,14 +1,15 @@
-"""Settings that are members of an enumeration: what only looks like one must not be taken for it.
+"""Settings of one kind: what only looks like it must not be taken for it.
 
-The settings are compared by identity. So ``"required"`` would not count as ``REQUIRED``, and the
-weaker branch would be taken without a word.
+Members of an enumeration are compared by identity. So ``"required"`` would not count as
+``REQUIRED``, and the weaker branch would be taken without a word.
 """
 
 from __future__ import annotations
 
 import enum
+import reprlib
 
-__all__ = ["require_member"]
+__all__ = ["require_instance", "require_member"]
 
 
 def require_member(kind: type[enum.Enum], name: str, value: object) -> None:
@@ -19,3 +20,19 @@ def require_member(kind: type[enum.Enum], name: str, value: object) -> None:
     """
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be one of {', '.join(map(str, kind))}, not {value!r}")
+
+
+def require_instance(name: str, value: object, kinds: type | tuple[type, ...], due: str) -> None:
+    """Refuse what is of another kind; a truth value is no number.
+
+    Args:
+        name: What the setting is called.
+        value: What it was given.
+        kinds: What it may be of.
+        due: What it must be, in words.
+
+    Raises:
+        TypeError: It names the setting, what is due, and what was given.
+    """
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is int):
+        raise TypeError(f"{name} must be {due}, not {reprlib.repr(value)}")

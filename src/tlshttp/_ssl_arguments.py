@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from tlshttp._default_engine import create_context
-from tlshttp._several import require_several
+from tlshttp._members import require_instance
+from tlshttp._several import require_texts
 from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ _TOLERATED = (
     "weak-signature",
 )
 
+_PASSWORDS = (str, bytes, bytearray)
+
 
 def given_context(
     certfile: Any,
@@ -42,9 +45,11 @@ def given_context(
     Raises:
         ConfigurationError: They do not fit together; all that is wrong is named.
         CertificateError: The certificate or key cannot be used.
-        TypeError: `alpn_protocols` is one text, or `certificate` or `engine` of another kind.
+        TypeError: One of them is of another kind, or `alpn_protocols` is one text.
     """
-    require_several("alpn_protocols", alpn_protocols)
+    if alpn_protocols is not None:
+        alpn_protocols = require_texts("alpn_protocols", alpn_protocols)
+    _require_kinds(certfile, keyfile, password, ssl_context)
     files = {"certfile": certfile, "keyfile": keyfile, "password": password}
     given = [name for name, value in (*files.items(), ("alpn_protocols", alpn_protocols)) if value]
     if certificate is not None:
@@ -79,6 +84,20 @@ def given_context(
         findings.append("ssl_context is one for clients; a server needs ssl.PROTOCOL_TLS_SERVER")
     ConfigurationError.raise_if(findings)
     return ssl_context
+
+
+def _require_kinds(certfile: Any, keyfile: Any, password: Any, ssl_context: Any) -> None:
+    for name, file in (("certfile", certfile), ("keyfile", keyfile)):
+        if file is not None:
+            require_instance(name, file, (str, bytes, os.PathLike), "a path")
+    if not (password is None or callable(password) or isinstance(password, _PASSWORDS)):
+        # Not what was given, which may be a password all the same.
+        raise TypeError(f"password must be text or a function, not {type(password).__name__}")
+    if ssl_context is not None and not hasattr(ssl_context, "wrap_bio"):
+        raise TypeError(
+            "ssl_context must be an ssl.SSLContext, or what create_server_context() returns, not"
+            f" {type(ssl_context).__name__}"
+        )
 
 
 def _beside_certificate(given: list[str], ssl_context: object) -> list[str]:

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Any
 
+from tlshttp._members import require_instance
 from tlshttp._several import require_several
 from tlshttp.errors import ConfigurationError
 
@@ -13,6 +14,17 @@ __all__ = ["TrustedProxies"]
 
 _MAPPED_BITS = 96
 """Of an IPv6 address before the IPv4 address in it: RFC 4291, section 2.5.5.2."""
+
+_NETWORKS = (
+    str,
+    ipaddress.IPv4Address,
+    ipaddress.IPv6Address,
+    ipaddress.IPv4Network,
+    ipaddress.IPv6Network,
+    ipaddress.IPv4Interface,
+    ipaddress.IPv6Interface,
+    tuple,  # of an address and a prefix length
+)
 
 
 class TrustedProxies:
@@ -25,11 +37,12 @@ class TrustedProxies:
 
     Raises:
         ConfigurationError: Some are none of these; all are named.
-        TypeError: It is one text, not several.
+        TypeError: It is one text, not several, or has something else than networks.
     """
 
     def __init__(self, networks: Iterable[Any], *, name: str = "trusted_proxies") -> None:
         require_several(name, networks)
+        require_instance(name, networks, Iterable, "several, such as a list")
         self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         self._unix = False
         findings = []
@@ -37,6 +50,8 @@ class TrustedProxies:
             if network == "unix:":
                 self._unix = True
                 continue
+            # Numbers and bytes would do, too, and be addresses that nobody has meant.
+            require_instance(f"each of {name}", network, _NETWORKS, "text, such as '10.0.0.0/8'")
             try:
                 self._networks.append(_plain_network(ipaddress.ip_network(network)))
             except ValueError as error:

@@ -38,6 +38,7 @@ from tlshttp._front.registry import Phase
 from tlshttp._front.report import Reports
 from tlshttp._front.settings import Settings
 from tlshttp._front.stream import Stream
+from tlshttp._members import require_instance
 from tlshttp._second_bases import adopt, default_handler, set_up_wsgi
 from tlshttp._spool import warn_without_files
 from tlshttp._ssl_arguments import given_context
@@ -170,6 +171,10 @@ class TLSHTTPServer(http.server.HTTPServer):
     ) -> None:
         if RequestHandlerClass is None:
             RequestHandlerClass = default_handler(super().__init__)
+        if not callable(RequestHandlerClass):
+            raise TypeError(f"RequestHandlerClass must be a class, not {RequestHandlerClass!r}")
+        require_instance("limits", limits, Limits, "a tlshttp.Limits")
+        require_instance("redirect_plain_http", redirect_plain_http, bool, "True or False")
         if listening_socket is not None:
             require_listening_socket(listening_socket)
         self.limits = limits

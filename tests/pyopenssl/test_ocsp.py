@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
 from tests.context.support import RecordingServer, running
 from tests.engines import NEEDS_GROUPS
+from tests.must_staple import must_staple
 from tests.pyopenssl.conftest import Create
 from tests.pyopenssl.peer import client_of, shake_hands
 from tests.support import UNIT
@@ -219,7 +219,7 @@ def test_certificate_that_is_renewed_gets_a_response(
 @NEEDS_GROUPS
 def test_must_staple_without_a_response_is_an_error(authority: CertificateAuthority) -> None:
     """A certificate that clients refuse without one does not start."""
-    shown = _must_staple(authority)
+    shown = must_staple(authority)
     with pytest.raises(ConfigurationError, match=r"must be stapled \(RFC 7633\): give ocsp_staple"):
         pyopenssl.create_server_context(shown)
     with pytest.raises(ConfigurationError, match=r"must be stapled .* has no response"):
@@ -230,27 +230,6 @@ def test_must_staple_without_a_response_is_an_error(authority: CertificateAuthor
         Staples(7)  # type: ignore[arg-type]
     made = pyopenssl.create_server_context(shown, ocsp_staple=authority)
     assert stapled(made, authority)
-
-
-def _must_staple(authority: CertificateAuthority) -> certs.Certificate:
-    """Return a certificate that says of itself that it is stapled."""
-    model = authority.issue_server("localhost")
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(model.leaf.subject)
-        .issuer_name(model.leaf.issuer)
-        .public_key(model.leaf.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(model.leaf.not_valid_before_utc)
-        .not_valid_after(model.leaf.not_valid_after_utc)
-    )
-    for extension in model.leaf.extensions:
-        builder = builder.add_extension(extension.value, extension.critical)
-    builder = builder.add_extension(
-        x509.TLSFeature([x509.TLSFeatureType.status_request]), critical=False
-    )
-    leaf = builder.sign(authority.certificate.private_key, _sha256())
-    return certs.Certificate(leaf, model.chain, model.private_key)
 
 
 def _sha1() -> hashes.SHA1:

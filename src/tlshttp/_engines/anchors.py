@@ -133,13 +133,23 @@ class TrustAnchors:
 
     def list_findings(self, crl: _List) -> Iterator[str]:
         """Say why no client of these authorities could be verified by a list."""
-        from tlshttp._engines.standing import describe_list, is_signed_by
+        from tlshttp._engines.standing import describe_list
+        from tlshttp.certs._crl_makers import is_signed_by, may_seem_signed_by
 
         label = describe_list(crl)
         issuers = [one for one in self.certificates if one.subject == crl.issuer]
-        if any(is_signed_by(crl, issuer) for issuer in issuers):
-            return
-        if issuers:
+        makers = [issuer for issuer in issuers if is_signed_by(crl, issuer)]
+        if makers:
+            own = makers[0].public_key()
+            for other in issuers:
+                if other.public_key() != own and may_seem_signed_by(crl, other):
+                    yield (
+                        f"{label} does not say by its authorityKeyIdentifier which key has signed"
+                        f" it, and client_cas has several of that name: OpenSSL would take it for"
+                        " another one's, and refuse all clients of that"
+                    )
+                    break
+        elif issuers:
             yield f"{label} is not signed by that authority, whose certificate is in client_cas"
         elif self.certificates and not self._has_room_below():
             above = {one.issuer for one in self.certificates}
@@ -156,7 +166,8 @@ class TrustAnchors:
 
     def lists_findings(self, crls: Sequence[_List]) -> list[str]:
         """Say that no client could be verified by revocation lists; log whose could not."""
-        from tlshttp._engines.standing import describe_list, is_signed_by
+        from tlshttp._engines.standing import describe_list
+        from tlshttp.certs._crl_makers import is_signed_by
 
         missing = [
             anchor

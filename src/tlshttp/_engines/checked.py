@@ -96,6 +96,8 @@ class Checked:
         self._require_readable()
         certificate = self.getpeercert(True)
         doorkeeper.judge(self._name, certificate, resumed=self.session_reused is not False)
+        if certificate:
+            doorkeeper.chain_ends.note(self.verified_chain())
         if doorkeeper.by_name and not certificate:
             self.may_serve = doorkeeper.may_serve_anybody
 

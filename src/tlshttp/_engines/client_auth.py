@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from tlshttp._engines.chain_ends import ChainEnds
 from tlshttp._engines.names import Names, normalise
 from tlshttp.certs._serials import read_der
 from tlshttp.errors import ClientCertificateError
@@ -54,6 +55,8 @@ class Doorkeeper:
         self.pins = pins
         self.asks = self.asks_everybody is not ClientAuth.NONE
         """Whether anybody is asked for a certificate."""
+        self.chain_ends = ChainEnds(anchors.certificates)
+        """When sessions end with one of the authorities' certificates."""
         self._names = Names(by_name)
 
     @property

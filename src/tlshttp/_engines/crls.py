@@ -14,13 +14,17 @@ from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tlshttp.certs import CertificateStore, CRLStore
+    from tlshttp.certs._crl_scope import Entry
 
-__all__ = ["CRLSource", "RevocationLists"]
+__all__ = ["CRLSource", "InForce", "RevocationLists"]
 
 CRLSource: TypeAlias = "str | os.PathLike[str] | x509.CertificateRevocationList | CRLStore"
 """A path of a file, which stands for a store of it; a list; or a store."""
 
 _Lists: TypeAlias = tuple[x509.CertificateRevocationList, ...]
+
+InForce: TypeAlias = "tuple[tuple[x509.CertificateRevocationList, frozenset[Entry]], ...]"
+"""Lists, each with what it revokes."""
 
 
 class RevocationLists:
@@ -37,6 +41,7 @@ class RevocationLists:
     """
 
     def __init__(self, sources: Iterable[CRLSource] = (), anchors: TrustAnchors = NOBODY) -> None:
+        self._anchors = anchors
         self._stores: list[CRLStore] = []
         findings: list[str] = []
         for source in sources:
@@ -55,7 +60,8 @@ class RevocationLists:
         ConfigurationError.raise_if(anchors.lists_findings(self.current) if self._stores else ())
         for store in self._stores:
             # Not a method of ours, which would keep this alive for as long as the store.
-            weakref.finalize(self, store.require(anchors.refuse_foreign_list)).atexit = False
+            end = store.require(anchors.refuse_foreign_list, anchors.certificates)
+            weakref.finalize(self, end).atexit = False
 
     @property
     def may_change(self) -> bool:
@@ -69,7 +75,8 @@ class RevocationLists:
             return ()
         from tlshttp.certs._crl_succession import newest_lists
 
-        return newest_lists(tuple(crl for lists in self._seen for crl in lists))
+        lists = tuple(crl for lists in self._seen for crl in lists)
+        return newest_lists(lists, self._anchors.certificates)
 
     def poll(self, now: float) -> bool:
         """Look where the interval is over; tell whether `current` has changed.
@@ -88,13 +95,47 @@ class RevocationLists:
         """Load all lists now; return what is wrong with those that cannot be used."""
         return reload_all(self._stores)
 
-    def revoked(self) -> frozenset[tuple[bytes, int]]:
-        """Return issuer and serial number of every certificate that is revoked."""
-        return frozenset(
-            (issuer, entry.serial_number)
+    def in_force(self, before: InForce = ()) -> InForce:
+        """Return the lists that count, each with what it revokes.
+
+        Args:
+            before: What this returned last: what has not changed need not be read again.
+        """
+        if not self._stores:
+            return ()
+        from tlshttp.certs._crl_scope import revoked_by
+
+        known = {id(crl): revoked for crl, revoked in before}
+        return tuple(
+            (crl, known[id(crl)] if id(crl) in known else frozenset(revoked_by(crl)))
             for crl in self.current
-            for issuer in [crl.issuer.public_bytes()]
-            for entry in crl
+        )
+
+    def revoke_more(self, before: InForce, now: InForce) -> bool:
+        """Tell whether somebody may be refused now who was let in before.
+
+        That is so where a list revokes what another one of that authority does not that was or is
+        for the same certificates; and where there is none for some certificates any more. What the
+        list of one authority says is nothing to another one's, though they share a name.
+        """
+        if not (before or now):
+            return False
+        from tlshttp.certs._crl_makers import Makers
+        from tlshttp.certs._crl_scope import Scope
+
+        makers = Makers((crl for crl, _ in (*before, *now)), self._anchors.certificates)
+        for crl, revoked in now:
+            scope = Scope.of(crl)
+            known = [
+                its
+                for one, its in before
+                if makers.are_one(one, crl) and Scope.of(one).overlaps(scope)
+            ]
+            if not revoked <= frozenset.intersection(*known or [frozenset()]):
+                return True
+        return not all(
+            Scope.of(crl).is_within(Scope.of(one) for one, _ in now if makers.are_one(one, crl))
+            for crl, _ in before
         )
 
     def _collect(self) -> list[_Lists]:

@@ -67,6 +67,7 @@ class ManagedContext:
     def __init__(self, terms: Terms) -> None:
         self._material = terms.material
         self._doorkeeper = terms.doorkeeper
+        self._chain_ends = terms.doorkeeper.chain_ends
         self._unknown_names = terms.unknown_names
         self._alpn = frozenset(name.encode("ascii") for name in terms.alpn_protocols)
         self._renewal_seconds = terms.tickets.renewal_seconds
@@ -143,7 +144,9 @@ class ManagedContext:
             now: The time in seconds, from `time.monotonic`; `None` means to ask for it.
         """
         now = time.monotonic() if now is None else now
-        if now < self._next_look or not self._lock.acquire(blocking=False):
+        if now < self._next_look and now < self._chain_ends.due:
+            return
+        if not self._lock.acquire(blocking=False):
             return
         try:
             self._look(now)
@@ -210,7 +213,7 @@ class ManagedContext:
             self._directory = self._build_directory({})
         elif change.certificates:
             self._directory = self._build_directory(self._directory.groups)
-        if change.revoked or now >= self._next_renewal:
+        if self._chain_ends.have_come() or change.revoked or now >= self._next_renewal:
             self._renew_front(now)
         self._due = NOTHING
         if change.certificates or now >= self._expiry.due:

@@ -31,7 +31,7 @@ class Change(NamedTuple):
     trust: bool = False
     """Whether clients are verified against other lists."""
     revoked: bool = False
-    """Whether something has been revoked that was not before, or a list has run out."""
+    """Whether something has been revoked that was not before, or a list has run out or is gone."""
 
     def __or__(self, other: Change) -> Change:
         """Return all that either has found."""
@@ -70,7 +70,7 @@ class Material:
         self._anchors = anchors
         self._crls = crls
         self._pins = pins
-        self._revoked = crls.revoked()
+        self._in_force = crls.in_force()
         self._lists: bytes | None = None
         self._ends: list[float] = []
         self._set_lists()
@@ -107,12 +107,13 @@ class Material:
         if not self._crls.poll(now):
             return Change(certificates=any(taken), revoked=self._has_run_out())
         self._set_lists()
-        before, self._revoked = self._revoked, self._crls.revoked()
-        return Change(certificates=any(taken), trust=True, revoked=not self._revoked <= before)
+        before, self._in_force = self._in_force, self._crls.in_force(self._in_force)
+        revoked = self._crls.revoke_more(before, self._in_force)
+        return Change(certificates=any(taken), trust=True, revoked=revoked)
 
     def refresh(self) -> None:
         """Take everything anew, where it is not known how far the last look has come."""
-        self._revoked = self._crls.revoked()
+        self._in_force = self._crls.in_force()
         self._set_lists()
 
     def _set_lists(self) -> None:

@@ -8,7 +8,10 @@ from datetime import datetime
 
 from cryptography import x509
 
-__all__ = ["Standing", "describe_list", "is_signed_by", "standing"]
+from tlshttp.certs._crl_makers import is_signed_by
+from tlshttp.certs._crl_scope import is_taken_back
+
+__all__ = ["Standing", "describe_list", "standing"]
 
 _List = x509.CertificateRevocationList
 
@@ -67,18 +70,9 @@ def describe_list(crl: _List) -> str:
     return f"the CRL of {name!r} of {crl.last_update_utc:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def is_signed_by(crl: _List, issuer: x509.Certificate) -> bool:
-    """Tell whether the key of an authority has signed a list."""
-    try:
-        return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
-    except Exception:  # noqa: BLE001
-        # TypeError for a key that cannot sign, UnsupportedAlgorithm or ValueError: whatever it is,
-        # nobody here can verify it.
-        return False
-
-
 def _names(crl: _List, certificate: x509.Certificate) -> bool:
-    return crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None
+    entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
+    return entry is not None and not is_taken_back(entry)
 
 
 def _is_about_authorities(crl: _List) -> bool:

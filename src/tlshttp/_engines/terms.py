@@ -12,12 +12,17 @@ from tlshttp._engines.anchors import TrustAnchors
 from tlshttp._engines.client_auth import ClientAuth, Doorkeeper
 from tlshttp._engines.crls import CRLSource, RevocationLists
 from tlshttp._engines.directory import UnknownNames
-from tlshttp._engines.kinds import require_certificates, require_kinds
+from tlshttp._engines.kinds import (
+    require_certificates,
+    require_crls,
+    require_kinds,
+    require_source,
+)
 from tlshttp._engines.material import Material
 from tlshttp._engines.pins import Pins
 from tlshttp._engines.rules import profile_findings
 from tlshttp._engines.tickets import Tickets
-from tlshttp._several import require_several
+from tlshttp._several import require_texts
 from tlshttp.certs._names import parse_name
 from tlshttp.errors import CertificateError, ConfigurationError
 from tlshttp.profiles import TLSProfile
@@ -54,7 +59,7 @@ def agree(
     client_cas: Iterable[x509.Certificate],
     client_certificates: Iterable[x509.Certificate],
     verify_depth: int | None,
-    crls: Iterable[CRLSource],
+    crls: Iterable[CRLSource] | None,
     alpn_protocols: Sequence[str],
     unknown_names: UnknownNames,
     tickets: Tickets,
@@ -70,8 +75,19 @@ def agree(
         ConfigurationError: It cannot be done as asked; all that is wrong is named.
         TypeError: An argument is of another kind.
     """
-    require_kinds(profile, client_auth, client_auth_by_name or {}, unknown_names)
-    require_several("crls", crls)
+    for source in sources:
+        require_source(source)
+    require_kinds(
+        profile=profile,
+        client_auth=client_auth,
+        client_auth_by_name=client_auth_by_name,
+        unknown_names=unknown_names,
+        verify_depth=verify_depth,
+        tickets=tickets,
+        keylog_file=keylog_file,
+    )
+    protocols = require_texts("alpn_protocols", alpn_protocols)
+    sources_of_lists = None if crls is None else require_crls(crls)
     authorities = require_certificates("client_cas", client_cas)
     pinned = require_certificates("client_certificates", client_certificates)
     pins = Pins(pinned, beside_authorities=bool(authorities))
@@ -83,12 +99,16 @@ def agree(
         {client_auth, *(client_auth_by_name or {}).values()}, authorities, pinned, verify_depth
     )
     findings += pins.findings()
-    findings += _alpn_findings(alpn_protocols)
+    findings += _alpn_findings(protocols)
     by_name: dict[str, ClientAuth] = findings.attempt(
         lambda: _ascii_names(client_auth_by_name or {}), dict
     )
     anchors = findings.attempt(lambda: TrustAnchors(authorities, verify_depth), TrustAnchors)
-    lists = findings.attempt(lambda: RevocationLists(crls, anchors), RevocationLists)
+    if sources_of_lists == ():
+        findings.append("crls is empty, so that nobody could ever be revoked: leave it out instead")
+    lists = findings.attempt(
+        lambda: RevocationLists(sources_of_lists or (), anchors), RevocationLists
+    )
     if lists.current and not authorities:
         findings.append("crls revoke nothing without client_cas")
     if lists.current and pinned:
@@ -100,7 +120,7 @@ def agree(
         material=material,
         doorkeeper=Doorkeeper(client_auth, by_name, anchors, pins),
         profile=profile,
-        alpn_protocols=tuple(alpn_protocols),
+        alpn_protocols=protocols,
         unknown_names=unknown_names,
         tickets=tickets,
         key_log=None if keylog_file is None else _key_log(keylog_file),
@@ -148,7 +168,6 @@ def _client_findings(
 
 
 def _alpn_findings(alpn_protocols: Sequence[str]) -> list[str]:
-    require_several("alpn_protocols", alpn_protocols)
     return [
         f"alpn_protocols: {name!r} is not 1 to 255 ASCII characters (RFC 7301, section 3.1)"
         for name in alpn_protocols

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from tlshttp._members import require_instance
+
 __all__ = ["Tickets"]
 
 OPENSSL_LIFETIME = timedelta(hours=2)
@@ -32,6 +34,17 @@ class Tickets:
     rotation: timedelta = timedelta(days=7)
     """The age at which the keys that encrypt tickets are renewed, which ends all sessions: weekly
     by default (RFC 9325, section 3.4). Open connections stay."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is of another kind.
+
+        Raises:
+            TypeError: It is.
+        """
+        require_instance("Tickets.number", self.number, int, "a number")
+        for name in ("lifetime", "rotation"):
+            value = getattr(self, name)
+            require_instance(f"Tickets.{name}", value, timedelta, "a datetime.timedelta")
 
     def findings(self) -> list[str]:
         """Say what cannot be done as asked."""

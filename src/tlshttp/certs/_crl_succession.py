@@ -6,13 +6,15 @@ without what another one has revoked. An old list stays until one that can be us
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from cryptography import x509
 
+from tlshttp.certs._crl_makers import Makers
+from tlshttp.certs._crl_scope import Scope, find_in_list
 from tlshttp.errors import ConfigurationError
 
 __all__ = ["Check", "Lists", "Succession", "describe_moment", "newest_lists", "succeed"]
@@ -24,8 +26,6 @@ Lists: TypeAlias = tuple[_List, ...]
 
 Check: TypeAlias = Callable[[_List], object]
 """Refuses a list by a `ConfigurationError`."""
-
-_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,10 @@ def succeed(
     current: Lists,
     *,
     label: str,
-    due: Container[x509.Name] = (),
+    due: Lists = (),
     checks: Iterable[Check] = (),
     damage: Iterable[str] = (),
+    issuers: Iterable[x509.Certificate] = (),
 ) -> Succession:
     """Judge new lists, each by itself.
 
@@ -55,12 +56,14 @@ def succeed(
         new: All that there are now.
         current: Those of before.
         label: Where the new ones come from, in a sentence.
-        due: Authorities that are to have a list. Of another one, which has come by mistake perhaps,
-            a list goes as it came.
+        due: Lists that are to have successors. One of another authority, or for others, which has
+            come by mistake perhaps, goes as it came.
         checks: What else they have to pass.
         damage: What is wrong with those that could not be read; whose they are nobody knows.
+        issuers: Authorities whose keys are known.
     """
-    old = newest_lists(current)
+    makers = Makers((*new, *current, *due), issuers)
+    old = _newest(current, makers)
     findings = [*damage] if new or damage else [f"{label}: there is none"]
     unreadable = bool(findings)
     good: list[_List] = []
@@ -69,39 +72,40 @@ def succeed(
         flaws = [*_flaws(crl, label), *_objections(crl, checks)]
         findings += flaws
         (bad if flaws else good).append(crl)
-    older = [crl for crl in good if _older_than(crl, old) is not None]
-    good = [crl for crl in good if crl not in older]
-    # One that stands beside the newer one that replaces it does no harm.
-    older = [crl for crl in older if not any(_replaces(other, crl) for other in good)]
-    findings += [_describe_older(crl, old, label) for crl in older]
+    older = [crl for crl in good if _newer(old, crl, makers)]
+    good = [crl for crl in good if not any(crl is one for one in older)]
+    # One that stands beside the newer ones that replace it does no harm.
+    older = [crl for crl in older if not _newer(good, crl, makers)]
+    findings += [_describe_older(crl, _newer(old, crl, makers), label) for crl in older]
     bad += older
-    issuers = {crl.issuer for crl in good}
-    doubtful = {crl.issuer for crl in bad}
-    kept = [
+    left = [
         crl
         for crl in old
-        if not any(_replaces(other, crl) for other in good)
-        and (
-            unreadable
-            or crl.issuer in doubtful
-            or (crl.issuer in due and crl.issuer not in issuers)
-        )
+        if not _replacing([one for one in good if _order(one) >= _order(crl)], crl, makers)
     ]
+    doubted = [crl for crl in left if _is_doubted(crl, bad, old, makers)]
+    gone = [crl for crl in left if crl not in doubted and _is_due(crl, due, makers)]
     if not unreadable:
-        gone = [crl.issuer for crl in kept if crl.issuer not in doubtful]
-        findings += [_describe_gone(issuer, label) for issuer in dict.fromkeys(gone)]
+        findings += dict.fromkeys(_describe_gone(crl, label, makers) for crl in gone)
+    kept = left if unreadable else [crl for crl in left if crl in doubted or crl in gone]
     return Succession(tuple(good), tuple(kept), tuple(findings))
 
 
 def _flaws(crl: _List, label: str) -> Iterator[str]:
-    """Refuse a delta, and a list that is not valid now.
+    """Refuse a delta or another part that OpenSSL does not read, and a list that is not valid now.
 
-    With a list that is not valid now OpenSSL would refuse every client. Deltas (RFC 5280, section
-    5.2.4) it does not read, so whoever is revoked in a delta alone would be let in.
+    With a list that is not valid now OpenSSL would refuse every client. Whoever is revoked in one
+    that it does not read would be let in: in a delta (RFC 5280, section 5.2.4), in a list for some
+    reasons only, or in one that has entries of several authorities (section 5.2.5).
     """
     issuer, now = crl.issuer.rfc4514_string(), datetime.now(UTC)
-    if _extension(crl, x509.DeltaCRLIndicator) is not None:
+    if find_in_list(crl, x509.DeltaCRLIndicator) is not None:
         yield f"{label} of {issuer!r} is a delta, which has changes only: give the complete list"
+    point = find_in_list(crl, x509.IssuingDistributionPoint)
+    if point is not None and point.only_some_reasons:
+        yield f"{label} of {issuer!r} is for some reasons only: give the complete list"
+    if point is not None and point.indirect_crl:
+        yield f"{label} of {issuer!r} is for several authorities: give a list of each"
     if crl.last_update_utc > now:
         yield (
             f"{label} of {issuer!r} is not valid before {describe_moment(crl.last_update_utc)}: the"
@@ -124,67 +128,75 @@ def _objections(crl: _List, checks: Iterable[Check]) -> list[str]:
     return found
 
 
-def _older_than(crl: _List, old: Lists) -> _List | None:
-    """Return what is newer than a list that would replace it, which revokes less."""
-    newer = (one for one in old if _replaces(crl, one) and _order(crl) < _order(one))
-    return next(newer, None)
+def _newer(lists: Iterable[_List], crl: _List, makers: Makers) -> list[_List]:
+    """Return newer lists that replace one, which revokes less; empty where they do not."""
+    return _replacing([one for one in lists if _order(one) > _order(crl)], crl, makers)
 
 
-def _describe_older(crl: _List, old: Lists, label: str) -> str:
-    newer = _older_than(crl, old) or crl
+def _replacing(lists: Iterable[_List], crl: _List, makers: Makers) -> list[_List]:
+    """Return those of its key if together they are about all that a list is about; else nothing."""
+    found = [one for one in lists if makers.are_one(one, crl)]
+    return found if Scope.of(crl).is_within(map(Scope.of, found)) else []
+
+
+def _is_doubted(crl: _List, bad: Iterable[_List], old: Iterable[_List], makers: Makers) -> bool:
+    """Tell whether one of the new lists is its successor, but for what is wrong with it.
+
+    What is of none of the keys known may have been meant for any authority of that name.
+    """
+    return any(
+        one.issuer == crl.issuer
+        and (makers.are_one(one, crl) or not any(makers.are_one(one, other) for other in old))
+        for one in bad
+    )
+
+
+def _is_due(crl: _List, due: Iterable[_List], makers: Makers) -> bool:
+    scope = Scope.of(crl)
+    return any(makers.are_one(one, crl) and Scope.of(one).overlaps(scope) for one in due)
+
+
+def _describe_older(crl: _List, newer: Iterable[_List], label: str) -> str:
+    moment = max(one.last_update_utc for one in newer)
     return (
         f"{label} of {crl.issuer.rfc4514_string()!r} of {describe_moment(crl.last_update_utc)} is"
-        f" older than the one in use, of {describe_moment(newer.last_update_utc)}"
+        f" older than the one in use, of {describe_moment(moment)}"
     )
 
 
-def _describe_gone(issuer: x509.Name, label: str) -> str:
+def _describe_gone(crl: _List, label: str, makers: Makers) -> str:
     return (
-        f"{label}: there is none of {issuer.rfc4514_string()!r} any more, without which no client"
-        " of it could be verified; the old one stays"
+        f"{label}: there is none of {crl.issuer.rfc4514_string()!r}{makers.tell_apart(crl)} any"
+        " more, without which no client of it could be verified; the old one stays"
     )
 
 
-def newest_lists(lists: Lists) -> Lists:
-    """Return lists without those that another one of them replaces.
+def newest_lists(lists: Lists, issuers: Iterable[x509.Certificate] = ()) -> Lists:
+    """Return lists without those that others of them replace.
 
-    OpenSSL takes the first that fits, which may be one from before somebody was revoked.
+    OpenSSL takes the newest that fits by its time, and of the same second the first.
+
+    Args:
+        lists: All there are.
+        issuers: Authorities whose keys are known.
     """
+    return _newest(lists, Makers(lists, issuers))
+
+
+def _newest(lists: Lists, makers: Makers) -> Lists:
+    ranks = [(_order(crl), number) for number, crl in enumerate(lists)]
     return tuple(
         crl
-        for number, crl in enumerate(lists)
-        if not any(
-            _replaces(other, crl) and (_order(other), at) > (_order(crl), number)
-            for at, other in enumerate(lists)
+        for rank, crl in zip(ranks, lists, strict=True)
+        if not _replacing(
+            [one for its, one in zip(ranks, lists, strict=True) if its > rank], crl, makers
         )
     )
 
 
-def _replaces(one: _List, other: _List) -> bool:
-    """Return whether two lists are of one key and for the same certificates.
-
-    An authority may have several keys (RFC 5280, section 5.2.1) and lists for parts of what it
-    has issued (section 5.2.5). A list that does not name its key may be of any.
-    """
-    keys = [_extension(crl, x509.AuthorityKeyIdentifier) for crl in (one, other)]
-    return (
-        one.issuer == other.issuer
-        and _extension(one, x509.IssuingDistributionPoint)
-        == _extension(other, x509.IssuingDistributionPoint)
-        and (None in keys or keys[0] == keys[1])
-    )
-
-
-def _extension(crl: _List, kind: type[_Extension]) -> _Extension | None:
-    try:
-        return crl.extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
-
-
 def _order(crl: _List) -> tuple[datetime, int]:
     """Return what rises from list to list: the time, and within a second the number."""
-    number = _extension(crl, x509.CRLNumber)
+    number = find_in_list(crl, x509.CRLNumber)
     return crl.last_update_utc, 0 if number is None else number.crl_number
 
 

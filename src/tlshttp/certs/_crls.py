@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from cryptography import x509
 
@@ -43,11 +43,11 @@ class CRLStore(ReloadingStore[Lists, ConfigurationError]):
 
     _noun = "CRL"
     _unusable = ConfigurationError
-    _checks: dict[object, Check]
+    _checks: dict[object, tuple[Check, tuple[x509.Certificate, ...]]]
     _partly: tuple[ConfigurationError, Lists] | None = None
     """Why not all that was read last can be used; and what can, with what stays."""
-    _due: frozenset[x509.Name] = frozenset()
-    """Those who had a list when last nothing was wrong."""
+    _due: Lists = ()
+    """What there was when last nothing was wrong."""
 
     def __init__(
         self, crlfile: str | os.PathLike[str], *, poll_interval: float = FILE_POLL_INTERVAL
@@ -75,7 +75,9 @@ class CRLStore(ReloadingStore[Lists, ConfigurationError]):
 
         Raises:
             ConfigurationError: There is no list, or one that counts at another time than now.
+            TypeError: One is none.
         """
+        _require_lists(crls)
         ConfigurationError.raise_if(succeed(crls, (), label="the CRL given").findings)
         store = cls.__new__(cls)
         store._checks = {}  # noqa: SLF001
@@ -93,39 +95,56 @@ class CRLStore(ReloadingStore[Lists, ConfigurationError]):
 
         Raises:
             ConfigurationError: Some cannot be used, or an authority that had a list has none any
-                more; those of before still count in their place. The others have been taken.
+                more; those of before still count in their place, which the log and `last_error`
+                say, too. The others have been taken.
+            TypeError: One is no list.
         """
+        _require_lists(crls)
         due = self._due
         found = self._succeed(crls, "the CRL given")
         if found.taken:
             self._replace(found.taken + found.kept)
         if found.findings:
             self._due = due
-        ConfigurationError.raise_if(found.findings)
+            self._last_error = error = ConfigurationError(*found.findings)
+            self._announce(error)
+            raise error
 
     def require(
-        self, check: Callable[[x509.CertificateRevocationList], object]
+        self,
+        check: Callable[[x509.CertificateRevocationList], object],
+        issuers: Iterable[x509.Certificate] = (),
     ) -> Callable[[], None]:
         """Have new lists pass a check before they are taken.
 
         Args:
             check: Called with each list, in the thread that loads it. It refuses the list by a
                 `~tlshttp.errors.ConfigurationError`.
+            issuers: Authorities by whose keys it can be told which lists replace which, whatever
+                the lists say of it.
 
         Returns:
             A function that ends this.
         """
         # Without the lock: the end may come from the garbage collector, while this thread holds it.
         token = object()
-        self._checks[token] = check
+        self._checks[token] = check, tuple(issuers)
         return functools.partial(_forget, self._checks, token)
 
     def _succeed(self, new: Lists, label: str, damage: tuple[str, ...] = ()) -> Succession:
-        checks = tuple(self._checks.values())
-        return succeed(new, self._current, label=label, due=self._due, checks=checks, damage=damage)
+        users = tuple(self._checks.values())
+        return succeed(
+            new,
+            self._current,
+            label=label,
+            due=self._due,
+            checks=[check for check, _ in users],
+            damage=damage,
+            issuers=[issuer for _, issuers in users for issuer in issuers],
+        )
 
     def _take(self, value: Lists) -> Lists | None:
-        self._due = frozenset(crl.issuer for crl in value)
+        self._due = value
         return super()._take(value)
 
     def _salvage(self, error: ConfigurationError) -> Lists | None:
@@ -144,8 +163,17 @@ class CRLStore(ReloadingStore[Lists, ConfigurationError]):
         )
 
 
-def _forget(checks: dict[object, Check], token: object) -> None:
+def _forget(checks: dict[object, Any], token: object) -> None:
     checks.pop(token, None)
+
+
+def _require_lists(given: tuple[object, ...]) -> None:
+    for one in given:
+        if not isinstance(one, x509.CertificateRevocationList):
+            raise TypeError(
+                "each must be an x509.CertificateRevocationList, and several are several arguments:"
+                f" not {type(one).__name__}"
+            )
 
 
 def _read(path: Path) -> bytes:

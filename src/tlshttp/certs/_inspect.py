@@ -72,6 +72,12 @@ def was_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
     return True
 
 
+def must_staple(certificate: x509.Certificate) -> bool:
+    """Tell whether clients refuse a certificate without an OCSP response (RFC 7633)."""
+    feature = find_extension(certificate, x509.TLSFeature)
+    return feature is not None and x509.TLSFeatureType.status_request in feature.value
+
+
 def is_self_signed(certificate: x509.Certificate) -> bool:
     """Tell whether a certificate is signed with its own key."""
     return certificate.subject == certificate.issuer and was_issued_by(certificate, certificate)

@@ -19,6 +19,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -27,7 +28,7 @@ from tlshttp.certs._looking import Look
 from tlshttp.certs._sources import FileSource, FixedSource, Source
 from tlshttp.errors import ConfigurationError
 
-__all__ = ["CALLABLE_POLL_INTERVAL", "FILE_POLL_INTERVAL", "ReloadingStore"]
+__all__ = ["CALLABLE_POLL_INTERVAL", "FILE_POLL_INTERVAL", "IN_A_LOOK", "ReloadingStore"]
 
 _log = logging.getLogger("tlshttp.certs")
 
@@ -40,6 +41,9 @@ STALL_SECONDS = 2.0
 CALLABLE_POLL_INTERVAL = 60.0
 """Seconds between two calls of a user's function, which may ask over the network."""
 
+
+IN_A_LOOK: ContextVar[bool] = ContextVar("in_a_look", default=False)
+"""Whether what is new is examined during a poll, which must not wait."""
 
 _T = TypeVar("_T")
 _E = TypeVar("_E", bound=ConfigurationError)
@@ -235,11 +239,17 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
             return None, self._doubt(failure, asked=asked)
         if found is None:
             return None, None
+        token = IN_A_LOOK.set(True)
         try:
             self._examine(found[0])
         except self._unusable as error:
-            # It is whole, so it will not get better by itself: there is no second look.
+            # It is whole, so that there is something to say. What a user of the store misses may
+            # come by itself, an OCSP response for one.
+            if isinstance(self._source, FileSource):
+                self._source.forget()
             return None, self._doubt(error, asked=True)
+        finally:
+            IN_A_LOOK.reset(token)
         return None, self._take(found[0])
 
     def _find(self, *, asked: bool) -> tuple[_T] | None:

@@ -78,6 +78,10 @@ class FileSource(Generic[_T]):
             return self._loaded is None
         return self._seen is None or self._seen != self._look()
 
+    def forget(self) -> None:
+        """Look again the next time, though nothing may have changed."""
+        self._seen = None
+
     def load(self) -> _T:
         """Read the files, and parse them if their content is another one."""
         if self._is_final and self._loaded is not None:

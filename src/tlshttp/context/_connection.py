@@ -11,7 +11,17 @@ from tlshttp._engines.checked import Checked
 __all__ = ["CheckedObject", "CheckedSocket"]
 
 
-class CheckedSocket(Checked, ssl.SSLSocket):
+class _TellsChain:
+    """What the `ssl` module knows of a chain, and tells in public from Python 3.13 on."""
+
+    def verified_chain(self: Any) -> list[bytes]:
+        """Return the client's chain as OpenSSL has verified it, in DER; empty where resumed."""
+        tell = getattr(self._sslobj, "get_verified_chain", None)
+        found = (tell() or ()) if tell is not None else ()
+        return [ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in found]
+
+
+class CheckedSocket(Checked, _TellsChain, ssl.SSLSocket):
     """What ``wrap_socket`` returns."""
 
     def local_address(self) -> str | None:
@@ -38,7 +48,7 @@ class CheckedSocket(Checked, ssl.SSLSocket):
         return super().write(data)
 
 
-class _AcceptedObject(Checked, ssl.SSLObject):
+class _AcceptedObject(Checked, _TellsChain, ssl.SSLObject):
     """An in-memory connection that has passed the check: it costs no more than `ssl`'s own."""
 
     if sys.version_info >= (3, 13):

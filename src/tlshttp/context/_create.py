@@ -32,7 +32,7 @@ def create_server_context(
     client_cas: Iterable[x509.Certificate] = (),
     client_certificates: Iterable[x509.Certificate] = (),
     verify_depth: int | None = None,
-    crls: Iterable[CRLSource] = (),
+    crls: Iterable[CRLSource] | None = None,
     alpn_protocols: Sequence[str] = ("http/1.1", "http/1.0"),
     unknown_names: UnknownNames = UnknownNames.SERVE_DEFAULT,
     tickets: Tickets = Tickets(),
@@ -64,7 +64,7 @@ def create_server_context(
         crls: Revocation lists of these authorities: paths of PEM or DER files, which are looked at
             every five seconds, `tlshttp.certs.CRLStore` objects, or lists. With any, there has to
             be one for every authority between a client's certificate and the trusted root, else the
-            client is refused.
+            client is refused. `None`: nothing is ever revoked; to have none otherwise is an error.
         alpn_protocols: Application protocols to offer by ALPN (RFC 7301), in order of preference;
             empty: none. A client that offers ALPN, but none of these, is refused by the servers of
             this package. HTTP/1.0 is among them for clients that offer nothing else, such as
@@ -78,9 +78,8 @@ def create_server_context(
 
     Raises:
         ConfigurationError: It cannot be done as asked; all that is wrong is named.
-        TypeError: ``client_auth``, ``unknown_names`` or ``profile`` is of another kind, such as a
-            text, there is one text where several are due, or ``client_cas`` or
-            ``client_certificates`` are no certificates.
+        TypeError: An argument is of another kind, such as a text for a ``profile``; one text, or
+            one revocation list, where several are due; or ``client_cas`` are no certificates.
     """
     return ServerContext(
         agree(

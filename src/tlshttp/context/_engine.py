@@ -10,7 +10,7 @@ from tlshttp._engines.anchors import TrustAnchors
 from tlshttp._engines.directory import Group
 from tlshttp._engines.pins import Pins
 from tlshttp.certs import Certificate
-from tlshttp.certs._inspect import describe
+from tlshttp.certs._inspect import describe, must_staple
 from tlshttp.certs._memory import pem_path
 from tlshttp.errors import ConfigurationError
 from tlshttp.profiles import TLSProfile
@@ -35,6 +35,13 @@ def enforcement(profile: TLSProfile) -> dict[str, bool]:
     }
 
 
+_CANNOT_STAPLE = (
+    "the certificate of {} must be stapled (RFC 7633), which the ssl module cannot do: the engine"
+    " pyopenssl can, by ssl_context=tlshttp.pyopenssl.create_server_context(certificate,"
+    " ocsp_staple=...)"
+)
+
+
 class _SSLEngine:
     """The `ssl` module as an `tlshttp._engines.engine.Engine`."""
 
@@ -50,7 +57,9 @@ class _SSLEngine:
         ]
 
     def certificate_findings(self, certificate: Certificate, profile: TLSProfile) -> list[str]:
-        """Say why OpenSSL refuses a certificate."""
+        """Say why OpenSSL refuses a certificate, or all clients would."""
+        if must_staple(certificate.leaf):
+            return [_CANNOT_STAPLE.format(describe(certificate.leaf))]
         trial = _blank()
         with contextlib.suppress(ssl.SSLError):  # the profile's, which profile_findings() names
             apply_profile(trial, profile)

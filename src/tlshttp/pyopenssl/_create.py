@@ -12,10 +12,9 @@ from tlshttp._engines.crls import CRLSource
 from tlshttp._engines.directory import UnknownNames
 from tlshttp._engines.terms import agree
 from tlshttp._engines.tickets import Tickets
-from tlshttp.errors import ConfigurationError
-from tlshttp.pyopenssl._engine import ENGINE
+from tlshttp.pyopenssl._engine import PyOpenSSLEngine
 from tlshttp.pyopenssl._server_context import ServerContext
-from tlshttp.pyopenssl._staples import OCSPSource, Staples, staple_findings
+from tlshttp.pyopenssl._staples import OCSPSource, Staples
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -34,7 +33,7 @@ def create_server_context(
     client_cas: Iterable[x509.Certificate] = (),
     client_certificates: Iterable[x509.Certificate] = (),
     verify_depth: int | None = None,
-    crls: Iterable[CRLSource] = (),
+    crls: Iterable[CRLSource] | None = None,
     alpn_protocols: Sequence[str] = ("http/1.1", "http/1.0"),
     unknown_names: UnknownNames = UnknownNames.SERVE_DEFAULT,
     tickets: Tickets = Tickets(),
@@ -60,7 +59,7 @@ def create_server_context(
         client_certificates: Self-signed certificates of single clients, accepted as they are.
         verify_depth: The largest number of intermediate certificates between a client's and that
             of its authority; `None`: no more than OpenSSL follows.
-        crls: Revocation lists of these authorities.
+        crls: Revocation lists of these authorities; `None`: nothing is ever revoked.
         alpn_protocols: Application protocols to offer by ALPN, in order of preference; empty: none.
         unknown_names: What happens to clients that ask for a name no certificate has.
         tickets: How sessions are resumed.
@@ -71,7 +70,8 @@ def create_server_context(
             `~tlshttp.certs.CertificateAuthority` that has issued them; `None`: nothing is stapled.
             Asked here for the first time, later in a thread of its own, when a response is half as
             old as it may get. One that is not good, another certificate's, or not of now is never
-            stapled, which the log says.
+            stapled, which the log says. A new certificate that must be stapled (RFC 7633) is not
+            taken from its store before there is a response for it.
 
     .. warning::
         Who can read ``keylog_file`` can decrypt all traffic of this server.
@@ -79,10 +79,11 @@ def create_server_context(
     Raises:
         ConfigurationError: It cannot be done as asked, or a certificate that must be stapled (RFC
             7633) has no response; all that is wrong is named.
+        TypeError: An argument is of another kind.
     """
     staples = None if ocsp_staple is None else Staples(ocsp_staple)
     terms = agree(
-        ENGINE,
+        PyOpenSSLEngine(staples),
         (certificate, *more),
         profile=profile,
         client_auth=client_auth,
@@ -96,5 +97,6 @@ def create_server_context(
         tickets=tickets,
         keylog_file=keylog_file,
     )
-    ConfigurationError.raise_if(staple_findings(terms.material.certificates, staples))
+    if staples is not None:
+        staples.fetch(terms.material.certificates)
     return ServerContext(terms, staples)

@@ -17,14 +17,22 @@ from tlshttp.certs._memory import pem_path
 from tlshttp.errors import ConfigurationError
 from tlshttp.profiles import TLSProfile
 from tlshttp.pyopenssl._settings import apply_profile, known, missing
+from tlshttp.pyopenssl._staples import Staples, staple_findings
 
-__all__ = ["ENGINE"]
+__all__ = ["PyOpenSSLEngine"]
 
 _LISTS = ("ciphersuites", "groups", "signature_algorithms")
 
 
-class _PyOpenSSLEngine:
-    """pyOpenSSL as an `tlshttp._engines.engine.Engine`."""
+class PyOpenSSLEngine:
+    """pyOpenSSL as an `tlshttp._engines.engine.Engine`.
+
+    Args:
+        staples: Where OCSP responses are; `None`: nothing is stapled.
+    """
+
+    def __init__(self, staples: Staples | None) -> None:
+        self._staples = staples
 
     def profile_findings(self, profile: TLSProfile) -> list[str]:
         """Say what of a profile cannot be set, or OpenSSL does not know at all."""
@@ -40,7 +48,7 @@ class _PyOpenSSLEngine:
         ]
 
     def certificate_findings(self, certificate: Certificate, profile: TLSProfile) -> list[str]:
-        """Say why OpenSSL refuses a certificate."""
+        """Say why OpenSSL refuses a certificate, or all clients would."""
         trial = SSL.Context(SSL.TLS_SERVER_METHOD)
         if self.profile_findings(profile):
             return []  # which are told already
@@ -49,7 +57,7 @@ class _PyOpenSSLEngine:
             self.load_certificates(trial, (certificate,))
         except ConfigurationError as error:
             return list(error.findings)
-        return []
+        return staple_findings(certificate, self._staples)
 
     def load_certificates(self, context: SSL.Context, group: Group) -> None:
         """Have a context show certificates, of different kinds of keys."""
@@ -89,8 +97,6 @@ class _PyOpenSSLEngine:
             flags = crypto.X509StoreFlags
             store.set_flags(flags.CRL_CHECK | flags.CRL_CHECK_ALL)
 
-
-ENGINE = _PyOpenSSLEngine()
 
 _END = b"-----END X509 CRL-----\n"
 

@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from tlshttp.certs import CertificateChain
 from tlshttp.certs._inspect import describe, find_extension
 
-__all__ = ["Response", "must_staple", "parse_response"]
+__all__ = ["Response", "parse_response"]
 
 _CLOCK_SKEW = timedelta(minutes=5)
 """How far a responder's clock may be ahead of ours."""
@@ -38,12 +38,6 @@ class Response:
     def refresh_at(self) -> datetime:
         """Return when it is half as old as it may get."""
         return self.this_update + (self.next_update - self.this_update) / 2
-
-
-def must_staple(certificate: x509.Certificate) -> bool:
-    """Tell whether clients refuse a certificate without a response (RFC 7633)."""
-    feature = find_extension(certificate, x509.TLSFeature)
-    return feature is not None and x509.TLSFeatureType.status_request in feature.value
 
 
 def parse_response(der: bytes, shown: CertificateChain, now: datetime | None = None) -> Response:

@@ -1,0 +1,129 @@
+"""Whose a revocation list is: which key has signed it.
+
+Authorities may share a name, and one may have several keys (RFC 5280, section 5.2.1). A list can
+name its key in several ways, and need not do it at all. So what it says counts only where nobody
+knows a key by which its signature is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import NamedTuple, TypeAlias
+
+from cryptography import x509
+
+from tlshttp.certs._crl_scope import Scope, find_in_list
+from tlshttp.certs._inspect import public_key_bytes
+
+__all__ = ["Makers", "is_signed_by", "may_seem_signed_by"]
+
+_List = x509.CertificateRevocationList
+_Name: TypeAlias = tuple[Hashable, ...]
+
+_SIGNATURE = "signature"
+
+
+class _Maker(NamedTuple):
+    """Who has made a list, as far as it is known."""
+
+    name: _Name
+    told_by: str | None
+    """What tells which key it was; `None`: nothing."""
+    key: Hashable
+
+
+class Makers:
+    """Tells of lists whether they are of one authority, and of one key of it.
+
+    Args:
+        lists: All that are to be compared.
+        issuers: Authorities whose keys are known.
+    """
+
+    def __init__(self, lists: Iterable[_List], issuers: Iterable[x509.Certificate] = ()) -> None:
+        known = [(_name(one.subject), one) for one in issuers]
+        self._lists = tuple(lists)
+        self._makers = {id(crl): _maker_of(crl, known) for crl in self._lists}
+
+    def are_one(self, one: _List, other: _List) -> bool:
+        """Tell whether one key has made two lists.
+
+        Where it cannot be told it has, unless lists of that name tell of several keys.
+        """
+        first, second = self._makers[id(one)], self._makers[id(other)]
+        told_by = {first.told_by, second.told_by}
+        if first.name != second.name:
+            return False
+        if _SIGNATURE in told_by or (len(told_by) == 1 and None not in told_by):
+            return first == second
+        return not self._has_several(first.name)
+
+    def _has_several(self, name: _Name) -> bool:
+        makers = {one for one in self._makers.values() if one.name == name}
+        told = [one.told_by for one in makers if one.told_by not in (None, _SIGNATURE)]
+        return len(told) > len(set(told))
+
+    def tell_apart(self, crl: _List) -> str:
+        """Return what a list has that others of its name have not, to follow that name."""
+        name, scope = self._makers[id(crl)].name, Scope.of(crl)
+        namesakes = [one for one in self._lists if self._makers[id(one)].name == name]
+        words = []
+        if not all(self.are_one(crl, one) for one in namesakes):
+            identifier = find_in_list(crl, x509.AuthorityKeyIdentifier)
+            key = None if identifier is None else identifier.key_identifier
+            words.append("without a name for its key" if key is None else f"by the key {key.hex()}")
+        if any(Scope.of(one) != scope for one in namesakes):
+            words.append(str(scope))
+        return "".join(f" {word}" for word in words if word)
+
+
+def _maker_of(crl: _List, known: Iterable[tuple[_Name, x509.Certificate]]) -> _Maker:
+    name = _name(crl.issuer)
+    for named, issuer in known:
+        if named == name and is_signed_by(crl, issuer):
+            return _Maker(name, _SIGNATURE, public_key_bytes(issuer.public_key()))
+    said = find_in_list(crl, x509.AuthorityKeyIdentifier)
+    if said is not None and said.key_identifier is not None:
+        return _Maker(name, "identifier", said.key_identifier)
+    if said is not None and said.authority_cert_serial_number is not None:
+        return _Maker(name, "certificate", said.authority_cert_serial_number)
+    return _Maker(name, None, None)
+
+
+def is_signed_by(crl: _List, issuer: x509.Certificate) -> bool:
+    """Tell whether the key of an authority has signed a list."""
+    try:
+        return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
+    except Exception:  # noqa: BLE001
+        # TypeError for a key that cannot sign, UnsupportedAlgorithm or ValueError: whatever it is,
+        # nobody here can verify it.
+        return False
+
+
+def may_seem_signed_by(crl: _List, issuer: x509.Certificate) -> bool:
+    """Tell whether a list is an authority's by all that it says, as OpenSSL goes by.
+
+    Of lists that are, OpenSSL takes the newest, and looks at the signature only then.
+    """
+    if _name(crl.issuer) != _name(issuer.subject):
+        return False
+    said = find_in_list(crl, x509.AuthorityKeyIdentifier)
+    if said is None:
+        return True
+    own = [
+        one.value.digest
+        for one in issuer.extensions
+        if isinstance(one.value, x509.SubjectKeyIdentifier)
+    ]
+    serial = said.authority_cert_serial_number
+    return (said.key_identifier is None or own in ([], [said.key_identifier])) and (
+        serial is None or serial == issuer.serial_number
+    )
+
+
+def _name(name: x509.Name) -> _Name:
+    """Return a name as OpenSSL compares it: whatever its letters' case, spaces and types."""
+    return tuple(
+        frozenset((one.oid, " ".join(str(one.value).lower().split())) for one in part)
+        for part in name.rdns
+    )
