@@ -52,6 +52,7 @@ def make_list(
     form: str = "key",
     of: x509.IssuingDistributionPoint | None = None,
     reason: x509.ReasonFlags | None = None,
+    name: x509.Name | None = None,
 ) -> CRL:
     """Return a list of an authority.
 
@@ -62,10 +63,11 @@ def make_list(
         form: What it says of its key.
         of: What it says that it is for; `None`: nothing.
         reason: Why all of them are revoked; `None`: not said.
+        name: How it writes its name; `None`: as in its certificate.
     """
     builder = (
         x509.CertificateRevocationListBuilder()
-        .issuer_name(authority.certificate.leaf.subject)
+        .issuer_name(name or authority.certificate.leaf.subject)
         .last_update(NOW + timedelta(hours=hours))
         .next_update(NOW + timedelta(days=1))
     )

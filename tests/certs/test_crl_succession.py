@@ -50,6 +50,12 @@ def at_one_place(issuer: Authority) -> list[CRL]:
     return [make_list(issuer, hours=-5, of=part(users=True, place="http://a.test/"))]
 
 
+def by_another_spelling(issuer: Authority) -> list[CRL]:
+    """Return a list whose name is written as OpenSSL takes it for the same one."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, " ACME")])
+    return [make_list(issuer, hours=-5, name=name)]
+
+
 def _older() -> Iterator[tuple[str, Make, Make]]:
     """Yield pairs of lists of which the second are authentic, and older."""
     for new, old in itertools.product(FORMS, FORMS):
@@ -63,6 +69,11 @@ def _older() -> Iterator[tuple[str, Make, Make]]:
         then = {"form": form, "hours": -5}
         yield f"parts, then all by {form}", parts(**first), whole(**then)  # type: ignore[arg-type]
         yield f"all, then parts by {form}", whole(**first), parts(**then)  # type: ignore[arg-type]
+    yield (
+        "all, then the same by another spelling",
+        whole(form="key", revokes=True),
+        by_another_spelling,
+    )
     yield "all, then users of one place", whole(form="key", revokes=True), at_one_place
 
 
