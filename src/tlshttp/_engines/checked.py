@@ -93,21 +93,22 @@ class Checked:
         )
 
     def _look_at_client(self: Any, doorkeeper: Doorkeeper) -> None:
-        self._require_readable()
         certificate = self.getpeercert(True)
+        verified = self.verified_chain() if certificate else ()
+        self._require_readable(verified)
         doorkeeper.judge(self._name, certificate, resumed=self.session_reused is not False)
         if certificate:
-            doorkeeper.chain_ends.note(self.verified_chain())
+            doorkeeper.chain_ends.note(verified)
         if doorkeeper.by_name and not certificate:
             self.may_serve = doorkeeper.may_serve_anybody
 
-    def _require_readable(self: Any) -> None:
-        """Refuse what nobody could read afterwards.
+    def _require_readable(self: Any, verified: Iterable[bytes]) -> None:
+        """Refuse what nobody could read afterwards, of what is told of a client and verified.
 
         OpenSSL takes certificates of version 2, and of versions that there are not.
         """
         try:
-            for der in peer_chain_in_der(self):
+            for der in (*peer_chain_in_der(self), *verified):
                 read_der(der)
         except ValueError as error:
             raise ClientCertificateError(

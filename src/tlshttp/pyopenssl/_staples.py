@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tlshttp._own_files import OWN_FILES
 from tlshttp.certs._inspect import describe, must_staple
-from tlshttp.certs._reloading import IN_A_LOOK
 from tlshttp.pyopenssl._ocsp import Response, parse_response
 
 if TYPE_CHECKING:
@@ -89,6 +88,8 @@ class Staples:
         It is waited for, but not long where connections are served meanwhile: then whoever wants to
         show the certificate comes again.
         """
+        from tlshttp.certs._reloading import IN_A_LOOK
+
         key = _key(certificate)
         if self.find(key) is not None:
             return None
