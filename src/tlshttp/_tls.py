@@ -93,6 +93,10 @@ class ManagedContext(Protocol):
     `~tlshttp.errors.HandshakeError` itself.
     """
 
+    @property
+    def tells_addresses_apart(self) -> bool:
+        """Whether `context_for` must know the address of a client whose hello has no name."""
+
     def refusal(
         self,
         server_name: bytes | None,

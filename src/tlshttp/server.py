@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tlshttp._binding import (
     BoundPath,
+    accept,
     address_family,
     host_with_zone,
     is_listening,
@@ -580,7 +581,7 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     def get_request(self) -> tuple[Any, Any]:
         """Accept a connection (hook); its peer has not said anything yet."""
-        request, address = self.socket.accept()
+        request, address = accept(self.socket)
         return request, plain_address(address)
 
     def process_request(self, request: Any, client_address: Any) -> None:

@@ -134,3 +134,10 @@ def test_certificates_f30_in_memory(
         der = shake_hands(made, client, name or None).client.getpeercert(True)
         assert der is not None
         assert x509.load_der_x509_certificate(der) == several[0].leaf
+
+
+def test_an_address_is_asked_for_only_where_it_matters(several: list[certs.Certificate]) -> None:
+    """It costs a system call for each client without a name."""
+    for alone in several[:2]:
+        assert not context.create_server_context(alone).tells_addresses_apart
+    assert context.create_server_context(*several[:2]).tells_addresses_apart

@@ -147,9 +147,11 @@ def test_only_the_leader_steps_aside(office: Office) -> None:
     assert len(set(office.threads)) == 1
 
 
-def test_a_leader_that_is_kept_is_deposed(office: Office) -> None:
+def test_a_leader_that_is_kept_is_deposed(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """The watch finds it, the rest is done by another, and then each steps aside beforehand."""
     other, go_on = threading.Event(), threading.Event()
+    # A moment before it waits it may be that.
+    monkeypatch.setattr(office.leaders._starving, "starves_now", lambda _: False)
     office.bring(lambda: do(go_on.wait, 10 * UNIT), other.set)
     assert wait_until(lambda: bool(office.threads))
     term = office.leaders._term
@@ -234,6 +236,45 @@ def test_starving_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch) -> No
     assert seen.look(-1) == 0
 
 
+def test_a_leader_that_is_starving_makes_nobody_cautious(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the system has not yet counted for how long."""
+    inside, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(office.leaders._starving, "starves_now", lambda _: True)
+
+    def stay() -> None:
+        inside.set()
+        assert go_on.wait(10 * UNIT)
+
+    office.bring(stay)
+    assert inside.wait(5 * UNIT)
+    term = office.leaders._term
+    assert term is not None
+    office.leaders.watch(term.began + 0.02)
+    assert office.leaders._term is term
+    office.leaders.watch(term.began + 0.06)
+    assert office.leaders._term is not term
+    assert not office.leaders._cautious_until
+    go_on.set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell")
+@pytest.mark.parametrize(("ready", "gets_on"), [(True, False), (True, True), (False, False)])
+def test_who_is_ready_and_does_not_get_on_is_starving(
+    monkeypatch: pytest.MonkeyPatch, ready: bool, gets_on: bool
+) -> None:
+    """Not who is at work, as this thread is, and not who sleeps or has ended."""
+    seen = starving.Starving()
+    own = threading.get_native_id()
+    assert not seen.starves_now(own)
+    assert not seen.starves_now(-1)
+    times = [5, 6 if gets_on else 5]
+    monkeypatch.setattr(starving, "_is_ready", lambda _: ready)
+    monkeypatch.setattr(starving, "_processor_time", lambda _: times.pop(0))
+    assert seen.starves_now(own) == (ready and not gets_on)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell")
 def test_a_thread_that_sleeps_is_not_starving() -> None:
     """It is ready for no more than a moment of all that time."""
@@ -245,6 +286,7 @@ def test_a_thread_that_sleeps_is_not_starving() -> None:
     before = seen.look(native)
     began = time.monotonic()
     threading.Event().wait(0.3 * UNIT)
+    assert not seen.starves_now(native)
     passed = time.monotonic() - began
     assert before + seen.look(native) < passed / 2
     done.set()

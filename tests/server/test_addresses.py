@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import UNIT, wait_until
 from tlshttp import AccessLogMixIn, ThreadingTLSHTTPServer, TLSRequestHandler, certs, context
-from tlshttp._binding import plain_address
+from tlshttp._binding import accept, plain_address
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,31 @@ def test_people_u8_ipv4_reads_as_ipv4_everywhere(caplog: pytest.LogCaptureFixtur
         record.getMessage() for record in caplog.records if record.name == "tlshttp.access"
     )
     assert "ffff" not in caplog.text
+
+
+class _Own(socket.socket):
+    """A listening socket of somebody's own."""
+
+    def accept(self) -> Any:
+        """Accept, and say so."""
+        return super().accept(), "own"
+
+
+def test_accept_is_that_of_the_standard_library() -> None:
+    """The same socket and address, whichever way; and a subclass has its own way."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        facts = []
+        for way in (socket.socket.accept, accept):
+            with socket.create_connection(listener.getsockname()) as peer:
+                made, address = way(listener)
+                with made:
+                    assert address == peer.getsockname()
+                    facts.append((type(made), made.family, made.type, made.proto, made.timeout))
+        assert facts[0] == facts[1]
+    with _Own() as own:
+        own.bind(("127.0.0.1", 0))
+        own.listen()
+        with socket.create_connection(own.getsockname()):
+            made, said = accept(own)
+            made[0].close()  # type: ignore[index]
+            assert said == "own"

@@ -50,6 +50,11 @@ class Directory:
     _by_name: Names[Shown]
     _by_address: Mapping[str, Shown]
 
+    @property
+    def tells_addresses_apart(self) -> bool:
+        """Whether what a client is shown that asks for no name depends on its address."""
+        return bool(self._by_address)
+
     def find(self, name: str | None, address: Callable[[], str | None]) -> Shown | None:
         """Return what is shown for a name; `None` for an unknown name.
 
@@ -106,7 +111,9 @@ def build_directory(
                 create_context(group), any(is_self_signed(one.leaf) for one in group)
             )
     names = Names({name: groups[group] for name, group in by_name.items()})
-    found = {address: groups[group] for address, group in by_address.items()}
+    # The default is what every other address gets, too.
+    apart = {address: group for address, group in by_address.items() if group != default}
+    found = {address: groups[group] for address, group in apart.items()}
     return Directory(groups, groups[default], names, found)
 
 

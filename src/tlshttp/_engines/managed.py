@@ -93,6 +93,11 @@ class ManagedContext:
         """Whether some connections may not ask for all hosts (``client_auth_by_name``)."""
         return bool(self._doorkeeper.by_name)
 
+    @property
+    def tells_addresses_apart(self) -> bool:
+        """Whether it must know the address that a client connects to which asks for no name."""
+        return self._directory.tells_addresses_apart
+
     def refusal(
         self,
         server_name: bytes | None,

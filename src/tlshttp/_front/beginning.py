@@ -134,10 +134,12 @@ class BeginningConnection(EndingConnection):
         front, greeting = self._front, self._greeting
         seen = greeting.hello
         greeting.end()
-        ssl_context = front.ssl_context
-        if front.managed is not None:
-            address = None if seen.has_name else self._local_address()
-            ssl_context = front.managed.context_for(seen.groups, seen.key_shares, address)
+        ssl_context, managed = front.ssl_context, front.managed
+        if managed is not None:
+            address = None
+            if managed.tells_addresses_apart and not seen.has_name:
+                address = self._local_address()
+            ssl_context = managed.context_for(seen.groups, seen.key_shares, address)
         channel = Channel(ssl_context, self._socket, greeting.take_data())
         stream = Stream(channel, front.limits, self, self.server_name, front.budget)
         stream.exchange = front.create_exchange(stream)

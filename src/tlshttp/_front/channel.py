@@ -131,6 +131,8 @@ class Channel:
         for _ in _MOST_READS:
             if not self.has_input:
                 self._receive()
+                if not self.has_input:
+                    continue  # of a record more has yet to come
             try:
                 data = self.tls.read(size)
             except ssl.SSLWantReadError:

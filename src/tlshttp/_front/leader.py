@@ -170,11 +170,17 @@ class Leaders:
         if term is None or now - term.began <= _LONG_SECONDS:
             return
         kept = now - term.began - late
-        if kept > _LONG_SECONDS and kept - self._starving.look(term.native) > _LONG_SECONDS:
+        if kept > _LONG_SECONDS and self._has_waited(term, kept):
             self._be_cautious(now)
             self._depose(term)
         elif now - term.began > _TOO_LONG_SECONDS:
             self._depose(term)
+
+    def _has_waited(self, term: _Term, kept: float) -> bool:
+        """Return whether a leader that has been kept did not lack a processor alone."""
+        if self._starving.starves_now(term.native):
+            return False
+        return kept - self._starving.look(term.native) > _LONG_SECONDS
 
     def _depose(self, term: _Term) -> None:
         with self._lock:

@@ -101,7 +101,7 @@ class Places:
                 hold.held = True
                 if connection is not None:
                     hold.group = connection.group
-                self._held[hold.group] += 1
+                self._held[hold.group] = self._held.get(hold.group, 0) + 1
                 self.taken += 1
 
     def give_back(self, hold: Hold) -> None:
@@ -112,9 +112,9 @@ class Places:
                 return
             hold.held = False
             self.taken -= 1
-            self._held[hold.group] -= 1
-            if not self._held[hold.group]:
-                del self._held[hold.group]
+            left = self._held.pop(hold.group) - 1
+            if left:
+                self._held[hold.group] = left
         if self.waiting:
             self.resume_one()
 

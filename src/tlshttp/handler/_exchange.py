@@ -284,7 +284,7 @@ class HTTPExchange(Responding):
             and self.refused is None
             and handler is not None
             and handler.wfile is wfile
-            and not (wfile.closes or stream.tunnel)
+            and not stream.tunnel
             and stream.failure is None
         ):
             # As after nearly every request, which saves half the steps of what follows: nothing is
@@ -292,7 +292,7 @@ class HTTPExchange(Responding):
             self._state = NONE
             rfile.end()
             self.handler = None
-            return not handler.close_connection
+            return not (wfile.closes or handler.close_connection)
         return self._end_with_care(is_over=is_over)
 
     def _end_with_care(self, *, is_over: bool) -> bool:
