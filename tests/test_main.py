@@ -450,6 +450,19 @@ def test_people_u1_its_own_files_are_not_served_and_it_says_so(
     assert not [name for name in names if name in page]
 
 
+def test_people_u1_keys_of_other_programs_are_told_of(
+    run: Run, folder: Path, pair: tuple[Path, Path]
+) -> None:
+    """What nobody means to publish, left there by a program that has ended, is named."""
+    shutil.copy(pair[1], folder / "own.key")
+    (folder / "LEFT.key").write_bytes(certs.self_signed("localhost").key_to_pem())
+    (folder / "cert.pem").write_bytes(certs.self_signed("localhost").to_pem())
+    (folder / ".hidden.key").write_bytes(certs.self_signed("localhost").key_to_pem())
+    program = run(*with_pair((pair[0], folder / "own.key")))
+    assert program.more() == "Not served, since they are the server's own: 'own.key'\n"
+    assert program.more() == "Private keys of other programs ARE served: 'LEFT.key'\n"
+
+
 @pytest.mark.parametrize("named", ["by option", "by variable"])
 def test_the_authority_is_not_served_beside_another_certificate(
     named: str, run: Run, folder: Path, pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,7 @@ from tlshttp import (
     AccessLogMixIn,
     AccessRecord,
     ConnectionDriver,
+    DrivenConnection,
     FollowSymlinks,
     StrictTransportSecurityMixIn,
     TakenOverConnection,
@@ -23,6 +24,7 @@ from tlshttp import (
     TLSInfo,
     TLSRequestHandler,
     authorize,
+    errors,
     websocket,
     wsgi,
 )
@@ -157,13 +159,22 @@ class Anybody(websocket.WebSocketHandler):
     origins = websocket.ANY_ORIGIN
 
 
+def what_origins_are_beside_lists() -> list[websocket.Origins]:
+    """They have a type of their own."""
+    return [websocket.SAME_HOST, websocket.ANY_ORIGIN]
+
+
 class Conversation(BaseHTTPRequestHandler):
     """A WebSocket in a thread."""
 
     def do_GET(self) -> None:
         """Wait for messages."""
         with websocket.accept(self, ["chat"], websocket.SAME_HOST, ping_interval=None) as opened:
-            assert_type(opened.receive(timeout=1.5), str | bytes)
+            assert_type(opened, websocket.BlockingWebSocket)
+            try:
+                assert_type(opened.receive(timeout=1.5), str | bytes)
+            except errors.WebSocketClosed as closed:
+                assert_type(closed.code, int)
             for message in opened:
                 assert_type(message, str | bytes)
             opened.close(1000, "done")
@@ -174,6 +185,7 @@ class Relay(ConnectionDriver):
 
     def received(self, data: bytes) -> None:
         """Take bytes."""
+        assert_type(self.connection, DrivenConnection)
         assert_type(self.connection.backlog, int)
         self.connection.write(data)
         self.connection.wake_after(2.5)

@@ -69,6 +69,7 @@ class Watched(ThreadingTLSHTTPServer):
                 | errors.PeerDisconnected()
                 | errors.ResponseBacklog()
                 | errors.ResponseAborted()
+                | errors.ProtocolViolation()
             ):
                 pass
             case _:

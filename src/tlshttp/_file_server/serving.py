@@ -28,6 +28,7 @@ from tlshttp._file_server.log_settings import configure
 from tlshttp._file_server.options import Options
 from tlshttp._file_server.qr_code import qr_code, require_library
 from tlshttp._file_server.running import Actions, run
+from tlshttp._file_server.strange_keys import strange_keys
 from tlshttp._file_server.upload_page import PATH
 from tlshttp._file_server.uploads import UploadFolder
 from tlshttp._file_server.urls import Reached, find_urls
@@ -203,11 +204,14 @@ def _greet(options: Options, reached: Reached, lines: list[str]) -> None:
 
 
 def _say_what_is_not_served(directory: Path) -> None:
-    """Name the server's own files that lie in what is served."""
+    """Name the server's own files that lie in what is served, and keys that are served."""
     own = [Path(path) for path in OWN_FILES.inside(directory)]
     if own:
         names = ", ".join(ascii(str(path.relative_to(directory))) for path in own)
         endings.say(f"Not served, since they are the server's own: {names}")
+    if strange := strange_keys(directory):
+        names = ", ".join(map(ascii, strange))
+        endings.say(f"Private keys of other programs ARE served: {names}")
 
 
 def _show_qr_code(options: Options, reached: Reached) -> None:
