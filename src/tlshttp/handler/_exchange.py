@@ -271,12 +271,11 @@ class HTTPExchange(Responding):
 
     def end(self) -> bool:
         """End the response, and let go of the request; tell whether the connection may be kept."""
-        stream, rfile = self._stream, self.rfile
         self.fresh = False
         if self._state != AT_WORK:
             self.handler = None
             return False
-        wfile, handler = self.wfile, self.handler
+        stream, rfile, wfile, handler = self._stream, self.rfile, self.wfile, self.handler
         is_over = wfile.is_over
         if (
             is_over
