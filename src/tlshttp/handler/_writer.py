@@ -23,16 +23,8 @@ import io
 from typing import TYPE_CHECKING
 
 from tlshttp._seam import Transport
-from tlshttp.handler._body_end import (
-    AS_IS,
-    CHUNKED,
-    HEAD,
-    IN_DOUBT,
-    LENGTH,
-    NONE,
-    framing_of,
-    in_bytes,
-)
+from tlshttp.handler import _body_end
+from tlshttp.handler._body_end import AS_IS, CHUNKED, HEAD, IN_DOUBT, LENGTH, NONE, in_bytes
 from tlshttp.handler._own_chunks import OwnChunks
 from tlshttp.handler._response import (
     CHUNKED_LINE,
@@ -305,7 +297,7 @@ class ResponseWriter(io.BufferedIOBase):
         """Decide how the body ends, and hold the head back until there is some of it."""
         exchange = self._exchange
         self.head_ended = True
-        framing = framing_of(head, exchange)
+        framing = _body_end.framing_of(head, exchange)
         closes = exchange.must_close(head) or (
             framing is AS_IS and (head.unbounded or not head.transfer_encoding)
         )
