@@ -29,7 +29,7 @@ _CASES = int(os.environ.get("TLSHTTP_TEST_CASES", "0"))
 _CASES_OF_SECOND_ENGINE = 2
 """Likewise on the second engine, where it is about what knows no engine; `exhaustive` has all."""
 
-_KNOW_NO_ENGINE = ("front", "handler", "server")
+_KNOW_NO_ENGINE = ("machinery", "handler", "server")
 
 
 @pytest.hookimpl(tryfirst=True)

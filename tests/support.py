@@ -63,7 +63,7 @@ def free_port() -> int:
 
 
 class NoOwner:
-    """Whoever owns a `tlshttp._front.stream.Stream`, where that is nobody."""
+    """Whoever owns a `tlshttp._machinery.stream.Stream`, where that is nobody."""
 
     group = b""
 

@@ -93,7 +93,7 @@ def test_a_server_imports_no_certificates() -> None:
     )
     assert not modules & {"cryptography", "tlshttp.certs", "tlshttp.context", "tlshttp.profiles"}
     assert not parts(modules, "tlshttp.handler") & EXTRAS
-    assert not modules & {"tlshttp._proxied", "tlshttp._front.proxy_header"}
+    assert not modules & {"tlshttp._proxied", "tlshttp._machinery.proxy_header"}
 
 
 def test_a_server_behind_a_proxy_has_all_it_reads_by_at_once() -> None:
@@ -105,7 +105,7 @@ def test_a_server_behind_a_proxy_has_all_it_reads_by_at_once() -> None:
         "tlshttp.ThreadingTLSHTTPServer(address, handler, ssl_context=context,"
         " trusted_proxies=['127.0.0.1']).server_close()"
     )
-    assert "tlshttp._front.proxy_header" in modules
+    assert "tlshttp._machinery.proxy_header" in modules
 
 
 def test_certificates_import_no_server() -> None:

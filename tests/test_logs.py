@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.front.conftest import RecordingThreading, serving
-from tests.front.handlers import Plain
-from tests.front.peers import client_context, connect, get, handshake, read_to_end
+from tests.machinery.conftest import RecordingThreading, serving
+from tests.machinery.handlers import Plain
+from tests.machinery.peers import client_context, connect, get, handshake, read_to_end
 from tests.support import wait_until
 from tlshttp import AccessLogMixIn, certs, context, logs
 

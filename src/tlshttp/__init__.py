@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     )
     from tlshttp._proxied import ProxyInfo, ProxyTLS
     from tlshttp._taken_over import ConnectionDriver, DrivenConnection, TakenOverConnection
-    from tlshttp._tls import TLSInfo
+    from tlshttp._tls_info import TLSInfo
     from tlshttp.handler import (
         AccessLogMixIn,
         AccessRecord,
@@ -115,7 +115,7 @@ if not TYPE_CHECKING:
             "StrictTransportSecurityMixIn": "tlshttp.handler",
             "TLSFileRequestHandler": "tlshttp.handler",
             "TLSHTTPServer": "tlshttp.server",
-            "TLSInfo": "tlshttp._tls",
+            "TLSInfo": "tlshttp._tls_info",
             "TLSRequestHandler": "tlshttp.handler",
             "TakenOverConnection": "tlshttp._taken_over",
             "ThreadingTLSHTTPServer": "tlshttp.server",

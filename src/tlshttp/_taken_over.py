@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from tlshttp._tls import TLSInfo
+    from tlshttp._tls_info import TLSInfo
     from tlshttp.errors import ConnectionCut
 
 __all__ = ["ConnectionDriver", "DrivenConnection", "TakenOverConnection"]

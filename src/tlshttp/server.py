@@ -30,14 +30,14 @@ from tlshttp._binding import (
     warn_if_nobody_can_connect,
 )
 from tlshttp._computed import computed
-from tlshttp._front.closing import close_front
-from tlshttp._front.door import WRAPPED
-from tlshttp._front.front import Front
-from tlshttp._front.lent import Lent
-from tlshttp._front.registry import Phase
-from tlshttp._front.report import Reports
-from tlshttp._front.settings import Settings
-from tlshttp._front.stream import Stream
+from tlshttp._machinery.closing import close_loop
+from tlshttp._machinery.lent import Lent
+from tlshttp._machinery.listener import WRAPPED
+from tlshttp._machinery.loop import Loop
+from tlshttp._machinery.registry import Phase
+from tlshttp._machinery.report import Reports
+from tlshttp._machinery.settings import Settings
+from tlshttp._machinery.stream import Stream
 from tlshttp._members import require_instance
 from tlshttp._second_bases import adopt, default_handler, set_up_wsgi
 from tlshttp._spool import warn_without_files
@@ -201,7 +201,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.__threads = isinstance(self, ThreadingTLSHTTPServer)
         self.__redirects = redirect_plain_http
         self.__trusted_proxies = TrustedProxies(trusted_proxies)
-        self.__front = self.__create_front()
+        self.__loop = self.__create_loop()
         try:
             super().__init__(
                 server_address,
@@ -215,15 +215,15 @@ class TLSHTTPServer(http.server.HTTPServer):
                     self.server_activate()
             self.__own_socket = None if listening_socket is not None else self.socket
         except BaseException:
-            self.__front.close()
+            self.__loop.close()
             raise
 
-    def __create_front(self) -> Front:
+    def __create_loop(self) -> Loop:
         workers = getattr(self, "max_workers", None) if self.__threads else None
         workers = workers or _DEFAULT_WORKERS
         phases = self.__worker_phases()
         self.__collects_all = not (self.__threads or phases or self.__hands_on())
-        return Front(
+        return Loop(
             self,
             Settings(
                 limits=self.__limits,
@@ -270,7 +270,7 @@ class TLSHTTPServer(http.server.HTTPServer):
             self.__limits,
             self.__composition(),
             collects_all=self.__collects_all,
-            ending=self.__front.draining,
+            ending=self.__loop.draining,
         )
 
     @property
@@ -312,7 +312,7 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     def stats(self) -> Stats:
         """Return the counters as they stand now."""
-        stats = self.__front.stats()
+        stats = self.__loop.stats()
         if isinstance(self.ssl_context, ShowsCertificates):
             in_use = self.ssl_context.certificates_in_use()
             return dataclasses.replace(stats, certificates=in_use)
@@ -320,7 +320,7 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     def latencies(self) -> Latencies:
         """Return how long handlers and handshakes have taken so far."""
-        return self.__front.counters.latencies()
+        return self.__loop.counters.latencies()
 
     shared_counters: Any = None
     """What is counted in other processes that serve the same; `None`: this one is alone.
@@ -369,7 +369,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         if not self.__is_active:
             warn_without_files()
         self.__is_active = True
-        self.__front.door.listen(self.socket.fileno())
+        self.__loop.listener.listen(self.socket.fileno())
 
     # Several processes ------------------------------------------------------------------------
 
@@ -379,11 +379,11 @@ class TLSHTTPServer(http.server.HTTPServer):
         Children share the listening socket and the context, so that sessions resume with each of
         them. Call it in the child, before `serve_forever`. `tlshttp.service.run` does all this.
         """
-        self.__front.abandon()
+        self.__loop.abandon()
         self.__path.leave()  # the parent removes it
-        self.__front = self.__create_front()
+        self.__loop = self.__create_loop()
         if self.__is_active:
-            self.__front.door.listen(self.socket.fileno())
+            self.__loop.listener.listen(self.socket.fileno())
 
     def stop_listening(self) -> None:
         """Close the listening socket, unless it was given as ``listening_socket``.
@@ -392,7 +392,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         to accept. `drain` does this as soon as nobody else is let in.
         """
         if self.socket is self.__own_socket:
-            self.__front.door.stop()
+            self.__loop.listener.stop()
             self.socket.close()
 
     def leave_socket_to_others(self) -> None:
@@ -416,17 +416,17 @@ class TLSHTTPServer(http.server.HTTPServer):
         """Be ready for turns of the loop, in this thread; where all goes well, see to its end."""
         self.__take_socket()
         warn_if_nobody_can_connect(self.socket)
-        with self.__running(), self.__front.answers.not_counting():
+        with self.__running(), self.__loop.answers.not_counting():
             try:
                 yield
             except BaseException:  # such as a second Ctrl-C
-                if self.__front.draining.begun:
-                    self.__front.draining.give_up()
+                if self.__loop.draining.begun:
+                    self.__loop.draining.give_up()
                 raise
             if not self.__threads and self.__composition().finishes:
-                self.__front.end_idle_handlers()
-            if self.__front.draining.is_over:
-                self.__front.draining.give_up()
+                self.__loop.end_idle_handlers()
+            if self.__loop.draining.is_over:
+                self.__loop.draining.give_up()
 
     def _turn(self, poll_interval: float, *, waits: bool = True) -> float | None:
         """Have one turn of the loop; return when the next one is due, `None` if there is none.
@@ -436,17 +436,17 @@ class TLSHTTPServer(http.server.HTTPServer):
             waits: Whether to wait for something to do. If not, the next turn is to be asked for
                 when `_poller_fileno` is readable, or after as many seconds as were returned.
         """
-        if self.__stop_requested or self.__front.draining.is_over:
+        if self.__stop_requested or self.__loop.draining.is_over:
             return None
-        self.__front.turn(poll_interval, waits=waits)
+        self.__loop.turn(poll_interval, waits=waits)
         self.__reports.flush()
         if not self.__stop_requested:
             self.service_actions()
-        return 0.0 if waits else self.__front.due(poll_interval)
+        return 0.0 if waits else self.__loop.due(poll_interval)
 
     def _poller_fileno(self) -> int | None:
         """Return what is readable when there is something to do; `None` where nothing tells."""
-        return self.__front.fileno()
+        return self.__loop.fileno()
 
     def handle_request(self) -> None:
         """Serve until one request has been answered, refused or handed on.
@@ -462,9 +462,9 @@ class TLSHTTPServer(http.server.HTTPServer):
         )
         end = time.monotonic() + timeout
         with self.__running():
-            while not (self.__front.answers.take() or self.__stop_requested):
+            while not (self.__loop.answers.take() or self.__stop_requested):
                 left = end - time.monotonic()
-                self.__front.turn(max(0.0, min(left, _SLICE_SECONDS)))
+                self.__loop.turn(max(0.0, min(left, _SLICE_SECONDS)))
                 if left <= 0:  # all that could be done without waiting has been done
                     self.handle_timeout()
                     return
@@ -480,7 +480,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         if not hasattr(self, "server_name"):
             self.__take_names()
         self.__take_socket_timeout()
-        self.__front.door.listen(self.socket.fileno())
+        self.__loop.listener.listen(self.socket.fileno())
 
     def __take_socket_timeout(self) -> None:
         """Make the listening socket non-blocking again, and remember the timeout somebody has set.
@@ -498,11 +498,11 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.__begin_serving()
         self.__stopped.clear()
         self.__loop_thread = threading.current_thread()
-        self.__front.running = True
+        self.__loop.running = True
         try:
             yield
         finally:
-            self.__front.running = False
+            self.__loop.running = False
             self.__loop_thread = None
             self.__stop_requested = False
             self.__stopped.set()
@@ -525,7 +525,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         called before `serve_forever`, it makes that return at once.
         """
         self.__stop_requested = True
-        self.__front.wake()
+        self.__loop.wake()
         if self.__loop_thread is not threading.current_thread():
             self.__stopped.wait()
 
@@ -548,10 +548,10 @@ class TLSHTTPServer(http.server.HTTPServer):
             timeout: Seconds; `None`: as long as it takes. Thirty are what Kubernetes gives a
                 container between SIGTERM and SIGKILL (``terminationGracePeriodSeconds``).
         """
-        draining = self.__front.draining
+        draining = self.__loop.draining
         draining.begin(timeout)
-        self.__front.wake()
-        if self.__loop_thread is threading.current_thread() or self.__front.on_worker:
+        self.__loop.wake()
+        if self.__loop_thread is threading.current_thread() or self.__loop.on_worker:
             return
         if self.__stopped.wait(timeout):
             return
@@ -561,7 +561,7 @@ class TLSHTTPServer(http.server.HTTPServer):
     @computed
     def draining(self) -> bool:
         """Whether `drain` has been called: nobody new should be sent here."""
-        return self.__front.draining.begun
+        return self.__loop.draining.begun
 
     def server_close(self) -> None:
         """Close the listening socket and every connection, and wait for running handlers.
@@ -574,10 +574,10 @@ class TLSHTTPServer(http.server.HTTPServer):
         self.__closed = True
         if self.__loop_thread is not None:
             self.shutdown()
-        self.__front.door.stop()
+        self.__loop.listener.stop()
         super().server_close()
         self.__path.remove()
-        close_front(self.__front, waits=self.block_on_close, daemon_threads=self.daemon_threads)
+        close_loop(self.__loop, waits=self.block_on_close, daemon_threads=self.daemon_threads)
         if self.__end_serving is not None:
             self.__end_serving()
         self.__reports.flush(at_once=True)

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.front.conftest import Recording, RecordingThreading
-from tests.front.peers import client_context, handshake
+from tests.machinery.conftest import Recording, RecordingThreading
+from tests.machinery.peers import client_context, handshake
 from tests.support import UNIT, serving
 from tlshttp import Limits, aio, certs, context
 

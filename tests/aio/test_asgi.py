@@ -14,8 +14,8 @@ import pytest
 import trustme
 
 from tests.aio.conftest import Run, connected
-from tests.front.conftest import Recording
-from tests.front.peers import client_context, handshake, read_response, read_to_end, request
+from tests.machinery.conftest import Recording
+from tests.machinery.peers import client_context, handshake, read_response, read_to_end, request
 from tests.support import UNIT, serving, wait_until
 from tlshttp import ForwardedMixIn, aio
 from tlshttp.errors import ConfigurationError

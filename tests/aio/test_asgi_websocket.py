@@ -19,8 +19,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.aio.conftest import Run
 from tests.aio.test_asgi import answer, quiet
-from tests.front.conftest import RecordingThreading
-from tests.front.peers import client_context, handshake
+from tests.machinery.conftest import RecordingThreading
+from tests.machinery.peers import client_context, handshake
 from tests.support import UNIT, serving, wait_until
 from tests.websocket.support import BINARY, CLOSE, FIELDS, PING, PONG, TEXT, Raw, frame
 from tlshttp import ForwardedMixIn, websocket
@@ -278,7 +278,7 @@ def test_waiting_costs_no_thread(run: Run) -> None:
 def test_http_beside_is_served(run: Run) -> None:
     """A request without Upgrade is none for a WebSocket."""
     from tests.aio.conftest import connected
-    from tests.front.peers import read_response, request
+    from tests.machinery.peers import read_response, request
 
     async def both(scope: Any, receive: Any, send: Any) -> None:
         assert scope["type"] == "http"

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from tests.aio.conftest import Run, connected
-from tests.front.conftest import Recording
-from tests.front.peers import read_response, read_to_end, request
+from tests.machinery.conftest import Recording
+from tests.machinery.peers import read_response, read_to_end, request
 from tests.support import UNIT, serving, wait_until
 from tlshttp import AccessLogMixIn, Limits, aio, errors
 from tlshttp.metrics import HealthMixIn

@@ -12,7 +12,7 @@ import pytest
 from tests.aio.conftest import Run, connected
 from tests.aio.test_asgi import BODY, START, only_http, quiet
 from tests.aio.test_handlers import Base
-from tests.front.peers import read_response, read_to_end, request
+from tests.machinery.peers import read_response, read_to_end, request
 from tests.support import UNIT
 
 Use = Callable[[Any], Awaitable[object]]

@@ -13,8 +13,8 @@ import pytest
 
 from tests.aio.conftest import Run, connected
 from tests.aio.test_asgi import answer, quiet, tells, told
-from tests.front.conftest import Recording
-from tests.front.peers import read_response, read_to_end, request
+from tests.machinery.conftest import Recording
+from tests.machinery.peers import read_response, read_to_end, request
 from tests.support import UNIT, wait_until
 from tlshttp import aio
 from tlshttp.aio import _lifespan

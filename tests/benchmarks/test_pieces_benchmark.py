@@ -19,8 +19,8 @@ from tests.benchmarks.apps import BODY, Handler
 from tests.benchmarks.client import KEEP
 from tests.support import NoOwner
 from tlshttp import Limits, certs, context
-from tlshttp._front.stream import Stream
-from tlshttp._seam import READY
+from tlshttp._interfaces import READY
+from tlshttp._machinery.stream import Stream
 from tlshttp.handler._compose import compose
 from tlshttp.handler._exchange import HTTPExchange
 from tlshttp.handler._head import parse_head

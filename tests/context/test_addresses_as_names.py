@@ -10,8 +10,8 @@ import pytest
 from cryptography import x509
 
 from tests.context.support import RecordingServer, client_context, running, shake_hands
-from tests.front.peers import client_hello, connect
-from tests.front.test_hello import content_of, in_records
+from tests.machinery.peers import client_hello, connect
+from tests.machinery.test_client_hello import content_of, in_records
 from tests.support import UNIT
 from tlshttp import certs, context
 from tlshttp._engines.directory import parse_address

@@ -7,9 +7,9 @@ from typing import Never
 
 import pytest
 
-from tests.front.conftest import RecordingThreading, serving
-from tests.front.handlers import Plain
-from tests.front.peers import client_context, handshake
+from tests.machinery.conftest import RecordingThreading, serving
+from tests.machinery.handlers import Plain
+from tests.machinery.peers import client_context, handshake
 from tlshttp import certs, context
 from tlshttp.errors import ConfigurationError
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["tlshttp.handler", "tlshttp._front"]):
-    from tlshttp._front.stream import Stream
+with atheris.instrument_imports(include=["tlshttp.handler", "tlshttp._machinery"]):
+    from tlshttp._machinery.stream import Stream
     from tlshttp.handler._base import TLSRequestHandler
     from tlshttp.handler._head import (
         CHUNKED,

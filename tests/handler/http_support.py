@@ -18,8 +18,8 @@ import pytest
 from tests import support
 from tests.support import UNIT, NoOwner
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
-from tlshttp._front.stream import Stream
-from tlshttp._seam import BODY_MISSING, HEAD_MISSING, OTHERS_FIRST, READY
+from tlshttp._interfaces import BODY_MISSING, HEAD_MISSING, OTHERS_FIRST, READY
+from tlshttp._machinery.stream import Stream
 from tlshttp.handler._compose import Composition, Mode, compose
 from tlshttp.handler._exchange import HTTPExchange
 from tlshttp.limits import Limits
@@ -201,7 +201,7 @@ def converse(
     """Have a handler converse with a peer in memory.
 
     All of the HTTP layer and the connection's `Stream` are the real ones, and requests are called
-    as `tlshttp._front.serving.ServingConnection` and the server do it; only the TLS engine is not.
+    as `ServingConnection` and the server do it; only the TLS engine is not.
 
     Args:
         handler: Who answers.

@@ -274,7 +274,7 @@ def test_who_leaves_while_its_response_is_sent_is_let_go(
                 client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
                 client.recv(100)
         assert wait_until(lambda: not sum(server.stats().parked.values()))
-        assert wait_until(lambda: vars(server)["_TLSHTTPServer__front"].budget.disk == 0)
+        assert wait_until(lambda: vars(server)["_TLSHTTPServer__loop"].budget.disk == 0)
         answer = ask(server, b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert answer.endswith(b"z" * 1000)
 

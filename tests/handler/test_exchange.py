@@ -18,8 +18,8 @@ import pytest
 from tests.handler.http_support import MemoryEngine, Outcome, Quiet, Recorder, converse, statuses
 from tests.support import NoOwner, nothing_left_behind
 from tlshttp import TLSRequestHandler, _spool
-from tlshttp._front.stream import Stream
-from tlshttp._seam import BODY_MISSING, HEAD_MISSING, OTHERS_FIRST, READY, ROOM_MISSING
+from tlshttp._interfaces import BODY_MISSING, HEAD_MISSING, OTHERS_FIRST, READY, ROOM_MISSING
+from tlshttp._machinery.stream import Stream
 from tlshttp._spool import Budget, Spool
 from tlshttp.handler._compose import compose
 from tlshttp.handler._exchange import HTTPExchange

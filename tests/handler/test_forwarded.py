@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.front.conftest import Recording, RecordingThreading, serving
-from tests.front.peers import handshake, read_response, read_to_end
+from tests.machinery.conftest import Recording, RecordingThreading, serving
+from tests.machinery.peers import handshake, read_response, read_to_end
 from tests.support import UNIT, free_port, wait_until
 from tlshttp import AccessLogMixIn, AccessRecord, ForwardedMixIn, certs, context
 from tlshttp.errors import ConfigurationError, RequestRefused

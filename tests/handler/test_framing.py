@@ -10,7 +10,7 @@ import pytest
 
 from tests.handler.http_support import MemoryEngine, streamed
 from tests.support import NoOwner
-from tlshttp._front.stream import Stream
+from tlshttp._machinery.stream import Stream
 from tlshttp.errors import RequestRefused
 from tlshttp.handler._framing import Body, ChunkedBody, SizedBody
 from tlshttp.limits import Limits

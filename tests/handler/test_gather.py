@@ -73,7 +73,7 @@ def head(size: int = SIZE) -> bytes:
 
 def budget_of(server: Any) -> Budget:
     """Return what all connections of a server have together."""
-    budget: Budget = vars(server)["_TLSHTTPServer__front"].budget
+    budget: Budget = vars(server)["_TLSHTTPServer__loop"].budget
     return budget
 
 

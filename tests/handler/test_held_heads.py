@@ -17,8 +17,8 @@ import pytest
 from tests.handler.http_support import MemoryEngine, Quiet, connect, read_to_end, serving
 from tests.support import UNIT, NoOwner, wait_until
 from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer
-from tlshttp._front.heads import Heads
-from tlshttp._front.stream import Stream
+from tlshttp._machinery.heads import Heads
+from tlshttp._machinery.stream import Stream
 from tlshttp.handler._compose import compose
 from tlshttp.handler._exchange import HTTPExchange
 
@@ -260,7 +260,7 @@ class Head:
 
 def test_the_thread_comes_and_goes_with_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     """It sends what is still held, ends when it is idle, and comes again."""
-    monkeypatch.setattr("tlshttp._front.heads._IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("tlshttp._machinery.heads._IDLE_SECONDS", 0.05)
     heads = Heads("heads-of-a-test")
 
     def is_there() -> bool:

@@ -32,7 +32,7 @@ from tests.handler.http_support import (
 from tests.handler.rows import PROBE, ROWS
 from tests.support import UNIT, NoOwner
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer
-from tlshttp._front.stream import Stream
+from tlshttp._machinery.stream import Stream
 from tlshttp.errors import ConnectionCut, RequestRefused
 from tlshttp.handler._head import (
     CHUNKED,

@@ -12,7 +12,7 @@ import pytest
 
 from tests.handler.http_support import MemoryEngine, Quiet, converse, receive, statuses
 from tests.support import NoOwner
-from tlshttp._front.stream import Stream
+from tlshttp._machinery.stream import Stream
 from tlshttp.errors import RequestRefused
 from tlshttp.handler import _requests
 from tlshttp.handler._compose import compose

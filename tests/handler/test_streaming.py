@@ -28,7 +28,7 @@ from tests.handler.http_support import (
 )
 from tests.support import UNIT, NoOwner
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer
-from tlshttp._front.stream import Stream
+from tlshttp._machinery.stream import Stream
 from tlshttp.handler._reader import RequestReader
 from tlshttp.limits import Limits
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from tests.front.conftest import Recording, Serve
-from tests.front.handlers import Plain, new_gate
-from tests.front.peers import connect, get, handshake, read_response, read_to_end, request
+from tests.machinery.conftest import Recording, Serve
+from tests.machinery.handlers import Plain, new_gate
+from tests.machinery.peers import connect, get, handshake, read_response, read_to_end, request
 from tests.support import UNIT, wait_until
 from tlshttp import Histogram, Latencies, Stats, certs, metrics
 from tlshttp._shared_counters import Board, Counted, SharedCounters, total

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.front.conftest import Serve
-from tests.front.handlers import Plain
-from tests.front.peers import connect, get, read_to_end
+from tests.machinery.conftest import Serve
+from tests.machinery.handlers import Plain
+from tests.machinery.peers import connect, get, read_to_end
 from tests.support import UNIT
 from tlshttp import metrics
 

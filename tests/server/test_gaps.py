@@ -40,7 +40,7 @@ def test_idle_connection_of_a_blocking_handler_does_not_delay_server_close(
             handler: Any = self.RequestHandlerClass
             handler(request, client_address, self)
 
-    monkeypatch.setattr("tlshttp._front.closing._PATIENCE_SECONDS", 1)
+    monkeypatch.setattr("tlshttp._machinery.closing._PATIENCE_SECONDS", 1)
     server = serve(Plain, Makes)
     with contextlib.closing(client.http(server)) as connection:
         assert ask(connection, "GET").status == 200

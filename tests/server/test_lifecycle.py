@@ -285,8 +285,8 @@ def test_server_close_gives_up_on_daemons(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """With ``daemon_threads`` an endless handler delays the end only for a while, and is named."""
-    monkeypatch.setattr("tlshttp._front.closing._PATIENCE_SECONDS", 0.1)
-    monkeypatch.setattr("tlshttp._front.closing._GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("tlshttp._machinery.closing._PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("tlshttp._machinery.closing._GRACE_SECONDS", 0.1)
     (worker,) = waits.workers
     assert worker.daemon
     closing = start(busy.server_close)
@@ -304,8 +304,8 @@ def test_server_close_waits_for_ever_where_threads_are_no_daemons(
     busy: TLSHTTPServer, waits: type[Waits], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without ``daemon_threads`` an endless handler is waited for, however long it takes."""
-    monkeypatch.setattr("tlshttp._front.closing._PATIENCE_SECONDS", 0.05)
-    monkeypatch.setattr("tlshttp._front.closing._GRACE_SECONDS", 0.05)
+    monkeypatch.setattr("tlshttp._machinery.closing._PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("tlshttp._machinery.closing._GRACE_SECONDS", 0.05)
     (worker,) = waits.workers
     assert not worker.daemon
     closing = start(busy.server_close)
@@ -330,7 +330,7 @@ def test_server_close_breaks_the_connection_of_an_endless_reader(
     make: Make, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A handler that waits for its client when patience ends is freed from that."""
-    monkeypatch.setattr("tlshttp._front.closing._PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("tlshttp._machinery.closing._PATIENCE_SECONDS", 0.1)
     begun = threading.Event()
     workers: list[threading.Thread] = []
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.front.conftest import serving
-from tests.front.handlers import Plain
-from tests.front.peers import client_context, get
+from tests.machinery.conftest import serving
+from tests.machinery.handlers import Plain
+from tests.machinery.peers import client_context, get
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
 from tlshttp.errors import ConfigurationError
 

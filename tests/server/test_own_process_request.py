@@ -153,7 +153,7 @@ def test_handlers_a_connection_ends_however_its_thread_has(
             assert answers[1].endswith(b"\r\n\r\n5\r\nwhole\r\n")
             assert answers[2].endswith(b"\r\n\r\n5\r\nwhole\r\n0\r\n\r\n")
         assert wait_until(lambda: server.stats().active == 0)
-        assert wait_until(lambda: not len(vars(server)["_TLSHTTPServer__front"].loans))
+        assert wait_until(lambda: not len(vars(server)["_TLSHTTPServer__loop"].loans))
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -58,7 +58,7 @@ def test_peers_10_of_two_bodies_with_room_for_one_the_other_is_refused(
         threads = [threading.Thread(target=post) for _ in range(2)]
         for thread in threads:
             thread.start()
-        budget = vars(server)["_TLSHTTPServer__front"].budget
+        budget = vars(server)["_TLSHTTPServer__loop"].budget
         assert wait_until(lambda: budget.disk + budget.memory > SIZE - 40_000)
         barrier.wait()
         for thread in threads:
@@ -80,10 +80,10 @@ def test_peers_10_a_body_that_waits_for_room_costs_no_time(
         client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
         sender = threading.Thread(target=_send, args=(client, size))
         sender.start()
-        front = server._TLSHTTPServer__front
-        assert wait_until(lambda: len(front.roomless) == 1)
+        loop = server._TLSHTTPServer__loop
+        assert wait_until(lambda: len(loop.roomless) == 1)
         began = time.process_time()
-        turns = _count_turns(front)
+        turns = _count_turns(loop)
         assert wait_until(lambda: len(turns) >= 3)
         assert time.process_time() - began < 0.3 * sum(turns)
     sender.join()
@@ -162,7 +162,7 @@ def test_peers_10_an_address_that_has_all_the_disk_gives_way(
         serving(handler, server_class=server_class, limits=limits) as server,
         contextlib.ExitStack() as stack,
     ):
-        budget = vars(server)["_TLSHTTPServer__front"].budget
+        budget = vars(server)["_TLSHTTPServer__loop"].budget
         for _ in range(1 if attack is ask_for_much else 3):
             attack(stack.enter_context(connect(server)))
         assert wait_until(lambda: budget.disk > disk - size)
@@ -228,15 +228,15 @@ def _send(client: Any, size: int) -> None:
         client.sendall(bytes(size))
 
 
-def _count_turns(front: Any) -> list[float]:
+def _count_turns(loop: Any) -> list[float]:
     """Return how long each turn of the loop takes from now on, in seconds."""
     taken: list[float] = []
-    turn = front.turn
+    turn = loop.turn
 
     def counted(timeout: float, **options: Any) -> None:
         began = time.monotonic()
         turn(timeout, **options)
         taken.append(time.monotonic() - began)
 
-    front.turn = counted
+    loop.turn = counted
     return taken

@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from tests.front.peers import client_context, get
+from tests.machinery.peers import client_context, get
 from tests.support import UNIT, wait_until
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context, metrics, service
 from tlshttp.service import _replacing

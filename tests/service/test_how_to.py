@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.front.peers import client_context, get
+from tests.machinery.peers import client_context, get
 from tests.support import UNIT, free_port, wait_until
 from tlshttp import certs
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.front.peers import handshake, read_response, request
+from tests.machinery.peers import handshake, read_response, request
 from tests.service.program import Service, running
 from tests.service.test_inherited import Manager
 from tests.support import UNIT, wait_until

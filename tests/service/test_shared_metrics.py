@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.front.peers import connect, get, read_to_end
+from tests.machinery.peers import connect, get, read_to_end
 from tests.metrics.test_exposition import Parsed, parsed, value
 from tests.service.program import Service, running
 from tests.support import UNIT, wait_until

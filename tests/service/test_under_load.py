@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.front.peers import connect, handshake, read_response, read_to_end, request
+from tests.machinery.peers import connect, handshake, read_response, read_to_end, request
 from tests.service.program import Service, all_serve, has_ended, running
 from tests.support import UNIT, wait_until
 

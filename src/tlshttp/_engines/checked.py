@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tlshttp._engines.client_auth import ClientAuth, Doorkeeper
-from tlshttp._tls import peer_chain_in_der
+from tlshttp._tls_info import peer_chain_in_der
 from tlshttp.certs._serials import read_der
 from tlshttp.errors import ClientCertificateError, UnrecognizedName
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from tlshttp._command_line import endings
 from tlshttp._file_server.places import Place
-from tlshttp._front.report import peer_name
 from tlshttp._log_fields import with_fields
+from tlshttp._machinery.report import peer_name
 from tlshttp.errors import ConfigurationError
 from tlshttp.server import ThreadingTLSHTTPServer
 

@@ -6,7 +6,7 @@ Rules:
     come or gone, and looks whether that is what it waits for.
 2.  It is cancelled when its peer has left while it waits for something else. Where it waits for the
     peer it finds out by itself, by the exception that a handler in a thread would get.
-3.  Whatever comes of it, `tlshttp._seam.AnswersLater.end` is called once.
+3.  Whatever comes of it, `tlshttp._interfaces.AnswersLater.end` is called once.
 4.  A task that the coroutine has begun may outlive it, and the connection is another request's
     then. Such a task is known by its context (`contextvars`), which it has from the coroutine.
 """
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from tlshttp.errors import PeerDisconnected
 
 if TYPE_CHECKING:
-    from tlshttp._seam import AnswersLater
+    from tlshttp._interfaces import AnswersLater
     from tlshttp.aio._loops import HandlerLoop
 
 __all__ = ["Answer", "answer_of", "refuse_late"]
@@ -214,7 +214,7 @@ class Answer:
         later = self._connection()
         before = later.moved_in
         if self._reading is None or later.is_tunnel:
-            self._reading = later.reading_allowance()
+            self._reading = later.reading_rate()
         await self._wait(
             lambda: (
                 later.moved_in != before or later.has_left or (or_server_ends and later.server_ends)
@@ -231,9 +231,7 @@ class Answer:
             ConnectionCut: The peer was too slow, or is gone.
         """
         later = self._connection()
-        await self._wait(
-            lambda: not later.backlog, later.writing_allowance(), lambda: later.moved_out
-        )
+        await self._wait(lambda: not later.backlog, later.writing_rate(), lambda: later.moved_out)
 
     async def wait_for_end(self) -> None:
         """Wait until the peer has left, or the exchange is over."""
@@ -248,27 +246,27 @@ class Answer:
     async def _wait(
         self,
         is_done: Callable[[], bool],
-        allowance: Any,
+        rate: Any,
         moved: Callable[[], int],
         most: float = math.inf,
     ) -> None:
-        """Wait for the peer, as long as its allowance lasts, or for `most` seconds."""
+        """Wait for the peer, as long as its rate allows, or for `most` seconds."""
         later = self._connection()
         later.look()
         while not is_done() and later.cut is None and most > 0:
             began = time.monotonic()
             later.waits_for_peer = True
             try:
-                await self._sleep(min(allowance.left, most))
+                await self._sleep(min(rate.left, most))
             finally:
                 later.waits_for_peer = False
             self._connection()  # it may have come to its end meanwhile
             passed = time.monotonic() - began
             most -= passed
-            allowance.spend(passed)
-            allowance.earn(moved())
-            if not allowance.left and not is_done():
-                later.fail(allowance.used_up())
+            rate.spend(passed)
+            rate.earn(moved())
+            if not rate.left and not is_done():
+                later.fail(rate.used_up())
         if later.cut is not None and not is_done():
             raise later.cut
 

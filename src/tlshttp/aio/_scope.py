@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from tlshttp._tls import TLSInfo
+    from tlshttp._tls_info import TLSInfo
     from tlshttp.handler._forwarded import ForwardedRequest
 
 __all__ = [

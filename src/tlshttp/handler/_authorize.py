@@ -16,7 +16,7 @@ from tlshttp.handler._log_failures import bear_log_failure
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from tlshttp._tls import TLSInfo
+    from tlshttp._tls_info import TLSInfo
 
 __all__ = ["authorize"]
 

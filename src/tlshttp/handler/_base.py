@@ -28,7 +28,7 @@ from tlshttp.handler._response import (
 if TYPE_CHECKING:
     from tlshttp._proxied import ProxyInfo
     from tlshttp._taken_over import ConnectionDriver, TakenOverConnection
-    from tlshttp._tls import TLSInfo
+    from tlshttp._tls_info import TLSInfo
 
 __all__ = ["TLSRequestHandler"]
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tlshttp._seam import Transport
+    from tlshttp._interfaces import Transport
     from tlshttp.handler._exchange import HTTPExchange
 
 __all__ = ["say_error"]

@@ -25,7 +25,7 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from tlshttp._seam import (
+from tlshttp._interfaces import (
     HEAD_MISSING,
     NEVER,
     OTHERS_FIRST,

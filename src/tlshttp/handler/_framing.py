@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from http import HTTPStatus
 
-from tlshttp._seam import Transport
+from tlshttp._interfaces import Transport
 from tlshttp.errors import RequestRefused
 from tlshttp.handler._head import parse_fields
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from tlshttp._seam import Transport
+from tlshttp._interfaces import Transport
 from tlshttp._spool import NoRoom, Spool
 from tlshttp.errors import RequestRefused
 

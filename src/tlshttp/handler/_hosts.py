@@ -21,7 +21,7 @@ from tlshttp.errors import RequestRefused
 from tlshttp.handler._head import is_host
 
 if TYPE_CHECKING:
-    from tlshttp._seam import Transport
+    from tlshttp._interfaces import Transport
 
 __all__ = ["agreed_host", "is_allowed", "refuse_by_policy", "refuse_foreign_host", "without_port"]
 

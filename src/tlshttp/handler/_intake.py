@@ -11,7 +11,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final
 
-from tlshttp._seam import (
+from tlshttp._interfaces import (
     BODY_MISSING,
     HEAD_MISSING,
     OTHERS_FIRST,

@@ -17,7 +17,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from tlshttp._seam import Transport
+from tlshttp._interfaces import Transport
 from tlshttp.errors import PeerDisconnected, RequestRefused
 from tlshttp.handler._framing import Body
 from tlshttp.handler._gather import gather

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tlshttp.handler._head import RequestHeaders
 
 if TYPE_CHECKING:
-    from tlshttp._seam import DrivenHandler
+    from tlshttp._interfaces import DrivenHandler
 
 __all__ = ["another_as_made", "forget_head"]
 

@@ -15,7 +15,7 @@ from tlshttp.handler._regular_files import regular_file
 from tlshttp.handler._response import ResponseHead
 
 if TYPE_CHECKING:
-    from tlshttp._seam import Ending
+    from tlshttp._interfaces import Ending
     from tlshttp.handler._reader import RequestReader
     from tlshttp.handler._writer import ResponseWriter
 

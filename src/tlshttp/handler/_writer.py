@@ -22,7 +22,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from tlshttp._seam import Transport
+from tlshttp._interfaces import Transport
 from tlshttp.handler import _body_end
 from tlshttp.handler._body_end import AS_IS, CHUNKED, HEAD, IN_DOUBT, LENGTH, NONE, in_bytes
 from tlshttp.handler._own_chunks import OwnChunks

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from tlshttp._front.report import peer_name
+from tlshttp._machinery.report import peer_name
 from tlshttp.testing._recorder import Recorder
 
 __all__ = ["OURS", "handlers_at_work", "is_in_a_handler"]

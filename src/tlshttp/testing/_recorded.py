@@ -9,7 +9,7 @@ from collections.abc import Callable
 from email.message import Message
 from typing import Any, TypeVar
 
-from tlshttp._tls import TLSInfo
+from tlshttp._tls_info import TLSInfo
 from tlshttp.errors import PeerError
 
 __all__ = ["Happenings", "RecordedRequest", "is_peers_fault"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from tlshttp._tls import TLSInfo
+    from tlshttp._tls_info import TLSInfo
 
 __all__ = ["tls_variables"]
 

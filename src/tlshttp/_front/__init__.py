@@ -1,4 +1,0 @@
-"""The event-driven front: accepts, waits, hands on and closes.
-
-See docs/explanation/connection.md.
-"""

@@ -1,0 +1,192 @@
+"""Accepting connections, as many as there is room for."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from tlshttp._machinery.poller import READ, Poller, wait_for
+from tlshttp._machinery.serving import ServingConnection
+from tlshttp.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from tlshttp._machinery.loop import Loop
+
+__all__ = ["RETRY_SECONDS", "WRAPPED", "Listener"]
+
+RETRY_SECONDS = 0.1
+"""How long nothing is accepted when there is no room, or the system had no descriptor or memory for
+a connection; less if a connection goes."""
+
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+WRAPPED = (
+    "{} has been wrapped for TLS: remove the wrap_socket() line, this server does it by itself, for"
+    " each connection"
+)
+"""What somebody is told who has come from `ssl.SSLContext.wrap_socket`."""
+
+
+class Listener:
+    """The listening socket.
+
+    Args:
+        loop: Where the connections go.
+        poller: What reports that somebody waits.
+    """
+
+    def __init__(self, loop: Loop, poller: Poller) -> None:
+        self._loop = loop
+        self._poller = poller
+        self._accepting = threading.Lock()
+        self.descriptor: int | None = None
+        """The listening socket's descriptor."""
+        self._closed_until: float | None = None
+        self._has_room = False
+        self._is_shut = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether new connections are left in the listen queue for now."""
+        return self._closed_until is not None
+
+    def listen(self, fd: int) -> None:
+        """Accept connections from the listening socket with this descriptor, and no other."""
+        if fd != self.descriptor and not self._is_shut:
+            self.stop()
+            self.descriptor = fd
+            self._poller.add(fd, READ)
+
+    def stop(self) -> None:
+        """Forget the listening socket, which is about to be closed."""
+        if self.descriptor is not None:
+            self._poller.remove(self.descriptor)
+            self.descriptor = None
+
+    def shut(self, most: int) -> None:
+        """Let in those who wait in the listen queue, and then nobody.
+
+        Args:
+            most: How many to let in.
+        """
+        with self._accepting:  # whoever accepts may be about to close, or to reopen
+            self._accept(most)
+            self._is_shut = True
+            self.stop()
+
+    def make_way(self) -> None:
+        """Take note, from any thread, that a connection has gone."""
+        if self.is_closed:
+            self._has_room = True
+            self._loop.wake()
+
+    def accept(self, most: int = 1) -> None:
+        """Let in who waits in the listen queue, unless another thread is at it.
+
+        Whoever else waits is reported again, when others have had their turn. To look for more than
+        one each time would mostly be a system call in vain (nginx has ``multi_accept off``).
+
+        Args:
+            most: How many to let in at once.
+        """
+        if self._accepting.acquire(blocking=False):
+            try:
+                self._accept(most)
+            finally:
+                self._accepting.release()
+
+    def _accept(self, most: int) -> None:
+        for _ in range(0 if self._is_shut else most):
+            if not self._loop.has_room():
+                self._close()
+                return
+            try:
+                request, address = self._loop.hooks.get_request()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._bear_exhaustion()
+                    return
+                continue  # a connection that was gone before it was accepted
+            if hasattr(request, "do_handshake"):
+                request.close()
+                raise ConfigurationError(WRAPPED.format("get_request() returns a socket that"))
+            self._admit(request, address)
+
+    def is_wanted(self, request: socket.socket, address: object) -> bool:
+        """Ask the server whether it wants a connection whose proxy has said whose it is."""
+        loop = self._loop
+        try:
+            with self._accepting:  # hooks of the user's are not called from several threads
+                if loop.hooks.verify_request(request, address):
+                    return True
+        except Exception:
+            loop.hooks.handle_error(request, address)
+        loop.counters.add("refused")
+        return False
+
+    def reopen(self, now: float) -> None:
+        """Accept again, if it is time."""
+        if self._closed_until is None or self.descriptor is None:
+            return
+        if now < self._closed_until and not self._has_room:
+            return
+        with self._accepting:  # whoever accepts may be about to close
+            self._closed_until = None
+            if self._is_shut:
+                return
+            with contextlib.suppress(FileExistsError):
+                self._poller.add(self.descriptor, READ)
+
+    def _close(self) -> None:
+        """Leave new connections in the listen queue, for a moment or until one has gone."""
+        if self.descriptor is not None and not self.is_closed:
+            self._poller.remove(self.descriptor)
+            self._has_room = False
+            self._closed_until = time.monotonic() + RETRY_SECONDS
+
+    def _bear_exhaustion(self) -> None:
+        """Stop accepting until there is room again, and make some if there is somebody to accept.
+
+        Without a free descriptor ``accept()`` fails even where nobody waits.
+        """
+        self._close()
+        if self.descriptor is not None and wait_for(self.descriptor, READ, 0):
+            self._loop.make_room()
+
+    def _admit(self, request: socket.socket, address: object) -> None:
+        """Ask the server whether it wants the connection, and let it in."""
+        loop = self._loop
+        loop.counters.add("accepted")
+        proxied = bool(loop.trusted_proxies) and loop.trusted_proxies.trusts(address)
+        try:
+            # Whose a proxied connection is, its first bytes tell; the server is asked then.
+            if proxied or loop.hooks.verify_request(request, address):
+                self._let_in(request, address, proxied=proxied)
+                return
+        except Exception:
+            loop.hooks.handle_error(request, address)
+        except BaseException:
+            loop.hooks.shutdown_request(request)
+            raise
+        loop.counters.add("refused")
+        loop.hooks.shutdown_request(request)
+        loop.answers.add()
+
+    def _let_in(self, request: socket.socket, address: object, *, proxied: bool) -> None:
+        if self._loop.is_full():
+            self._loop.make_room()
+        request.setblocking(False)
+        try:
+            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            pass  # AF_UNIX has none; macOS refuses where the peer is gone again, as will show
+        connection = ServingConnection(self._loop, request, address)
+        connection.awaits_proxy = proxied
+        self._loop.parking.let_in(connection)

@@ -1,0 +1,585 @@
+"""The loop: it accepts, takes up what is ready or overdue, and waits on nothing but the poller."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from tlshttp._machinery.answers import Answers
+from tlshttp._machinery.clock import Clock
+from tlshttp._machinery.connection import Connection
+from tlshttp._machinery.counters import Counters
+from tlshttp._machinery.departure import Departure
+from tlshttp._machinery.drainer import Drainer
+from tlshttp._machinery.draining import LOOK_SECONDS as DRAINING_SECONDS
+from tlshttp._machinery.draining import Draining
+from tlshttp._machinery.events import Events
+from tlshttp._machinery.eviction import Eviction
+from tlshttp._machinery.fullness import Fullness
+from tlshttp._machinery.heads import Heads
+from tlshttp._machinery.leader import LOOK_SECONDS, Leaders
+from tlshttp._machinery.lent import Loans
+from tlshttp._machinery.listener import RETRY_SECONDS, Listener
+from tlshttp._machinery.parking import Parking
+from tlshttp._machinery.places import Hold, Places
+from tlshttp._machinery.poller import READ, create_poller, wait_for
+from tlshttp._machinery.registry import Phase, Registry
+from tlshttp._machinery.roomless import Roomless
+from tlshttp._machinery.waiting import Waiting
+from tlshttp._machinery.workers import Workers
+from tlshttp._spool import Budget
+from tlshttp._tls import ManagedContext
+from tlshttp.errors import RequestCrowdedOut, ResponseAborted
+from tlshttp.stats import Stats
+
+if TYPE_CHECKING:
+    from tlshttp._machinery.later import Later
+    from tlshttp._machinery.settings import Hooks, Settings
+
+__all__ = ["Loop"]
+
+_log = logging.getLogger("tlshttp.server")
+
+_SWEEP_SECONDS = 0.25
+"""How often overdue connections are looked for: a deadline is kept to a quarter of a second."""
+
+_LINGER_SECONDS = 0.005
+"""How long a leader waits for more before it leaves that to the loop.
+
+A client that answers within this time is spared two changes of thread. DESIGN measured 1 to 10 ms
+to be equally good.
+"""
+
+_AT_WORK = frozenset({Phase.HANDLER, Phase.LATER})
+
+_ACCEPTS_AT_ONCE = 64
+"""How many the loop lets in on each tick while all workers are busy."""
+
+
+class Loop:
+    """All connections of one server.
+
+    Args:
+        hooks: The server.
+        settings: What it is made from.
+    """
+
+    # What each request looks up; with more than thirty attributes the others take longer to find.
+    __slots__ = (
+        "__dict__", "__weakref__", "_leaders", "_ready", "answers", "clock", "closing", "counters",
+        "draining", "hooks", "limits", "parking", "places", "registry", "running", "worker_phases",
+    )  # fmt: skip
+
+    def __init__(self, hooks: Hooks, settings: Settings) -> None:
+        self.hooks = hooks
+        self.limits = settings.limits
+        self.max_connections = settings.limits.connections()
+        self.ssl_context = settings.ssl_context
+        managed = settings.ssl_context
+        self.managed = managed if isinstance(managed, ManagedContext) else None
+        """The context where it is one that has to be looked after."""
+        self.redirect_plain_http = settings.redirect_plain_http
+        self.goodbye_with_response = settings.goodbye_with_response
+        self.worker_phases = settings.worker_phases
+        self.create_exchange = settings.create_exchange
+        self.url = settings.url
+        self.stop_listening = settings.stop_listening
+        self.first_timeout = settings.first_timeout
+        """Seconds that handlers give their peers for the first request, by their class."""
+        self._share(settings)
+        self.counters = Counters()
+        self.events = Events(hooks, self.counters)
+        self.registry = Registry()
+        self._eviction = Eviction(lambda: self.registry)
+        self._fullness = Fullness(self.places, self.counters)
+        self.drainer = Drainer("tlshttp-drainer")
+        self.heads = Heads("tlshttp-heads")
+        self._loop_thread: int | None = None
+        self.clock = Clock()
+        """By which deadlines go."""
+        self.pid = os.getpid()
+        self.closing = False
+        self.departure = Departure()
+        self._employ(settings)
+        self.before_handshake = (
+            self._leaders.before_handshake if self._leaders is not None else _do_nothing
+        )
+        """Called by a connection: this thread is about to compute."""
+        self.parking = Parking(self.registry, self._lane)
+        self.listener = Listener(self, self._lane if self._leader_accepts else self._poller)
+        self.running = False
+        """Whether somebody serves; otherwise nobody is accepted."""
+        self._next_sweep = 0.0
+        self.answers = Answers(self.wake)
+
+    def _employ(self, settings: Settings) -> None:
+        """Make the workers, and what they and the loop wait on."""
+        self._poller = create_poller()
+        """What the loop waits on."""
+        self._lane = self._poller
+        """What connections wait in: a poller of their own where a worker asks it."""
+        self._workers = Workers(
+            settings.max_threads,
+            name="tlshttp-worker",
+            daemon=settings.daemon_workers,
+            exhausted=lambda: self._waiting.cut_longest(self._workers),
+        )
+        self._leaders: Leaders | None = None
+        self._ready: collections.deque[Connection] = collections.deque()
+        if settings.leaders:
+            self._leaders = Leaders(
+                self._workers.submit,
+                self._ask,
+                self._advance_on_worker,
+                self._leader_resigned,
+                self.places,
+                settings.processes,
+            )
+            self._ready = self._leaders.ready
+            if self._poller.waits_in_poller:
+                self._lane = create_poller()
+                self._poller.add(self._lane.fileno(), READ)
+        self._lane_fd = self._lane.fileno() if self._lane is not self._poller else None
+        self._leader_accepts = settings.leaders_accept and self._lane_fd is not None
+
+    def _share(self, settings: Settings) -> None:
+        """Make what all connections have together: room, where they wait for it, and an end."""
+        limits = settings.limits
+        self.trusted_proxies = settings.trusted_proxies
+        if self.trusted_proxies:
+            # Now, while there surely are descriptors left to read it with.
+            from tlshttp._machinery import proxy_header  # noqa: F401
+        self.budget = Budget(limits.max_total_memory, limits.max_total_disk)
+        self.roomless = Roomless(self.wake)
+        self.budget.freed = self.roomless.room_freed
+        self.budget.give_way = self._give_way
+        self.places = Places(settings.max_workers, self._resume)
+        self._waiting = Waiting(self.places)
+        self.draining = Draining(self)
+        self.answering: set[Later] = set()
+        """Those exchanges that somebody answers in the place of a handler that has returned."""
+        self._answered = threading.Condition()
+        self.lends = settings.lends
+        self.loans = Loans(self.wake)
+
+    # Called by the server ---------------------------------------------------------------------
+
+    def fileno(self) -> int | None:
+        """Return what is readable when there is something to do; `None` where nothing tells."""
+        return self._poller.fileno() if self._poller.waits_in_poller else None
+
+    def due(self, timeout: float) -> float:
+        """Return in how many seconds, `timeout` at most, there is to be another turn."""
+        return self._shortest(timeout)
+
+    def turn(self, timeout: float, *, waits: bool = True) -> None:
+        """Wait at most `timeout` seconds for something to do, and do it.
+
+        Args:
+            timeout: Seconds.
+            waits: If not, whoever calls this has waited already, until `due`.
+        """
+        self._loop_thread = threading.get_ident()
+        timeout = self._shortest(timeout)
+        fds = self._poller.wait(timeout if waits else 0.0)
+        began, woke = self.clock.turned_at, self.clock.wake(timeout)
+        self._take_up(fds)
+        if self._leaders is None:
+            for _ in range(len(self._ready)):
+                if self._ready:  # a handler may close the server
+                    self._advance(self._ready.popleft())
+        elif self._ready:
+            self._call_leader()
+        for connection in self.loans.take_ended():
+            self.guard(connection.end_after_loan, connection)
+        now = self.clock.end_turn(woke)
+        if self.draining.begun:
+            self.draining.look(now)
+        if now >= self._next_sweep:
+            self._next_sweep = now + _SWEEP_SECONDS
+            if self.managed is not None:
+                self.managed.maintain(now)
+            self._sweep()
+            self.roomless.look_after(self.resume_later)
+            self._fullness.look(now, self.busy)
+            self.loans.let_frames_go()
+        if self._leaders is not None:
+            late = max(0.0, woke - began - timeout) + now - woke
+            self._watch(self._leaders, now, began, late)
+        self.listener.reopen(now)
+
+    def _watch(self, leaders: Leaders, now: float, began: float, late: float) -> None:
+        """See to it that somebody leads."""
+        leaders.watch(now, late)
+        if leaders.is_vacant(now):
+            self.clock.lose(now - began)  # nobody looks after anything
+            if self._leader_accepts:
+                # No worker is free, and nobody shall be kept waiting by that.
+                self.listener.accept(_ACCEPTS_AT_ONCE)
+
+    def wake(self) -> None:
+        """Make `turn` return soon, from any thread."""
+        self._poller.wake()
+
+    def stats(self) -> Stats:
+        """Return all counters."""
+        streams = [connection.stream for connection in self.registry if connection.stream]
+        return self.counters.snapshot(self.registry.count(), streams, len(self.places.waiting))
+
+    @property
+    def on_worker(self) -> bool:
+        """Whether this is a worker's thread, which a handler runs in."""
+        return self._workers.has_this_thread
+
+    def busy(self) -> list[Connection]:
+        """Return the connections that are in a handler."""
+        return [connection for connection in self.registry if connection.phase in _AT_WORK]
+
+    def leave(self) -> None:
+        """End every connection that waits for its peer or its turn; let requests be answered."""
+        self.closing = True
+        self._end_parked()
+        with contextlib.suppress(IndexError):
+            while True:  # a leader may be taking them, too
+                connection = self._ready.popleft()
+                self.guard(connection.leave_with_server, connection)
+        for connection in [*self.places.take_all(), *self.roomless.take_all()]:
+            self.guard(connection.leave_with_server, connection)
+        self._workers.close()
+        self._hang_up(connection for connection in self.busy() if connection.is_idle)
+        for connection in self.busy():
+            connection.tell_of_end()
+            if connection.later is not None:
+                connection.later.end_with_server()
+
+    def end_idle_handlers(self) -> None:
+        """End idle connections with handlers, which are to be finished on this thread."""
+        for connection in self.registry:
+            if connection.phase is Phase.IDLE and self.registry.take_back(connection):
+                self.guard(connection.leave_with_server, connection)
+
+    def join(self, timeout: float | None) -> bool:
+        """Wait for the handlers, up to `timeout` seconds (`None`: for ever); tell if all ended."""
+        end = None if timeout is None else time.monotonic() + timeout
+        if not self._workers.join(timeout):
+            return False
+        with self._answered:
+            return self._answered.wait_for(
+                lambda: not self.answering,
+                None if end is None else max(0.0, end - time.monotonic()),
+            )
+
+    def answered(self, later: Later) -> None:
+        """Take note that an answer that came later is over, for whoever waits for that."""
+        self.answering.discard(later)
+        if self.closing:
+            with self._answered:
+                self._answered.notify_all()
+
+    def hang_up(self) -> None:
+        """Break the connections that are still in a handler, so that its next read or write fails.
+
+        The socket is not closed here: it belongs to the handler's thread.
+        """
+        self._hang_up(self.busy())
+
+    def _hang_up(self, connections: Iterable[Connection]) -> None:
+        for connection in connections:
+            self.hang_up_one(connection)
+
+    def hang_up_one(self, connection: Connection) -> None:
+        """Break one such connection."""
+        later = connection.later
+        if later is not None:
+            later.break_off(ResponseAborted("the server has closed before the answer was there"))
+            return
+        try:
+            with socket.fromfd(connection.fd, socket.AF_INET, socket.SOCK_STREAM) as double:
+                double.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # it has just ended by itself
+
+    def close(self) -> None:
+        """Give back everything; after `leave`, and with the loop stopped."""
+        self.parking.close()
+        self._end_parked()
+        for connection in self.registry:
+            if connection.phase is not Phase.HANDLER:
+                connection.abort()
+        self.heads.close()
+        self.drainer.close()
+        self.loans.close()
+        self._lane.close()
+        self._poller.close()
+
+    def abandon(self) -> None:
+        """Give back what a forked child has of its parent's, which never served.
+
+        Only descriptors are closed: what is behind them is the parent's, too.
+        """
+        for poller in (self._lane, self._poller):
+            poller.close()
+        self.drainer.abandon()
+
+    # Called by connections ---------------------------------------------------------------------
+
+    def may_handle(self, connection: Connection) -> bool:
+        """Tell whether a handler may be called now; else do it when there is a place for it."""
+        if self._leaders is not None:
+            places = self.places
+            if (places.waiting or places.taken >= places.maximum) and places.queue_up(connection):
+                return False
+            self._leaders.before_handler()
+        return True
+
+    def may_wait(self) -> bool:
+        """Return whether this thread may wait for a peer: not if it is the loop's."""
+        return self._leaders is not None or threading.get_ident() != self._loop_thread
+
+    @property
+    def wants_threads(self) -> bool:
+        """Whether there is more to do than there are threads."""
+        return bool(self._workers.backlog)
+
+    def before_wait(self, connection: Connection) -> None:
+        """Take note that this thread waits for a peer, in the middle of a handler."""
+        if os.getpid() != self.pid:  # a forked child has no workers
+            return
+        if self._leaders is not None:
+            self._leaders.step_aside()
+        self._waiting.begin(connection)
+        if self._workers.backlog:
+            self._waiting.cut_longest(self._workers)
+
+    def wait_again(self, connection: Connection) -> None:
+        """Take note that a handler which has taken its connection over has seen it move."""
+        if os.getpid() == self.pid:
+            self._waiting.touch(connection)
+
+    def take_up(self, connection: Connection) -> None:
+        """Advance a connection that is parked, in another thread; else whoever has it, will."""
+        if self.registry.take_back(connection):
+            self.resume_later(connection)
+            self._poller.wake()
+
+    def after_wait(self, connection: Connection) -> None:
+        """Take note that it goes on."""
+        if os.getpid() == self.pid:
+            self._waiting.end(connection)
+
+    def submit(self, connection: Connection) -> None:
+        """Have a worker advance the connection, when there is a place for its handler."""
+        if self.places.queue_up(connection):
+            return
+        hold = Hold(connection)
+        self.places.take(hold)
+        self._delegate(lambda: self._work(connection, hold), connection)
+
+    def _work(self, connection: Connection, hold: Hold) -> None:
+        self.places.begin(hold)
+        try:
+            self._advance_on_worker(connection)
+        finally:
+            self.places.give_back(hold)
+
+    def _resume(self, connection: Connection) -> None:
+        """Take up a connection that has waited for a place."""
+        if self.closing:
+            self.guard(connection.leave_with_server, connection)
+        elif self._leaders is None:
+            self.submit(connection)
+        else:
+            self._ready.append(connection)
+            self._call_leader()
+
+    def resume_later(self, connection: Connection) -> None:
+        """Advance a connection that need not wait, after others have had their turn."""
+        if connection.phase in self.worker_phases:
+            self.submit(connection)
+            return
+        self._ready.append(connection)
+        if self._leaders is not None and not self._leaders.present:
+            self._call_leader()
+            self._poller.wake()  # for it to watch the leader
+        elif self._leaders is None and threading.get_ident() != self._loop_thread:
+            self._poller.wake()
+
+    def forget(self, connection: Connection) -> None:
+        """Let go of a connection whose socket is being closed."""
+        if os.getpid() != self.pid:
+            return
+        self.loans.forget(connection)
+        if connection.stream is not None:
+            self.counters.take(connection.stream)
+        self.parking.forget(connection)
+        self.listener.make_way()
+
+    # The loop -----------------------------------------------------------------------------------
+
+    def _shortest(self, timeout: float) -> float:
+        if self.listener.is_closed:
+            timeout = min(timeout, RETRY_SECONDS)
+        elif len(self.registry):
+            timeout = min(timeout, _SWEEP_SECONDS)
+        if self.draining.begun:
+            timeout = min(timeout, DRAINING_SECONDS)
+        if self._leaders is None:
+            return 0.0 if self._ready else timeout
+        return min(timeout, LOOK_SECONDS) if self._leaders.present else timeout
+
+    def _take_up(self, fds: Iterable[int]) -> None:
+        """Do what the poller's reports ask for."""
+        others = []
+        for fd in fds:
+            if fd == self._lane_fd:
+                self._poller.remove(fd)
+                if self._leader_accepts and self.answers.counted:
+                    # handle_request() may be over before a leader is there to accept.
+                    self.listener.accept()
+                self._call_leader()
+            elif fd == self.listener.descriptor:
+                self.listener.accept()
+            else:
+                others.append(fd)
+        self._ready.extend(self.parking.take(others))
+        self._ready.extend(self.roomless.take_resumed())
+
+    def _ask(self) -> None:
+        """Take up what is ready, waiting a moment if nothing is; called by the leader."""
+        waits = not self._ready
+        accepted = self._lane is not self._poller
+        while accepted and not self.closing:
+            try:
+                fds = self._lane.wait(_LINGER_SECONDS if waits and not self._ready else 0)
+            except (OSError, ValueError):
+                return  # the server has been closed meanwhile
+            accepted = self.running and self.listener.descriptor in fds
+            if accepted:
+                self.listener.accept()
+            self._ready.extend(self.parking.take(fds, in_passing=not waits))
+            accepted = accepted and not self._ready
+
+    def _call_leader(self) -> None:
+        if self._leaders is None:
+            return
+        try:
+            self._leaders.call()
+        except RuntimeError as error:  # dismissed, or not one thread to be had
+            self._ask()
+            while self._ready:
+                self._leave_unserved(self._ready.popleft(), error)
+            self._leader_resigned()
+
+    def _leader_resigned(self) -> None:
+        """Have the loop see to what is ready from now on."""
+        if self._lane_fd is not None:
+            with contextlib.suppress(OSError):  # it sees to it already, or is closed
+                self._poller.add(self._lane_fd, READ)
+        if self._ready and not self.closing:
+            self._call_leader()
+
+    def _advance(self, connection: Connection) -> None:
+        """Advance a connection; a mistake of ours ends that connection and nothing else."""
+        try:
+            connection.advance(self.worker_phases)
+        except Exception:
+            _log.exception("connection with %s ended by an internal error", connection.address)
+
+    def _advance_on_worker(self, connection: Connection) -> None:
+        """Do the same on a worker, of which a handler that exits is not the end."""
+        try:
+            connection.advance(None)
+        except Exception:
+            _log.exception("connection with %s ended by an internal error", connection.address)
+        except SystemExit:
+            _log.info("a handler ended its worker's task with SystemExit")
+
+    def _sweep(self) -> None:
+        for connection in self.registry.take_overdue(self.clock.now()):
+            is_driven = connection.phase is Phase.TAKEN_OVER
+            if is_driven or wait_for(connection.fd, connection.armed or READ, 0):
+                # Something has come that we have not looked at: the peer has not been too slow.
+                self.resume_later(connection)
+            else:
+                self.dismiss(connection, connection.expire)
+
+    def dismiss(self, connection: Connection, how: Callable[[], None]) -> None:
+        """End a parked connection; where a handler has to finish, where handlers run."""
+        has_handler = connection.stream is not None and connection.stream.handler is not None
+        on_worker = self._leaders is not None or Phase.HANDLER in self.worker_phases
+        if not (has_handler and on_worker):
+            self.guard(how, connection)
+        else:
+            self._delegate(lambda: self.guard(how, connection), connection)
+
+    def _delegate(self, task: Callable[[], None], connection: Connection) -> None:
+        try:
+            self._workers.submit(task)
+        except RuntimeError as error:
+            self._leave_unserved(connection, error)
+
+    def _leave_unserved(self, connection: Connection, error: RuntimeError) -> None:
+        """End a connection because there is no worker: all dismissed, or not one to be had."""
+        if not self.closing:
+            _log.error("connection with %s ended: %s", connection.address, error)
+        self.guard(connection.leave_with_server, connection)
+
+    def guard(self, how: Callable[[], None], connection: Connection) -> None:
+        """Do something with a connection; a mistake of ours ends that one and nothing else."""
+        try:
+            how()
+        except Exception:
+            _log.exception("connection with %s ended by an internal error", connection.address)
+            connection.abort()
+
+    def _end_parked(self) -> None:
+        for connection in self.registry.take_all():
+            self.guard(connection.leave_with_server, connection)
+
+    # Room ---------------------------------------------------------------------------------------
+
+    def has_room(self) -> bool:
+        """Return whether there is a place, or one that can be made.
+
+        One too many is there while a worker ends the one that it replaces; not more than that.
+        """
+        missing = self.max_connections - len(self.registry)
+        return missing > 0 or (missing == 0 and self.registry.has_spare())
+
+    def is_full(self) -> bool:
+        """Return whether another connection can only take the place of one."""
+        return len(self.registry) >= self.max_connections
+
+    def _give_way(self, connection: Connection) -> bool:
+        """Have a connection give back what it has on disk; tell if it has done so, not soon will.
+
+        It may be called by anybody who writes to disk, in the middle of a handler.
+        """
+        if os.getpid() != self.pid:
+            return False
+        if self.registry.take_back(connection) or self.roomless.take(connection):
+            if connection.phase in (Phase.BODY, Phase.RESPONSE):
+                connection.give_way()
+                return True
+            self.resume_later(connection)  # it has moved on just now
+        elif connection in self._waiting:
+            connection.cut_waiting(RequestCrowdedOut("others need the room on disk"))
+        return False
+
+    def make_room(self) -> None:
+        """Close the connection that can best be spared, if there is one."""
+        for connection in self._eviction.candidates():
+            if self.registry.take_back(connection):
+                self.dismiss(connection, connection.crowd_out)
+                return
+
+
+def _do_nothing() -> None:
+    pass

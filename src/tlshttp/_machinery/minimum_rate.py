@@ -1,0 +1,64 @@
+"""How long a peer may take: a minimum rate, with something to begin with."""
+
+from __future__ import annotations
+
+import math
+
+from tlshttp.errors import ConnectionCut
+
+__all__ = ["MinimumRate"]
+
+
+class MinimumRate:
+    """How long a peer may keep us waiting in one direction.
+
+    A few seconds to begin with, and one more for so many bytes moved, up to what it was at first.
+    (Without that bound, megabytes that vanish in the kernel's buffers would buy hours.) Only time
+    in which somebody waits for the peer counts, be it a thread in a handler or the loop.
+
+    Args:
+        base: Seconds to begin with, and at most; `None`: any time.
+        rate: Bytes that buy one second more; `None`: none are to be had.
+        error: What it is reported as when it is used up.
+        what: What the peer did too slowly.
+        began: How many bytes had moved in this direction before.
+    """
+
+    __slots__ = ("_base", "_began", "_error", "_rate", "_seen", "_waited", "_what", "left")
+
+    def __init__(
+        self,
+        base: float | None,
+        rate: float | None,
+        error: type[ConnectionCut],
+        what: str,
+        began: int,
+    ) -> None:
+        self._base = math.inf if base is None else base
+        self._rate = math.inf if base is None else rate
+        self._error = error
+        self._what = what
+        self.left = self._base
+        """Seconds the peer may still take."""
+        self._waited = 0.0
+        self._began = self._seen = began
+
+    def earn(self, total: int) -> None:
+        """Let what has moved buy time, `total` bytes having moved so far."""
+        # What had been given to the connection before, and has not left it yet, counts for nothing.
+        moved = max(0, total - self._seen)
+        if self._rate is not None and moved:
+            self.left = min(self._base, self.left + moved / self._rate)
+        self._seen += moved
+
+    def spend(self, seconds: float) -> None:
+        """Take note that somebody has waited for the peer so long."""
+        self._waited += seconds
+        self.left = max(0.0, self.left - seconds)
+
+    def used_up(self) -> ConnectionCut:
+        """Return what to report."""
+        return self._error(
+            f"the peer {self._what} too slowly: "
+            f"{self._seen - self._began} bytes in {self._waited:.1f} s of waiting"
+        )

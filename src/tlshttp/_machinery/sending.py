@@ -1,0 +1,344 @@
+"""The sending half of a connection's stream; `tlshttp._machinery.stream` has its rules.
+
+What is sent leaves at once as far as the socket takes it. The rest stands in the outbox: in memory,
+then in a file. A handler that can wait does so first as long as its peer keeps up, since what is
+only passed through memory costs half of what a file costs.
+"""
+
+from __future__ import annotations
+
+import errno
+import ssl
+import time
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tlshttp._machinery.outbox import FilePart, Outbox
+from tlshttp._machinery.patience import LINGER_SECONDS, WANTS
+from tlshttp._machinery.poller import WRITE, wait_for
+from tlshttp._machinery.receiving import ReceivingStream
+from tlshttp._spool import NoRoom, Spool
+from tlshttp.errors import ConnectionCut, ResponseAborted, ResponseBacklog
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["AHEAD", "PUMPED_AT_ONCE", "SendingStream"]
+
+AHEAD = 65_536
+"""Bytes that a response of unknown length may be ahead of its peer where its handler can wait: a
+stream is worth nothing when it is old, so its handler is to notice that its peer does not keep up,
+as it would on a socket."""
+
+_PIECE = 65_536
+"""Bytes read from a file, or the outbox, at once: as many as the channel encrypts at once."""
+
+_LINGER_RATE = 3_276_800
+"""Bytes by which a peer earns a second of its handler's time: 64 KiB in 20 ms."""
+
+PUMPED_AT_ONCE = 524_288
+"""Bytes of a waiting response that are sent before others have their turn: some hundred
+microseconds of encryption."""
+
+
+class SendingStream(ReceivingStream):
+    """How a connection sends."""
+
+    __slots__ = ()
+
+    def transmit(self, data: Buffer, *, is_last: bool = False) -> None:
+        """Send `data`, or have it sent as soon as the peer takes it.
+
+        Args:
+            data: What to send.
+            is_last: Whether nothing follows, either way: the goodbye then leaves with it.
+        """
+        self._lock.acquire()  # not by `with`: see `fill`
+        try:
+            if self.failure is not None or self._is_over:
+                self._refuse_to_send()
+            if self.held_head:
+                data = b"".join((self.held_head, data))
+                self.held_head = b""
+            is_last = is_last and self.goodbye_with_response
+            outbox = self._outbox
+            rest: Any = data
+            if outbox is None or not outbox.size:
+                rest = self._send(data, hold=is_last)
+                if rest is None:
+                    if is_last:
+                        self._end_with_response()
+                    return
+            lingers = self._is_worth_waiting(rest)
+            stored = not lingers and self._put(rest)
+        finally:
+            self._lock.release()
+        if lingers:
+            rest = self._linger(memoryview(rest).cast("B"))
+            with self._lock:
+                stored = self._put(rest)
+        if not stored:
+            self._send_waiting(memoryview(rest))
+        self._see_to_backlog()
+
+    def hold(self, head: bytes) -> None:
+        """Keep a response head back for the first bytes of its body, for a few milliseconds."""
+        self.held_head = head
+        self.owner.watch_head()
+
+    def unhold(self) -> bytes:
+        """Return the head that is held back, if it still is, and leave it to the caller."""
+        with self._lock:
+            head, self.held_head = self.held_head, b""
+            return head
+
+    def send_held(self, head: bytes) -> None:
+        """Send a head, if it is still held back, from a thread that does not wait."""
+        with self._lock:
+            if self.held_head is not head or self.failure is not None or self._is_over:
+                return
+            self.head_left = True
+            self.held_head = b""
+            outbox = self._outbox
+            left: Any = head
+            if outbox is None or not outbox.size:
+                left = self._send(head, hold=False)
+            if left is not None and not self._put(left):
+                self.held_head = bytes(left)  # it leaves with the body
+            if self.backlog and not self.watched:
+                self.owner.watch()
+
+    def transmit_file(self, fd: int, start: int, size: int) -> None:
+        """Send a part of a file, which need not stay open for that.
+
+        Args:
+            fd: The descriptor of a regular file.
+            start: Where the part begins, in bytes.
+            size: How many bytes it has.
+        """
+        part = FilePart(fd, start, size)
+        with self._lock:
+            if self.failure is not None or self._is_over:
+                self._refuse_to_send()
+            self._box().put_file(part)
+            self._pump(PUMPED_AT_ONCE)
+        self._see_to_backlog()
+
+    def enqueue(self, data: Buffer, most: int) -> int:
+        """Send `data` as far as the socket takes it, and keep the rest; return what is kept then.
+
+        It never waits, and does not see to it that somebody sends what is kept.
+
+        Args:
+            data: What to send.
+            most: Bytes that may be kept; more break the connection.
+
+        Raises:
+            ConnectionCut: It is broken, or was before.
+        """
+        with self._lock:
+            if self.failure is not None or self._is_over:
+                self._refuse_to_send()
+            outbox = self._outbox
+            rest: Any = data
+            if outbox is None or not outbox.size:
+                rest = self._send(data, hold=False)
+            view = memoryview(b"" if rest is None else rest).cast("B")
+            if view:
+                try:
+                    self._box().put(view)
+                except (NoRoom, OSError) as error:
+                    self._abort(error)
+            backlog = self.backlog
+        if backlog > most:
+            message = f"the peer has {backlog} bytes still to take"
+            self.fail(ResponseBacklog(message))
+        return backlog
+
+    def pump(self, most: int = PUMPED_AT_ONCE) -> bool:
+        """Send what waits, without waiting and at most so many bytes; tell whether it has all gone.
+
+        Raises:
+            ConnectionCut: The connection is broken, or was before.
+        """
+        with self._lock:
+            return self._pump(most)
+
+    def _refuse_to_send(self) -> NoReturn:
+        if self.failure is not None:
+            raise self.failure
+        raise BrokenPipeError(errno.EPIPE, "this end of the connection has been closed")
+
+    def _send(self, data: Buffer, *, hold: bool) -> Any:
+        """Send as far as the socket takes it; return the rest, `None` where all has left."""
+        left: Any = data if type(data) is bytes else memoryview(data).cast("B")
+        channel = self._channel
+        while left:
+            try:
+                sent = channel.send(left, hold=hold)
+            except WANTS:
+                return left
+            except OSError as error:
+                self._break(error)
+            self.bytes_out += sent
+            if channel.unsent:
+                return memoryview(left)[sent:]
+            if sent == len(left):
+                return None
+            left = memoryview(left)[sent:]
+        return None
+
+    def _box(self) -> Outbox:
+        if self._outbox is None:
+            self._outbox = Outbox(Spool(self.budget, self._limits.max_buffer_memory, self.owner))
+        return self._outbox
+
+    def _put(self, rest: Buffer) -> bool:
+        """Add to the outbox; tell whether it could be added."""
+        view = memoryview(rest).cast("B")
+        if not view:
+            return True
+        try:
+            self._box().put(view)
+        except (NoRoom, OSError) as error:
+            if not self.owner.may_wait():
+                self._abort(error)
+            return False
+        return True
+
+    def _abort(self, error: Exception) -> NoReturn:
+        why = "the server has too much on disk" if isinstance(error, NoRoom) else str(error)
+        self.fail(ResponseAborted(f"the rest of a response cannot be kept or read: {why}"))
+
+    def _pump(self, most: int) -> bool:
+        """Do what `pump` does; the lock is held."""
+        if self.failure is not None:
+            raise self.failure
+        channel, outbox = self._channel, self._outbox
+        try:
+            if channel.unsent:
+                channel.flush()
+            while outbox is not None and outbox.size and most > 0:
+                data = self._next(outbox)
+                sent = channel.send(data)
+                outbox.took(sent)
+                most -= sent
+                self.bytes_out += sent
+                if channel.unsent:
+                    return False
+        except WANTS:
+            return False
+        except ConnectionCut:
+            raise
+        except OSError as error:
+            self._break(error)
+        return outbox is None or not outbox.size
+
+    def _next(self, outbox: Outbox) -> Any:
+        try:
+            return outbox.next(_PIECE)
+        except OSError as error:
+            self._abort(error)
+
+    def _see_to_backlog(self) -> None:
+        """Have what waits be sent, and wait for the peer if that is too much."""
+        backlog = self.backlog
+        if not backlog:
+            return
+        may_wait = self.owner.may_wait()
+        most = self._limits.max_response_backlog
+        if may_wait and not self.known_length:
+            most = AHEAD if most is None else min(most, AHEAD)
+        if most is None or backlog <= most:
+            if not self.watched:
+                self.owner.watch()
+            if not self.watched and may_wait:  # nobody else is there to send it
+                self._wait_for_room(0)
+        elif may_wait:
+            self._wait_for_room(most // 2)
+        else:
+            message = f"the peer has {backlog} bytes of a response still to take"
+            self.fail(ResponseBacklog(message))
+
+    def _wait_for_room(self, most: int) -> None:
+        """Send what waits from this thread until it is not more than `most` bytes."""
+        if self.watched:
+            self.owner.unwatch()
+        while not self.pump() and self.backlog > most:
+            self._wait_at_rate(WRITE, WRITE)
+        if self.backlog:
+            self.owner.watch()
+
+    def await_taken(self) -> None:
+        """Wait until the peer has taken all of a response."""
+        if self.backlog:
+            self._wait_for_room(0)
+
+    def _is_worth_waiting(self, rest: Buffer) -> bool:
+        """Return whether to see first how fast the peer takes what would have to go to a file."""
+        return (
+            self.linger_left > 0
+            and self.known_length
+            and self.backlog + memoryview(rest).nbytes > AHEAD
+            and self.owner.may_linger()
+        )
+
+    def _linger(self, rest: memoryview) -> memoryview:
+        """Send what waits, and this, as long as the peer keeps up; return what is left then.
+
+        A response that is only passed through memory costs half of what one does that is written
+        to a file and read again. A peer has a fifth of a second for a response to begin with, and
+        at most, since a busy machine keeps it from reading for as long. What it takes earns more,
+        64 KiB 20 ms. Whoever reads slowly has soon used that up, and keeps the handler no more.
+        """
+        if self.watched:
+            self.owner.unwatch()
+        self.owner.before_wait()
+        try:
+            moved, then = self.moved_out, time.monotonic()
+            while True:
+                if self.pump():
+                    with self._lock:
+                        left = self._send(rest, hold=False)
+                    rest = memoryview(b"" if left is None else left).cast("B")
+                now = time.monotonic()
+                earned = (self.moved_out - moved) / _LINGER_RATE
+                self.linger_left = min(LINGER_SECONDS, self.linger_left + earned - (now - then))
+                moved, then = self.moved_out, now
+                if not rest:
+                    return rest
+                if self.linger_left <= 0 or not wait_for(self.fd, WRITE, self.linger_left):
+                    self.linger_left = 0.0
+                    return rest
+        finally:
+            self.owner.after_wait()
+
+    def _send_waiting(self, rest: memoryview) -> None:
+        """Send what could not be kept, from this thread."""
+        self._wait_for_room(0)
+        while rest:
+            with self._lock:
+                left = self._send(rest, hold=False)
+            if left is None:
+                return
+            rest = left
+            self._wait_for_room(0)
+
+    def is_blocked(self) -> bool:
+        """Return whether the socket has no room."""
+        return bool(self._channel.unsent)
+
+    def drop_backlog(self) -> None:
+        """Throw away what has not been sent."""
+        with self._lock:
+            if self._outbox is not None:
+                self._outbox.clear()
+
+    def _end_with_response(self) -> None:
+        """Say goodbye after a response that has not left yet."""
+        self.at_end = self._is_over = True
+        try:
+            self._channel.say_goodbye()
+        except ssl.SSLWantWriteError:
+            pass  # whoever ends the connection sees to it
+        except OSError as error:
+            self._break(error)

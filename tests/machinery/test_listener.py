@@ -1,0 +1,124 @@
+"""Who accepts, and when: the leader, the loop where no worker is free, nobody after the end."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import threading
+from typing import Any
+
+import pytest
+
+from tests.machinery.conftest import RecordingThreading, serving
+from tests.machinery.handlers import Plain, new_gate
+from tests.machinery.peers import (
+    client_context,
+    closing_all,
+    connect,
+    handshake,
+    read_response,
+    request,
+)
+from tests.support import UNIT, wait_until
+from tlshttp import Limits, ThreadingTLSHTTPServer, errors
+from tlshttp._machinery.listener import Listener
+
+
+@pytest.fixture
+def acceptors(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return where the names of the threads that let somebody in are noted down."""
+    names: list[str] = []
+    admit = Listener._admit
+
+    def noted(self: Listener, sock: Any, address: object) -> None:
+        names.append(threading.current_thread().name)
+        admit(self, sock, address)
+
+    monkeypatch.setattr(Listener, "_admit", noted)
+    return names
+
+
+def test_the_leader_accepts(server_context: ssl.SSLContext, acceptors: list[str]) -> None:
+    """A connection is not handed from thread to thread before it has said anything."""
+    server = RecordingThreading(("127.0.0.1", 0), Plain, ssl_context=server_context)
+    with serving(server), handshake(server.server_address, client_context()) as sock:
+        sock.sendall(request())
+        read_response(sock)
+    assert [name.startswith("tlshttp-worker") for name in acceptors] == [True]
+
+
+def test_peers_are_accepted_while_every_worker_is_busy(
+    server_context: ssl.SSLContext, acceptors: list[str]
+) -> None:
+    """With all workers in handlers, others are let in and silent ones cut at their deadline."""
+    gate = new_gate()
+    limits = Limits(handshake_timeout=0.3 * UNIT)
+    server = RecordingThreading(
+        ("127.0.0.1", 0), gate, ssl_context=server_context, limits=limits, max_workers=2
+    )
+    with serving(server), closing_all([]) as socks:
+        try:
+            for _ in range(2):
+                socks.append(handshake(server.server_address, client_context()))
+                socks[-1].sendall(request("/wait"))
+                assert gate.entered.acquire(timeout=5 * UNIT)
+            before = len(acceptors)
+            socks.extend(connect(server.server_address) for _ in range(20))
+            assert wait_until(lambda: server.stats().accepted == 22)
+            assert len(acceptors) == before + 20
+            assert wait_until(lambda: len(server.events) == 20)
+            assert {type(error) for error, _ in server.events} == {errors.HandshakeTimeout}
+        finally:
+            gate.opened.set()
+        for sock in socks[:2]:
+            read_response(sock)
+
+
+@pytest.mark.parametrize("hook", ["get_request", "verify_request"])
+def test_hooks_of_accepting_run_in_the_loops_thread(
+    server_context: ssl.SSLContext, acceptors: list[str], hook: str
+) -> None:
+    """A hook of the user's is called by one thread, the one in ``serve_forever()``."""
+    threads: list[str] = []
+
+    def noted(self: Any, *arguments: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return getattr(super(kind, self), hook)(*arguments)
+
+    kind: Any = type("Hooked", (ThreadingTLSHTTPServer,), {hook: noted})
+    with serving(kind(("127.0.0.1", 0), Plain, ssl_context=server_context)) as server:
+        for _ in range(3):
+            with handshake(server.server_address, client_context()) as sock:
+                sock.sendall(request())
+                read_response(sock)
+    assert set(threads) == set(acceptors) == {"loop"}
+
+
+def test_nobody_is_accepted_after_shutdown(server_context: ssl.SSLContext) -> None:
+    """Not even by a leader that is still at work for those who are connected."""
+    server: Any = RecordingThreading(("127.0.0.1", 0), Plain, ssl_context=server_context)
+    leaders = server._TLSHTTPServer__loop._leaders
+
+    def ask() -> None:
+        with (
+            contextlib.suppress(EOFError, OSError),  # in the end
+            handshake(server.server_address, client_context()) as sock,
+        ):
+            while True:
+                sock.sendall(request())
+                read_response(sock)
+
+    loop = threading.Thread(target=server.serve_forever, args=(0.1,))
+    asking = threading.Thread(target=ask)
+    loop.start()
+    asking.start()
+    try:
+        assert wait_until(lambda: server.stats().requests > 10)
+        server.shutdown()
+        loop.join()
+        with connect(server.server_address):
+            assert wait_until(lambda: not leaders.present)  # it has seen that somebody is there
+            assert server.stats().accepted == 1
+    finally:
+        server.server_close()
+        asking.join()
