@@ -64,12 +64,11 @@ def agree(
     unknown_names: UnknownNames,
     tickets: Tickets,
     keylog_file: str | os.PathLike[str] | None,
-    more_findings: Iterable[str] = (),
 ) -> Terms:
     """Return terms; the arguments are those of `tlshttp.context.create_server_context`.
 
-    There are three more: ``engine`` is to keep to the terms, ``sources`` are all certificates, the
-    default one first, and ``more_findings`` is what else is known to be wrong.
+    There are two more: ``engine`` is to keep to the terms, and ``sources`` are all certificates,
+    the default one first.
 
     Raises:
         ConfigurationError: It cannot be done as asked; all that is wrong is named.
@@ -94,7 +93,6 @@ def agree(
     findings = _Findings(
         profile_findings(profile), engine.profile_findings(profile), tickets.findings()
     )
-    findings += more_findings
     findings += _client_findings(
         {client_auth, *(client_auth_by_name or {}).values()}, authorities, pinned, verify_depth
     )
