@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.context.support import VERSIONS, client_context, shake_hands
 from tests.revocation_lists import (
@@ -22,11 +24,13 @@ from tests.revocation_lists import (
     part,
 )
 from tlshttp import certs, context
+from tlshttp.certs._memory import pem_path
 from tlshttp.context import ClientAuth
 from tlshttp.errors import ConfigurationError
 
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")
 DAY = timedelta(days=1)
+PEM = Encoding.PEM
 
 
 @pytest.fixture(scope="module")
@@ -98,12 +102,16 @@ def odd_list(
     return builder.sign(root.certificate.private_key, hashes.SHA256())
 
 
-def of_certificate(root: Authority, *, with_key: bool) -> x509.AuthorityKeyIdentifier:
-    """Return what names an earlier certificate of an authority."""
+def of_certificate(
+    root: Authority, *, with_key: bool = False, name: str = "ACME", serial: int = 5
+) -> x509.AuthorityKeyIdentifier:
+    """Return what names a certificate of an authority: an earlier one, for example."""
     own = key_identifier(root)
     assert own is not None
-    name = [x509.DirectoryName(root.certificate.leaf.subject)]
-    return x509.AuthorityKeyIdentifier(own.key_identifier if with_key else None, name, 5)
+    issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    return x509.AuthorityKeyIdentifier(
+        own.key_identifier if with_key else None, [x509.DirectoryName(issuer)], serial
+    )
 
 
 UNUSABLE: dict[str, tuple[Callable[[Authority], CRL], str]] = {
@@ -112,7 +120,13 @@ UNUSABLE: dict[str, tuple[Callable[[Authority], CRL], str]] = {
         "does not fit, by its authorityKeyIdentifier",
     ),
     "an earlier certificate": (
-        lambda root: odd_list(root, of_certificate(root, with_key=False)),
+        lambda root: odd_list(root, of_certificate(root)),
+        "does not fit, by its authorityKeyIdentifier",
+    ),
+    "a certificate of that number by another issuer": (
+        lambda root: odd_list(
+            root, of_certificate(root, name="other", serial=root.certificate.leaf.serial_number)
+        ),
         "does not fit, by its authorityKeyIdentifier",
     ),
     "the key and an earlier certificate": (
@@ -155,6 +169,25 @@ def test_list_that_openssl_would_refuse_clients_for_is_not_taken(
         shake_hands(made, client(version))
 
 
+@pytest.mark.only_engine("ssl", reason="it is about OpenSSL, and asks that of the ssl module")
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_openssl_does_refuse_clients_for_it(
+    certificate: certs.Certificate, root: Authority, client: Callable[..., ssl.SSLContext],
+    kind: str,
+) -> None:  # fmt: skip
+    """What is refused here is nothing that would have worked."""
+    for crl, works in ((make_list(root), True), (UNUSABLE[kind][0](root), False)):
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with pem_path(certificate.key_to_pem() + certificate.to_pem()) as path:
+            made.load_cert_chain(path)
+        with pem_path(b"".join(one.public_bytes(PEM) for one in (root.certificate.leaf, crl))) as p:
+            made.load_verify_locations(p)
+        made.verify_mode = ssl.CERT_REQUIRED
+        made.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+        with nullcontext() if works else pytest.raises(ssl.SSLError, match="VERIFY_FAILED"):
+            shake_hands(made, client())
+
+
 def test_authority_that_may_not_sign_lists_is_an_error(
     root: Authority, guarded: Callable[..., context.ServerContext]
 ) -> None:
@@ -181,6 +214,15 @@ def test_list_that_names_one_of_two_certificates_of_a_key_is_an_error(
             guarded(make_list(root, form=form), trusted=(old, new))
         assert guarded(make_list(root, form=form), trusted=(old,)) is not None
     assert guarded(make_list(root), trusted=(old, new)) is not None
+
+
+def test_list_that_spells_the_name_in_its_identifier_otherwise_is_used(
+    root: Authority, client: Callable[..., ssl.SSLContext],
+    guarded: Callable[..., context.ServerContext],
+) -> None:  # fmt: skip
+    """OpenSSL takes it for the name of the certificate's issuer."""
+    identifier = of_certificate(root, serial=root.certificate.leaf.serial_number)
+    shake_hands(guarded(odd_list(root, identifier)), client())
 
 
 PLACE = "http://a.test/root.crl"

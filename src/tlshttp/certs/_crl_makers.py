@@ -15,6 +15,7 @@ from cryptography import x509
 from tlshttp.certs._crl_scope import Scope, find_in_list
 from tlshttp.certs._inspect import (
     ComparableName,
+    are_one_name,
     comparable_name,
     find_extension,
     public_key_bytes,
@@ -119,9 +120,13 @@ def may_seem_signed_by(crl: _List, issuer: x509.Certificate) -> bool:
         for one in issuer.extensions
         if isinstance(one.value, x509.SubjectKeyIdentifier)
     ]
-    serial = said.authority_cert_serial_number
-    return (said.key_identifier is None or own in ([], [said.key_identifier])) and (
-        serial is None or serial == issuer.serial_number
+    names = [
+        one.value for one in said.authority_cert_issuer or () if isinstance(one, x509.DirectoryName)
+    ]
+    return (
+        (said.key_identifier is None or own in ([], [said.key_identifier]))
+        and said.authority_cert_serial_number in (None, issuer.serial_number)
+        and all(are_one_name(name, issuer.issuer) for name in names[:1])
     )
 
 
