@@ -118,6 +118,24 @@ def test_spelling_of_a_name_does_not_get_around_it(authority: Authority, name: s
         shake_hands(made, client, name)
 
 
+TWICE = [
+    ("a.example", "A.example"), ("*.a.example", "*.A.Example"),
+    ("bücher.example", "xn--bcher-kva.example"), ("BÜCHER.example", "bücher.example"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", TWICE)
+def test_one_name_in_two_spellings_is_an_error(
+    certificate: certs.Certificate, clients: Authority, names: tuple[str, str]
+) -> None:
+    """One of them would say who has to show a certificate, whichever comes last."""
+    for one, other in (names, names[::-1]):
+        by_name = {one: ClientAuth.REQUIRED, other: ClientAuth.NONE}
+        words = f"client_auth_by_name: {one!r} and {other!r} are one name"
+        with pytest.raises(ConfigurationError, match=re.escape(words)):
+            guarded(certificate, clients, client_auth_by_name=by_name)
+
+
 def test_each_row_of_the_table_is_held_by_a_test_that_there_is() -> None:
     """The table in docs/security.md names tests, at least one in a row, and none that has gone."""
     root = Path(__file__).parents[2]

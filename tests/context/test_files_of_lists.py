@@ -170,7 +170,9 @@ def test_certificates_f01_one_bad_list_keeps_no_other_one_out(
     # Mended, all of it counts.
     scene.put(pem(scene.of_one(begin=-HOUR / 3), crl(scene.two, scene.bob, begin=-HOUR / 3)))
     scene.look(made)
-    assert not scene.store.last_error
+    # All but that of a stranger, who may be an authority below: what came is not dropped.
+    left = "there is none of 'CN=stranger' any more" if kind == "a stranger's" else "None"
+    assert left in str(scene.store.last_error)
     assert not refuses(made, alice)
     assert not refuses(made, mallory)
     assert refuses(made, bob)

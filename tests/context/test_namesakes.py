@@ -266,20 +266,21 @@ def test_old_list_stays_until_others_are_for_all_that_it_was_for(
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_authority_left_without_any_list_loses_its_sessions(
+def test_list_that_came_beside_a_bad_one_stays(
     authority: Authority, pair: Pair, guarded: Callable[..., context.ServerContext],
     version: ssl.TLSVersion,
 ) -> None:  # fmt: skip
-    """A list that came while others could not be used goes as it came; so do those let in by it."""
+    """What has been taken counts like all others: an older one does not replace it later."""
     store = certs.CRLStore.from_crl(make_list(pair.one, hours=-9))
     made, client = guarded(store), client_context(authority, pair.bob, version)
+    bad = make_list(pair.one, hours=-8, of=part(indirect=True))
     with pytest.raises(ConfigurationError, match="for several authorities"):
-        store.replace(make_list(pair.two), make_list(pair.one, hours=-8, of=part(indirect=True)))
-    assert len(store.current) == 2
-    session = outcome(made, client)[1]
-    store.replace(make_list(pair.one))
-    for old in (None, session):
-        assert outcome(made, client, old)[0] not in ("new", "resumed")
+        store.replace(make_list(pair.two, pair.serial), bad)
+    with pytest.raises(ConfigurationError, match="there is none of 'CN=Acme' by the key"):
+        store.replace(make_list(pair.one, hours=-7))
+    with pytest.raises(ConfigurationError, match="is older than the one in use"):
+        store.replace(make_list(pair.one, hours=-6), make_list(pair.two, hours=-5))
+    assert "revoked" in outcome(made, client)[0]
 
 
 def test_list_that_may_be_another_ones_is_an_error(
@@ -290,6 +291,19 @@ def test_list_that_may_be_another_ones_is_an_error(
         guarded(make_list(pair.one), make_list(pair.two, form="nothing"))
     for one, two in itertools.product(FORMS[:3], FORMS[:3]):
         assert guarded(make_list(pair.one, form=one), make_list(pair.two, form=two)) is not None
+
+
+def test_list_of_a_new_key_is_nothing_to_what_the_old_one_has_issued(
+    authority: Authority, pair: Pair, guarded: Callable[..., context.ServerContext]
+) -> None:
+    """Two keys of a name may be one authority's or two, which nothing tells: each has its list."""
+    store = certs.CRLStore.from_crl(make_list(pair.one, hours=-3), make_list(pair.two, hours=-3))
+    made, client = guarded(store), client_context(authority, pair.alice)
+    serial = pair.alice.leaf.serial_number
+    store.replace(make_list(pair.one, hours=-3), make_list(pair.two, serial, hours=-2))
+    assert outcome(made, client)[0] == "new"
+    store.replace(make_list(pair.one, serial), make_list(pair.two, serial))
+    assert "revoked" in outcome(made, client)[0]
 
 
 def _glob(*names: str) -> Iterator[str]:

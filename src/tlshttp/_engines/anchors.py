@@ -26,7 +26,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tlshttp.certs._inspect import describe, find_extension, is_authority, was_issued_by
+from tlshttp.certs._inspect import (
+    are_one_name,
+    describe,
+    find_extension,
+    is_authority,
+    was_issued_by,
+)
 from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -134,12 +140,15 @@ class TrustAnchors:
     def list_findings(self, crl: _List) -> Iterator[str]:
         """Say why no client of these authorities could be verified by a list."""
         from tlshttp._engines.standing import describe_list
-        from tlshttp.certs._crl_makers import is_signed_by, may_seem_signed_by
+        from tlshttp.certs._crl_makers import is_signed_by, may_seem_signed_by, why_refused
 
         label = describe_list(crl)
-        issuers = [one for one in self.certificates if one.subject == crl.issuer]
+        issuers = [one for one in self.certificates if are_one_name(one.subject, crl.issuer)]
         makers = [issuer for issuer in issuers if is_signed_by(crl, issuer)]
-        if makers:
+        reasons = [why_refused(crl, maker) for maker in makers]
+        if any(reasons):
+            yield f"{label} {next(filter(None, reasons))}"
+        elif makers:
             own = makers[0].public_key()
             for other in issuers:
                 if other.public_key() != own and may_seem_signed_by(crl, other):
@@ -150,11 +159,16 @@ class TrustAnchors:
                     )
                     break
         elif issuers:
-            yield f"{label} is not signed by that authority, whose certificate is in client_cas"
-        elif self.certificates and not self._has_room_below():
-            above = {one.issuer for one in self.certificates}
-            if crl.issuer not in above:
-                yield f"{label} is of none of client_cas, which have no authorities below them"
+            yield (
+                f"{label} is not signed by that authority, whose certificate is in client_cas: if"
+                " it is by an earlier key of it, put the certificate of that key (which the new one"
+                " has issued, OldWithNew) among client_cas, too"
+            )
+        elif self.certificates and not (
+            self._has_room_below()
+            or any(are_one_name(one.issuer, crl.issuer) for one in self.certificates)
+        ):
+            yield f"{label} is of none of client_cas, which have no authorities below them"
 
     def _has_room_below(self) -> bool:
         """Tell whether any of the authorities may have another one below it."""
@@ -172,7 +186,10 @@ class TrustAnchors:
         missing = [
             anchor
             for anchor in self.certificates
-            if not any(crl.issuer == anchor.subject and is_signed_by(crl, anchor) for crl in crls)
+            if not any(
+                are_one_name(crl.issuer, anchor.subject) and is_signed_by(crl, anchor)
+                for crl in crls
+            )
         ]
         if missing and len(missing) == len(self.certificates):
             names = ", ".join(describe(anchor) for anchor in missing)
@@ -183,7 +200,12 @@ class TrustAnchors:
             ]
         for anchor in missing:
             _log.warning("crls: there is none of %s: its clients will be refused", describe(anchor))
-        return []
+        return [
+            f"crls: those of {describe(anchor)} are for some certificates only, and not for its own"
+            " one, for which OpenSSL asks, too: give its list of authorities, too, or one for all"
+            for anchor in self.certificates
+            if is_root(anchor) and anchor not in missing and not _has_list_of_itself(anchor, crls)
+        ]
 
     def _issuer_of(self, anchor: x509.Certificate) -> x509.Certificate | None:
         """Return who of the authorities has issued another one, itself included."""
@@ -207,12 +229,20 @@ NOBODY = TrustAnchors()
 
 def is_root(anchor: x509.Certificate) -> bool:
     """Tell whether OpenSSL takes a certificate for a root: it goes by names, not by the key."""
-    if anchor.subject != anchor.issuer:
+    if not are_one_name(anchor.subject, anchor.issuer):
         return False
     issuer = find_extension(anchor, x509.AuthorityKeyIdentifier)
     own = find_extension(anchor, x509.SubjectKeyIdentifier)
     named = None if issuer is None else issuer.value.key_identifier
     return named is None or own is None or named == own.value.digest
+
+
+def _has_list_of_itself(root: x509.Certificate, crls: Iterable[_List]) -> bool:
+    """Tell whether there is a list of a root in which its own certificate could be."""
+    from tlshttp.certs._crl_makers import is_signed_by
+    from tlshttp.certs._crl_scope import Scope
+
+    return any(is_signed_by(crl, root) and Scope.of(crl).is_about(root) for crl in crls)
 
 
 def _limited(anchor: x509.Certificate, depth: int) -> x509.Certificate:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from cryptography import x509
 
 from tlshttp._engines.anchors import is_root
-from tlshttp.certs._inspect import describe, find_extension, was_issued_by
+from tlshttp.certs._inspect import are_one_name, describe, find_extension, was_issued_by
 
 __all__ = ["gap_findings"]
 
@@ -60,7 +60,7 @@ def _may_have_authorities_below(anchor: x509.Certificate) -> bool:
 
 def _have_one_issuer(one: x509.Certificate, other: x509.Certificate) -> bool:
     keys = [_issuer_key(certificate) for certificate in (one, other)]
-    return one.issuer == other.issuer and None not in keys and keys[0] == keys[1]
+    return are_one_name(one.issuer, other.issuer) and None not in keys and keys[0] == keys[1]
 
 
 def _issuer_key(certificate: x509.Certificate) -> bytes | None:

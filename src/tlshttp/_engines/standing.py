@@ -10,6 +10,7 @@ from cryptography import x509
 
 from tlshttp.certs._crl_makers import is_signed_by
 from tlshttp.certs._crl_scope import is_taken_back
+from tlshttp.certs._inspect import are_one_name
 
 __all__ = ["Standing", "describe_list", "standing"]
 
@@ -53,7 +54,8 @@ def standing(
         own = [
             crl
             for crl in lists
-            if crl.issuer == current.issuer and (issuer is None or is_signed_by(crl, issuer))
+            if are_one_name(crl.issuer, current.issuer)
+            and (issuer is None or is_signed_by(crl, issuer))
         ]
         revoked = revoked or any(_names(crl, current) for crl in own)
         whole = [crl for crl in own if _is_about_authorities(crl)]

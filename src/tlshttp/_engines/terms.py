@@ -175,7 +175,8 @@ def _alpn_findings(alpn_protocols: Sequence[str]) -> list[str]:
 
 def _ascii_names(by_name: Mapping[str, ClientAuth]) -> dict[str, ClientAuth]:
     """Encode names as certificates and clients have them."""
-    found = {}
+    found: dict[str, ClientAuth] = {}
+    spelled: dict[str, str] = {}
     findings = []
     for name, client_auth in by_name.items():
         try:
@@ -183,9 +184,14 @@ def _ascii_names(by_name: Mapping[str, ClientAuth]) -> dict[str, ClientAuth]:
         except CertificateError as error:
             findings += [f"client_auth_by_name: {finding}" for finding in error.findings]
             continue
-        if isinstance(parsed, x509.DNSName):
-            found[parsed.value] = client_auth
-        else:
+        if not isinstance(parsed, x509.DNSName):
             findings.append(f"client_auth_by_name: no client can ask for {name!r} in its hello")
+            continue
+        if parsed.value in found:
+            findings.append(
+                f"client_auth_by_name: {spelled[parsed.value]!r} and {name!r} are one name: give it"
+                " once"
+            )
+        found[parsed.value], spelled[parsed.value] = client_auth, name
     ConfigurationError.raise_if(findings)
     return found

@@ -8,17 +8,22 @@ knows a key by which its signature is right.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from cryptography import x509
 
 from tlshttp.certs._crl_scope import Scope, find_in_list
-from tlshttp.certs._inspect import public_key_bytes
+from tlshttp.certs._inspect import (
+    ComparableName,
+    are_one_name,
+    comparable_name,
+    find_extension,
+    public_key_bytes,
+)
 
-__all__ = ["Makers", "is_signed_by", "may_seem_signed_by"]
+__all__ = ["Makers", "is_signed_by", "may_seem_signed_by", "why_refused"]
 
 _List = x509.CertificateRevocationList
-_Name: TypeAlias = tuple[Hashable, ...]
 
 _SIGNATURE = "signature"
 
@@ -26,7 +31,7 @@ _SIGNATURE = "signature"
 class _Maker(NamedTuple):
     """Who has made a list, as far as it is known."""
 
-    name: _Name
+    name: ComparableName
     told_by: str | None
     """What tells which key it was; `None`: nothing."""
     key: Hashable
@@ -41,7 +46,7 @@ class Makers:
     """
 
     def __init__(self, lists: Iterable[_List], issuers: Iterable[x509.Certificate] = ()) -> None:
-        known = [(_name(one.subject), one) for one in issuers]
+        known = [(comparable_name(one.subject), one) for one in issuers]
         self._lists = tuple(lists)
         self._makers = {id(crl): _maker_of(crl, known) for crl in self._lists}
 
@@ -58,7 +63,7 @@ class Makers:
             return first == second
         return not self._has_several(first.name)
 
-    def _has_several(self, name: _Name) -> bool:
+    def _has_several(self, name: ComparableName) -> bool:
         makers = {one for one in self._makers.values() if one.name == name}
         told = [one.told_by for one in makers if one.told_by not in (None, _SIGNATURE)]
         return len(told) > len(set(told))
@@ -77,8 +82,8 @@ class Makers:
         return "".join(f" {word}" for word in words if word)
 
 
-def _maker_of(crl: _List, known: Iterable[tuple[_Name, x509.Certificate]]) -> _Maker:
-    name = _name(crl.issuer)
+def _maker_of(crl: _List, known: Iterable[tuple[ComparableName, x509.Certificate]]) -> _Maker:
+    name = comparable_name(crl.issuer)
     for named, issuer in known:
         if named == name and is_signed_by(crl, issuer):
             return _Maker(name, _SIGNATURE, public_key_bytes(issuer.public_key()))
@@ -105,7 +110,7 @@ def may_seem_signed_by(crl: _List, issuer: x509.Certificate) -> bool:
 
     Of lists that are, OpenSSL takes the newest, and looks at the signature only then.
     """
-    if _name(crl.issuer) != _name(issuer.subject):
+    if comparable_name(crl.issuer) != comparable_name(issuer.subject):
         return False
     said = find_in_list(crl, x509.AuthorityKeyIdentifier)
     if said is None:
@@ -115,15 +120,28 @@ def may_seem_signed_by(crl: _List, issuer: x509.Certificate) -> bool:
         for one in issuer.extensions
         if isinstance(one.value, x509.SubjectKeyIdentifier)
     ]
-    serial = said.authority_cert_serial_number
-    return (said.key_identifier is None or own in ([], [said.key_identifier])) and (
-        serial is None or serial == issuer.serial_number
+    names = [
+        one.value for one in said.authority_cert_issuer or () if isinstance(one, x509.DirectoryName)
+    ]
+    return (
+        (said.key_identifier is None or own in ([], [said.key_identifier]))
+        and said.authority_cert_serial_number in (None, issuer.serial_number)
+        and all(are_one_name(name, issuer.issuer) for name in names[:1])
     )
 
 
-def _name(name: x509.Name) -> _Name:
-    """Return a name as OpenSSL compares it: whatever its letters' case, spaces and types."""
-    return tuple(
-        frozenset((one.oid, " ".join(str(one.value).lower().split())) for one in part)
-        for part in name.rdns
-    )
+def why_refused(crl: _List, issuer: x509.Certificate) -> str | None:
+    """Return why OpenSSL does not use a list of an authority's own; `None`: it does."""
+    usage = find_extension(issuer, x509.KeyUsage)
+    if usage is not None and not usage.value.crl_sign:
+        return (
+            "is of an authority whose certificate, by its keyUsage, may not sign lists (cRLSign):"
+            " OpenSSL would refuse all clients"
+        )
+    if not may_seem_signed_by(crl, issuer):
+        return (
+            "does not fit, by its authorityKeyIdentifier, the certificate in client_cas whose key"
+            " has signed it: OpenSSL would refuse all clients. Of those with that key leave only"
+            " the one that it names in client_cas, or have it published with the right name"
+        )
+    return None

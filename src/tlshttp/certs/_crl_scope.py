@@ -8,7 +8,9 @@ from typing import TypeAlias, TypeVar
 
 from cryptography import x509
 
-__all__ = ["Entry", "Scope", "find_in_list", "is_taken_back", "revoked_by"]
+from tlshttp.certs._inspect import find_extension
+
+__all__ = ["Entry", "Scope", "critical_unknown", "find_in_list", "is_taken_back", "revoked_by"]
 
 _List = x509.CertificateRevocationList
 
@@ -16,6 +18,16 @@ Entry: TypeAlias = tuple[int, Hashable]
 """The serial number of a certificate, and who has issued it; `None`: whoever issued the list."""
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+
+_KNOWN_IN_LISTS = frozenset(
+    (
+        x509.AuthorityKeyIdentifier.oid,
+        x509.DeltaCRLIndicator.oid,
+        x509.IssuingDistributionPoint.oid,
+    )
+)
+"""The critical extensions that OpenSSL knows (``crl_cb()`` in ``crypto/x509/x_crl.c``)."""
+_KNOWN_IN_ENTRIES = frozenset((x509.CertificateIssuer.oid,))
 
 _USERS, _AUTHORITIES, _ATTRIBUTES = "users", "authorities", "attributes"
 
@@ -59,11 +71,23 @@ class Scope:
             for place in self.places or (None,)
         )
 
+    def is_about(self, authority: x509.Certificate) -> bool:
+        """Tell whether an authority's certificate may be in it, if it has issued it."""
+        return _AUTHORITIES in self.kinds and (
+            self.places is None or not self.places.isdisjoint(_places_named_in(authority))
+        )
+
     def __str__(self) -> str:
         """Say it in a sentence; empty for a list of all."""
         kinds = [f"for {kind}" for kind in sorted(self.kinds) if len(self.kinds) == 1]
         places = sorted(str(getattr(place, "value", place)) for place in self.places or ())
         return " ".join(kinds + [f"at {place}" for place in places])
+
+
+def _places_named_in(certificate: x509.Certificate) -> Iterator[Hashable]:
+    extension = find_extension(certificate, x509.CRLDistributionPoints)
+    for point in extension.value if extension else ():
+        yield from (*(point.full_name or ()), *filter(None, [point.relative_name]))
 
 
 def revoked_by(crl: _List) -> Iterator[Entry]:
@@ -88,6 +112,16 @@ def is_taken_back(entry: x509.RevokedCertificate) -> bool:
         and extension.value.reason is x509.ReasonFlags.remove_from_crl
         for extension in entry.extensions
     )
+
+
+def critical_unknown(crl: _List) -> Iterator[str]:
+    """Yield the critical extensions of a list, and of its entries, that OpenSSL does not know."""
+    known = _KNOWN_IN_LISTS
+    for owner in (crl, *crl):
+        for extension in owner.extensions:
+            if extension.critical and extension.oid not in known:
+                yield extension.oid.dotted_string
+        known = _KNOWN_IN_ENTRIES
 
 
 def find_in_list(crl: _List, kind: type[_Extension]) -> _Extension | None:

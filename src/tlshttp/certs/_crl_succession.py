@@ -14,7 +14,8 @@ from typing import TypeAlias
 from cryptography import x509
 
 from tlshttp.certs._crl_makers import Makers
-from tlshttp.certs._crl_scope import Scope, find_in_list
+from tlshttp.certs._crl_scope import Scope, critical_unknown, find_in_list
+from tlshttp.certs._inspect import are_one_name
 from tlshttp.errors import ConfigurationError
 
 __all__ = ["Check", "Lists", "Succession", "describe_moment", "newest_lists", "succeed"]
@@ -45,7 +46,6 @@ def succeed(
     current: Lists,
     *,
     label: str,
-    due: Lists = (),
     checks: Iterable[Check] = (),
     damage: Iterable[str] = (),
     issuers: Iterable[x509.Certificate] = (),
@@ -56,13 +56,11 @@ def succeed(
         new: All that there are now.
         current: Those of before.
         label: Where the new ones come from, in a sentence.
-        due: Lists that are to have successors. One of another authority, or for others, which has
-            come by mistake perhaps, goes as it came.
         checks: What else they have to pass.
         damage: What is wrong with those that could not be read; whose they are nobody knows.
         issuers: Authorities whose keys are known.
     """
-    makers = Makers((*new, *current, *due), issuers)
+    makers = Makers((*new, *current), issuers)
     old = _newest(current, makers)
     findings = [*damage] if new or damage else [f"{label}: there is none"]
     unreadable = bool(findings)
@@ -83,12 +81,10 @@ def succeed(
         for crl in old
         if not _replacing([one for one in good if _order(one) >= _order(crl)], crl, makers)
     ]
-    doubted = [crl for crl in left if _is_doubted(crl, bad, old, makers)]
-    gone = [crl for crl in left if crl not in doubted and _is_due(crl, due, makers)]
     if not unreadable:
+        gone = [crl for crl in left if not _is_doubted(crl, bad, old, makers)]
         findings += dict.fromkeys(_describe_gone(crl, label, makers) for crl in gone)
-    kept = left if unreadable else [crl for crl in left if crl in doubted or crl in gone]
-    return Succession(tuple(good), tuple(kept), tuple(findings))
+    return Succession(tuple(good), tuple(left), tuple(findings))
 
 
 def _flaws(crl: _List, label: str) -> Iterator[str]:
@@ -106,6 +102,12 @@ def _flaws(crl: _List, label: str) -> Iterator[str]:
         yield f"{label} of {issuer!r} is for some reasons only: give the complete list"
     if point is not None and point.indirect_crl:
         yield f"{label} of {issuer!r} is for several authorities: give a list of each"
+    strange = next(critical_unknown(crl), None)
+    if strange is not None:
+        yield (
+            f"{label} of {issuer!r} has a critical extension that OpenSSL does not know, {strange},"
+            " for which it would refuse every client: have it published without"
+        )
     if crl.last_update_utc > now:
         yield (
             f"{label} of {issuer!r} is not valid before {describe_moment(crl.last_update_utc)}: the"
@@ -145,15 +147,10 @@ def _is_doubted(crl: _List, bad: Iterable[_List], old: Iterable[_List], makers: 
     What is of none of the keys known may have been meant for any authority of that name.
     """
     return any(
-        one.issuer == crl.issuer
+        are_one_name(one.issuer, crl.issuer)
         and (makers.are_one(one, crl) or not any(makers.are_one(one, other) for other in old))
         for one in bad
     )
-
-
-def _is_due(crl: _List, due: Iterable[_List], makers: Makers) -> bool:
-    scope = Scope.of(crl)
-    return any(makers.are_one(one, crl) and Scope.of(one).overlaps(scope) for one in due)
 
 
 def _describe_older(crl: _List, newer: Iterable[_List], label: str) -> str:

@@ -46,8 +46,6 @@ class CRLStore(ReloadingStore[Lists, ConfigurationError]):
     _checks: dict[object, tuple[Check, tuple[x509.Certificate, ...]]]
     _partly: tuple[ConfigurationError, Lists] | None = None
     """Why not all that was read last can be used; and what can, with what stays."""
-    _due: Lists = ()
-    """What there was when last nothing was wrong."""
 
     def __init__(
         self, crlfile: str | os.PathLike[str], *, poll_interval: float = FILE_POLL_INTERVAL
@@ -100,12 +98,10 @@ class CRLStore(ReloadingStore[Lists, ConfigurationError]):
             TypeError: One is no list.
         """
         _require_lists(crls)
-        due = self._due
         found = self._succeed(crls, "the CRL given")
         if found.taken:
             self._replace(found.taken + found.kept)
         if found.findings:
-            self._due = due
             self._last_error = error = ConfigurationError(*found.findings)
             self._announce(error)
             raise error
@@ -137,15 +133,10 @@ class CRLStore(ReloadingStore[Lists, ConfigurationError]):
             new,
             self._current,
             label=label,
-            due=self._due,
             checks=[check for check, _ in users],
             damage=damage,
             issuers=[issuer for _, issuers in users for issuer in issuers],
         )
-
-    def _take(self, value: Lists) -> Lists | None:
-        self._due = value
-        return super()._take(value)
 
     def _salvage(self, error: ConfigurationError) -> Lists | None:
         if self._partly is None or self._partly[0] is not error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Hashable
+from typing import TypeAlias, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
@@ -10,6 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from tlshttp.certs._names import render_name
+
+ComparableName: TypeAlias = tuple[Hashable, ...]
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
@@ -53,6 +56,26 @@ def printable(text: str) -> str:
 def public_key_bytes(key: CertificatePublicKeyTypes) -> bytes:
     """Serialise a public key so that two of them can be compared."""
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def comparable_name(name: x509.Name) -> ComparableName:
+    """Return a name as OpenSSL compares it: whatever its ASCII letters' case, spaces and types.
+
+    Who judges clients or revocation lists compares like this, since OpenSSL does. What a server is
+    to show is compared as it is written: some clients do the same.
+    """
+    return tuple(
+        frozenset((one.oid, _comparable_value(one.value)) for one in part) for part in name.rdns
+    )
+
+
+def _comparable_value(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else b" ".join(value.encode().lower().split())
+
+
+def are_one_name(one: x509.Name, other: x509.Name) -> bool:
+    """Tell whether two names are one to OpenSSL, however they are written."""
+    return one == other or comparable_name(one) == comparable_name(other)
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
