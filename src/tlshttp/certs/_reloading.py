@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
+from tlshttp._forked import begin_anew_in_children
 from tlshttp.certs._looking import Look
 from tlshttp.certs._sources import FileSource, FixedSource, Source
 from tlshttp.errors import ConfigurationError
@@ -224,6 +225,14 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
         self._suspicion = None
         self._last_error = None
         self._current = source.load()
+        begin_anew_in_children(self, ReloadingStore._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Look again, in a forked child: a look that was going on is its parent's."""
+        self._lock = threading.Lock()
+        self._pending = None
+        if isinstance(self._source, FileSource):
+            self._source.forget()
 
     def _look(self, *, asked: bool) -> tuple[_T | None, _T | _E | None]:
         """Load what may be new; return what is to be announced: what is salvaged, and the rest."""

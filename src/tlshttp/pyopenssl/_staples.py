@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tlshttp._forked import begin_anew_in_children
 from tlshttp._own_files import OWN_FILES
 from tlshttp.certs._inspect import describe, must_staple
 from tlshttp.pyopenssl._ocsp import Response, parse_response
@@ -60,6 +61,14 @@ class Staples:
         self._errands: dict[bytes, _Errand] = {}
         """For certificates that are not shown yet."""
         self._errand_seconds = _RETRY_SECONDS if callable(source) else 0.0
+        begin_anew_in_children(self, Staples._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Ask again, in a forked child, for what a thread of its parent's was asking for."""
+        self._lock = threading.Lock()
+        self._errands = {}
+        for key in set(self._next_look) - set(self._responses):
+            del self._next_look[key]
 
     def find(self, leaf: bytes) -> bytes | None:
         """Return the response for a certificate; `None` where there is none that counts now.
