@@ -34,5 +34,5 @@ def require_instance(name: str, value: object, kinds: type | tuple[type, ...], d
     Raises:
         TypeError: It names the setting, what is due, and what was given.
     """
-    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is int):
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
         raise TypeError(f"{name} must be {due}, not {reprlib.repr(value)}")

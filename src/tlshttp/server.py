@@ -19,6 +19,7 @@ from tlshttp._binding import (
     BoundPath,
     accept,
     address_family,
+    given_address,
     host_with_zone,
     is_listening,
     names_of,
@@ -196,6 +197,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         if listening_socket is not None:
             self.address_family = listening_socket.family
         else:
+            server_address = given_address(server_address)
             self.address_family = address_family(server_address, self.address_family)
         self.__limits = limits
         self.__threads = isinstance(self, ThreadingTLSHTTPServer)
@@ -696,8 +698,10 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
         max_workers: int | None = None,
         **more: Any,
     ) -> None:
-        if max_workers is not None and max_workers < 1:
-            raise ConfigurationError(f"max_workers must be at least 1, not {max_workers}")
+        if max_workers is not None:
+            require_instance("max_workers", max_workers, int, "a number, or None")
+            if max_workers < 1:
+                raise ConfigurationError(f"max_workers must be at least 1, not {max_workers}")
         self.max_workers: int = max_workers or _DEFAULT_WORKERS
         super().__init__(
             server_address,

@@ -25,6 +25,7 @@ from types import FrameType
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from tlshttp._forked import begin_anew_in_children
+from tlshttp._members import require_instance
 from tlshttp.certs._looking import Look
 from tlshttp.certs._sources import FileSource, FixedSource, Source
 from tlshttp.errors import ConfigurationError
@@ -213,6 +214,8 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
         return f"<{type(self).__name__} {self._describe(self._current)}>"
 
     def _begin(self, source: Source[_T], poll_interval: float) -> None:
+        due = "a number of seconds"
+        require_instance("poll_interval", poll_interval, (int, float), due)
         if not poll_interval > 0:
             raise ConfigurationError(f"a poll_interval of {poll_interval} seconds is no interval")
         self._lock = threading.Lock()

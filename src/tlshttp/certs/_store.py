@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MethodType
-from typing import Self
+from typing import Any, Self
 
+from tlshttp._paths import require_path
 from tlshttp._several import require_several
 from tlshttp.certs._certificate import Certificate
 from tlshttp.certs._documents import read_source
@@ -50,8 +51,8 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
 
     def __init__(
         self,
-        certfile: str | os.PathLike[str],
-        keyfile: str | os.PathLike[str] | None = None,
+        certfile: str | bytes | os.PathLike[Any],
+        keyfile: str | bytes | os.PathLike[Any] | None = None,
         password: Password | None = None,
         *,
         poll_interval: float = FILE_POLL_INTERVAL,
@@ -59,6 +60,9 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
     ) -> None:
         require_several("tolerate", tolerate)
         codes = tuple(tolerate)
+        certfile = require_path("certfile", certfile, wrong=CertificateError)
+        if keyfile is not None:
+            keyfile = require_path("keyfile", keyfile, wrong=CertificateError)
         paths = [Path(path) for path in (certfile, keyfile) if path is not None]
         read = functools.partial(load, certfile, keyfile, password)
         source = FileSource(paths, read_source, lambda: self._load(read, codes))
