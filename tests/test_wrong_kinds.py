@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 import ssl
 import sys
 from collections.abc import Callable, Sequence
@@ -193,10 +194,25 @@ def test_stores_say_what_is_of_another_kind(tmp_path: Path) -> None:
             "poll_interval", certs.CertificateStore, value,
             certfile=tmp_path / "both.pem", poll_interval=value,
         )  # fmt: skip
+    for value in (7, None, [7]):
+        is_said_of("tolerate", certs.load, value, certfile=tmp_path / "both.pem", tolerate=value)
     for content in (CERTIFICATE.key_to_pem(), b"0\x82\0secret"):
         with pytest.raises(ConfigurationError, match="must be the path of a file") as caught:
             certs.CertificateStore(tmp_path / "both.pem", content)
         assert repr(content)[2:-1] not in str(caught.value)
+
+
+def test_stores_in_memory_have_certificates() -> None:
+    """One without its key is none; and what is to be called can be."""
+    store = certs.CertificateStore.from_certificate(CERTIFICATE)
+    values: tuple[object, ...] = (7, None, "text", CERTIFICATE.leaf)
+    for value in values:
+        is_said_of("certificate", certs.CertificateStore.from_certificate, value, certificate=value)
+        is_said_of("certificate", store.replace, value, certificate=value)
+        is_said_of("source", certs.CertificateStore.from_callable, value, source=value)
+        is_said_of("judge", store.require, value, judge=value)
+        is_said_of("on_change", store.subscribe, value, on_change=value)
+    assert store.current is CERTIFICATE
 
 
 def made(address: object, **more: Any) -> ThreadingTLSHTTPServer:
@@ -226,6 +242,23 @@ def test_addresses_and_numbers_of_servers() -> None:
         "ssl_context", made, ssl.SSLContext,
         address=("localhost", 0), certificate=None, ssl_context=ssl.SSLContext,
     )  # fmt: skip
+
+
+def test_host_of_a_socket_that_is_taken_over() -> None:
+    """What the server is known by, which may be left out; and for how long it drains."""
+    values: tuple[object, ...] = ("3", [], True)
+    known: dict[object, str] = {
+        (): "127.0.0.1",
+        (None, 0): "127.0.0.1",
+        (b"a.example", 0): "a.example",
+    }
+    for address, name in known.items():
+        with socket.create_server(("127.0.0.1", 0)) as listening_socket:
+            is_said_of("host", made, 7, address=(7, 0), listening_socket=listening_socket)
+            with made(address, listening_socket=listening_socket) as server:
+                assert server.server_name == name
+                for value in values:
+                    is_said_of("timeout", server.drain, value, timeout=value)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no AF_UNIX sockets")

@@ -21,6 +21,7 @@ __all__ = [
     "accept",
     "address_family",
     "given_address",
+    "given_host",
     "host_with_zone",
     "is_listening",
     "names_of",
@@ -62,11 +63,7 @@ def given_address(server_address: Any) -> Any:
     if not 2 <= len(server_address) <= 4:  # with the flow and the zone of IPv6
         raise TypeError(f"server_address must be {due}, not {reprlib.repr(server_address)}")
     host, port, *more = server_address
-    if isinstance(host, (bytes, bytearray)):
-        host = os.fsdecode(bytes(host))
-    require_instance("the host in server_address", host, str, "text, such as 'localhost'")
-    if "\0" in host:
-        raise ConfigurationError(f"the host in server_address has a null character: {host!r}")
+    host = _host_as_text(host)
     if not hasattr(port, "__index__") or isinstance(port, (bool, type)):
         raise TypeError(f"the port in server_address must be a number, not {reprlib.repr(port)}")
     if not 0 <= operator.index(port) <= _LARGEST_PORT:
@@ -74,6 +71,27 @@ def given_address(server_address: Any) -> Any:
             f"the port in server_address must be from 0 to {_LARGEST_PORT}, not {port}"
         )
     return (host, operator.index(port), *more)
+
+
+def given_host(server_address: Any) -> str | None:
+    """Return what a server is known by that takes over a socket; `None`: the socket's own address.
+
+    Raises:
+        ConfigurationError: It is no host.
+        TypeError: It is none.
+    """
+    if not isinstance(server_address, tuple) or server_address[:1] in ((), (None,)):
+        return None
+    return _host_as_text(server_address[0])
+
+
+def _host_as_text(host: Any) -> str:
+    if isinstance(host, (bytes, bytearray)):
+        host = os.fsdecode(bytes(host))
+    require_instance("the host in server_address", host, str, "text, such as 'localhost'")
+    if "\0" in host:
+        raise ConfigurationError(f"the host in server_address has a null character: {host!r}")
+    return str(host)
 
 
 def address_family(server_address: Any, default: int) -> int:

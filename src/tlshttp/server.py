@@ -20,6 +20,7 @@ from tlshttp._binding import (
     accept,
     address_family,
     given_address,
+    given_host,
     host_with_zone,
     is_listening,
     names_of,
@@ -356,7 +357,7 @@ class TLSHTTPServer(http.server.HTTPServer):
     def __take_over(self, listening_socket: socket.socket, server_address: Any) -> None:
         self.socket.close()
         self.socket = listening_socket
-        self.__take_names(server_address[0] if isinstance(server_address, tuple) else None)
+        self.__take_names(given_host(server_address))
         set_up_wsgi(self)
 
     def __take_names(self, host: str | None = None) -> None:
@@ -550,6 +551,8 @@ class TLSHTTPServer(http.server.HTTPServer):
             timeout: Seconds; `None`: as long as it takes. Thirty are what Kubernetes gives a
                 container between SIGTERM and SIGKILL (``terminationGracePeriodSeconds``).
         """
+        if timeout is not None:
+            require_instance("timeout", timeout, (int, float), "seconds, or None")
         draining = self.__loop.draining
         draining.begin(timeout)
         self.__loop.wake()

@@ -25,7 +25,7 @@ from types import FrameType
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from tlshttp._forked import begin_anew_in_children
-from tlshttp._members import require_instance
+from tlshttp._members import require_function, require_instance
 from tlshttp.certs._looking import Look
 from tlshttp.certs._sources import FileSource, FixedSource, Source
 from tlshttp.errors import ConfigurationError
@@ -172,6 +172,9 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
         Returns:
             A function that ends the subscription.
         """
+        require_function("on_change", on_change, "takes what is new")
+        if on_error is not None:
+            require_function("on_error", on_error, "takes an error")
         subscription = _Subscription(on_change, on_error)
         with self._lock:
             self._subscriptions = (*self._subscriptions, subscription)

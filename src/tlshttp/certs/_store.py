@@ -11,8 +11,9 @@ from pathlib import Path
 from types import MethodType
 from typing import Any, Self
 
+from tlshttp._members import require_function, require_instance
 from tlshttp._paths import require_path
-from tlshttp._several import require_several
+from tlshttp._several import require_texts
 from tlshttp.certs._certificate import Certificate
 from tlshttp.certs._documents import read_source
 from tlshttp.certs._expiry import is_near_end
@@ -58,8 +59,7 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
         poll_interval: float = FILE_POLL_INTERVAL,
         tolerate: Iterable[str] = (),
     ) -> None:
-        require_several("tolerate", tolerate)
-        codes = tuple(tolerate)
+        codes = require_texts("tolerate", tolerate)
         certfile = require_path("certfile", certfile, wrong=CertificateError)
         if keyfile is not None:
             keyfile = require_path("keyfile", keyfile, wrong=CertificateError)
@@ -85,6 +85,7 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
         Raises:
             CertificateError: The function failed.
         """
+        require_function("source", source, "returns a certificate")
         store = cls.__new__(cls)
         store._begin(CallableSource(source), poll_interval)  # noqa: SLF001
         return store
@@ -92,6 +93,7 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
     @classmethod
     def from_certificate(cls, certificate: Certificate) -> Self:
         """Return a store that keeps a certificate in memory until `replace` brings another one."""
+        _require_certificate(certificate)
         store = cls.__new__(cls)
         store._begin(FixedSource(certificate), float("inf"))  # noqa: SLF001
         return store
@@ -107,6 +109,7 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
                 and `last_error` has them. A method is held weakly: it counts no more when its
                 object is gone.
         """
+        require_function("judge", judge, "says what is wrong with a certificate")
         held = weakref.WeakMethod(judge) if isinstance(judge, MethodType) else lambda: judge
         with self._lock:
             self._judges = (*(one for one in self._judges if one() is not None), held)
@@ -123,6 +126,7 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
             CertificateError: A context that shows the store's certificates cannot use it; the old
                 one stays.
         """
+        _require_certificate(certificate)
         self._replace(certificate)
 
     def _load(self, read: Callable[..., Certificate], tolerate: tuple[str, ...]) -> Certificate:
@@ -144,3 +148,7 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
 
     def _describe(self, value: Certificate) -> str:
         return repr(value)
+
+
+def _require_certificate(given: object) -> None:
+    require_instance("certificate", given, Certificate, "a certs.Certificate, which has its key")

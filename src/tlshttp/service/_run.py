@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tlshttp._members import require_instance
+from tlshttp._members import require_function, require_instance
 from tlshttp.errors import ConfigurationError
 from tlshttp.service._alone import Alone
 from tlshttp.service._conductor import CONDUCTED
@@ -62,11 +62,7 @@ def run(
         RuntimeError: Workers die as soon as they are started.
         TypeError: An argument is of another kind, or ``make_server()`` returns no server.
     """
-    if not callable(make_server):
-        raise TypeError(
-            "make_server must be a function that returns the server, not"
-            f" {reprlib.repr(make_server)}"
-        )
+    require_function("make_server", make_server, "returns the server")
     require_instance("workers", workers, int, "a number")
     if drain_timeout is not None:
         require_instance("drain_timeout", drain_timeout, (int, float), "seconds, or None")
