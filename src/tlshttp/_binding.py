@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import operator
 import os
+import reprlib
 import socket
 import stat
 from collections.abc import Callable
@@ -18,6 +20,8 @@ __all__ = [
     "BoundPath",
     "accept",
     "address_family",
+    "given_address",
+    "given_host",
     "host_with_zone",
     "is_listening",
     "names_of",
@@ -38,18 +42,61 @@ _MAPPED = "::ffff:"
 
 _DISCARD_PORT = 9  # RFC 863
 
+_LARGEST_PORT = 65_535  # RFC 9293, section 3.1
+
 _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
 
 
-def address_family(server_address: Any, default: int) -> int:
-    """Return the address family that an address asks for.
+def given_address(server_address: Any) -> Any:
+    """Return an address to bind, a host and a path as text; refuse what is none.
+
+    What `http.server` takes is taken. Paths it does not take.
 
     Raises:
+        ConfigurationError: There is no such port, or host.
         TypeError: It is none.
     """
+    due = "(host, port), or a path"
     if not isinstance(server_address, tuple):
-        paths = (str, bytes, os.PathLike)
-        require_instance("server_address", server_address, paths, "(host, port), or a path")
+        require_instance("server_address", server_address, (str, bytes, os.PathLike), due)
+        return os.fspath(server_address)
+    if not 2 <= len(server_address) <= 4:  # with the flow and the zone of IPv6
+        raise TypeError(f"server_address must be {due}, not {reprlib.repr(server_address)}")
+    host, port, *more = server_address
+    host = _host_as_text(host)
+    if not hasattr(port, "__index__") or isinstance(port, (bool, type)):
+        raise TypeError(f"the port in server_address must be a number, not {reprlib.repr(port)}")
+    if not 0 <= operator.index(port) <= _LARGEST_PORT:
+        raise ConfigurationError(
+            f"the port in server_address must be from 0 to {_LARGEST_PORT}, not {port}"
+        )
+    return (host, operator.index(port), *more)
+
+
+def given_host(server_address: Any) -> str | None:
+    """Return what a server is known by that takes over a socket; `None`: the socket's own address.
+
+    Raises:
+        ConfigurationError: It is no host.
+        TypeError: It is none.
+    """
+    if not isinstance(server_address, tuple) or server_address[:1] in ((), (None,)):
+        return None
+    return _host_as_text(server_address[0])
+
+
+def _host_as_text(host: Any) -> str:
+    if isinstance(host, (bytes, bytearray)):
+        host = os.fsdecode(bytes(host))
+    require_instance("the host in server_address", host, str, "text, such as 'localhost'")
+    if "\0" in host:
+        raise ConfigurationError(f"the host in server_address has a null character: {host!r}")
+    return str(host)
+
+
+def address_family(server_address: Any, default: int) -> int:
+    """Return the address family that an address asks for, as `given_address` returns it."""
+    if not isinstance(server_address, tuple):
         if not hasattr(socket, "AF_UNIX"):
             raise ConfigurationError("this platform has no AF_UNIX sockets: pass (host, port)")
         return socket.AF_UNIX

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import reprlib
 
-__all__ = ["require_instance", "require_member"]
+__all__ = ["require_function", "require_instance", "require_member"]
 
 
 def require_member(kind: type[enum.Enum], name: str, value: object) -> None:
@@ -34,5 +34,20 @@ def require_instance(name: str, value: object, kinds: type | tuple[type, ...], d
     Raises:
         TypeError: It names the setting, what is due, and what was given.
     """
-    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is int):
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
         raise TypeError(f"{name} must be {due}, not {reprlib.repr(value)}")
+
+
+def require_function(name: str, value: object, does: str) -> None:
+    """Refuse what cannot be called.
+
+    Args:
+        name: What the setting is called.
+        value: What it was given.
+        does: What it must do, in words.
+
+    Raises:
+        TypeError: It names the setting, what is due, and what was given.
+    """
+    if not callable(value):
+        raise TypeError(f"{name} must be a function that {does}, not {reprlib.repr(value)}")

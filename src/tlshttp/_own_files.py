@@ -27,6 +27,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
+from tlshttp._forked import begin_anew_in_children
 from tlshttp._user_folders import authority_folders
 
 __all__ = ["OWN_FILES", "OwnFiles"]
@@ -62,7 +63,8 @@ class OwnFiles:
 
     def __init__(self, always: Callable[[], Iterable[str]] = tuple) -> None:
         self._always = always
-        self._lock = threading.Lock()
+        self._renew_lock()
+        begin_anew_in_children(self, OwnFiles._renew_lock)
         self._files: dict[str, None] = {}
         self._folders: dict[str, None] = {}
         self._inodes: frozenset[_Inode] = frozenset()
@@ -73,6 +75,9 @@ class OwnFiles:
         self._places: dict[str, int] = {}
         self._real_folders: tuple[str, ...] = ()
         self._next_look = 0.0
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def add(self, path: str | os.PathLike[str]) -> None:
         """Take note of a file, whether or not it is there."""

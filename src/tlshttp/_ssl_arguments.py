@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import reprlib
 import ssl
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from tlshttp._default_engine import create_context
 from tlshttp._members import require_instance
+from tlshttp._paths import require_path
 from tlshttp._several import require_texts
-from tlshttp.errors import ConfigurationError
+from tlshttp.errors import CertificateError, ConfigurationError
 
 if TYPE_CHECKING:
     from tlshttp._default_engine import Engine
@@ -75,7 +77,12 @@ def given_context(
         if alpn_protocols:
             offered["alpn_protocols"] = tuple(alpn_protocols)
         return context.create_server_context(
-            certs.load(_path(certfile), _path(keyfile), password, tolerate=_TOLERATED),
+            certs.load(
+                _path("certfile", certfile),
+                None if keyfile is None else _path("keyfile", keyfile),
+                password,
+                tolerate=_TOLERATED,
+            ),
             profile=profiles.INTERMEDIATE.replace(certificate_keys=(), security_level=None),
             **offered,
         )
@@ -93,10 +100,11 @@ def _require_kinds(certfile: Any, keyfile: Any, password: Any, ssl_context: Any)
     if not (password is None or callable(password) or isinstance(password, _PASSWORDS)):
         # Not what was given, which may be a password all the same.
         raise TypeError(f"password must be text or a function, not {type(password).__name__}")
-    if ssl_context is not None and not hasattr(ssl_context, "wrap_bio"):
+    is_one = hasattr(ssl_context, "wrap_bio") and not isinstance(ssl_context, type)
+    if ssl_context is not None and not is_one:
         raise TypeError(
             "ssl_context must be an ssl.SSLContext, or what create_server_context() returns, not"
-            f" {type(ssl_context).__name__}"
+            f" {reprlib.repr(ssl_context)}"
         )
 
 
@@ -112,6 +120,6 @@ def _beside_certificate(given: list[str], ssl_context: object) -> list[str]:
     return found
 
 
-def _path(file: Any) -> Any:
+def _path(name: str, file: Any) -> str:
     """Return a path; `certs.load` would take bytes for PEM itself, `ssl` takes them for a path."""
-    return os.fsdecode(file) if isinstance(file, bytes) else file
+    return require_path(name, file, wrong=CertificateError)

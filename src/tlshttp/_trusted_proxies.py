@@ -42,6 +42,8 @@ class TrustedProxies:
 
     def __init__(self, networks: Iterable[Any], *, name: str = "trusted_proxies") -> None:
         require_several(name, networks)
+        if isinstance(networks, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
+            networks = [networks]  # else it would be each of its addresses
         require_instance(name, networks, Iterable, "several, such as a list")
         self._networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         self._unix = False

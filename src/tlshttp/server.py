@@ -19,6 +19,8 @@ from tlshttp._binding import (
     BoundPath,
     accept,
     address_family,
+    given_address,
+    given_host,
     host_with_zone,
     is_listening,
     names_of,
@@ -196,6 +198,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         if listening_socket is not None:
             self.address_family = listening_socket.family
         else:
+            server_address = given_address(server_address)
             self.address_family = address_family(server_address, self.address_family)
         self.__limits = limits
         self.__threads = isinstance(self, ThreadingTLSHTTPServer)
@@ -354,7 +357,7 @@ class TLSHTTPServer(http.server.HTTPServer):
     def __take_over(self, listening_socket: socket.socket, server_address: Any) -> None:
         self.socket.close()
         self.socket = listening_socket
-        self.__take_names(server_address[0] if isinstance(server_address, tuple) else None)
+        self.__take_names(given_host(server_address))
         set_up_wsgi(self)
 
     def __take_names(self, host: str | None = None) -> None:
@@ -548,6 +551,8 @@ class TLSHTTPServer(http.server.HTTPServer):
             timeout: Seconds; `None`: as long as it takes. Thirty are what Kubernetes gives a
                 container between SIGTERM and SIGKILL (``terminationGracePeriodSeconds``).
         """
+        if timeout is not None:
+            require_instance("timeout", timeout, (int, float), "seconds, or None")
         draining = self.__loop.draining
         draining.begin(timeout)
         self.__loop.wake()
@@ -696,8 +701,10 @@ class ThreadingTLSHTTPServer(TLSHTTPServer):
         max_workers: int | None = None,
         **more: Any,
     ) -> None:
-        if max_workers is not None and max_workers < 1:
-            raise ConfigurationError(f"max_workers must be at least 1, not {max_workers}")
+        if max_workers is not None:
+            require_instance("max_workers", max_workers, int, "a number, or None")
+            if max_workers < 1:
+                raise ConfigurationError(f"max_workers must be at least 1, not {max_workers}")
         self.max_workers: int = max_workers or _DEFAULT_WORKERS
         super().__init__(
             server_address,

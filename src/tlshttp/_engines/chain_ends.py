@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 
 from cryptography import x509
 
+from tlshttp._forked import begin_anew_in_children
 from tlshttp.certs._serials import read_der
 
 __all__ = ["ChainEnds"]
@@ -36,10 +37,14 @@ class ChainEnds:
 
     def __init__(self, anchors: Iterable[x509.Certificate] = ()) -> None:
         self._anchors = sorted(one.not_valid_after_utc.timestamp() for one in anchors)
-        self._lock = threading.Lock()
+        self._renew_lock()
+        begin_anew_in_children(self, ChainEnds._renew_lock)
         self.due = 0.0
         """When to ask whether it has come, in the seconds of `time.monotonic`."""
         self._wait_for(self._next_of_anchors())
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def note(self, chain: Sequence[bytes]) -> None:
         """Take note of a client's chain, in DER, its own certificate first."""

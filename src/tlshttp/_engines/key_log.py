@@ -27,7 +27,7 @@ class KeyLog:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path: str = os.fspath(path)
+        self.path: str = os.fsdecode(path)
         OWN_FILES.add(path)
         try:
             descriptor = os.open(path, _FLAGS, 0o600)
@@ -38,6 +38,10 @@ class KeyLog:
                 os.close(descriptor)
         except OSError as error:
             raise ConfigurationError(f"keylog_file {self.path}: {error.strerror}") from None
+        except ValueError:  # a null character
+            raise ConfigurationError(
+                f"keylog_file: {self.path!r} cannot be the path of a file"
+            ) from None
         _log.warning(
             "the keys of all connections are written to %s: who reads it reads all traffic",
             self.path,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import reprlib
 import ssl
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,7 +15,9 @@ from tlshttp._engines.client_auth import ClientAuth
 from tlshttp._engines.directory import UnknownNames
 from tlshttp._engines.tickets import Tickets
 from tlshttp._members import require_instance, require_member
+from tlshttp._paths import require_path
 from tlshttp._several import require_several
+from tlshttp.errors import ConfigurationError
 from tlshttp.profiles import TLSProfile
 
 __all__ = ["require_certificates", "require_crls", "require_kinds", "require_source"]
@@ -33,6 +36,7 @@ def require_kinds(
     """Refuse what is of another kind: it would count for nothing, or for something else.
 
     Raises:
+        ConfigurationError: One is a path or a number that cannot be.
         TypeError: One is.
     """
     require_member(ClientAuth, "client_auth", client_auth)
@@ -47,9 +51,14 @@ def require_kinds(
         raise TypeError(f"profile must be a TLSProfile, such as profiles.MODERN, not {profile!r}")
     if verify_depth is not None:
         require_instance("verify_depth", verify_depth, int, "a number, or None")
+        if verify_depth > sys.maxsize:  # type: ignore[operator]
+            raise ConfigurationError(
+                f"verify_depth must be at most {sys.maxsize}: leave it out for no limit"
+            )
     require_instance("tickets", tickets, Tickets, "context.Tickets, such as Tickets(number=0)")
     if keylog_file is not None:
         require_instance("keylog_file", keylog_file, (str, bytes, os.PathLike), "a path, or None")
+        require_path("keylog_file", keylog_file)
 
 
 def require_certificates(name: str, given: object) -> tuple[x509.Certificate, ...]:
@@ -73,6 +82,7 @@ def require_crls(given: object) -> tuple[Any, ...]:
     """Return sources of revocation lists; refuse one alone, since a list is several entries.
 
     Raises:
+        ConfigurationError: One is an empty path.
         TypeError: It is that, or nothing that has several.
     """
     require_several("crls", given)
@@ -85,7 +95,10 @@ def require_crls(given: object) -> tuple[Any, ...]:
         )
     if not isinstance(given, Iterable) or isinstance(given, Mapping):
         raise TypeError(f"crls must be several, such as a list, not {reprlib.repr(given)}")
-    return tuple(given)
+    return tuple(
+        require_path("a path in crls", one) if isinstance(one, (str, bytes, os.PathLike)) else one
+        for one in given
+    )
 
 
 def require_source(given: object) -> None:

@@ -42,6 +42,7 @@ from tlshttp._engines.directory import (
 from tlshttp._engines.expiry import ExpiryWatch
 from tlshttp._engines.material import EVERYTHING, NOTHING
 from tlshttp._engines.terms import Terms
+from tlshttp._forked import begin_anew_in_children
 from tlshttp.certs._chain import needed
 from tlshttp.certs._expiry import first_end
 from tlshttp.errors import ConfigurationError, HandshakeError, MalformedHandshake, NoSharedProtocol
@@ -78,6 +79,13 @@ class ManagedContext:
         self._renewals = 0
         self._due = NOTHING
         """What a look has found, and what has not been done about it because it failed."""
+        begin_anew_in_children(self, ManagedContext._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Do, in a forked child, what a thread was at that only its parent has."""
+        if self._lock.locked():
+            self._lock = threading.Lock()
+            self._due = EVERYTHING
 
     @abstractmethod
     def _create_inner(self) -> Any:

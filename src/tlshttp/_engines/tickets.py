@@ -12,17 +12,20 @@ __all__ = ["Tickets"]
 OPENSSL_LIFETIME = timedelta(hours=2)
 """OpenSSL's own limit on the age of a session, which the `ssl` module cannot change."""
 
+_MOST = 255
+"""Session tickets that a client can ask for at most: RFC 9149, section 3."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tickets:
     """How clients resume sessions instead of making a full handshake."""
 
     number: int = 1
-    """Session tickets for each TLS 1.3 connection; 0: no session is resumed, of any version. Go's
-    ``crypto/tls`` sends 1, OpenSSL by itself 2, since a client that uses a ticket once (RFC 8446,
-    appendix C.4) can resume as many connections side by side as it has tickets. To make a ticket
-    costs 13 us of CPU. One that is used saves 25 of the 165 us that a full handshake takes
-    (2026-11, OpenSSL 3.0, P-256). So more of them pay only if most of them are used.
+    """Session tickets for each TLS 1.3 connection, at most 255; 0: no session is resumed, of any
+    version. Go's ``crypto/tls`` sends 1, OpenSSL by itself 2, since a client that uses a ticket
+    once (RFC 8446, appendix C.4) can resume as many connections side by side as it has tickets. To
+    make a ticket costs 13 us of CPU. One that is used saves 25 of the 165 us that a full handshake
+    takes (2026-11, OpenSSL 3.0, P-256). So more of them pay only if most of them are used.
 
     TLS 1.2 resumes sessions without tickets, too, from a cache that the `ssl` module cannot turn
     off. So with 0, unless the profile has TLS 1.3 only, each connection has a context of its own
@@ -51,6 +54,8 @@ class Tickets:
         found = []
         if self.number < 0:
             found.append(f"Tickets.number must be 0 or more, not {self.number}")
+        if self.number > _MOST:
+            found.append(f"Tickets.number must be at most {_MOST}")
         if not timedelta() < self.lifetime <= OPENSSL_LIFETIME:
             found.append(f"Tickets.lifetime must be more than 0 and at most 2 h: {self.lifetime}")
         if self.rotation <= timedelta():

@@ -11,6 +11,7 @@ from typing import Any, Self
 from cryptography import x509
 
 from tlshttp._own_files import OWN_FILES
+from tlshttp._paths import require_path
 from tlshttp.certs._crl_succession import Check, Lists, Succession, describe_moment, succeed
 from tlshttp.certs._reading import read_file
 from tlshttp.certs._reloading import FILE_POLL_INTERVAL, ReloadingStore
@@ -48,9 +49,9 @@ class CRLStore(ReloadingStore[Lists, ConfigurationError]):
     """Why not all that was read last can be used; and what can, with what stays."""
 
     def __init__(
-        self, crlfile: str | os.PathLike[str], *, poll_interval: float = FILE_POLL_INTERVAL
+        self, crlfile: str | bytes | os.PathLike[Any], *, poll_interval: float = FILE_POLL_INTERVAL
     ) -> None:
-        path = Path(crlfile)
+        path = Path(require_path("crlfile", crlfile))
         self._current = ()
         self._checks = {}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from tlshttp._several import require_several
+from tlshttp._several import require_texts
 from tlshttp.certs._certificate import Certificate, CertificateChain
 from tlshttp.certs._chain import check_each, check_order, without_repetitions
 from tlshttp.certs._essentials import check_period, check_strength
@@ -158,8 +158,7 @@ def load_trust_anchors(cafile: Source, password: Password | None = None) -> list
 
 
 def _known_codes(tolerate: Iterable[str]) -> frozenset[str]:
-    require_several("tolerate", tolerate)
-    codes = frozenset(tolerate)
+    codes = frozenset(require_texts("tolerate", tolerate))
     ConfigurationError.raise_if(
         f"{code!r} cannot be tolerated, only {', '.join(TOLERABLE)}"
         for code in sorted(codes.difference(TOLERABLE))

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
+from tlshttp._forked import begin_anew_in_children
+from tlshttp._members import require_function, require_instance
 from tlshttp.certs._looking import Look
 from tlshttp.certs._sources import FileSource, FixedSource, Source
 from tlshttp.errors import ConfigurationError
@@ -170,6 +172,9 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
         Returns:
             A function that ends the subscription.
         """
+        require_function("on_change", on_change, "takes what is new")
+        if on_error is not None:
+            require_function("on_error", on_error, "takes an error")
         subscription = _Subscription(on_change, on_error)
         with self._lock:
             self._subscriptions = (*self._subscriptions, subscription)
@@ -212,6 +217,8 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
         return f"<{type(self).__name__} {self._describe(self._current)}>"
 
     def _begin(self, source: Source[_T], poll_interval: float) -> None:
+        due = "a number of seconds"
+        require_instance("poll_interval", poll_interval, (int, float), due)
         if not poll_interval > 0:
             raise ConfigurationError(f"a poll_interval of {poll_interval} seconds is no interval")
         self._lock = threading.Lock()
@@ -224,6 +231,14 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
         self._suspicion = None
         self._last_error = None
         self._current = source.load()
+        begin_anew_in_children(self, ReloadingStore._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Look again, in a forked child: a look that was going on is its parent's."""
+        self._lock = threading.Lock()
+        self._pending = None
+        if isinstance(self._source, FileSource):
+            self._source.forget()
 
     def _look(self, *, asked: bool) -> tuple[_T | None, _T | _E | None]:
         """Load what may be new; return what is to be announced: what is salvaged, and the rest."""

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509 import ocsp
 
+from tlshttp._forked import begin_anew_in_children
 from tlshttp.certs._issue import Issuer
 from tlshttp.certs._keys import signature_hash
 from tlshttp.certs._validity import BACKDATING
@@ -28,7 +29,8 @@ class Ledger:
     """The revocations of one authority, and the number of its last CRL. Threads may share it."""
 
     def __init__(self, crl: x509.CertificateRevocationList | None = None) -> None:
-        self._lock = threading.Lock()
+        self._renew_lock()
+        begin_anew_in_children(self, Ledger._renew_lock)
         self._revocations: dict[int, Revocation] = {}
         self._crl_number = 0
         if crl is not None:
@@ -36,6 +38,9 @@ class Ledger:
             self._crl_number = crl.extensions.get_extension_for_class(
                 x509.CRLNumber
             ).value.crl_number
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def add(self, serial: int, reason: x509.ReasonFlags) -> None:
         """Note a revocation; the first one of a certificate stays."""

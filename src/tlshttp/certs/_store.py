@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MethodType
-from typing import Self
+from typing import Any, Self
 
-from tlshttp._several import require_several
+from tlshttp._members import require_function, require_instance
+from tlshttp._paths import require_path
+from tlshttp._several import require_texts
 from tlshttp.certs._certificate import Certificate
 from tlshttp.certs._documents import read_source
 from tlshttp.certs._expiry import is_near_end
@@ -50,15 +52,17 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
 
     def __init__(
         self,
-        certfile: str | os.PathLike[str],
-        keyfile: str | os.PathLike[str] | None = None,
+        certfile: str | bytes | os.PathLike[Any],
+        keyfile: str | bytes | os.PathLike[Any] | None = None,
         password: Password | None = None,
         *,
         poll_interval: float = FILE_POLL_INTERVAL,
         tolerate: Iterable[str] = (),
     ) -> None:
-        require_several("tolerate", tolerate)
-        codes = tuple(tolerate)
+        codes = require_texts("tolerate", tolerate)
+        certfile = require_path("certfile", certfile, wrong=CertificateError)
+        if keyfile is not None:
+            keyfile = require_path("keyfile", keyfile, wrong=CertificateError)
         paths = [Path(path) for path in (certfile, keyfile) if path is not None]
         read = functools.partial(load, certfile, keyfile, password)
         source = FileSource(paths, read_source, lambda: self._load(read, codes))
@@ -81,6 +85,7 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
         Raises:
             CertificateError: The function failed.
         """
+        require_function("source", source, "returns a certificate")
         store = cls.__new__(cls)
         store._begin(CallableSource(source), poll_interval)  # noqa: SLF001
         return store
@@ -88,6 +93,7 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
     @classmethod
     def from_certificate(cls, certificate: Certificate) -> Self:
         """Return a store that keeps a certificate in memory until `replace` brings another one."""
+        _require_certificate(certificate)
         store = cls.__new__(cls)
         store._begin(FixedSource(certificate), float("inf"))  # noqa: SLF001
         return store
@@ -103,6 +109,7 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
                 and `last_error` has them. A method is held weakly: it counts no more when its
                 object is gone.
         """
+        require_function("judge", judge, "says what is wrong with a certificate")
         held = weakref.WeakMethod(judge) if isinstance(judge, MethodType) else lambda: judge
         with self._lock:
             self._judges = (*(one for one in self._judges if one() is not None), held)
@@ -119,6 +126,7 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
             CertificateError: A context that shows the store's certificates cannot use it; the old
                 one stays.
         """
+        _require_certificate(certificate)
         self._replace(certificate)
 
     def _load(self, read: Callable[..., Certificate], tolerate: tuple[str, ...]) -> Certificate:
@@ -140,3 +148,7 @@ class CertificateStore(ReloadingStore[Certificate, CertificateError]):
 
     def _describe(self, value: Certificate) -> str:
         return repr(value)
+
+
+def _require_certificate(given: object) -> None:
+    require_instance("certificate", given, Certificate, "a certs.Certificate, which has its key")

@@ -10,16 +10,19 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import reprlib
 import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tlshttp._forked import begin_anew_in_children
 from tlshttp._own_files import OWN_FILES
+from tlshttp._paths import require_path
 from tlshttp.certs._inspect import describe, must_staple
 from tlshttp.pyopenssl._ocsp import Response, parse_response
 
@@ -31,7 +34,8 @@ __all__ = ["OCSPSource", "Staples", "staple_findings"]
 _log = logging.getLogger("tlshttp.context")
 
 OCSPSource: TypeAlias = (
-    "str | os.PathLike[str] | Callable[[Certificate], bytes | None] | CertificateAuthority"
+    "str | os.PathLike[Any] | Callable[[Certificate], bytes | bytearray | memoryview | None]"
+    " | CertificateAuthority"
 )
 """Where responses come from."""
 
@@ -60,6 +64,14 @@ class Staples:
         self._errands: dict[bytes, _Errand] = {}
         """For certificates that are not shown yet."""
         self._errand_seconds = _RETRY_SECONDS if callable(source) else 0.0
+        begin_anew_in_children(self, Staples._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Ask again, in a forked child, for what a thread of its parent's was asking for."""
+        self._lock = threading.Lock()
+        self._errands = {}
+        for key in set(self._next_look) - set(self._responses):
+            del self._next_look[key]
 
     def find(self, leaf: bytes) -> bytes | None:
         """Return the response for a certificate; `None` where there is none that counts now.
@@ -238,19 +250,20 @@ def _asker(source: OCSPSource) -> Callable[[Certificate], bytes | None]:
         authority = source
         return lambda certificate: authority.ocsp_response(certificate).public_bytes(Encoding.DER)
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
+        path = Path(require_path("ocsp_staple", source))
         OWN_FILES.add(path)
         return lambda _certificate: path.read_bytes()
-    if callable(source):
+    if not isinstance(source, type) and callable(source):
         return functools.partial(_ask_function, source)
     raise TypeError(
         "ocsp_staple must be a path, a callable or a certs.CertificateAuthority, not"
-        f" {type(source).__name__}"
+        f" {reprlib.repr(source)}"
     )
 
 
 def _ask_function(
-    source: Callable[[Certificate], bytes | None], certificate: Certificate
+    source: Callable[[Certificate], bytes | bytearray | memoryview | None],
+    certificate: Certificate,
 ) -> bytes | None:
     """Ask the user's function; of what it raises tell only the type, since the text may quote all.
 
@@ -261,9 +274,11 @@ def _ask_function(
         der = source(certificate)
     except Exception as error:  # noqa: BLE001
         raise ValueError(f"the function failed ({type(error).__name__})") from None
-    if not isinstance(der, bytes | None):
+    if der is None:
+        return None
+    if not isinstance(der, (bytes, bytearray, memoryview)):
         raise ValueError(f"the function returned no bytes, but {type(der).__name__}")
-    return der
+    return bytes(der)
 
 
 def _key(certificate: Certificate) -> bytes:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import reprlib
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tlshttp._members import require_function, require_instance
 from tlshttp.errors import ConfigurationError
 from tlshttp.service._alone import Alone
 from tlshttp.service._conductor import CONDUCTED
@@ -58,7 +60,12 @@ def run(
         ConfigurationError: Several workers are asked for on a platform without ``fork()``, a
             number makes no sense, or this is not the main thread; all are named.
         RuntimeError: Workers die as soon as they are started.
+        TypeError: An argument is of another kind, or ``make_server()`` returns no server.
     """
+    require_function("make_server", make_server, "returns the server")
+    require_instance("workers", workers, int, "a number")
+    if drain_timeout is not None:
+        require_instance("drain_timeout", drain_timeout, (int, float), "seconds, or None")
     ConfigurationError.raise_if(_findings(workers, drain_timeout))
     with Predecessor() as predecessor, Signals(CONDUCTED) as signals:
         server = _unless_ended(make_server, signals)
@@ -76,7 +83,11 @@ def run(
 def _unless_ended(
     make_server: Callable[[], TLSHTTPServer], signals: Signals
 ) -> TLSHTTPServer | None:
-    """Make the server, unless a signal ends the service before."""
+    """Make the server, unless a signal ends the service before.
+
+    Raises:
+        TypeError: It is none.
+    """
     try:
         signals.interrupt_at(1)
         server = make_server()
@@ -84,6 +95,13 @@ def _unless_ended(
     except KeyboardInterrupt:
         _log.info("ended before there was a server")
         return None
+    from tlshttp.server import TLSHTTPServer
+
+    if not isinstance(server, TLSHTTPServer):
+        raise TypeError(
+            f"make_server must return a TLSHTTPServer, not {reprlib.repr(server)}"
+            + (": is its return statement missing?" if server is None else "")
+        )
     return server
 
 

@@ -1,0 +1,165 @@
+"""What a forked child begins anew: it has no thread of its parent's, and none of their locks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tests.engines import CREATE, NEEDS_GROUPS
+from tests.must_staple import must_staple
+from tests.support import UNIT, wait_until
+from tlshttp import certs
+from tlshttp._own_files import OwnFiles
+from tlshttp.certs import _reading
+from tlshttp.certs._reloading import IN_A_LOOK
+from tlshttp.certs._revocation import Ledger
+from tlshttp.pyopenssl._staples import Staples
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork()")
+
+
+def is_so_in_a_child(what: Callable[[], bool]) -> bool:
+    """Return what a function tells in a forked child, that nothing else runs in."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads is the point
+        pid = os.fork()
+    if pid == 0:
+        status = 1
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(int(10 * UNIT))  # it waits for a lock
+        try:
+            status = 0 if what() else 1
+        except BaseException:  # noqa: BLE001  # whatever it is, the process ends
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+@pytest.fixture(scope="module")
+def authority() -> certs.CertificateAuthority:
+    """Return an authority."""
+    return certs.CertificateAuthority.generate("forks")
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Return what is set while the file system answers."""
+    found = threading.Event()
+    found.set()
+    read = _reading._read_now
+
+    def wait_and_read(path: str, limit: int) -> bytes:
+        found.wait(60 * UNIT)
+        return read(path, limit)
+
+    monkeypatch.setattr(_reading, "_read_now", wait_and_read)
+    yield found
+    found.set()
+
+
+@pytest.mark.parametrize("kind", ["certificate", "list"])
+def test_a_look_that_goes_on_is_begun_anew(
+    kind: str, tmp_path: Path, authority: certs.CertificateAuthority, answers: threading.Event
+) -> None:
+    """A stall of the file system during a fork keeps no child from looking afterwards."""
+    path = tmp_path / "file.pem"
+    store: Any
+
+    def write() -> Any:
+        """Write a new one; return it."""
+        if kind == "certificate":
+            certificate = authority.issue_server("localhost")
+            certificate.write(path)
+            return certificate
+        crl = authority.crl()
+        path.write_bytes(crl.public_bytes(Encoding.PEM))
+        return (crl,)
+
+    write()
+    store = (certs.CertificateStore if kind == "certificate" else certs.CRLStore)(path)
+    answers.clear()
+    newer = write()
+    assert not store.poll(1e9)
+    assert store._pending is not None
+
+    def takes_it() -> bool:
+        answers.set()
+        return wait_until(lambda: store.poll(2e9) or store.current == newer)
+
+    assert is_so_in_a_child(takes_it)
+    answers.set()
+    assert wait_until(lambda: store.poll(2e9) or store.current == newer)
+
+
+@pytest.mark.parametrize("engine", ["ssl", pytest.param("pyopenssl", marks=NEEDS_GROUPS)])
+def test_no_lock_of_another_thread_s_is_left(
+    engine: str, tmp_path: Path, authority: certs.CertificateAuthority
+) -> None:
+    """What a thread of the parent's was at, a child does itself: it shows what is new."""
+    path = tmp_path / "both.pem"
+    authority.issue_server("localhost").write(path)
+    store = certs.CertificateStore(path)
+    made = CREATE[engine](store)
+    newer = authority.issue_server("localhost")
+    newer.write(path)
+
+    def shows_it() -> bool:
+        def look() -> bool:
+            made.maintain(1e9)
+            return bool(made.certificates_in_use()[0].fingerprint == newer.fingerprint())
+
+        return wait_until(look)
+
+    with made._lock, store._lock, made._chain_ends._lock:
+        assert is_so_in_a_child(shows_it)
+
+
+def test_no_response_is_waited_for_that_a_parent_gets(
+    authority: certs.CertificateAuthority,
+) -> None:
+    """A child asks itself, for a certificate that is not shown yet and for one that is."""
+    parent, asks = os.getpid(), threading.Event()
+
+    def answer(wanted: certs.Certificate) -> bytes:
+        if os.getpid() == parent:
+            asks.wait(60 * UNIT)
+        return authority.ocsp_response(wanted).public_bytes(Encoding.DER)
+
+    staples = Staples(answer)
+    shown, new = authority.issue_server("localhost"), must_staple(authority)
+    staples.refresh([shown], 0.0)
+    token = IN_A_LOOK.set(True)
+    try:
+        assert staples.require(new) is not None
+
+        def has_them() -> bool:
+            staples.refresh([shown], 1.0)
+            leaf = shown.leaf.public_bytes(Encoding.DER)
+            return wait_until(
+                lambda: staples.require(new) is None and staples.find(leaf) is not None
+            )
+
+        with staples._lock:
+            assert is_so_in_a_child(has_them)
+    finally:
+        IN_A_LOOK.reset(token)
+        asks.set()
+        staples.join(5 * UNIT)
+        assert wait_until(lambda: staples.require(new) is None)
+
+
+def test_other_locks_are_free_too(tmp_path: Path) -> None:
+    """Those of the files that are never served, and of an authority's revocations."""
+    files, ledger = OwnFiles(), Ledger()
+    with files._lock, ledger._lock:
+        assert is_so_in_a_child(lambda: files.add(tmp_path) is None and ledger.find(7) is None)  # type: ignore[func-returns-value]
