@@ -39,7 +39,7 @@ class ChainEnds:
         self._anchors = sorted(one.not_valid_after_utc.timestamp() for one in anchors)
         self._renew_lock()
         begin_anew_in_children(self, ChainEnds._renew_lock)
-        self.due = 0.0
+        self.due: float = 0.0
         """When to ask whether it has come, in the seconds of `time.monotonic`."""
         self._wait_for(self._next_of_anchors())
 
@@ -63,7 +63,7 @@ class ChainEnds:
 
     def _wait_for(self, end: float) -> None:
         self._end = end
-        self.due = time.monotonic() + (end - _now())
+        self.due: float = time.monotonic() + (end - _now())
 
     def _next_of_anchors(self) -> float:
         now = _now()

@@ -53,9 +53,9 @@ class Doorkeeper:
         self.by_name = by_name
         self.anchors = anchors
         self.pins = pins
-        self.asks = self.asks_everybody is not ClientAuth.NONE
+        self.asks: bool = self.asks_everybody is not ClientAuth.NONE
         """Whether anybody is asked for a certificate."""
-        self.chain_ends = ChainEnds(anchors.certificates)
+        self.chain_ends: ChainEnds = ChainEnds(anchors.certificates)
         """When sessions end with one of the authorities' certificates."""
         self._names = Names(by_name)
 

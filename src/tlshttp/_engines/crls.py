@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from tlshttp.certs import CertificateStore, CRLStore
     from tlshttp.certs._crl_scope import Entry
 
-__all__ = ["CRLSource", "InForce", "RevocationLists"]
+__all__ = ["CRLSource", "Counting", "RevocationLists"]
 
 CRLSource: TypeAlias = "str | os.PathLike[str] | x509.CertificateRevocationList | CRLStore"
 """A path of a file, which stands for a store of it; a list; or a store."""
 
 _Lists: TypeAlias = tuple[x509.CertificateRevocationList, ...]
 
-InForce: TypeAlias = "tuple[tuple[x509.CertificateRevocationList, frozenset[Entry]], ...]"
+Counting: TypeAlias = "tuple[tuple[x509.CertificateRevocationList, frozenset[Entry]], ...]"
 """Lists, each with what it revokes."""
 
 
@@ -95,7 +95,7 @@ class RevocationLists:
         """Load all lists now; return what is wrong with those that cannot be used."""
         return reload_all(self._stores)
 
-    def in_force(self, before: InForce = ()) -> InForce:
+    def in_force(self, before: Counting = ()) -> Counting:
         """Return the lists that count, each with what it revokes.
 
         Args:
@@ -111,7 +111,7 @@ class RevocationLists:
             for crl in self.current
         )
 
-    def revoke_more(self, before: InForce, now: InForce) -> bool:
+    def revoke_more(self, before: Counting, now: Counting) -> bool:
         """Tell whether somebody may be refused now who was let in before.
 
         That is so where a list revokes what another one of that authority does not that was or is
