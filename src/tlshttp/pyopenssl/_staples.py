@@ -33,9 +33,10 @@ __all__ = ["OCSPSource", "Staples", "staple_findings"]
 
 _log = logging.getLogger("tlshttp.context")
 
+_Answer: TypeAlias = bytes | bytearray | memoryview | None
+
 OCSPSource: TypeAlias = (
-    "str | os.PathLike[Any] | Callable[[Certificate], bytes | bytearray | memoryview | None]"
-    " | CertificateAuthority"
+    "str | os.PathLike[Any] | Callable[[Certificate], _Answer] | CertificateAuthority"
 )
 """Where responses come from."""
 
