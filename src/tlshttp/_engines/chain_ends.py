@@ -63,7 +63,7 @@ class ChainEnds:
 
     def _wait_for(self, end: float) -> None:
         self._end = end
-        self.due: float = time.monotonic() + (end - _now())
+        self.due = time.monotonic() + (end - _now())
 
     def _next_of_anchors(self) -> float:
         now = _now()
