@@ -122,7 +122,7 @@ class Limits:
     """Bytes of a collected body that are kept in memory for one connection, and as many of a
     response that its peer has not taken. The rest goes to a temporary file without a name. (A
     handler of `~tlshttp.ThreadingTLSHTTPServer` waits while its peer takes 64 KiB in 20 ms on an
-    average, or is no more than 0.2 s behind.)
+    average, or is no more than 20 ms behind.)
 
     It is four TLS records; nginx's ``client_body_buffer_size`` is 16 KiB. `None`: all.
     """

@@ -286,9 +286,9 @@ class SendingStream(ReceivingStream):
         """Send what waits, and this, as long as the peer keeps up; return what is left then.
 
         A response that is only passed through memory costs half of what one does that is written
-        to a file and read again. A peer has a fifth of a second for a response to begin with, and
-        at most, since a busy machine keeps it from reading for as long. What it takes earns more,
-        64 KiB 20 ms. Whoever reads slowly has soon used that up, and keeps the handler no more.
+        to a file and read again. A peer has 20 ms for a response to begin with, and at most. What
+        it takes earns more, 64 KiB 20 ms. Whoever reads slowly has soon used that up, and keeps the
+        handler no more.
         """
         if self.watched:
             self.owner.unwatch()
