@@ -201,13 +201,9 @@ def test_waiting_makes_cautious_and_working_does_not(
     assert stepped == ["aside"]
 
 
-@pytest.mark.parametrize(("starved", "late"), [(0.5, 0.0), (0.0, 0.5), (0.2, 0.3)])
-def test_a_leader_without_a_processor_is_deposed_late_and_makes_nobody_cautious(
-    office: Office, monkeypatch: pytest.MonkeyPatch, starved: float, late: float
-) -> None:
-    """Another may find one; but handlers have not been slow. So it is if the loop has had none."""
+def keep_leader(office: Office) -> tuple[module._Term, threading.Event]:
+    """Have a handler keep the leader; return its term, and what lets the handler go on."""
     inside, go_on = threading.Event(), threading.Event()
-    monkeypatch.setattr(office.leaders._starving, "look", lambda _: starved)
 
     def stay() -> None:
         inside.set()
@@ -217,6 +213,16 @@ def test_a_leader_without_a_processor_is_deposed_late_and_makes_nobody_cautious(
     assert inside.wait(5 * UNIT)
     term = office.leaders._term
     assert term is not None
+    return term, go_on
+
+
+@pytest.mark.parametrize(("starved", "late"), [(0.5, 0.0), (0.0, 0.5), (0.2, 0.3)])
+def test_a_leader_without_a_processor_is_deposed_late_and_makes_nobody_cautious(
+    office: Office, monkeypatch: pytest.MonkeyPatch, starved: float, late: float
+) -> None:
+    """Another may find one; but handlers have not been slow. So it is if the loop has had none."""
+    monkeypatch.setattr(office.leaders._starving, "look", lambda _: starved)
+    term, go_on = keep_leader(office)
     office.leaders.watch(term.began + 0.02, late)
     assert office.leaders._term is term
     office.leaders.watch(term.began + 0.502, late)
@@ -240,17 +246,8 @@ def test_a_leader_that_is_starving_makes_nobody_cautious(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though the system has not yet counted for how long."""
-    inside, go_on = threading.Event(), threading.Event()
     monkeypatch.setattr(office.leaders._starving, "starves_now", lambda _: True)
-
-    def stay() -> None:
-        inside.set()
-        assert go_on.wait(10 * UNIT)
-
-    office.bring(stay)
-    assert inside.wait(5 * UNIT)
-    term = office.leaders._term
-    assert term is not None
+    term, go_on = keep_leader(office)
     office.leaders.watch(term.began + 0.02)
     assert office.leaders._term is term
     office.leaders.watch(term.began + 0.06)
