@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.context.support import VERSIONS, client_context, shake_hands
+from tests.support import wait_until
 from tlshttp import certs, context
 from tlshttp._engines import chain_ends
+from tlshttp._engines.moments import refused_from
 from tlshttp.context import ClientAuth
 
 Authority = certs.CertificateAuthority
@@ -78,5 +80,42 @@ def test_only_the_first_end_is_waited_for(
         ends.note(noted)
     assert [has_come(now) for now in (6, 7, 7.5, 8.5)] == [False, True, False, False]
     ends.note([b"3", b"9"])
-    root = short.not_valid_after_utc.timestamp()
+    root = refused_from(short.not_valid_after_utc)
     assert [has_come(now) for now in (8.9, 9, root, 1e11, 1e12)] == [False, True, True, True, False]
+
+
+def test_session_of_the_last_moment_ends_too(
+    authority: Authority, certificate: certs.Certificate
+) -> None:
+    """What OpenSSL lets in until the last second is over does not go on by its session.
+
+    OpenSSL 4.0 takes the second of the end as valid, 3.0 does not.
+    """
+    end = datetime.now(UTC) + timedelta(seconds=3)
+    root = Authority.generate("root")
+    lists = [root.crl(lifetime=timedelta(seconds=3))]
+    below = root.issue_authority("below", not_valid_after=end)
+    brief = below.issue_client("a@example.org", not_valid_after=end + HOUR)
+    lasting = root.issue_client("b@example.org")
+    last: dict[tuple[ssl.SSLContext, ssl.SSLContext], ssl.SSLSession | None] = {}
+    for own, crls in ((brief, None), (lasting, lists)):
+        made = context.create_server_context(
+            certificate, client_auth=ClientAuth.REQUIRED, client_cas=[root.certificate.leaf],
+            crls=crls,
+        )  # fmt: skip
+        last |= {(made, client_context(authority, own, version)): None for version in VERSIONS}
+
+    def are_refused(*, resume: bool) -> bool:
+        return all([is_refused(pair, resume=resume) for pair in last])  # noqa: C419  # each time
+
+    def is_refused(pair: tuple[ssl.SSLContext, ssl.SSLContext], *, resume: bool) -> bool:
+        try:
+            last[pair] = shake_hands(*pair, session=last[pair] if resume else None).client.session
+        except ssl.SSLCertVerificationError as error:
+            return "expired" in str(error)
+        return False
+
+    for pair in last:
+        assert not is_refused(pair, resume=False)
+    assert wait_until(lambda: are_refused(resume=False))
+    assert wait_until(lambda: are_refused(resume=True))

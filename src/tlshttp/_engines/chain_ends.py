@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 
 from cryptography import x509
 
+from tlshttp._engines.moments import refused_from
 from tlshttp._forked import begin_anew_in_children
 from tlshttp.certs._serials import read_der
 
@@ -36,7 +37,7 @@ class ChainEnds:
     """
 
     def __init__(self, anchors: Iterable[x509.Certificate] = ()) -> None:
-        self._anchors = sorted(one.not_valid_after_utc.timestamp() for one in anchors)
+        self._anchors = sorted(refused_from(one.not_valid_after_utc) for one in anchors)
         self._renew_lock()
         begin_anew_in_children(self, ChainEnds._renew_lock)
         self.due: float = 0.0
@@ -72,7 +73,7 @@ class ChainEnds:
 
 @functools.lru_cache(_MOST_REMEMBERED)
 def _end_of(der: bytes) -> float:
-    return read_der(der).not_valid_after_utc.timestamp()
+    return refused_from(read_der(der).not_valid_after_utc)
 
 
 def _now() -> float:

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tlshttp._engines.anchors import TrustAnchors
 from tlshttp._engines.crls import RevocationLists, reload_all
 from tlshttp._engines.directory import Group
+from tlshttp._engines.moments import refused_from
 from tlshttp._engines.pins import Pins
 from tlshttp._engines.rules import certificate_findings
 from tlshttp.certs import Certificate
@@ -125,7 +126,7 @@ class Material:
             crl.public_bytes(Encoding.PEM) for crl in (*self._anchors.lists(crls), *crls)
         )
         self._ends = sorted(
-            crl.next_update_utc.timestamp() for crl in crls if crl.next_update_utc is not None
+            refused_from(crl.next_update_utc) for crl in crls if crl.next_update_utc is not None
         )
 
     def _has_run_out(self) -> bool:
