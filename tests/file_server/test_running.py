@@ -32,7 +32,7 @@ from tlshttp._file_server.listening import FileServer
 from tlshttp._file_server.qr_code import qr_code as draw
 from tlshttp._file_server.running import Actions
 from tlshttp._file_server.running import run as run_servers
-from tlshttp.errors import ConfigurationError
+from tlshttp.errors import CertificateError, ConfigurationError
 
 pytestmark = pytest.mark.skipif(
     os.name != "posix", reason="signals and terminals as POSIX has them"
@@ -204,6 +204,22 @@ def test_the_engine_may_be_chosen(public: Path, name: str | None) -> None:
     )  # fmt: skip
     module = "context" if (name or default_engine()) == "ssl" else "pyopenssl"
     assert f"tlshttp.{module}._server_context" in done.stdout.splitlines()
+
+
+def test_certificates_f29_a_key_that_everybody_may_read_is_a_warning(
+    run: Run, tmp_path: Path
+) -> None:
+    """The command serves it all the same, and says what to do; `certs.load` refuses it."""
+    paths = tmp_path / "server.pem", tmp_path / "server.key"
+    certs.self_signed("localhost").write(*paths)
+    paths[1].chmod(0o644)
+    with pytest.raises(CertificateError, match="chmod 600"):
+        certs.load(*paths)
+    program = run("--bind", "127.0.0.1", "--tls-cert", str(paths[0]), "--tls-key", str(paths[1]))
+    assert fetch(program.url) == 200
+    status, _, errors = program.end()
+    assert status == 0
+    assert f"chmod 600 {paths[1]}" in errors
 
 
 # Passwords -------------------------------------------------------------------------------------

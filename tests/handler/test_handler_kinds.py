@@ -122,7 +122,9 @@ HANDLERS = [
 
 @pytest.mark.parametrize("server_class", [TLSHTTPServer, ThreadingTLSHTTPServer])
 @pytest.mark.parametrize(("handler", "status"), HANDLERS, ids=lambda it: str(it).split(" at ")[0])
-def test_whatever_http_server_accepts(handler: Any, status: int, server_class: Any) -> None:
+def test_peers_16_certificates_f09_whatever_http_server_accepts(
+    handler: Any, status: int, server_class: Any
+) -> None:
     """Peers 16: it is composed whatever it is made of, and answers as on `http.server`."""
     with serving(handler, server_class=server_class) as server, connect(server) as client:
         client.sendall(b"GET /none HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -133,7 +135,7 @@ def test_whatever_http_server_accepts(handler: Any, status: int, server_class: A
 @pytest.mark.parametrize(
     "kind", [socketserver.BaseRequestHandler, socketserver.StreamRequestHandler]
 )
-def test_what_does_nothing_ends_the_connection(kind: Any, server_class: Any) -> None:
+def test_peers_16_what_does_nothing_ends_the_connection(kind: Any, server_class: Any) -> None:
     """Peers 16: the bases of `socketserver` are accepted as well, and answer nothing."""
     with serving(kind, server_class=server_class) as server, connect(server) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -131,7 +131,7 @@ def all_are_answered(server: Any) -> None:
 @pytest.mark.parametrize("server_class", SERVERS)
 @pytest.mark.parametrize("handler", [Plain, ByName, Accessed])
 @pytest.mark.usefixtures("no_stderr")
-def test_standard_error_that_takes_nothing(handler: Any, server_class: Any) -> None:
+def test_peers_14_standard_error_that_takes_nothing(handler: Any, server_class: Any) -> None:
     """Peers 14: full, gone, closed or none at all: every request is answered."""
     with serving(handler, server_class=server_class) as server:
         all_are_answered(server)
@@ -140,7 +140,7 @@ def test_standard_error_that_takes_nothing(handler: Any, server_class: Any) -> N
 @pytest.mark.parametrize("server_class", SERVERS)
 @pytest.mark.parametrize("handler", [Plain, Accessed])
 @pytest.mark.usefixtures("broken_logging")
-def test_handlers_of_logging_that_raise(handler: Any, server_class: Any) -> None:
+def test_peers_14_handlers_of_logging_that_raise(handler: Any, server_class: Any) -> None:
     """Peers 14: a mistake in the set-up of `logging` is no mistake of the request's."""
     with serving(handler, server_class=server_class) as server:
         all_are_answered(server)
@@ -148,7 +148,7 @@ def test_handlers_of_logging_that_raise(handler: Any, server_class: Any) -> None
 
 @pytest.mark.parametrize("server_class", SERVERS)
 @pytest.mark.parametrize("handler", [Raising, RaisingRequest])
-def test_log_methods_that_raise(
+def test_peers_14_log_methods_that_raise(
     handler: Any, server_class: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Peers 14: the response is sent, and the mistake has its traceback nevertheless."""
@@ -159,7 +159,7 @@ def test_log_methods_that_raise(
 
 
 @pytest.mark.parametrize("server_class", SERVERS)
-def test_visits_that_are_not_logged_hide_no_warning(
+def test_peers_09_visits_that_are_not_logged_hide_no_warning(
     server_class: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Peers 9: twenty connects and leaves, of level INFO, do not use up the WARNINGs' allowance."""

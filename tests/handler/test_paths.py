@@ -141,12 +141,12 @@ def test_names_that_need_quoting_are_listed_and_served(site: Site, public: Path,
         ("/a/.%2e/b", "/a/.%2e/b"),
     ],
 )
-def test_single_dots_are_dropped(target: str, dropped: str | None) -> None:
+def test_clients_d03_single_dots_are_dropped(target: str, dropped: str | None) -> None:
     """Clients D3: they lead nowhere; two dots stay, and are refused later."""
     assert _paths.origin_form(target) == dropped
 
 
-def test_apt_reads_a_flat_repository(site: Site, public: Path) -> None:
+def test_clients_d03_apt_reads_a_flat_repository(site: Site, public: Path) -> None:
     """Clients D3: ``deb https://host/apt ./`` asks for ``/apt/./Packages``."""
     write(public / "apt" / "Packages", b"Package: x")
     assert site.get("/apt/./Packages").body == b"Package: x"

@@ -240,7 +240,7 @@ class Counting(Quiet):
         self.wfile.write(names)
 
 
-def test_attributes_leave_room_for_the_handlers_own(ready_fd: int) -> None:
+def test_clients_d10_attributes_leave_room_for_the_handlers_own(ready_fd: int) -> None:
     """CPython is slower with an object that has more than thirty, whoever they belong to.
 
     Clients D10: what http.server keeps for itself (Python 3.15: ``_log_request_info``) is none of

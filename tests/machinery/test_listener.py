@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import ssl
 import threading
-from typing import Any
+import time
+from typing import Any, cast
 
 import pytest
 
@@ -122,3 +123,40 @@ def test_nobody_is_accepted_after_shutdown(server_context: ssl.SSLContext) -> No
     finally:
         server.server_close()
         asking.join()
+
+
+def test_peers_15_closing_and_reopening_at_once(server_context: ssl.SSLContext) -> None:
+    """Whoever reopens while another accepts, and closes again for want of room, does one of both.
+
+    Before, the socket was watched and taken for closed, and the next to reopen it failed.
+    """
+
+    class Poller:
+        def __init__(self) -> None:
+            self.watched: set[int] = set()
+
+        def add(self, fd: int, _mask: int) -> None:
+            if fd in self.watched:
+                raise FileExistsError(fd)
+            other = threading.Thread(target=listener.accept)
+            other.start()
+            other.join()
+            self.watched.add(fd)
+
+        def remove(self, fd: int) -> None:
+            self.watched.discard(fd)
+
+    class FullLoop:
+        def has_room(self) -> bool:
+            return False
+
+    poller = Poller()
+    listener = Listener(cast("Any", FullLoop()), cast("Any", poller))
+    listener.listen(3)
+    assert listener.is_closed is not bool(poller.watched)
+    listener.accept()
+    for _ in range(3):
+        listener.reopen(time.monotonic() + 3600)
+        assert listener.is_closed is not bool(poller.watched)
+        listener.accept()
+        assert (listener.is_closed, poller.watched) == (True, set())

@@ -295,7 +295,7 @@ def test_what_is_left_out_is_told_at_the_end(caplog: pytest.LogCaptureFixture) -
     ]
 
 
-def test_one_noisy_source_hides_only_itself(caplog: pytest.LogCaptureFixture) -> None:
+def test_peers_09_one_noisy_source_hides_only_itself(caplog: pytest.LogCaptureFixture) -> None:
     """Peers 9: other peers, and other things the same peer does, have their lines."""
     log = throttled(2, 1000)
     noisy, other = ("192.0.2.1", 1), ("192.0.2.2", 1)

@@ -63,7 +63,7 @@ def get(server: Any, client: Client, path: str) -> bytes:
 @pytest.mark.parametrize("ours", SERVERS)
 @pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize("binds_itself", [False, True])
-def test_wsgi_server(
+def test_clients_d11_handlers_f15_wsgi_server(
     ours: Any, is_first: bool, binds_itself: bool, client: Client, server_context: ssl.SSLContext
 ) -> None:
     """Handlers F15: an application is served, and told that it is by https; no DNS is asked."""
@@ -98,7 +98,7 @@ def test_a_subclass_sets_up_its_own_environment(
 
 @pytest.mark.parametrize("ours", SERVERS)
 @pytest.mark.parametrize("handler", [(), (QuietXMLRPC,)])
-def test_xml_rpc_server(
+def test_clients_d11_handlers_f15_xml_rpc_server(
     ours: Any, handler: tuple[Any, ...], client: Client, server_context: ssl.SSLContext
 ) -> None:
     """Handlers F15: it takes the arguments of both, and the handler class of the other."""
@@ -124,7 +124,7 @@ def test_bases_in_an_order_without_tls_are_refused() -> None:
 @pytest.mark.parametrize("ours", SERVERS)
 @pytest.mark.parametrize("is_first", [True, False])
 @pytest.mark.parametrize("other", [socketserver.ThreadingMixIn, http.server.ThreadingHTTPServer])
-def test_threading_bases(
+def test_clients_d11_handlers_f15_threading_bases(
     ours: Any, other: Any, is_first: bool, client: Client, server_context: ssl.SSLContext
 ) -> None:
     """Clients D11: in either order requests are served, and no DNS is asked."""

@@ -57,10 +57,11 @@ class Listener:
 
     def listen(self, fd: int) -> None:
         """Accept connections from the listening socket with this descriptor, and no other."""
-        if fd != self.descriptor and not self._is_shut:
-            self.stop()
-            self.descriptor = fd
-            self._poller.add(fd, READ)
+        with self._accepting:  # whoever accepts may be about to close
+            if fd != self.descriptor and not self._is_shut:
+                self.stop()
+                self.descriptor = fd
+                self._poller.add(fd, READ)
 
     def stop(self) -> None:
         """Forget the listening socket, which is about to be closed."""
