@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import contextvars
 import logging
@@ -501,6 +502,38 @@ def test_serve_ends_with_its_server(
 
         asyncio.run(main())
         assert server.socket.fileno() == -1
+
+
+def test_serve_closes_its_server_however_often_it_is_cancelled(
+    server_class: type[Recording], server_context: ssl.SSLContext, handler: type[Various]
+) -> None:
+    """Even where no thread is free to close it, and what waits for one is cancelled."""
+    server = server_class(("127.0.0.1", 0), handler, ssl_context=server_context)
+    free = threading.Event()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        with concurrent.futures.ThreadPoolExecutor(2) as threads:
+            loop.set_default_executor(threads)
+            task = asyncio.create_task(aio.serve(server))
+            await asyncio.to_thread(visit)
+            for _ in range(2):
+                threads.submit(free.wait)
+            for _ in range(4):
+                task.cancel()
+                for _ in range(5):
+                    await asyncio.sleep(0)
+            server.shutdown()
+            free.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    def visit() -> None:
+        with connected(server) as sock:
+            assert ask(sock, "/hello").endswith(b"hello")
+
+    asyncio.run(main())
+    assert server.socket.fileno() == -1
 
 
 def test_a_mix_in_with_threads_of_its_own_is_a_mistake_that_says_so(

@@ -318,6 +318,7 @@ def test_who_waits_for_a_peer_gives_way(serve: Serve, handler: type[Deferring]) 
             assert read_response(third).endswith(b"/now")
         assert not at_work.left.is_set()
         at_work.answer()
+        assert wait_until(lambda: bool(server.events))
         assert [type(event) for event, _ in server.events] == [errors.RequestCrowdedOut]
 
 

@@ -12,7 +12,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -42,31 +42,41 @@ def _answer(sock: ssl.SSLSocket, body: bytes) -> bytes:
     return data
 
 
+def _hurried(pace: float) -> dict[str, float]:
+    """Return limits of half a second, or so many times as much."""
+    phases = "keep_alive", "handshake", "header", "body"
+    return {f"{phase}_timeout": 0.5 * pace * UNIT for phase in phases}
+
+
+def _at_some_pace(scenario: Callable[[float], None]) -> None:
+    """Try with short limits, then with longer ones.
+
+    On a busy machine the clients themselves may be later than short limits allow.
+    """
+    for pace in (1, 3):
+        with contextlib.suppress(AssertionError):
+            scenario(pace)
+            return
+    scenario(6)
+
+
 @contextlib.contextmanager
-def _stopped(server: ServerProcess) -> Iterator[None]:
+def _stopped(server: ServerProcess, pace: float) -> Iterator[None]:
     """Stop the process for longer than its limits last."""
     os.kill(server.process.pid, signal.SIGSTOP)
     try:
         yield
-        time.sleep(1.0 * UNIT)  # that time passes is what is tested
+        time.sleep(pace * UNIT)  # that time passes is what is tested
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
 
 
-def _occupy(server: ServerProcess, siege: Siege, workers: int) -> None:
+def _occupy(server: ServerProcess, siege: Siege, workers: int, pace: float) -> None:
     """Have all workers compute for longer than the limits last."""
-    ask = GET.replace(b"/ ", b"/sleep/%.1f " % (1.0 * UNIT), 1)
+    ask = GET.replace(b"/ ", b"/sleep/%.1f " % (pace * UNIT), 1)
     for _ in range(workers):
         siege.tls().sendall(ask)
     wait_until(lambda: server.stats()["active"] >= workers, timeout=0.2 * UNIT)
-
-
-HURRIED = {
-    "keep_alive_timeout": 0.5 * UNIT,
-    "handshake_timeout": 0.5 * UNIT,
-    "header_timeout": 0.5 * UNIT,
-    "body_timeout": 0.5 * UNIT,
-}
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
@@ -77,25 +87,29 @@ def test_peers_06_what_arrived_in_time_is_answered_by_a_late_server(
 
     peers 6: a POST on an idle connection, a ClientHello, a whole request after the handshake.
     """
-    with (
-        server_process(server_class, limits=HURRIED) as server,
-        Siege(server.address, client_context(version)) as siege,
-    ):
-        idle = siege.peers(CLIENTS, lambda sock: sock.sendall(GET))
-        assert all(_answer(sock, b"hello") for sock in idle)
-        shaken = siege.peers(CLIENTS, lambda sock: None)
-        with _stopped(server):
-            for sock in idle:
-                sock.sendall(POST)
-            for sock in shaken:
-                sock.sendall(GET)
-            connected = [siege.raw() for _ in range(CLIENTS)]
-            hellos = [_say_hello(siege, sock) for sock in connected]
-        assert [_answer(sock, b"2")[9:12] for sock in idle] == [b"200"] * CLIENTS
-        assert [_answer(sock, b"hello")[9:12] for sock in shaken] == [b"200"] * CLIENTS
-        assert [_finish(*each) for each in hellos] == [b"200"] * CLIENTS
-        assert not server.stats()["cut"]
-        assert not server.stats()["handshake_failures"]
+
+    def scenario(pace: float) -> None:
+        with (
+            server_process(server_class, limits=_hurried(pace)) as server,
+            Siege(server.address, client_context(version)) as siege,
+        ):
+            idle = siege.peers(CLIENTS, lambda sock: sock.sendall(GET))
+            assert all(_answer(sock, b"hello") for sock in idle)
+            shaken = siege.peers(CLIENTS, lambda sock: None)
+            with _stopped(server, pace):
+                for sock in idle:
+                    sock.sendall(POST)
+                for sock in shaken:
+                    sock.sendall(GET)
+                connected = [siege.raw() for _ in range(CLIENTS)]
+                hellos = [_say_hello(siege, sock) for sock in connected]
+            assert [_answer(sock, b"2")[9:12] for sock in idle] == [b"200"] * CLIENTS
+            assert [_answer(sock, b"hello")[9:12] for sock in shaken] == [b"200"] * CLIENTS
+            assert [_finish(*each) for each in hellos] == [b"200"] * CLIENTS
+            assert not server.stats()["cut"]
+            assert not server.stats()["handshake_failures"]
+
+    _at_some_pace(scenario)
 
 
 def _say_hello(siege: Siege, sock: socket.socket) -> tuple[Any, ...]:
@@ -138,23 +152,27 @@ def test_peers_06_what_waits_for_our_handlers_does_not_expire(
     """
     threading_server = server_class.startswith("Threading")
     options: dict[str, Any] = {"max_workers": workers} if threading_server else {}
-    with (
-        server_process(server_class, limits=HURRIED, **options) as server,
-        Siege(server.address) as siege,
-    ):
-        idle = siege.peers(CLIENTS, lambda sock: sock.sendall(GET))
-        assert all(_answer(sock, b"hello") for sock in idle)
-        _occupy(server, siege, workers if threading_server else 1)
-        for sock in idle:
-            sock.sendall(POST)
-        assert [_answer(sock, b"2")[9:12] for sock in idle] == [b"200"] * CLIENTS
-        assert not server.stats()["cut"]
+
+    def scenario(pace: float) -> None:
+        with (
+            server_process(server_class, limits=_hurried(pace), **options) as server,
+            Siege(server.address) as siege,
+        ):
+            idle = siege.peers(CLIENTS, lambda sock: sock.sendall(GET))
+            assert all(_answer(sock, b"hello") for sock in idle)
+            _occupy(server, siege, workers if threading_server else 1, pace)
+            for sock in idle:
+                sock.sendall(POST)
+            assert [_answer(sock, b"2")[9:12] for sock in idle] == [b"200"] * CLIENTS
+            assert not server.stats()["cut"]
+
+    _at_some_pace(scenario)
 
 
 def test_peers_06_what_is_cut_has_its_event(server_class: str) -> None:
     """Each request begun and not answered stands in a counter."""
     with (
-        server_process(server_class, limits=HURRIED) as server,
+        server_process(server_class, limits=_hurried(1)) as server,
         Siege(server.address) as siege,
     ):
         halves = siege.peers(CLIENTS, lambda sock: sock.sendall(POST[:-1]))
@@ -212,12 +230,13 @@ def _served_far_away(honest: Siege, count: int) -> int:
 
 
 def _served_once(honest: Siege) -> bool:
+    """Tell whether a client is served, which leaves then: else these would hold most of all."""
     try:
-        sock = honest.raw()
-        time.sleep(0.05)  # the way to the server and back
-        hello = _say_hello(honest, sock)
-        time.sleep(0.05)
-        return _finish(*hello) == b"200"
+        with honest.raw() as sock:
+            time.sleep(0.05)  # the way to the server and back
+            hello = _say_hello(honest, sock)
+            time.sleep(0.05)
+            return _finish(*hello) == b"200"
     except OSError:
         return False
 
