@@ -11,6 +11,8 @@ from tlshttp.aio._loops import HandlerLoop
 from tlshttp.server import ThreadingTLSHTTPServer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tlshttp.server import TLSHTTPServer
 
 __all__ = ["serve"]
@@ -58,7 +60,24 @@ async def serve(server: TLSHTTPServer, *, drain_timeout: float | None = 5.0) -> 
             if opens:
                 await handler_class._close(server)
     finally:
-        await asyncio.to_thread(server.server_close)
+        await _to_the_end(server.server_close)
+
+
+async def _to_the_end(function: Callable[[], None]) -> None:
+    """Call a function in a thread and wait for its end, even if this is cancelled before it began.
+
+    Cancelling `asyncio.to_thread` takes back what still waits for a thread.
+    """
+    calling = asyncio.ensure_future(asyncio.to_thread(function))
+    cancelled = None
+    while not calling.done():
+        try:
+            await asyncio.shield(calling)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    calling.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 async def _serve(server: TLSHTTPServer, drain_timeout: float | None) -> None:
