@@ -217,6 +217,31 @@ def test_forks_that_fail_together_do_not_end_the_service(monkeypatch: pytest.Mon
         assert not master._restarts.is_hopeless
 
 
+def test_what_is_printed_before_a_fork_is_not_left_to_each_child(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither stream has anything left that a child would write once more."""
+    left: list[str] = []
+
+    def fork() -> int:
+        left.append(paths[0].read_text() + paths[1].read_text())
+        raise BlockingIOError("no more processes")
+
+    paths = tmp_path / "out", tmp_path / "err"
+    own = certs.self_signed("localhost")
+    server = TLSHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler, certificate=own)
+    with paths[0].open("w") as out, paths[1].open("w") as err, monkeypatch.context() as patch:
+        for name, value in (("stdout", out), ("stderr", err)):
+            patch.setattr(sys, name, value)
+        patch.setattr(os, "fork", fork)
+        master = Master(server, 1, None, Notifier({}))
+        with contextlib.closing(master), server:
+            out.write("said, ")
+            err.write("complained")
+            master._keep_up()
+    assert left == ["said, complained"]
+
+
 def test_workers_leave_when_their_parent_is_killed() -> None:
     """Whoever kills the parent leaves no workers behind."""
     with running(workers=2) as one:

@@ -37,7 +37,7 @@ from tlshttp.service._conductor import Conductor
 from tlshttp.service._notify import Notifier
 from tlshttp.service._restarts import Restarts
 from tlshttp.service._signals import Signals
-from tlshttp.service._worker import AT_ONCE, DRAIN, READY, work
+from tlshttp.service._worker import AT_ONCE, DRAIN, READY, flush_output, work
 
 if TYPE_CHECKING:
     from tlshttp.server import TLSHTTPServer
@@ -243,6 +243,7 @@ class Master(Conductor):
         line: tuple[socket.socket, ...] = ()
         try:
             line = ours, theirs = socket.socketpair()
+            flush_output()
             pid = os.fork()
         except OSError as error:
             for end in line:

@@ -20,7 +20,7 @@ from tlshttp.service._signals import Signals, numbers
 if TYPE_CHECKING:
     from tlshttp.server import TLSHTTPServer
 
-__all__ = ["AT_ONCE", "DRAIN", "READY", "work"]
+__all__ = ["AT_ONCE", "DRAIN", "READY", "flush_output", "work"]
 
 READY = b"r"
 """What a worker says when it serves."""
@@ -48,10 +48,18 @@ def work(server: TLSHTTPServer, line: socket.socket, drain_timeout: float | None
     except BaseException:  # noqa: BLE001 (whatever it is, the process ends)
         traceback.print_exc()
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
-                stream.flush()
+        flush_output()
         os._exit(status)
+
+
+def flush_output() -> None:
+    """Write what has been printed and is not written yet.
+
+    Before a fork, too: else each child would have it, and write it again.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
 
 
 def _serve(server: TLSHTTPServer, line: socket.socket, drain_timeout: float | None) -> None:
