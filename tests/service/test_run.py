@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import ssl
 import sys
 import threading
@@ -21,9 +22,10 @@ from tests.service.program import Service, all_serve, has_ended, running
 from tests.support import UNIT, wait_until
 from tlshttp import TLSHTTPServer, certs, service
 from tlshttp.errors import ConfigurationError
-from tlshttp.service._master import Master
+from tlshttp.service._master import Master, _Worker
 from tlshttp.service._notify import Notifier
 from tlshttp.service._restarts import Restarts
+from tlshttp.service._worker import AT_ONCE, DRAIN
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and fork() of Unix")
 
@@ -215,6 +217,23 @@ def test_forks_that_fail_together_do_not_end_the_service(monkeypatch: pytest.Mon
         master._keep_up()
         assert 1 <= len(tried) < 10
         assert not master._restarts.is_hopeless
+
+
+@pytest.mark.parametrize("drain_seconds", [0.0, 30.0, None])
+def test_impatience_gives_a_worker_no_more_time(drain_seconds: float | None) -> None:
+    """However often it is told to leave, the time counts from the first; draining takes no less."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        worker = _Worker(0, ours, 0)
+        worker.tell(DRAIN, drain_seconds)
+        times = [worker.leaves_by or 0.0]
+        for _ in range(5):
+            worker.tell(AT_ONCE, 2.0)
+            times.append(worker.leaves_by or 0.0)
+        assert theirs.recv(10) == DRAIN + 5 * AT_ONCE
+    drained, hurried, *later = times
+    assert drained >= hurried > 0
+    assert later == [hurried] * 4
 
 
 def test_what_is_printed_before_a_fork_is_not_left_to_each_child(

@@ -72,10 +72,15 @@ class _Worker:
         """When it is killed if it has not left; `None`: it has not been told to leave."""
 
     def tell(self, word: bytes, seconds: float | None) -> None:
-        """Tell it to leave, within so many seconds (`None`: any time)."""
-        with contextlib.suppress(OSError):  # it has died
-            self.line.send(word)
-        self.leaves_by = float("inf") if seconds is None else time.monotonic() + seconds
+        """Tell it to leave, within so many seconds (`None`: any time).
+
+        To be told once more can only shorten its time: else a worker that hangs would live as long
+        as somebody loses patience again and again.
+        """
+        with contextlib.suppress(OSError):  # it has died, or does not listen
+            self.line.send(word, socket.MSG_DONTWAIT)
+        leaves_by = float("inf") if seconds is None else time.monotonic() + seconds
+        self.leaves_by = leaves_by if self.leaves_by is None else min(self.leaves_by, leaves_by)
 
 
 class Master(Conductor):
