@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from tlshttp.service._alone import in_background, on_each_turn
@@ -64,7 +65,7 @@ def flush_output() -> None:
 
 def _serve(server: TLSHTTPServer, line: socket.socket, drain_timeout: float | None) -> None:
     for number in _UNMOVED:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _stay)
     context = server.ssl_context
     if isinstance(context, SharesTickets):
         context.leave_renewal()
@@ -132,13 +133,21 @@ def _listen(
         while True:
             for key, _ in selector.select():
                 if key.fileobj is signals:
-                    signals.take()
-                    in_background(server.drain, drain_timeout)
+                    if signal.SIGTERM in signals.take():
+                        in_background(server.drain, drain_timeout)
                     continue
                 word = _word(line)
                 in_background(server.drain, 0.0 if word == AT_ONCE else drain_timeout)
                 if not word:
                     selector.unregister(line)
+
+
+def _stay(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing at a signal.
+
+    It is not ignored, as programs that handlers start would ignore it, too: what is ignored stays
+    so in them, while what has a handler is theirs to decide.
+    """
 
 
 def _word(line: socket.socket) -> bytes:
