@@ -342,3 +342,23 @@ def test_restarts_are_delayed_only_when_they_follow_quickly() -> None:
     restarts.died(0.1, 200.0)
     assert not restarts.is_hopeless
     assert restarts.not_before < 200.0
+
+
+def test_quick_deaths_of_long_ago_are_no_row() -> None:
+    """Nine in a minute and one much later end nothing; nine and one right after them do."""
+    for pause, is_hopeless in ((10.0, True), (59.0, True), (60.0, False), (1e6, False)):
+        restarts = Restarts()
+        for _ in range(9):
+            restarts.died(0.1, 100.0)
+        restarts.died(0.1, 100.0 + pause)
+        assert restarts.is_hopeless == is_hopeless, pause
+
+
+def test_without_room_for_more_those_that_serve_go_on() -> None:
+    """Forks that fail end a service only where nobody serves; with others they are tried again."""
+    for serve in (True, False):
+        restarts = Restarts()
+        for number in range(30):
+            restarts.could_not_start(100.0 + 5 * number, others_serve=serve)
+        assert restarts.is_hopeless == (not serve)
+        assert restarts.not_before == 245.0 + (1.0 if serve else 5.0)

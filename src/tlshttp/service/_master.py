@@ -254,7 +254,8 @@ class Master(Conductor):
             for end in line:
                 end.close()
             _log.error("no worker can be started: %s", error)
-            self._restarts.died(0.0, time.monotonic())
+            serve = any(one.serves for one in self._workers.values())
+            self._restarts.could_not_start(time.monotonic(), others_serve=serve)
             self._free.append(slot)
             return
         if pid == 0:
