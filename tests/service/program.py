@@ -37,7 +37,7 @@ class Handler(metrics.MetricsMixIn, metrics.HealthMixIn, BaseHTTPRequestHandler)
 
     def do_GET(self) -> None:
         """Answer."""
-        if self.path == self.metrics_path:
+        if self.path in (self.metrics_path, self.ready_path):
             super().do_GET()
             return
         if self.path == "/slow":

@@ -37,7 +37,7 @@ from tlshttp.service._conductor import Conductor
 from tlshttp.service._notify import Notifier
 from tlshttp.service._restarts import Restarts
 from tlshttp.service._signals import Signals
-from tlshttp.service._worker import AT_ONCE, DRAIN, READY, flush_output, work
+from tlshttp.service._worker import AT_ONCE, DRAIN, MAKE_WAY, READY, flush_output, work
 
 if TYPE_CHECKING:
     from tlshttp.server import TLSHTTPServer
@@ -148,8 +148,9 @@ class Master(Conductor):
 
     def drain(self) -> None:
         """Have all workers drain; the last that lets nobody else in closes the listening socket."""
-        for worker in self._workers.values():
-            self._let_go(worker)
+        word = MAKE_WAY if self.server.is_succeeded else DRAIN
+        for worker in self._workers.values():  # those that make way already, too
+            self._let_go(worker, word)
         self.server.stop_listening()
 
     def end_at_once(self) -> None:
@@ -192,8 +193,8 @@ class Master(Conductor):
 
     def _all_serve(self) -> None:
         for worker in self._workers.values():
-            if worker.is_old:
-                self._let_go(worker)
+            if worker.is_old and worker.leaves_by is None:
+                self._let_go(worker, MAKE_WAY)
         if not self._has_begun:
             self._has_begun = True
             self.free_predecessor()
@@ -235,10 +236,9 @@ class Master(Conductor):
         for worker in self._workers.values():
             worker.is_old = True
 
-    def _let_go(self, worker: _Worker) -> None:
-        if worker.leaves_by is None:
-            timeout = self.drain_timeout
-            worker.tell(DRAIN, None if timeout is None else timeout + _OVERTIME_SECONDS)
+    def _let_go(self, worker: _Worker, word: bytes) -> None:
+        timeout = self.drain_timeout
+        worker.tell(word, None if timeout is None else timeout + _OVERTIME_SECONDS)
 
     def _fork(self) -> None:
         if self.shared is not None:

@@ -21,12 +21,13 @@ from tlshttp.service._signals import Signals, numbers
 if TYPE_CHECKING:
     from tlshttp.server import TLSHTTPServer
 
-__all__ = ["AT_ONCE", "DRAIN", "READY", "flush_output", "work"]
+__all__ = ["AT_ONCE", "DRAIN", "MAKE_WAY", "READY", "flush_output", "work"]
 
 READY = b"r"
 """What a worker says when it serves."""
-DRAIN, AT_ONCE = b"d", b"x"
-"""What it is told. It drains, too, when the line is dead: then its parent is."""
+DRAIN, MAKE_WAY, AT_ONCE = b"d", b"w", b"x"
+"""What it is told: to drain, with the service or because others serve in its place, or to leave
+without. It drains, too, when the line is dead: then its parent is."""
 
 _LOOK_SECONDS = 0.5
 
@@ -137,6 +138,7 @@ def _listen(
                         in_background(server.drain, drain_timeout)
                     continue
                 word = _word(line)
+                server.is_succeeded = word == MAKE_WAY
                 in_background(server.drain, 0.0 if word == AT_ONCE else drain_timeout)
                 if not word:
                     selector.unregister(line)
