@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from tlshttp.server import TLSHTTPServer
     from tlshttp.service._replacing import Predecessor
 
-__all__ = ["Master"]
+__all__ = ["Master", "WorkersDie"]
 
 _log = logging.getLogger("tlshttp.service")
 
@@ -55,6 +55,10 @@ _AT_ONCE_SECONDS = 2.0
 
 _SLOTS_EACH = 4
 """Processes that there may be for each worker: it, and its predecessors that still drain."""
+
+
+class WorkersDie(RuntimeError):
+    """The end of a service that cannot go on; the log has said so."""
 
 
 class _Worker:
@@ -120,7 +124,7 @@ class Master(Conductor):
         """Look after workers until all have left.
 
         Raises:
-            RuntimeError: They die as soon as they are born; the log says how.
+            WorkersDie: They die as soon as they are born; the log says how.
         """
         self._signals = signals
         signals.also(signal.SIGCHLD)
@@ -135,7 +139,7 @@ class Master(Conductor):
                 self.close()
                 self._board.close()
         if self._restarts.is_hopeless:
-            raise RuntimeError("workers die as soon as they are started")
+            raise WorkersDie("workers die as soon as they are started")
 
     # What signals ask for -----------------------------------------------------------------------
 
