@@ -322,6 +322,9 @@ def test_what_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ConfigurationError) as caught:
         service.run(never, workers=0, drain_timeout=-1)
     assert len(caught.value.findings) == 2
+    for absurd in (1025, 10**6, 10**30):
+        with pytest.raises(ConfigurationError, match="from 1 to 1024"):
+            service.run(never, workers=absurd)
     monkeypatch.delattr(os, "fork")
     with pytest.raises(ConfigurationError, match=r"fork\(\)"):
         service.run(never, workers=2)
