@@ -333,6 +333,10 @@ class TLSHTTPServer(http.server.HTTPServer):
     """How many processes serve the same, this one included, and so share the machine's cores.
     `tlshttp.service.run` sets it."""
 
+    is_succeeded: bool = False
+    """Whether others serve the same when this server drains, so that clients may still be sent
+    here: `leave_socket_to_others` sets it, and `tlshttp.service.run` does."""
+
     handler_loop: Any = None
     """Where coroutines of handlers run; `tlshttp.aio` sets it."""
 
@@ -401,6 +405,7 @@ class TLSHTTPServer(http.server.HTTPServer):
     def leave_socket_to_others(self) -> None:
         """Have `server_close` not remove the path of an ``AF_UNIX`` socket: others serve there."""
         self.__path.leave()
+        self.is_succeeded = True
 
     # Running ----------------------------------------------------------------------------------
 

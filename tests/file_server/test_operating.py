@@ -18,6 +18,7 @@ from tests.file_server.program import Program
 from tests.file_server.test_gate import basic
 from tests.support import UNIT, wait_until
 from tlshttp.__main__ import main
+from tlshttp.service import _restarts
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and fork() as POSIX has them")
 
@@ -161,6 +162,29 @@ def test_what_makes_no_sense_is_said(
     """One sentence, and status 2."""
     assert main(["0", *words]) == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_workers_that_cannot_live_are_no_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+    public: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The log says that the program ends, and why; its status is 1."""
+
+    def fork() -> int:
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(_restarts, "_MOST_QUICK_DEATHS", 2)
+    monkeypatch.setattr(os, "fork", fork)
+    assert main(["localhost:0", "--workers", "2", "--directory", str(public)]) == 1
+    said = [record.getMessage() for record in caplog.records if record.name == "tlshttp.service"]
+    assert [line.partition(":")[0] for line in said] == [
+        "no worker can be started",
+        "no worker can be started",
+        "workers die as soon as they are started",
+    ]
+    assert "Traceback" not in capsys.readouterr().err
 
 
 # Logs ------------------------------------------------------------------------------------------

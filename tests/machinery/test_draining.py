@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -27,6 +27,7 @@ from tests.machinery.peers import (
 )
 from tests.machinery.test_never_wedged import half_head, idle
 from tests.support import UNIT, wait_until
+from tlshttp import Limits
 
 
 @contextmanager
@@ -133,6 +134,31 @@ def test_the_listen_queue_is_let_in_though_another_thread_accepts(
                     client.sendall(request("/late"))
                     assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
         assert server.stats().accepted == 5
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_full_server_lets_in_who_waits_when_there_is_room(
+    server_context: ssl.SSLContext, any_client: ssl.SSLContext, gate: type[Gate], *, in_time: bool
+) -> None:
+    """Nobody in the queue is reset for want of room, unless there is none in the time there is."""
+    server = RecordingThreading(
+        ("127.0.0.1", 0), gate, ssl_context=server_context, limits=Limits(max_connections=2)
+    )
+    with serving(server), closing_all([]) as waiting, ExitStack() as busy:
+        for _ in range(2):
+            busy.enter_context(at_work(server, any_client, gate))
+        waiting.extend(connect(server.server_address) for _ in range(5))
+        with draining(server, 60 * UNIT):
+            state = server._TLSHTTPServer__loop.draining  # type: ignore[attr-defined]
+            assert wait_until(lambda: state._next_look > 0)
+            if not in_time:
+                server.drain(0)
+            gate.opened.set()
+            for sock in waiting if in_time else ():
+                with any_client.wrap_socket(sock) as client:
+                    client.sendall(request("/late"))
+                    assert client.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        assert server.stats().accepted == (7 if in_time else 2)
 
 
 def test_whoever_never_says_anything_is_not_waited_for_long(serve: Serve) -> None:

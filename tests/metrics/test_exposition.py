@@ -244,6 +244,24 @@ def test_a_draining_server_is_alive_and_not_ready(serve: Serve, any_client: ssl.
             thread.join()
 
 
+def test_a_draining_server_that_has_a_successor_is_ready(
+    serve: Serve, any_client: ssl.SSLContext
+) -> None:
+    """New clients may be sent here, since another process serves here, too."""
+    with serve(Watched) as server, handshake(server.server_address, any_client) as sock:
+        sock.sendall(b"GET /readyz HTTP/1.1\r\n")
+        assert wait_until(lambda: server.stats().parked["request"] == 1)
+        server.leave_socket_to_others()
+        thread = threading.Thread(target=server.drain, args=(20 * UNIT,))
+        thread.start()
+        assert wait_until(lambda: server.draining)
+        sock.sendall(b"Host: localhost\r\n\r\n")
+        response = read_to_end(sock)
+        assert response.startswith(b"HTTP/1.1 200 ")
+        assert b"\r\nConnection: close\r\n" in response
+        thread.join()
+
+
 def test_a_certificate_that_has_run_out_is_not_ready(
     serve: Serve, any_client: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,7 +37,7 @@ class Handler(metrics.MetricsMixIn, metrics.HealthMixIn, BaseHTTPRequestHandler)
 
     def do_GET(self) -> None:
         """Answer."""
-        if self.path == self.metrics_path:
+        if self.path in (self.metrics_path, self.ready_path):
             super().do_GET()
             return
         if self.path == "/slow":
@@ -60,12 +60,18 @@ class Handler(metrics.MetricsMixIn, metrics.HealthMixIn, BaseHTTPRequestHandler)
 
 
 def passed_on() -> int:
-    """Return how much of what was meant for this process a program started from it would find."""
+    """Return how much of what was meant for this process a program started from it would find.
+
+    Besides descriptors and variables that is every signal that it would ignore.
+    """
     inheritable = 0
     for number in range(3, 256):
         with contextlib.suppress(OSError):
             inheritable += os.get_inheritable(number)
-    return inheritable + sum("READY_FD" in name or "LISTEN_" in name for name in os.environ)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
+    ignored = sum(signal.getsignal(number) is signal.SIG_IGN for number in numbers)
+    named = sum("READY_FD" in name or "LISTEN_" in name for name in os.environ)
+    return inheritable + named + ignored
 
 
 def go_wrong(how: str) -> None:

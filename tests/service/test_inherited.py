@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -199,6 +200,31 @@ def test_nobody_listening_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureF
     service.Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
     assert not service.Notifier({"NOTIFY_SOCKET": "vsock:2:1234"}).is_heard
     assert len(caplog.records) == 2
+
+
+ODD_NAMES = ["/gone", "@gone", "@\udcff", "/\udcff", "/a\0b", "@" + "x" * 300, "@"]
+ODD_NUMBERS = ["0", "-1", "1", str(2**64), "9" * 4000, "9" * 9000, "ten"]
+
+
+def test_odd_variables_of_a_manager_are_no_error() -> None:
+    """Whatever they hold, a service that tells how it is goes on."""
+    for name, number in itertools.product(ODD_NAMES, ODD_NUMBERS):
+        notifier = service.Notifier({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": number})
+        notifier.ready("a\0b\ud800")
+        notifier.sign_of_life()
+        notifier.extend_timeout(float("inf"))
+        assert notifier.watchdog_seconds == (1e-6 if number == "1" and name != "@" else None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="abstract names are Linux's")
+def test_a_name_that_is_not_utf_8_is_heard() -> None:
+    """The bytes are those of the variable; no number is larger than the manager can count."""
+    raw = b"\0tlshttp-\xff-%d" % os.getpid()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(20 * UNIT)
+        manager.bind(raw)
+        service.Notifier({"NOTIFY_SOCKET": "@" + os.fsdecode(raw[1:])}).extend_timeout(float("inf"))
+        assert manager.recv(4096) == b"EXTEND_TIMEOUT_USEC=18446744073709551615"
 
 
 # Services ---------------------------------------------------------------------------------------

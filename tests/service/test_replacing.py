@@ -140,9 +140,12 @@ def test_a_second_sigusr2_says_who_is_waited_for(wrong: Path) -> None:
 
 @pytest.mark.parametrize("workers", NUMBERS)
 def test_nothing_is_passed_on_to_programs_of_the_replacement(workers: int) -> None:
-    """Neither a variable nor a descriptor of the handing over is there in those that serve."""
+    """Neither a variable nor a descriptor of the handing over is there in those that serve.
+
+    Nor do these programs ignore what the workers do not obey.
+    """
     with running(workers=workers) as one:
-        one.ask()
+        assert one.ask("/passed-on") == 0
         for _ in range(2):
             old, one.pid = one.pid, replacement(one)
             assert wait_until(partial(has_ended, old), timeout=20 * UNIT)

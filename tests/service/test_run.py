@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import ssl
 import sys
 import threading
@@ -21,9 +22,10 @@ from tests.service.program import Service, all_serve, has_ended, running
 from tests.support import UNIT, wait_until
 from tlshttp import TLSHTTPServer, certs, service
 from tlshttp.errors import ConfigurationError
-from tlshttp.service._master import Master
+from tlshttp.service._master import Master, _Worker
 from tlshttp.service._notify import Notifier
 from tlshttp.service._restarts import Restarts
+from tlshttp.service._worker import AT_ONCE, DRAIN
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and fork() of Unix")
 
@@ -217,6 +219,48 @@ def test_forks_that_fail_together_do_not_end_the_service(monkeypatch: pytest.Mon
         assert not master._restarts.is_hopeless
 
 
+@pytest.mark.parametrize("drain_seconds", [0.0, 30.0, None])
+def test_impatience_gives_a_worker_no_more_time(drain_seconds: float | None) -> None:
+    """However often it is told to leave, the time counts from the first; draining takes no less."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        worker = _Worker(0, ours, 0)
+        worker.tell(DRAIN, drain_seconds)
+        times = [worker.leaves_by or 0.0]
+        for _ in range(5):
+            worker.tell(AT_ONCE, 2.0)
+            times.append(worker.leaves_by or 0.0)
+        assert theirs.recv(10) == DRAIN + 5 * AT_ONCE
+    drained, hurried, *later = times
+    assert drained >= hurried > 0
+    assert later == [hurried] * 4
+
+
+def test_what_is_printed_before_a_fork_is_not_left_to_each_child(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither stream has anything left that a child would write once more."""
+    left: list[str] = []
+
+    def fork() -> int:
+        left.append(paths[0].read_text() + paths[1].read_text())
+        raise BlockingIOError("no more processes")
+
+    paths = tmp_path / "out", tmp_path / "err"
+    own = certs.self_signed("localhost")
+    server = TLSHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler, certificate=own)
+    with paths[0].open("w") as out, paths[1].open("w") as err, monkeypatch.context() as patch:
+        for name, value in (("stdout", out), ("stderr", err)):
+            patch.setattr(sys, name, value)
+        patch.setattr(os, "fork", fork)
+        master = Master(server, 1, None, Notifier({}))
+        with contextlib.closing(master), server:
+            out.write("said, ")
+            err.write("complained")
+            master._keep_up()
+    assert left == ["said, complained"]
+
+
 def test_workers_leave_when_their_parent_is_killed() -> None:
     """Whoever kills the parent leaves no workers behind."""
     with running(workers=2) as one:
@@ -278,6 +322,9 @@ def test_what_makes_no_sense_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ConfigurationError) as caught:
         service.run(never, workers=0, drain_timeout=-1)
     assert len(caught.value.findings) == 2
+    for absurd in (1025, 10**6, 10**30):
+        with pytest.raises(ConfigurationError, match="from 1 to 1024"):
+            service.run(never, workers=absurd)
     monkeypatch.delattr(os, "fork")
     with pytest.raises(ConfigurationError, match=r"fork\(\)"):
         service.run(never, workers=2)
@@ -298,3 +345,23 @@ def test_restarts_are_delayed_only_when_they_follow_quickly() -> None:
     restarts.died(0.1, 200.0)
     assert not restarts.is_hopeless
     assert restarts.not_before < 200.0
+
+
+def test_quick_deaths_of_long_ago_are_no_row() -> None:
+    """Nine in a minute and one much later end nothing; nine and one right after them do."""
+    for pause, is_hopeless in ((10.0, True), (59.0, True), (60.0, False), (1e6, False)):
+        restarts = Restarts()
+        for _ in range(9):
+            restarts.died(0.1, 100.0)
+        restarts.died(0.1, 100.0 + pause)
+        assert restarts.is_hopeless == is_hopeless, pause
+
+
+def test_without_room_for_more_those_that_serve_go_on() -> None:
+    """Forks that fail end a service only where nobody serves; with others they are tried again."""
+    for serve in (True, False):
+        restarts = Restarts()
+        for number in range(30):
+            restarts.could_not_start(100.0 + 5 * number, others_serve=serve)
+        assert restarts.is_hopeless == (not serve)
+        assert restarts.not_before == 245.0 + (1.0 if serve else 5.0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from tlshttp._file_server.listening import FileServer
 from tlshttp._file_server.signals import Terminal
 from tlshttp.service._alone import Alone, in_background
 from tlshttp.service._conductor import Conductor
-from tlshttp.service._master import Master
+from tlshttp.service._master import Master, WorkersDie
 from tlshttp.service._notify import Notifier
 
 __all__ = ["run"]
@@ -53,12 +54,15 @@ def run(servers: Sequence[FileServer], workers: int, actions: Actions) -> None:
         actions: What is to be done meanwhile.
 
     Raises:
-        RuntimeError: Workers die as soon as they are started.
+        SystemExit: Workers die as soon as they are started: the log has said so.
     """
     service: Alone | Master = (
         _Here(servers, actions) if workers == 1 else _Forking(servers[0], workers, actions)
     )
-    service.run()
+    try:
+        service.run()
+    except WorkersDie:
+        sys.exit(endings.FAILED)
 
 
 class _FileService(Conductor):

@@ -1,7 +1,8 @@
 """The end of a server in good order, while its loop still runs.
 
-Who is in the listen queue is let in, and nobody after that: others are refused, unless another
-process has the same socket, or may have it because it was given to the server. What has been begun
+Who is in the listen queue is let in, by and by where the server is full, and nobody after that:
+others are refused, unless another process has the same socket, or may have it because it was given
+to the server. What has been begun
 is answered, and the answers say that they are the last ones; who is idle is told goodbye. All of
 that is done by the loop: what asks for it, which may be a signal handler in the middle of anything,
 only says so.
@@ -88,8 +89,7 @@ class Draining:
         Args:
             now: The time in seconds, from `time.monotonic`.
         """
-        if not self._is_shut:
-            self._loop.listener.shut(_LAST_ONES)
+        if not self._is_shut and self._loop.listener.shut(_LAST_ONES, waits=now < self._deadline):
             self._loop.stop_listening()
             self._is_shut = True
         if now >= self._next_look:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -48,6 +49,10 @@ class Listener:
         """The listening socket's descriptor."""
         self._closed_until: float | None = None
         self._has_room = False
+        self._left = sys.maxsize
+        """How many are still to be let in."""
+        self._spares = False
+        """Whether nobody is to give way to who comes."""
         self._is_shut = False
 
     @property
@@ -69,16 +74,22 @@ class Listener:
             self._poller.remove(self.descriptor)
             self.descriptor = None
 
-    def shut(self, most: int) -> None:
-        """Let in those who wait in the listen queue, and then nobody.
+    def shut(self, most: int, *, waits: bool) -> bool:
+        """Let in those who wait in the listen queue, and then nobody; tell whether that is done.
 
         Args:
-            most: How many to let in.
+            most: How many to let in, counted from the first call on.
+            waits: Whether it is not done while somebody waits for whom there is no room now.
         """
         with self._accepting:  # whoever accepts may be about to close, or to reopen
-            self._accept(most)
+            self._left = min(self._left, most)
+            self._spares = waits  # else those let in last would give way to each other
+            self._accept(self._left)
+            if waits and self._left and self._keeps_somebody_waiting():
+                return False
             self._is_shut = True
             self.stop()
+            return True
 
     def make_way(self) -> None:
         """Take note, from any thread, that a connection has gone."""
@@ -102,8 +113,8 @@ class Listener:
                 self._accepting.release()
 
     def _accept(self, most: int) -> None:
-        for _ in range(0 if self._is_shut else most):
-            if not self._loop.has_room():
+        for _ in range(0 if self._is_shut else min(most, self._left)):
+            if not self._loop.has_room() or (self._spares and self._loop.is_full()):
                 self._close()
                 return
             try:
@@ -118,6 +129,7 @@ class Listener:
             if hasattr(request, "do_handshake"):
                 request.close()
                 raise ConfigurationError(WRAPPED.format("get_request() returns a socket that"))
+            self._left -= 1
             self._admit(request, address)
 
     def is_wanted(self, request: socket.socket, address: object) -> bool:
@@ -158,8 +170,13 @@ class Listener:
         Without a free descriptor ``accept()`` fails even where nobody waits.
         """
         self._close()
-        if self.descriptor is not None and wait_for(self.descriptor, READ, 0):
+        if self._keeps_somebody_waiting():
             self._loop.make_room()
+
+    def _keeps_somebody_waiting(self) -> bool:
+        """Tell whether nothing is accepted now though somebody waits for that."""
+        fd = self.descriptor
+        return self.is_closed and fd is not None and wait_for(fd, READ, 0)
 
     def _admit(self, request: socket.socket, address: object) -> None:
         """Ask the server whether it wants the connection, and let it in."""

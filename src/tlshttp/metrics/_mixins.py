@@ -88,7 +88,8 @@ class HealthMixIn(_WatchingMixIn):
 
     Who gets an answer from ``/healthz`` knows that the server serves: 200. ``/readyz`` is 200 where
     new clients may be sent here, and 503 with the reasons where not: while the server drains, and
-    when a certificate that it shows has run out.
+    when a certificate that it shows has run out. A worker or process of `tlshttp.service.run` that
+    drains because another serves in its place does not say so: new clients find that one.
     """
 
     live_path = "/healthz"
@@ -102,7 +103,7 @@ class HealthMixIn(_WatchingMixIn):
         now = datetime.now(UTC)
         reasons = []
         for server in self._observed():
-            if server.draining:
+            if server.draining and not server.is_succeeded:
                 reasons.append(f"{server.url} is draining")
             reasons += [
                 f"the certificate of {(*one.names, 'nobody')[0]} ran out on {one.not_valid_after}"

@@ -37,13 +37,13 @@ from tlshttp.service._conductor import Conductor
 from tlshttp.service._notify import Notifier
 from tlshttp.service._restarts import Restarts
 from tlshttp.service._signals import Signals
-from tlshttp.service._worker import AT_ONCE, DRAIN, READY, work
+from tlshttp.service._worker import AT_ONCE, DRAIN, MAKE_WAY, READY, flush_output, work
 
 if TYPE_CHECKING:
     from tlshttp.server import TLSHTTPServer
     from tlshttp.service._replacing import Predecessor
 
-__all__ = ["Master"]
+__all__ = ["Master", "WorkersDie"]
 
 _log = logging.getLogger("tlshttp.service")
 
@@ -55,6 +55,10 @@ _AT_ONCE_SECONDS = 2.0
 
 _SLOTS_EACH = 4
 """Processes that there may be for each worker: it, and its predecessors that still drain."""
+
+
+class WorkersDie(RuntimeError):
+    """The end of a service that cannot go on; the log has said so."""
 
 
 class _Worker:
@@ -72,10 +76,15 @@ class _Worker:
         """When it is killed if it has not left; `None`: it has not been told to leave."""
 
     def tell(self, word: bytes, seconds: float | None) -> None:
-        """Tell it to leave, within so many seconds (`None`: any time)."""
-        with contextlib.suppress(OSError):  # it has died
-            self.line.send(word)
-        self.leaves_by = float("inf") if seconds is None else time.monotonic() + seconds
+        """Tell it to leave, within so many seconds (`None`: any time).
+
+        To be told once more can only shorten its time: else a worker that hangs would live as long
+        as somebody loses patience again and again.
+        """
+        with contextlib.suppress(OSError):  # it has died, or does not listen
+            self.line.send(word, socket.MSG_DONTWAIT)
+        leaves_by = float("inf") if seconds is None else time.monotonic() + seconds
+        self.leaves_by = leaves_by if self.leaves_by is None else min(self.leaves_by, leaves_by)
 
 
 class Master(Conductor):
@@ -115,7 +124,7 @@ class Master(Conductor):
         """Look after workers until all have left.
 
         Raises:
-            RuntimeError: They die as soon as they are born; the log says how.
+            WorkersDie: They die as soon as they are born; the log says how.
         """
         self._signals = signals
         signals.also(signal.SIGCHLD)
@@ -130,7 +139,7 @@ class Master(Conductor):
                 self.close()
                 self._board.close()
         if self._restarts.is_hopeless:
-            raise RuntimeError("workers die as soon as they are started")
+            raise WorkersDie("workers die as soon as they are started")
 
     # What signals ask for -----------------------------------------------------------------------
 
@@ -143,8 +152,9 @@ class Master(Conductor):
 
     def drain(self) -> None:
         """Have all workers drain; the last that lets nobody else in closes the listening socket."""
-        for worker in self._workers.values():
-            self._let_go(worker)
+        word = MAKE_WAY if self.server.is_succeeded else DRAIN
+        for worker in self._workers.values():  # those that make way already, too
+            self._let_go(worker, word)
         self.server.stop_listening()
 
     def end_at_once(self) -> None:
@@ -187,8 +197,8 @@ class Master(Conductor):
 
     def _all_serve(self) -> None:
         for worker in self._workers.values():
-            if worker.is_old:
-                self._let_go(worker)
+            if worker.is_old and worker.leaves_by is None:
+                self._let_go(worker, MAKE_WAY)
         if not self._has_begun:
             self._has_begun = True
             self.free_predecessor()
@@ -230,10 +240,9 @@ class Master(Conductor):
         for worker in self._workers.values():
             worker.is_old = True
 
-    def _let_go(self, worker: _Worker) -> None:
-        if worker.leaves_by is None:
-            timeout = self.drain_timeout
-            worker.tell(DRAIN, None if timeout is None else timeout + _OVERTIME_SECONDS)
+    def _let_go(self, worker: _Worker, word: bytes) -> None:
+        timeout = self.drain_timeout
+        worker.tell(word, None if timeout is None else timeout + _OVERTIME_SECONDS)
 
     def _fork(self) -> None:
         if self.shared is not None:
@@ -243,12 +252,14 @@ class Master(Conductor):
         line: tuple[socket.socket, ...] = ()
         try:
             line = ours, theirs = socket.socketpair()
+            flush_output()
             pid = os.fork()
         except OSError as error:
             for end in line:
                 end.close()
             _log.error("no worker can be started: %s", error)
-            self._restarts.died(0.0, time.monotonic())
+            serve = any(one.serves for one in self._workers.values())
+            self._restarts.could_not_start(time.monotonic(), others_serve=serve)
             self._free.append(slot)
             return
         if pid == 0:

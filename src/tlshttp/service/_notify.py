@@ -17,6 +17,9 @@ __all__ = ["Notifier"]
 
 _log = logging.getLogger("tlshttp.service")
 
+_LONGEST = 2**64 - 1
+"""Microseconds: the manager counts them in 64 bits (``usec_t``)."""
+
 _SECONDS_TO_SEND = 1.0
 """A manager that does not read for so long is not waited for."""
 
@@ -85,8 +88,12 @@ class Notifier:
         self._send(f"MAINPID={pid}")
 
     def extend_timeout(self, seconds: float) -> None:
-        """Ask for more time to start, reload or stop, counted from now."""
-        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+        """Ask for more time to start, reload or stop, counted from now.
+
+        Args:
+            seconds: How much; infinity is as much as can be said.
+        """
+        self._send(f"EXTEND_TIMEOUT_USEC={int(min(seconds * 1e6, _LONGEST))}")
 
     def sign_of_life(self) -> None:
         """Give the manager's watchdog a sign, if it is time: twice as often as it wants them.
@@ -113,14 +120,17 @@ class Notifier:
             _log.warning("the service manager cannot be told %s: %s", assignments[0], error)
 
 
-def _address(name: str) -> str | None:
-    """Return the address of the manager's socket; `None` where there is none that we can reach."""
+def _address(name: str) -> str | bytes | None:
+    """Return the address of the manager's socket; `None` where there is none that we can reach.
+
+    An abstract name is returned in bytes: as text the `socket` module takes it for UTF-8.
+    """
     if not name:
         return None
     if name[0] not in "/@" or len(name) < 2 or not hasattr(socket, "AF_UNIX"):
         _log.warning("NOTIFY_SOCKET is neither a path nor an abstract name: %r", name)
         return None
-    return "\0" + name[1:] if name[0] == "@" else name
+    return b"\0" + os.fsencode(name[1:]) if name[0] == "@" else name
 
 
 def _watchdog(environ: Mapping[str, str]) -> float | None:
@@ -130,7 +140,7 @@ def _watchdog(environ: Mapping[str, str]) -> float | None:
         return None
     with contextlib.suppress(ValueError):
         microseconds = int(environ.get("WATCHDOG_USEC", "0"))
-        if microseconds > 0:
+        if 0 < microseconds <= _LONGEST:
             return microseconds / 1e6
     return None
 

@@ -24,6 +24,9 @@ __all__ = ["run"]
 
 _log = logging.getLogger("tlshttp.service")
 
+_MOST_WORKERS = 1024
+"""More than machines have cores. The memory that a million would share is not to be had."""
+
 
 def run(
     make_server: Callable[[], TLSHTTPServer],
@@ -51,9 +54,9 @@ def run(
             forked: these share its listening socket and its context, and with that their session
             tickets. To be replaced by SIGUSR2, or started by a socket of systemd's, it takes the
             socket that it is given: ``inherited_sockets()``. It must start no threads.
-        workers: How many processes serve. 1: this one. More are forked, and this one looks after
-            them: one that dies is replaced, after several quick deaths with delays, and after ten
-            the service ends.
+        workers: How many processes serve, 1024 at most. 1: this one. More are forked, and this one
+            looks after them: one that dies is replaced, after several quick deaths with delays, and
+            after ten the service ends.
         drain_timeout: Seconds for what is under way when the service ends; `None`: any time.
 
     Raises:
@@ -107,8 +110,8 @@ def _unless_ended(
 
 def _findings(workers: int, drain_timeout: float | None) -> list[str]:
     findings = []
-    if workers < 1:
-        findings.append(f"workers must be at least 1, not {workers}")
+    if not 1 <= workers <= _MOST_WORKERS:
+        findings.append(f"workers must be from 1 to {_MOST_WORKERS}, not {workers}")
     if workers > 1 and not hasattr(os, "fork"):
         findings.append("workers=1 is all there can be on a platform without fork()")
     if drain_timeout is not None and not drain_timeout >= 0:

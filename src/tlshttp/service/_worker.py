@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from tlshttp.service._alone import in_background, on_each_turn
@@ -20,12 +21,13 @@ from tlshttp.service._signals import Signals, numbers
 if TYPE_CHECKING:
     from tlshttp.server import TLSHTTPServer
 
-__all__ = ["AT_ONCE", "DRAIN", "READY", "work"]
+__all__ = ["AT_ONCE", "DRAIN", "MAKE_WAY", "READY", "flush_output", "work"]
 
 READY = b"r"
 """What a worker says when it serves."""
-DRAIN, AT_ONCE = b"d", b"x"
-"""What it is told. It drains, too, when the line is dead: then its parent is."""
+DRAIN, MAKE_WAY, AT_ONCE = b"d", b"w", b"x"
+"""What it is told: to drain, with the service or because others serve in its place, or to leave
+without. It drains, too, when the line is dead: then its parent is."""
 
 _LOOK_SECONDS = 0.5
 
@@ -48,15 +50,23 @@ def work(server: TLSHTTPServer, line: socket.socket, drain_timeout: float | None
     except BaseException:  # noqa: BLE001 (whatever it is, the process ends)
         traceback.print_exc()
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(Exception):
-                stream.flush()
+        flush_output()
         os._exit(status)
+
+
+def flush_output() -> None:
+    """Write what has been printed and is not written yet.
+
+    Before a fork, too: else each child would have it, and write it again.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
 
 
 def _serve(server: TLSHTTPServer, line: socket.socket, drain_timeout: float | None) -> None:
     for number in _UNMOVED:
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, _stay)
     context = server.ssl_context
     if isinstance(context, SharesTickets):
         context.leave_renewal()
@@ -124,13 +134,22 @@ def _listen(
         while True:
             for key, _ in selector.select():
                 if key.fileobj is signals:
-                    signals.take()
-                    in_background(server.drain, drain_timeout)
+                    if signal.SIGTERM in signals.take():
+                        in_background(server.drain, drain_timeout)
                     continue
                 word = _word(line)
+                server.is_succeeded = word == MAKE_WAY
                 in_background(server.drain, 0.0 if word == AT_ONCE else drain_timeout)
                 if not word:
                     selector.unregister(line)
+
+
+def _stay(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing at a signal.
+
+    It is not ignored, as programs that handlers start would ignore it, too: what is ignored stays
+    so in them, while what has a handler is theirs to decide.
+    """
 
 
 def _word(line: socket.socket) -> bytes:
