@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import ssl
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,17 +17,26 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tests.context.support import client_context, shake_hands
 from tests.engines import CREATE, NEEDS_GROUPS
 from tests.must_staple import must_staple
+from tests.revocation_lists import make_list
 from tests.support import UNIT, wait_until
 from tlshttp import certs
+from tlshttp._engines import chain_ends
+from tlshttp._engines.chain_ends import ChainEnds
+from tlshttp._engines.moments import refused_from
 from tlshttp._own_files import OwnFiles
 from tlshttp.certs import _reading
 from tlshttp.certs._reloading import IN_A_LOOK
 from tlshttp.certs._revocation import Ledger
+from tlshttp.context import ClientAuth
+from tlshttp.errors import TLSHTTPError
 from tlshttp.pyopenssl._staples import Staples
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork()")
+
+BOTH = pytest.mark.parametrize("engine", ["ssl", pytest.param("pyopenssl", marks=NEEDS_GROUPS)])
 
 
 def is_so_in_a_child(what: Callable[[], bool]) -> bool:
@@ -101,7 +113,7 @@ def test_a_look_that_goes_on_is_begun_anew(
     assert wait_until(lambda: store.poll(2e9) or store.current == newer)
 
 
-@pytest.mark.parametrize("engine", ["ssl", pytest.param("pyopenssl", marks=NEEDS_GROUPS)])
+@BOTH
 def test_no_lock_of_another_thread_s_is_left(
     engine: str, tmp_path: Path, authority: certs.CertificateAuthority
 ) -> None:
@@ -122,6 +134,155 @@ def test_no_lock_of_another_thread_s_is_left(
 
     with made._lock, store._lock, made._chain_ends._lock:
         assert is_so_in_a_child(shows_it)
+
+
+class _TakenUnawares:
+    """A lock as it is when a thread has waited for it, and has not got round to saying so."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def acquire(self, blocking: bool = True) -> bool:
+        """Take it."""
+        return self._lock.acquire(blocking)
+
+    def release(self) -> None:
+        """Give it back."""
+        self._lock.release()
+
+    def locked(self) -> bool:
+        """Say that nobody has it."""
+        return False
+
+
+@BOTH
+def test_a_lock_is_not_believed_to_be_free(
+    engine: str, authority: certs.CertificateAuthority
+) -> None:
+    """A child refuses who is revoked, though a thread of its parent's had just got the lock."""
+    alice = authority.issue_client("alice@example.org")
+    store = certs.CRLStore.from_crl(make_list(authority, hours=-3))
+    made = CREATE[engine](
+        authority.issue_server("localhost"),
+        client_auth=ClientAuth.REQUIRED, client_cas=[authority.certificate.leaf], crls=[store],
+    )  # fmt: skip
+    client = client_context(authority, alice)
+    session = shake_hands(made, client).client.session
+    made._lock = _TakenUnawares()
+
+    def refuses_her() -> bool:
+        store.replace(make_list(authority, alice.leaf.serial_number, hours=-2))
+        for offered in (session, None):
+            with pytest.raises((ssl.SSLError, TLSHTTPError), match="certificate revoked"):
+                shake_hands(made, client, session=offered)
+        return True
+
+    assert is_so_in_a_child(refuses_her)
+    assert shake_hands(made, client, session=session).client.session_reused
+
+
+@BOTH
+def test_sessions_of_the_parent_s_go_on(engine: str, authority: certs.CertificateAuthority) -> None:
+    """Where nothing was under way, a fork ends no session."""
+    made = CREATE[engine](authority.issue_server("localhost"))
+    made.prepare_to_fork()
+    client = client_context(authority)
+    session = shake_hands(made, client).client.session
+    assert is_so_in_a_child(
+        lambda: bool(shake_hands(made, client, session=session).client.session_reused)
+    )
+
+
+@contextlib.contextmanager
+def stopped(patch: pytest.MonkeyPatch, owner: Any, name: str) -> Iterator[Callable[..., None]]:
+    """Yield what calls a function in a thread, and waits until that has come to another one.
+
+    There it stays, in this process, until the end of the block; the other one is called then.
+    """
+    parent, there, may_go = os.getpid(), threading.Event(), threading.Event()
+    original = getattr(owner, name)
+    threads: list[threading.Thread] = []
+
+    def stop(*arguments: Any, **named: Any) -> Any:
+        if os.getpid() == parent and threading.current_thread() in threads:
+            there.set()
+            may_go.wait(60 * UNIT)
+        return original(*arguments, **named)
+
+    def begin(what: Callable[..., object], *arguments: Any) -> None:
+        threads.append(threading.Thread(target=what, args=arguments))
+        threads[0].start()
+        assert there.wait(60 * UNIT)
+
+    patch.setattr(owner, name, stop)
+    try:
+        yield begin
+    finally:
+        may_go.set()
+        threads[0].join(60 * UNIT)
+
+
+@pytest.mark.parametrize("change", ["file", "replace"])
+def test_a_store_looks_anew_at_what_was_being_taken(
+    change: str,
+    tmp_path: Path,
+    authority: certs.CertificateAuthority,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Though the look has been noted down already, and the next one is not due for an hour."""
+    path = tmp_path / "both.pem"
+    authority.issue_server("localhost").write(path)
+    store = certs.CertificateStore(path, poll_interval=3600)
+    newer = authority.issue_server("localhost")
+    newer.write(path)
+    now = time.monotonic() + 3601
+
+    def takes_it() -> bool:
+        return store.poll(now) and store.current == newer
+
+    with stopped(monkeypatch, certs.CertificateStore, "_take") as begin:
+        if change == "file":
+            begin(store.poll, now)
+        else:
+            begin(store.replace, newer)
+        assert is_so_in_a_child(takes_it)
+
+
+def test_an_end_that_was_being_noted_down_comes(
+    authority: certs.CertificateAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When to ask for it is known in a child, though the thread had not come to that."""
+    ends = ChainEnds()
+    leaf = authority.certificate.leaf
+    chain = [leaf.public_bytes(Encoding.DER)] * 2
+    with stopped(monkeypatch, chain_ends, "_now") as begin:
+        begin(ends.note, chain)
+        left = refused_from(leaf.not_valid_after_utc) - time.time()
+        assert is_so_in_a_child(lambda: ends.due - time.monotonic() <= left)
+
+
+@BOTH
+def test_what_a_failed_reload_has_not_done_is_done_at_the_next_look(
+    engine: str, authority: certs.CertificateAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a look fails: what is revoked is not forgotten."""
+    alice = authority.issue_client("alice@example.org")
+    store = certs.CRLStore.from_crl(make_list(authority, hours=-3))
+    made = CREATE[engine](
+        authority.issue_server("localhost"),
+        client_auth=ClientAuth.REQUIRED, client_cas=[authority.certificate.leaf], crls=[store],
+    )  # fmt: skip
+    client = client_context(authority, alice)
+    session = shake_hands(made, client).client.session
+    store.replace(make_list(authority, alice.leaf.serial_number, hours=-2))
+    with monkeypatch.context() as patch:
+        patch.setattr(made, "_create_inner", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            made.reload()
+    for offered in (session, None):
+        with pytest.raises((ssl.SSLError, TLSHTTPError), match="certificate revoked"):
+            shake_hands(made, client, session=offered)
 
 
 def test_no_response_is_waited_for_that_a_parent_gets(

@@ -38,14 +38,16 @@ class ChainEnds:
 
     def __init__(self, anchors: Iterable[x509.Certificate] = ()) -> None:
         self._anchors = sorted(refused_from(one.not_valid_after_utc) for one in anchors)
-        self._renew_lock()
-        begin_anew_in_children(self, ChainEnds._renew_lock)
+        self._lock = threading.Lock()
         self.due: float = 0.0
         """When to ask whether it has come, in the seconds of `time.monotonic`."""
         self._wait_for(self._next_of_anchors())
+        begin_anew_in_children(self, ChainEnds._begin_anew)
 
-    def _renew_lock(self) -> None:
+    def _begin_anew(self) -> None:
+        """Have, in a forked child, no lock of another thread's, and nothing half done by it."""
         self._lock = threading.Lock()
+        self._wait_for(self._end)
 
     def note(self, chain: Sequence[bytes]) -> None:
         """Take note of a client's chain, in DER, its own certificate first."""

@@ -78,14 +78,16 @@ class ManagedContext:
         self._next_renewal = self._next_look = 0.0
         self._renewals = 0
         self._due = NOTHING
-        """What a look has found, and what has not been done about it because it failed."""
+        """What is to be done anew: everything, while a look has not come to its end."""
         begin_anew_in_children(self, ManagedContext._begin_anew)
 
     def _begin_anew(self) -> None:
-        """Do, in a forked child, what a thread was at that only its parent has."""
-        if self._lock.locked():
-            self._lock = threading.Lock()
-            self._due = EVERYTHING
+        """Have, in a forked child, no lock of a thread's that only its parent has.
+
+        What that thread was at is due. Whether it had the lock is nothing to go by: a lock may be
+        taken by a thread that has not got round to saying so.
+        """
+        self._lock = threading.Lock()
 
     @abstractmethod
     def _create_inner(self) -> Any:
@@ -161,7 +163,6 @@ class ManagedContext:
             next_look = min(self._next_renewal, self._expiry.due)
             self._next_look = 0.0 if self._material.may_change else next_look
         except Exception:  # noqa: BLE001
-            self._due = EVERYTHING  # so that no step is forgotten, a revocation for one
             self._next_look = now + _RETRY_SECONDS
             _log.exception("looking for new certificates failed")
         finally:
@@ -214,8 +215,10 @@ class ManagedContext:
             self._renew_front(time.monotonic())
 
     def _look(self, now: float) -> None:
-        change = self._due | self._material.poll(now)
-        if self._due is EVERYTHING:
+        due, self._due = self._due, EVERYTHING  # no step is forgotten if this is cut short
+        self._next_look = 0.0
+        change = due | self._material.poll(now)
+        if due is EVERYTHING:
             self._material.refresh()
         if change.trust:
             self._directory = self._build_directory({})
@@ -223,9 +226,9 @@ class ManagedContext:
             self._directory = self._build_directory(self._directory.groups)
         if self._chain_ends.have_come() or change.revoked or now >= self._next_renewal:
             self._renew_front(now)
-        self._due = NOTHING
         if change.certificates or now >= self._expiry.due:
             self._expiry.look(self._material.certificates, now)
+        self._due = NOTHING
 
     # Making contexts ----------------------------------------------------------------------------
 

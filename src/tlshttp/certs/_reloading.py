@@ -13,12 +13,13 @@ normal for a moment: what is wrong is said at the second look, and then once.
 from __future__ import annotations
 
 import abc
+import contextlib
 import functools
 import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from types import FrameType
@@ -70,6 +71,8 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
     _next_poll: float
     _subscriptions: tuple[_Subscription[_T, _E], ...]
     _asked: bool
+    _is_looking: bool
+    """Whether a thread that has the lock is at something that has not come to its end."""
     _suspicion: str | None
     _last_error: _E | None
     _pending: Look[tuple[_T] | None] | None
@@ -112,9 +115,10 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            asked, self._asked = self._asked, False
-            self._next_poll = now + self._poll_interval
-            salvaged, event = self._look(asked=asked)
+            with self._looking():
+                asked, self._asked = self._asked, False
+                self._next_poll = now + self._poll_interval
+                salvaged, event = self._look(asked=asked)
         finally:
             self._lock.release()
         self._announce(salvaged)
@@ -136,7 +140,7 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
                 or password raises comes out, too.
         """
         failure: _E | None = None
-        with self._lock:
+        with self._lock, self._looking():
             try:
                 value = self._source.load()
                 self._examine(value)
@@ -149,7 +153,7 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
         return event is not None
 
     def _replace(self, value: _T) -> None:
-        with self._lock:
+        with self._lock, self._looking():
             self._examine(value)
             self._source = FixedSource(value)
             self._pending = None
@@ -226,7 +230,7 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
         self._poll_interval = poll_interval
         self._next_poll = time.monotonic() + poll_interval
         self._subscriptions = ()
-        self._asked = False
+        self._asked = self._is_looking = False
         self._pending = None
         self._suspicion = None
         self._last_error = None
@@ -237,8 +241,19 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
         """Look again, in a forked child: a look that was going on is its parent's."""
         self._lock = threading.Lock()
         self._pending = None
+        if self._is_looking:  # it may have taken note already of what it was to look at
+            self._is_looking, self._asked = False, True
         if isinstance(self._source, FileSource):
             self._source.forget()
+
+    @contextlib.contextmanager
+    def _looking(self) -> Iterator[None]:
+        """Have a child that is forked meanwhile look at its next poll."""
+        self._is_looking = True
+        try:
+            yield
+        finally:
+            self._is_looking = False
 
     def _look(self, *, asked: bool) -> tuple[_T | None, _T | _E | None]:
         """Load what may be new; return what is to be announced: what is salvaged, and the rest."""
