@@ -135,6 +135,10 @@ class _ASGIHandler(AsyncTLSRequestHandler):
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_PATCH = do_GET
 
+    @classmethod
+    def _answers_by_coroutine(cls, _command: str, /) -> bool:
+        return True
+
     # The server's beginning and end -----------------------------------------------------------
 
     @classmethod

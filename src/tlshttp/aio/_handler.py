@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -166,6 +167,11 @@ class AsyncTLSRequestHandler(TLSRequestHandler):
 
     _answer: Answer
     """What runs the coroutine."""
+
+    @classmethod
+    def _answers_by_coroutine(cls, command: str, /) -> bool:
+        """Return whether the method for a request is a coroutine, and does nothing by itself."""
+        return inspect.iscoroutinefunction(getattr(cls, "do_" + command, None))
 
     def _create_answerer(self, coroutine: Coroutine[Any, Any, object]) -> Answer:
         """Return what runs a coroutine that one of the methods has returned."""

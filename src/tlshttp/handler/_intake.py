@@ -185,7 +185,7 @@ class Intake:
             return self._ready()
         if request.minor_version and head.host is None:
             raise RequestRefused("Missing Host")
-        if getattr(self._policy(), "stream_request", False):
+        if self._needs_thread():
             return self._ready_for_thread()
         if len(raw) <= LONGEST_PLAIN:
             self._plain = raw
@@ -237,8 +237,20 @@ class Intake:
         self._state = STATE_READY
         return READY
 
+    def _needs_thread(self) -> bool:
+        """Return whether the method for a request without a body may wait in its thread.
+
+        It has said that it waits for its peer, and may take the connection over. A coroutine waits
+        in a loop of its own.
+        """
+        policy = self._policy()
+        if not getattr(policy, "stream_request", False):
+            return False
+        is_coroutine = getattr(policy, "_answers_by_coroutine", None)
+        return is_coroutine is None or not is_coroutine(self.request.command)
+
     def _ready_for_thread(self) -> int:
-        """Have the handler be called where it may wait: it may take the connection over."""
+        """Have the handler be called where it may wait."""
         self.streams = True
         return self._ready()
 
@@ -260,8 +272,7 @@ class Intake:
         if limit is not None and size > limit:
             raise RequestRefused("Body too large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if not size:
-            wants = getattr(policy, "stream_request", False)
-            return self._ready_for_thread() if wants else self._ready()
+            return self._ready_for_thread() if self._needs_thread() else self._ready()
         self._body = self._framing(size)
         own_100 = head.expects_continue and _decides_on_100(policy)
         # A handler that has yet to be made may itself add the method that its class lacks. If it
