@@ -444,7 +444,8 @@ class TLSHTTPServer(http.server.HTTPServer):
             waits: Whether to wait for something to do. If not, the next turn is to be asked for
                 when `_poller_fileno` is readable, or after as many seconds as were returned.
         """
-        if self.__stop_requested or self.__loop.draining.is_over:
+        draining = self.__loop.draining
+        if self.__stop_requested or (draining.begun and draining.is_over):
             return None
         self.__loop.turn(poll_interval, waits=waits)
         self.__reports.flush()
@@ -601,16 +602,17 @@ class TLSHTTPServer(http.server.HTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Make a handler for a connection whose request is ready (hook)."""
-        mode = self.__mode()
-        request.driven = mode is Mode.DRIVEN
-        request.exchange.one_shot = mode is Mode.ONE_SHOT
-        request.exchange.blocking = mode is Mode.CLASSIC
+        mode, exchange = self.__mode(), request.exchange
+        is_driven, is_classic = mode is Mode.DRIVEN, mode is Mode.CLASSIC
+        request.driven = is_driven
+        exchange.one_shot = mode is Mode.ONE_SHOT
+        exchange.blocking = is_classic
         self.__making.a_handler = True
         try:
             self.finish_request(request, client_address)
         finally:
             self.__making.a_handler = request.driven = False
-        if mode is Mode.CLASSIC or (mode is Mode.DRIVEN and request.handler is None):
+        if is_classic or (is_driven and request.handler is None):
             self.shutdown_request(request)
             if request.fileno() < 0:  # it is closed, and the handler has returned
                 request.forget_exchange()

@@ -66,6 +66,8 @@ class Checked:
         connection: Any = super()
         try:
             connection.do_handshake(*arguments, **named)
+        except ssl.SSLWantReadError:  # as after nearly every ClientHello
+            raise
         except ssl.SSLError as error:
             self._raise_refusal(error)
             raise

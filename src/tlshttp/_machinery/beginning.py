@@ -13,13 +13,15 @@ from tlshttp._machinery.eviction import group_of
 from tlshttp._machinery.first_bytes import Unwelcome, refuse_finite_field
 from tlshttp._machinery.handshake import handshake_error
 from tlshttp._machinery.poller import READ, WRITE
-from tlshttp._machinery.records import BeganWith
+from tlshttp._machinery.records import PARTIAL_HELLO, TEXT
 from tlshttp._machinery.registry import Phase
 from tlshttp._machinery.stream import Stream
 from tlshttp._machinery.tls_channel import TLSChannel
 from tlshttp.errors import ClientCertificateError, HandshakeDisconnected
 
 __all__ = ["BeginningConnection", "shorter"]
+
+_HANDSHAKE, _REQUEST = Phase.HANDSHAKE, Phase.REQUEST
 
 
 class BeginningConnection(EndingConnection):
@@ -40,9 +42,9 @@ class BeginningConnection(EndingConnection):
                 self._close()
                 return GONE
             return self._fail(end.error, last_words=end.last_words)
-        if kind is BeganWith.PARTIAL_HELLO:
+        if kind is PARTIAL_HELLO:
             return READ
-        if kind is BeganWith.TEXT:
+        if kind is TEXT:
             self._loop.registry.move(self, Phase.PLAIN, self.deadline)
             return GO_ON
         return self._judge(self._first_bytes.hello)
@@ -91,7 +93,7 @@ class BeginningConnection(EndingConnection):
             error, alert = refusal
             error.server_name = self.server_name
             return self._fail(error, last_words=alert_record(alert))
-        self._loop.registry.move(self, Phase.HANDSHAKE, self.deadline)
+        self._loop.registry.move(self, _HANDSHAKE, self.deadline)
         return GO_ON
 
     def _hear_plain_request(self) -> int:
@@ -127,7 +129,7 @@ class BeginningConnection(EndingConnection):
         counters.handshake(bool(tls.session_reused))
         counters.handshake_latency.add(time.monotonic() - self.since)
         limits, first = self._loop.limits, self._loop.first_timeout
-        self._enter(Phase.REQUEST, shorter(limits.header_timeout, first))
+        self._enter(_REQUEST, shorter(limits.header_timeout, first))
         return GO_ON  # with TLS 1.3 the first request has mostly come, too
 
     def _begin_tls(self) -> Stream:

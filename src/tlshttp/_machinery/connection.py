@@ -53,6 +53,8 @@ GONE = -11
 OTHERS_FIRST = -12
 """What a step returns, besides READ and WRITE: to wait for that."""
 
+_HELLO, _CLOSED = Phase.HELLO, Phase.CLOSED
+
 
 class Connection:
     """The facts of one connection.
@@ -106,7 +108,7 @@ class Connection:
         self.since = time.monotonic()
         """When it was accepted."""
         self.fd = sock.fileno()
-        self.phase = Phase.HELLO
+        self.phase = _HELLO
         self.deadline = loop.clock.after(loop.limits.handshake_timeout)
         self.parked = False
         self.lent: weakref.ref[Lent] | None = None
@@ -348,7 +350,7 @@ class Connection:
         """Take note that the socket is closed, or just about to be."""
         if self.stream is not None and self.stream.watched:
             self._loop.drainer.forget(self.stream)
-        if self.phase is not Phase.CLOSED:
+        if self.phase is not _CLOSED:
             self._loop.forget(self)
 
     def abort(self) -> None:

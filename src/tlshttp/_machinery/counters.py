@@ -19,13 +19,19 @@ from tlshttp.stats import Latencies, Stats
 
 __all__ = ["Counters"]
 
+_COUNTED = (
+    "accepted", "bytes_in", "bytes_out", "evicted", "full", "handshakes", "refused", "requests",
+    "resumed",
+)  # fmt: skip
+"""The fields of `Stats` that are counted here, besides those by reason."""
+
 
 class Counters:
     """What has happened so far; safe to use from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._totals: Counter[str] = Counter()
+        self._totals = dict.fromkeys(_COUNTED, 0)  # in a `Counter` each would take twice as long
         self._failures: Counter[str] = Counter()
         self._cut: Counter[str] = Counter()
         self.handler_latency = LatencyCounter()

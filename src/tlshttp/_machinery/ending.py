@@ -35,7 +35,8 @@ _DRAINS_AT_ONCE = 16  # reads of 64 KiB while closing, before others have their 
 
 _GIVES_WAY = "others need the room on disk, of which this address has most"
 
-_BODY, _RESPONSE = Phase.BODY, Phase.RESPONSE
+_BODY, _RESPONSE, _HANDLER = Phase.BODY, Phase.RESPONSE, Phase.HANDLER
+_CLOSING, _CLOSED = Phase.CLOSING, Phase.CLOSED
 
 
 class EndingConnection(Connection):
@@ -64,7 +65,7 @@ class EndingConnection(Connection):
         if isinstance(error, (HandshakeDisconnected, HandshakeTimeout, HandshakeCrowdedOut)):
             self._close()
             return GONE
-        self._enter(Phase.CLOSING, self._loop.limits.linger_timeout)
+        self._enter(_CLOSING, self._loop.limits.linger_timeout)
         return GO_ON
 
     def _end(self, stream: Stream) -> None:
@@ -90,9 +91,9 @@ class EndingConnection(Connection):
         if stream.watched:
             self._loop.drainer.forget(stream)
         self._end_exchange(stream)
-        if self.phase in (Phase.HANDLER, Phase.CLOSED):
+        if self.phase in (_HANDLER, _CLOSED):
             self._report_failure(stream)
-        if self.phase is Phase.CLOSED:  # by the handler itself
+        if self.phase is _CLOSED:  # by the handler itself
             self._loop.hooks.close_request(self.request)
             return
         if os.getpid() != self._loop.pid:
@@ -137,7 +138,7 @@ class EndingConnection(Connection):
         if self._loop.departure.is_over:
             self._close()
             return GONE
-        self._enter(Phase.CLOSING, self._loop.limits.linger_timeout)
+        self._enter(_CLOSING, self._loop.limits.linger_timeout)
         self._loop.parking.park(self, event)
         return GONE
 
@@ -196,7 +197,7 @@ class EndingConnection(Connection):
         if self.phase in HANDSHAKING:
             message = f"no TLS handshake within {limits.handshake_timeout:g} s"
             self._fail(HandshakeTimeout(message, server_name=self.server_name))
-        elif self.phase is Phase.CLOSING:
+        elif self.phase is _CLOSING:
             self._close()
         elif self._rate is not None and self.phase in (_BODY, _RESPONSE):
             self._rate.spend(self._loop.clock.now() - self._waits_since)
@@ -217,7 +218,7 @@ class EndingConnection(Connection):
         self._loop.events.cut(cut, self.address)
         self._rate = None
         self._exchange(self._established()).time_out()
-        self.phase = Phase.HANDLER
+        self.phase = _HANDLER
         self._loop.resume_later(self)
 
     def crowd_out(self) -> None:
@@ -225,7 +226,7 @@ class EndingConnection(Connection):
         message = f"more than {self._loop.max_connections} connections"
         if self.phase in HANDSHAKING:
             self._fail(HandshakeCrowdedOut(message, server_name=self.server_name))
-        elif self.phase is Phase.CLOSING:
+        elif self.phase is _CLOSING:
             self._close()
         elif self.phase is Phase.LATER:
             self._cut_later(RequestCrowdedOut(message))
@@ -254,7 +255,7 @@ class EndingConnection(Connection):
 
     def leave_with_server(self) -> None:
         """End a connection that nobody is at work on, because the server closes."""
-        if self.stream is None or self.phase in HANDSHAKING | {Phase.CLOSING}:
+        if self.stream is None or self.phase in HANDSHAKING | {_CLOSING}:
             self._close()
         elif self.phase is Phase.LATER:
             self._report_later()  # the answer may still come, while the server waits for handlers

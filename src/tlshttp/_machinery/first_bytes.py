@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tlshttp._machinery import client_hello, plain_http
 from tlshttp._machinery.client_hello import ClientHello
-from tlshttp._machinery.records import AT_ONCE, BeganWith, NoHello, Records
+from tlshttp._machinery.records import (
+    AT_ONCE,
+    CLIENT_HELLO,
+    PARTIAL_HELLO,
+    BeganWith,
+    NoHello,
+    Records,
+)
 from tlshttp.errors import (
     HandshakeDisconnected,
     HandshakeError,
@@ -68,7 +75,9 @@ class FirstBytes:
 
     def take_data(self) -> bytes:
         """Return what has come, for the TLS engine, and let go of it and of what it said."""
-        data, self._records = self._records.data, Records()
+        records = self._records
+        data = records.data
+        records.content = records.data = b""
         self.hello = client_hello.NOTHING_SAID  # else a quarter of a KiB for the whole connection
         return data
 
@@ -119,9 +128,9 @@ class FirstBytes:
         except NoHello as end:
             words = b"" if end.alert is None else client_hello.alert(end.alert)
             raise Unwelcome(end.error, words) from None
-        if kind is BeganWith.CLIENT_HELLO:
+        if kind is CLIENT_HELLO:
             self.hello = client_hello.parse(bytes(records.content))
-        elif kind is BeganWith.PARTIAL_HELLO:
+        elif kind is PARTIAL_HELLO:
             self._has_begun = True
             self._set_low_water_mark(records.awaited)
         return kind

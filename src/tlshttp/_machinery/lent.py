@@ -74,7 +74,8 @@ class Loans:
         self._wake = wake
         self._pid = os.getpid()
         self._connections: set[Connection] = set()
-        self._ended: deque[Connection] = deque()
+        self.ended: deque[Connection] = deque()
+        """Those that are to be ended."""
         self._is_closed = False
 
     def __len__(self) -> int:
@@ -96,14 +97,14 @@ class Loans:
         if self._is_closed:
             connection.abort()
             return
-        self._ended.append(connection)
+        self.ended.append(connection)
         with contextlib.suppress(OSError, ValueError):  # just closed
             self._wake()
 
     def take_ended(self) -> Iterator[Connection]:
         """Yield those that are to be ended."""
-        while self._ended:
-            yield self._ended.popleft()
+        while self.ended:
+            yield self.ended.popleft()
 
     def let_frames_go(self) -> None:
         """Have nothing that is remembered keep what is lent; from time to time."""

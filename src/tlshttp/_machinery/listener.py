@@ -45,20 +45,18 @@ class Listener:
         self._loop = loop
         self._poller = poller
         self._accepting = threading.Lock()
+        self._has_proxies = bool(loop.trusted_proxies)
         self.descriptor: int | None = None
         """The listening socket's descriptor."""
-        self._closed_until: float | None = None
+        self.is_closed = False
+        """Whether new connections are left in the listen queue for now."""
+        self._closed_until = 0.0
         self._has_room = False
         self._left = sys.maxsize
         """How many are still to be let in."""
         self._spares = False
         """Whether nobody is to give way to who comes."""
         self._is_shut = False
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether new connections are left in the listen queue for now."""
-        return self._closed_until is not None
 
     def listen(self, fd: int) -> None:
         """Accept connections from the listening socket with this descriptor, and no other."""
@@ -92,10 +90,9 @@ class Listener:
             return True
 
     def make_way(self) -> None:
-        """Take note, from any thread, that a connection has gone."""
-        if self.is_closed:
-            self._has_room = True
-            self._loop.wake()
+        """Take note, from any thread, that a connection has gone, where `is_closed`."""
+        self._has_room = True
+        self._loop.wake()
 
     def accept(self, most: int = 1) -> None:
         """Let in who waits in the listen queue, unless another thread is at it.
@@ -145,13 +142,13 @@ class Listener:
         return False
 
     def reopen(self, now: float) -> None:
-        """Accept again, if it is time."""
-        if self._closed_until is None or self.descriptor is None:
+        """Accept again, where `is_closed`, if it is time."""
+        if self.descriptor is None:
             return
         if now < self._closed_until and not self._has_room:
             return
         with self._accepting:  # whoever accepts may be about to close
-            self._closed_until = None
+            self.is_closed = False
             if self._is_shut:
                 return
             with contextlib.suppress(FileExistsError):
@@ -163,6 +160,7 @@ class Listener:
             self._poller.remove(self.descriptor)
             self._has_room = False
             self._closed_until = time.monotonic() + RETRY_SECONDS
+            self.is_closed = True
 
     def _bear_exhaustion(self) -> None:
         """Stop accepting until there is room again, and make some if there is somebody to accept.
@@ -182,7 +180,7 @@ class Listener:
         """Ask the server whether it wants the connection, and let it in."""
         loop = self._loop
         loop.counters.add("accepted")
-        proxied = bool(loop.trusted_proxies) and loop.trusted_proxies.trusts(address)
+        proxied = self._has_proxies and loop.trusted_proxies.trusts(address)
         try:
             # Whose a proxied connection is, its first bytes tell; the server is asked then.
             if proxied or loop.hooks.verify_request(request, address):

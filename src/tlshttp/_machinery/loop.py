@@ -197,23 +197,32 @@ class Loop:
                     self._advance(self._ready.popleft())
         elif self._ready:
             self._call_leader()
-        for connection in self.loans.take_ended():
-            self.guard(connection.end_after_loan, connection)
+        if self.loans.ended:
+            self._end_loans()
         now = self.clock.end_turn(woke)
         if self.draining.begun:
             self.draining.look(now)
         if now >= self._next_sweep:
-            self._next_sweep = now + _SWEEP_SECONDS
-            if self.managed is not None:
-                self.managed.maintain(now)
-            self._sweep()
-            self.roomless.look_after(self.resume_later)
-            self._fullness.look(now, self.busy)
-            self.loans.let_frames_go()
+            self._look_after(now)
         if self._leaders is not None:
             late = max(0.0, woke - began - timeout) + now - woke
             self._watch(self._leaders, now, began, late)
-        self.listener.reopen(now)
+        if self.listener.is_closed:
+            self.listener.reopen(now)
+
+    def _end_loans(self) -> None:
+        for connection in self.loans.take_ended():
+            self.guard(connection.end_after_loan, connection)
+
+    def _look_after(self, now: float) -> None:
+        """Do what is to be done every quarter of a second."""
+        self._next_sweep = now + _SWEEP_SECONDS
+        if self.managed is not None:
+            self.managed.maintain(now)
+        self._sweep()
+        self.roomless.look_after(self.resume_later)
+        self._fullness.look(now, self.busy)
+        self.loans.let_frames_go()
 
     def _watch(self, leaders: Leaders, now: float, began: float, late: float) -> None:
         """See to it that somebody leads."""
@@ -415,11 +424,13 @@ class Loop:
         """Let go of a connection whose socket is being closed."""
         if os.getpid() != self.pid:
             return
-        self.loans.forget(connection)
+        if self.lends:
+            self.loans.forget(connection)
         if connection.stream is not None:
             self.counters.take(connection.stream)
         self.parking.forget(connection)
-        self.listener.make_way()
+        if self.listener.is_closed:
+            self.listener.make_way()
 
     # The loop -----------------------------------------------------------------------------------
 
@@ -448,8 +459,10 @@ class Loop:
                 self.listener.accept()
             else:
                 others.append(fd)
-        self._ready.extend(self.parking.take(others))
-        self._ready.extend(self.roomless.take_resumed())
+        if others:
+            self._ready.extend(self.parking.take(others))
+        if self.roomless.has_freed_room:
+            self._ready.extend(self.roomless.take_resumed())
 
     def _ask(self) -> None:
         """Take up what is ready, waiting a moment if nothing is; called by the leader."""

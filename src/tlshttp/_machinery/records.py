@@ -25,9 +25,19 @@ from tlshttp.errors import (
     PeerRejected,
 )
 
-__all__ = ["AT_ONCE", "LARGEST_HELLO", "BeganWith", "NoHello", "Records"]
+__all__ = [
+    "AT_ONCE",
+    "CLIENT_HELLO",
+    "LARGEST_HELLO",
+    "PARTIAL_HELLO",
+    "TEXT",
+    "BeganWith",
+    "NoHello",
+    "Records",
+]
 
 _HEADER = 5
+_MESSAGE_HEADER = 4  # type and length of a handshake message
 _LARGEST_RECORD = 1 << 14
 _ALERT, _HANDSHAKE = 0x15, 0x16
 _CONTENT_TYPES = range(0x14, 0x19)  # RFC 8446, appendix B.1; heartbeat: RFC 6520
@@ -57,6 +67,10 @@ class BeganWith(enum.Enum):
     """The beginning of one, or of something else that shows when there is more."""
     TEXT = enum.auto()
     """A letter, as an HTTP request without TLS begins with."""
+
+
+# These names spare each connection to look for members of an enumeration, which is slow.
+CLIENT_HELLO, PARTIAL_HELLO, TEXT = BeganWith
 
 
 class NoHello(Exception):
@@ -95,6 +109,9 @@ class Records:
         Raises:
             NoHello: It cannot become a ClientHello.
         """
+        if not (self._rest or self._version) and _is_one_hello(more):  # as nearly always
+            self.content, self.data = more[_HEADER:], more
+            return CLIENT_HELLO
         data = self._rest + more if self._rest else more
         if not self._version:
             if data[0] != _HANDSHAKE:
@@ -113,11 +130,11 @@ class Records:
             is_whole = self._add(data, at, end)
             at = end
             if is_whole:
-                return BeganWith.CLIENT_HELLO
+                return CLIENT_HELLO
         else:
             self.awaited = _HEADER - (size - at)
         self._rest = data[at:]
-        return BeganWith.PARTIAL_HELLO
+        return PARTIAL_HELLO
 
     def _length(self, data: bytes, at: int) -> int:
         """Return how many bytes of content a record has, from its header."""
@@ -180,13 +197,13 @@ class Records:
         """Tell what it is that does not begin with a handshake record."""
         self.data = self._rest = data
         if data[:1].isalpha():
-            return BeganWith.TEXT
+            return TEXT
         is_tls = data[0] in _CONTENT_TYPES and data[1:2] in (b"", b"\3")
         if not is_tls and not _may_be_sslv2(data):
             raise NoHello(_not_tls(data), None)
         if len(data) < _HEADER or (is_tls and self._is_cut_alert(data, 0)):
             self.awaited = max(1, _HEADER + 2 * self._is_cut_alert(data, 0) - len(data))
-            return BeganWith.PARTIAL_HELLO
+            return PARTIAL_HELLO
         if is_tls:
             raise self._another_record(data)
         message = "an SSLv2 ClientHello (RFC 5246, appendix E.2)"
@@ -211,6 +228,19 @@ class Records:
         return NoHello(
             NotTLSError(f"the first bytes are not TLS as clients begin it: {message}"), alert
         )
+
+
+def _is_one_hello(data: bytes) -> bool:
+    """Tell whether data is a ClientHello in a single record, and nothing else."""
+    size = len(data)
+    return (
+        size > _HEADER + _MESSAGE_HEADER
+        and data[0] == _HANDSHAKE
+        and data[1] == _MAJOR_VERSION
+        and data[3] << 8 | data[4] == size - _HEADER <= _LARGEST_RECORD
+        and data[_HEADER] == _CLIENT_HELLO
+        and int.from_bytes(data[6:9]) == size - _HEADER - _MESSAGE_HEADER
+    )
 
 
 def _may_be_sslv2(data: bytes) -> bool:

@@ -49,7 +49,8 @@ class ThrottledLog:
         self._lock = threading.RLock()
         self._period_ends = 0.0
         self._written: dict[object, int] = {}
-        self._left_out = 0
+        self.left_out = 0
+        """Lines of this period that have been left out."""
 
     def log(
         self,
@@ -77,7 +78,7 @@ class ThrottledLog:
             source = self._source(_host(address), reason)
             written = self._written.get(source, 0)
             if written >= self._lines:
-                self._left_out += 1
+                self.left_out += 1
                 return
             self._written[source] = written + 1
         self._write(level, message, *arguments, fields=fields)
@@ -88,7 +89,7 @@ class ThrottledLog:
 
     def flush(self, *, at_once: bool = False) -> None:
         """Say what has been left out, once the period is over (or at once)."""
-        if self._left_out or at_once:
+        if self.left_out or at_once:
             self._begin_period_if_due(at_once=at_once)
 
     def _begin_period_if_due(self, *, at_once: bool = False) -> None:
@@ -96,7 +97,7 @@ class ThrottledLog:
             now = time.monotonic()
             if now < self._period_ends and not at_once:
                 return
-            left_out, self._left_out = self._left_out, 0
+            left_out, self.left_out = self.left_out, 0
             self._written, self._period_ends = {}, now + self._seconds
         if left_out:
             self._write(
@@ -146,8 +147,9 @@ class Reports:
 
     def flush(self, *, at_once: bool = False) -> None:
         """Say what has been left out; see `ThrottledLog.flush`."""
-        self._handshakes.flush(at_once=at_once)
-        self._cuts.flush(at_once=at_once)
+        for log in (self._handshakes, self._cuts):
+            if log.left_out or at_once:
+                log.flush(at_once=at_once)
 
 
 def _host(address: object) -> object:

@@ -23,7 +23,8 @@ class Roomless:
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._queue: collections.deque[Connection] = collections.deque()
-        self._has_freed_room = False
+        self.has_freed_room = False
+        """Whether there is more room than before, for who waits."""
 
     def __len__(self) -> int:
         """Return how many wait."""
@@ -44,14 +45,12 @@ class Roomless:
     def room_freed(self) -> None:
         """Take note that there is more room."""
         if self._queue:
-            self._has_freed_room = True
+            self.has_freed_room = True
             self._wake()
 
     def take_resumed(self) -> list[Connection]:
-        """Take all who wait, if there is more room than before."""
-        if not self._has_freed_room:
-            return []
-        self._has_freed_room = False
+        """Take all who wait, where there is more room than before."""
+        self.has_freed_room = False
         return self.take_all()
 
     def take_all(self) -> list[Connection]:

@@ -27,7 +27,7 @@ _log = logging.getLogger("tlshttp.server")
 _HANDLER, _IDLE, _REQUEST = Phase.HANDLER, Phase.IDLE, Phase.REQUEST
 _HANDSHAKE, _HELLO = Phase.HANDSHAKE, Phase.HELLO
 _BODY, _RESPONSE, _CLOSED = Phase.BODY, Phase.RESPONSE, Phase.CLOSED
-_TAKEN_OVER = Phase.TAKEN_OVER
+_PLAIN, _LATER, _TAKEN_OVER, _CLOSING = Phase.PLAIN, Phase.LATER, Phase.TAKEN_OVER, Phase.CLOSING
 _SERVING = frozenset({Phase.HANDLER, Phase.REQUEST, Phase.BODY, Phase.IDLE, Phase.RESPONSE})
 
 _FILLS_AT_ONCE = 4
@@ -97,13 +97,13 @@ class ServingConnection(AnsweringConnection):
             return self._shake_hands()
         if phase is _HELLO:
             return self._look()
-        if phase is Phase.PLAIN:
+        if phase is _PLAIN:
             return self._hear_plain_request()
-        if phase is Phase.LATER:
+        if phase is _LATER:
             return self._report_later()
         if phase is _TAKEN_OVER:
             return self._look_at_driven(self._established())
-        return self._drain() if phase is Phase.CLOSING else GONE
+        return self._drain() if phase is _CLOSING else GONE
 
     def _receive(self, stream: Stream) -> int:
         """Take in what has arrived until a request is ready for a handler."""

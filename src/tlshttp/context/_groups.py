@@ -96,6 +96,13 @@ class Groups:
         """
         if not offered or not self._single:
             return None
+        if (
+            shared
+            and not self._server_chooses
+            and offered[0] in self._wanted
+            and self._wanted.issuperset(shared)
+        ):
+            return None  # as nearly always: `_is_safe` comes to the same
         usable_here = self._engine if shared is not None else self._before_1_3
         known = [group for group in offered if group in usable_here]
         shares = [group for group in shared or () if group in self._engine]

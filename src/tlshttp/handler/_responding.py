@@ -65,16 +65,16 @@ class Responding(Intake):
         """Return whether a thread or process of the user's is to serve one request, and be free."""
         return self.blocking and self._renews
 
-    def keeps_plainly(self) -> bool:
-        """Return whether the connection is kept after a response that says nothing about it."""
+    def closes_plainly(self) -> bool | None:
+        """Return whether the connection ends after a response that says nothing about it.
+
+        `None`: the request is none of those for which that is all there is to `must_close`.
+        """
         handler = self.handler
-        return (
-            self.is_plain
-            and self.refused is None
-            and handler is not None
-            and not handler.close_connection
-            and not self._ending.begun
-            and not (self.blocking and self._renews)
+        if not self.is_plain or self.refused is not None or handler is None:
+            return None
+        return bool(
+            handler.close_connection or self._ending.begun or (self.blocking and self._renews)
         )
 
     def send_interim(self, head: ResponseHead) -> None:

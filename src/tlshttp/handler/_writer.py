@@ -246,21 +246,22 @@ class ResponseWriter(io.BufferedIOBase):
         """Do what `_write_head` and `_begin_body` do, in the case of nearly every response.
 
         That is a whole head with a Content-Length, the answer to a plain request, that says nothing
-        of the connection, which is kept. It takes half the steps. Return whether this was one.
+        of the connection. It takes half the steps. Return whether this was one.
         """
         if self._held or len(data) > LONGEST_REMEMBERED or data[-4:] != b"\r\n\r\n":
             return False
         head = remembered_head(data)
-        if not (head.is_plain and self._exchange.keeps_plainly()):
+        closes = self._exchange.closes_plainly() if head.is_plain else None
+        if closes is None:
             return False
         self.head_ended = True
-        self.closes = False
+        self.closes = self.is_last = closes
         self._framing = LENGTH
         self._left = head.length
-        self._held = data
+        self._held = b"".join((data[:-2], CLOSE_LINE, b"\r\n")) if closes else data
         self._stream.known_length = True
         if not self._left:  # that is all of it: the handler may go on for long
-            self._send()
+            self._send(is_last=closes)
         return True
 
     def _write_head(self, data: bytes) -> None:
