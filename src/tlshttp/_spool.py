@@ -20,6 +20,8 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import IO, Any, Protocol
 
+from tlshttp._turns import Turns
+
 __all__ = ["Budget", "Holder", "NoRoom", "Spool", "warn_without_files"]
 
 _log = logging.getLogger("tlshttp.server")
@@ -74,6 +76,8 @@ class Budget:
         """Bytes in files now."""
         self.freed: Callable[[], None] | None = None
         """Called, from any thread, when there is room on disk again."""
+        self.turns = Turns()
+        """Which of the handlers that can wait writes to a file, and when."""
         self.give_way: Callable[[Any], bool] | None = None
         """Called, from any thread, with a holder that others need room of; has it give back all it
         has, and tells if it has done so."""

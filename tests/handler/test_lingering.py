@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import ssl
 import threading
 import time
 from typing import Any, ClassVar
 
 import pytest
 
-from tests.handler.http_support import Quiet, connect, serving
-from tests.support import UNIT, wait_until
-from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer
+from tests.handler.http_support import MemoryEngine, Quiet, connect, serving
+from tests.support import UNIT, NoOwner, wait_until
+from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer
+from tlshttp._machinery.patience import LINGER_SECONDS
+from tlshttp._machinery.stream import Stream
 from tlshttp._spool import Budget
+from tlshttp._turns import Turns
 
 PIECE = bytes(range(256)) * 1_024  # 256 KiB
 PIECES = 120  # 30 MiB: more than any socket's buffers
@@ -121,3 +125,68 @@ def test_who_reads_a_little_now_and_then_keeps_no_handler(most_on_disk: list[int
             reader.join()
         assert Large.took[0] < 3 * UNIT
         assert sum(most_on_disk) > 10_000_000
+
+
+class Deaf(MemoryEngine):
+    """A channel whose peer takes nothing."""
+
+    def send(self, data: Any, /, *, hold: bool = False) -> int:
+        """Take nothing."""
+        raise ssl.SSLWantWriteError
+
+
+class Patient(NoOwner):
+    """Whoever owns a stream whose handler may wait."""
+
+    def may_linger(self) -> bool:
+        """Let it."""
+        return True
+
+
+@pytest.mark.parametrize(("pieces", "turns"), [(12, 6), (1, 5)])
+def test_handlers_write_files_by_turns(
+    monkeypatch: pytest.MonkeyPatch, pieces: int, turns: int
+) -> None:
+    """However many have peers that read nothing, one at a time writes, half a MiB in its turn."""
+    budget = Budget(None, None)
+    budget.turns = Turns(lambda: 0.0)  # in no time
+    budget.turns.book(1.0)  # as somebody else has
+    streams = [Stream(Deaf([], -1), Limits(), Patient(), None, budget) for _ in range(3)]
+    begins: list[float] = []
+    sizes = dict.fromkeys(streams, 0)
+    put = Stream._put
+
+    def linger(stream: Stream, rest: memoryview) -> memoryview:
+        if stream.linger_left != LINGER_SECONDS:  # as each may, to begin with
+            begins.append(stream.linger_left)
+        assert stream.backlog - sizes[stream] <= 512 << 10
+        sizes[stream] = stream.backlog
+        stream.linger_left = 0.0
+        return rest
+
+    def take_time(stream: Stream, rest: Any) -> bool:
+        stream.turn_seconds += 0.001  # where the clock is too coarse to see that it does
+        return put(stream, rest)
+
+    monkeypatch.setattr(Stream, "_linger", linger)
+    monkeypatch.setattr(Stream, "_put", take_time)
+    for stream in streams:
+        stream.known_length = stream.watched = True
+    for _, stream in itertools.product(range(pieces), streams):
+        stream.transmit(PIECE * (12 // pieces))
+    assert len(begins) == len(streams) * turns
+    assert begins == sorted(set(begins)), "two at once"
+    for stream in streams:
+        assert stream.backlog == 12 * len(PIECE)
+        stream.drop_backlog()
+
+
+def test_turns_are_one_after_the_other_and_wait_for_nobody() -> None:
+    """A turn begins when the one before has had its time, kept or not."""
+    now = 100.0
+    turns = Turns(lambda: now)
+    assert [turns.book(0.5), turns.book(0.25), turns.book(1.0)] == [0.0, 0.5, 0.75]
+    now = 101.0
+    assert turns.book(1.0) == 0.75
+    now = 200.0
+    assert turns.book(1.0) == 0.0

@@ -7,7 +7,7 @@ its office, so another is appointed
 
 *   before it waits for a peer in the middle of a handler (`Leaders.step_aside`),
 *   before a handshake where there are more cores for this process and more work (the engine lets
-    go of the interpreter's lock),
+    go of the interpreter's lock), unless somebody wants turn after turn,
 *   when one handler has kept it for longer than `_LONG_SECONDS`, which the loop sees
     (`Leaders.watch`).
 
@@ -120,6 +120,9 @@ class Leaders:
         self._many_cores = _cores() >= 2 * processes
         self.ready: collections.deque[Connection] = collections.deque()
         """Connections that wait for the leader, whoever it is."""
+        self.again: collections.deque[Connection] = collections.deque()
+        """Those that have had their turn and want another. They come after the others; but each
+        time when the leader looks who else is ready, one of them is no longer made to wait."""
 
     @property
     def present(self) -> bool:
@@ -154,8 +157,13 @@ class Leaders:
             self.step_aside()
 
     def before_handshake(self) -> None:
-        """Step aside if there is work and a core for another."""
-        if self._many_cores and self.ready:
+        """Step aside if there is work and a core for another.
+
+        Not if somebody wants turn after turn, and so has another thread compute without a pause.
+        This one would have to wait for the interpreter's lock, 5 ms each time that it has let go of
+        it; a handshake does so a dozen times.
+        """
+        if self._many_cores and self.ready and not self.again:
             self.step_aside()
 
     def watch(self, now: float, late: float = 0.0) -> None:
@@ -225,6 +233,7 @@ class Leaders:
                 if term.advanced >= _CONNECTIONS_AT_ONCE or now - term.looked > _SECONDS_AT_ONCE:
                     term.advanced, term.looked = 0, now
                     self._ask()
+                    self._take_again()
         finally:
             self._leave(term)
             if places is not None:
@@ -232,10 +241,20 @@ class Leaders:
 
     def _ask_for_more(self, term: _Term) -> bool:
         """Ask what is ready, when nothing is known to be; false where nothing is."""
+        if self._take_again():
+            return True
         self._judge(term)
         self._ask()
         self._begin(term)
         return bool(self.ready)
+
+    def _take_again(self) -> bool:
+        """Have one that has had its turn be ready for another; false where there is none."""
+        try:
+            self.ready.append(self.again.popleft())
+        except IndexError:
+            return False
+        return True
 
     def _begin(self, term: _Term) -> None:
         term.advanced = 0

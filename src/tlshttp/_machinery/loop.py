@@ -133,6 +133,9 @@ class Loop:
         )
         self._leaders: Leaders | None = None
         self._ready: collections.deque[Connection] = collections.deque()
+        self._again = self._ready
+        """Those that have had a turn and want another, where these come after the ones that have
+        not."""
         if settings.leaders:
             self._leaders = Leaders(
                 self._workers.submit,
@@ -142,7 +145,7 @@ class Loop:
                 self.places,
                 settings.processes,
             )
-            self._ready = self._leaders.ready
+            self._ready, self._again = self._leaders.ready, self._leaders.again
             if self._poller.waits_in_poller:
                 self._lane = create_poller()
                 self._poller.add(self._lane.fileno(), READ)
@@ -255,10 +258,11 @@ class Loop:
         """End every connection that waits for its peer or its turn; let requests be answered."""
         self.closing = True
         self._end_parked()
-        with contextlib.suppress(IndexError):
-            while True:  # a leader may be taking them, too
-                connection = self._ready.popleft()
-                self.guard(connection.leave_with_server, connection)
+        for queue in (self._ready, self._again):
+            with contextlib.suppress(IndexError):
+                while True:  # a leader may be taking them, too
+                    connection = queue.popleft()
+                    self.guard(connection.leave_with_server, connection)
         for connection in [*self.places.take_all(), *self.roomless.take_all()]:
             self.guard(connection.leave_with_server, connection)
         self._workers.close()
@@ -410,10 +414,17 @@ class Loop:
 
     def resume_later(self, connection: Connection) -> None:
         """Advance a connection that need not wait, after others have had their turn."""
+        self._queue_up(connection, self._ready)
+
+    def resume_again(self, connection: Connection) -> None:
+        """Do the same for one that has just had its turn, and is not done."""
+        self._queue_up(connection, self._again)
+
+    def _queue_up(self, connection: Connection, queue: collections.deque[Connection]) -> None:
         if connection.phase in self.worker_phases:
             self.submit(connection)
             return
-        self._ready.append(connection)
+        queue.append(connection)
         if self._leaders is not None and not self._leaders.present:
             self._call_leader()
             self._poller.wake()  # for it to watch the leader
@@ -466,7 +477,7 @@ class Loop:
 
     def _ask(self) -> None:
         """Take up what is ready, waiting a moment if nothing is; called by the leader."""
-        waits = not self._ready
+        waits = not (self._ready or self._again)
         accepted = self._lane is not self._poller
         while accepted and not self.closing:
             try:
@@ -486,8 +497,9 @@ class Loop:
             self._leaders.call()
         except RuntimeError as error:  # dismissed, or not one thread to be had
             self._ask()
-            while self._ready:
-                self._leave_unserved(self._ready.popleft(), error)
+            for queue in (self._ready, self._again):
+                while queue:
+                    self._leave_unserved(queue.popleft(), error)
             self._leader_resigned()
 
     def _leader_resigned(self) -> None:
@@ -495,7 +507,7 @@ class Loop:
         if self._lane_fd is not None:
             with contextlib.suppress(OSError):  # it sees to it already, or is closed
                 self._poller.add(self._lane_fd, READ)
-        if self._ready and not self.closing:
+        if (self._ready or self._again) and not self.closing:
             self._call_leader()
 
     def _advance(self, connection: Connection) -> None:

@@ -144,6 +144,8 @@ class PatientStream(SocketLike):
         "requests",
         "timeout",
         "tunnel",
+        "turn_left",
+        "turn_seconds",
         "watched",
     )  # fmt: skip
 
@@ -193,6 +195,10 @@ class PatientStream(SocketLike):
         """Whether such a handler is to wait at all; set to false when the server ends."""
         self.linger_left = LINGER_SECONDS
         """Seconds that the handler may still wait for the peer to take the response."""
+        self.turn_left = 0
+        """Bytes of the response that the handler may still write to a file in this turn."""
+        self.turn_seconds = 0.001
+        """Seconds that such a turn takes: what the last one took, if there was one."""
         self.tunnel = False
         """Whether a handler has taken the connection over, which is no longer HTTP."""
         self.driven_by: Driven | None = None

@@ -81,7 +81,7 @@ class ServingConnection(AnsweringConnection):
         if event > 0:
             self._park(event)
         elif event == OTHERS_FIRST:
-            self._loop.resume_later(self)
+            self._loop.resume_again(self)
 
     def _park(self, event: int) -> None:
         # Whoever drips keeps the connection from being parked when the loop looks for the overdue
