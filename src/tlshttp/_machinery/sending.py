@@ -1,7 +1,7 @@
 """The sending half of a connection's stream; `tlshttp._machinery.stream` has its rules.
 
 What is sent leaves at once as far as the socket takes it. The rest stands in the outbox: in memory,
-then in a file. A handler that can wait does so first as long as its peer keeps up, since what is
+then in a file. A handler waits first, as long as its peer keeps up, since what is
 only passed through memory costs half of what a file costs.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tlshttp._machinery.outbox import FilePart, Outbox
 from tlshttp._machinery.patience import LINGER_SECONDS, WANTS
-from tlshttp._machinery.poller import WRITE, wait_for
+from tlshttp._machinery.poller import WRITE
 from tlshttp._machinery.receiving import ReceivingStream
 from tlshttp._spool import NoRoom, Spool
 from tlshttp.errors import ConnectionCut, ResponseAborted, ResponseBacklog
@@ -285,32 +285,27 @@ class SendingStream(ReceivingStream):
     def _linger(self, rest: memoryview) -> memoryview:
         """Send what waits, and this, as long as the peer keeps up; return what is left then.
 
-        A response that is only passed through memory costs half of what one does that is written
-        to a file and read again. A peer has 20 ms for a response to begin with, and at most. What
-        it takes earns more, 64 KiB 20 ms. Whoever reads slowly has soon used that up, and keeps the
-        handler no more.
+        A peer has a fifth of a second for a response to begin with, and at most. What it takes
+        earns more, 64 KiB 20 ms. Whoever reads slowly has soon used that up, and keeps the handler
+        no more.
         """
         if self.watched:
             self.owner.unwatch()
-        self.owner.before_wait()
-        try:
-            moved, then = self.moved_out, time.monotonic()
-            while True:
-                if self.pump():
-                    with self._lock:
-                        left = self._send(rest, hold=False)
-                    rest = memoryview(b"" if left is None else left).cast("B")
-                now = time.monotonic()
-                earned = (self.moved_out - moved) / _LINGER_RATE
-                self.linger_left = min(LINGER_SECONDS, self.linger_left + earned - (now - then))
-                moved, then = self.moved_out, now
-                if not rest:
-                    return rest
-                if self.linger_left <= 0 or not wait_for(self.fd, WRITE, self.linger_left):
-                    self.linger_left = 0.0
-                    return rest
-        finally:
-            self.owner.after_wait()
+        moved, then = self.moved_out, time.monotonic()
+        while True:
+            if self.pump():
+                with self._lock:
+                    left = self._send(rest, hold=False)
+                rest = memoryview(b"" if left is None else left).cast("B")
+            now = time.monotonic()
+            earned = (self.moved_out - moved) / _LINGER_RATE
+            self.linger_left = min(LINGER_SECONDS, self.linger_left + earned - (now - then))
+            moved, then = self.moved_out, now
+            if not rest:
+                return rest
+            if self.linger_left <= 0 or not self.owner.linger(self.linger_left):
+                self.linger_left = 0.0
+                return rest
 
     def _send_waiting(self, rest: memoryview) -> None:
         """Send what could not be kept, from this thread."""
