@@ -71,6 +71,10 @@ class NoOwner:
         """Nobody waits here for a peer that keeps up."""
         return False
 
+    def linger(self, seconds: float) -> bool:
+        """Wait for none."""
+        return seconds < 0
+
     def may_wait(self) -> bool:
         """Let handlers wait for their peers."""
         return True

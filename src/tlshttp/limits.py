@@ -121,8 +121,8 @@ class Limits:
     max_buffer_memory: int | None = 65_536
     """Bytes of a collected body that are kept in memory for one connection, and as many of a
     response that its peer has not taken. The rest goes to a temporary file without a name. (A
-    handler of `~tlshttp.ThreadingTLSHTTPServer` waits while its peer takes 64 KiB in 20 ms on an
-    average, or is no more than 20 ms behind.)
+    handler waits while its peer takes 64 KiB in 20 ms on an average, or is no more than 0.2 s
+    behind, and nobody else has to wait for that.)
 
     It is four TLS records; nginx's ``client_body_buffer_size`` is 16 KiB. `None`: all.
     """

@@ -242,8 +242,12 @@ class Connection:
         return self.later is None and self._loop.may_wait()
 
     def may_linger(self) -> bool:
-        """Return whether it may wait for a moment, when nobody else wants a thread."""
-        return self.may_wait() and not (self.taken or self._loop.wants_threads)
+        """Return whether it may wait for a moment, as nobody else wants its thread."""
+        return self._loop.lingering.may(self)
+
+    def linger(self, seconds: float) -> bool:
+        """Wait so long, at most, until the peer takes more; tell whether it does."""
+        return self._loop.lingering.wait(self, seconds)
 
     def before_wait(self) -> None:
         """Take note that a handler is going to wait for the peer."""

@@ -26,6 +26,7 @@ from tlshttp._machinery.fullness import Fullness
 from tlshttp._machinery.heads import Heads
 from tlshttp._machinery.leader import LOOK_SECONDS, Leaders
 from tlshttp._machinery.lent import Loans
+from tlshttp._machinery.lingering import Lingering
 from tlshttp._machinery.listener import RETRY_SECONDS, Listener
 from tlshttp._machinery.parking import Parking
 from tlshttp._machinery.places import Hold, Places
@@ -165,6 +166,7 @@ class Loop:
         self.budget.give_way = self._give_way
         self.places = Places(settings.max_workers, self._resume)
         self._waiting = Waiting(self.places)
+        self.lingering = Lingering(self)
         self.draining = Draining(self)
         self.answering: set[Later] = set()
         """Those exchanges that somebody answers in the place of a handler that has returned."""
@@ -360,6 +362,13 @@ class Loop:
     def wants_threads(self) -> bool:
         """Whether there is more to do than there are threads."""
         return bool(self._workers.backlog)
+
+    @property
+    def has_more_to_do(self) -> bool:
+        """Whether somebody waits for this thread, or may have waited for too long."""
+        return bool(self._ready) or (
+            len(self.registry) > 1 and time.monotonic() >= self._next_sweep
+        )
 
     def before_wait(self, connection: Connection) -> None:
         """Take note that this thread waits for a peer, in the middle of a handler."""

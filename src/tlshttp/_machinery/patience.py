@@ -43,10 +43,9 @@ __all__ = ["LINGER_SECONDS", "WANTS", "PatientStream", "StreamChannel", "StreamO
 
 WANTS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
-LINGER_SECONDS = 0.02
+LINGER_SECONDS = 0.2
 """For how long a handler waits, at most, for a peer that takes nothing of a response, before what
-it writes goes to a file. With ten times as much, 128 peers that read nothing had others wait for a
-third of a second."""
+it writes goes to a file, as far as others allow (`tlshttp._machinery.lingering`)."""
 
 
 class WouldBlock(ssl.SSLWantReadError, BlockingIOError):
@@ -60,6 +59,7 @@ class StreamOwner(Protocol):
 
     def may_wait(self) -> bool: ...
     def may_linger(self) -> bool: ...
+    def linger(self, seconds: float) -> bool: ...
     def before_wait(self) -> None: ...
     def after_wait(self) -> None: ...
     def watch(self) -> None: ...

@@ -1,9 +1,9 @@
 """The sending half of a connection's stream; `tlshttp._machinery.stream` has its rules.
 
 What is sent leaves at once as far as the socket takes it. The rest stands in the outbox: in memory,
-then in a file. A handler that can wait does so first as long as its peer keeps up, since what is
-only passed through memory costs half of what a file costs. Handlers whose peers do not keep up
-write their files by turns: all of them together do so for a quarter of the time.
+then in a file. A handler waits first, as long as its peer keeps up and nobody else wants its
+thread, since what is only passed through memory costs half of what a file costs. Handlers whose
+peers do not keep up write their files by turns: all together do so for a quarter of the time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tlshttp._machinery.outbox import FilePart, Outbox
 from tlshttp._machinery.patience import LINGER_SECONDS, WANTS
-from tlshttp._machinery.poller import WRITE, wait_for
+from tlshttp._machinery.poller import WRITE
 from tlshttp._machinery.receiving import ReceivingStream
 from tlshttp._spool import NoRoom, Spool
 from tlshttp.errors import ConnectionCut, ResponseAborted, ResponseBacklog
@@ -327,32 +327,28 @@ class SendingStream(ReceivingStream):
         """Send what waits, and this, as long as the peer keeps up; return what is left then.
 
         A response that is only passed through memory costs half of what one does that is written
-        to a file and read again. A peer has 20 ms for a response to begin with, and at most. What
-        it takes earns more, 64 KiB 20 ms. Whoever reads slowly has soon used that up, and keeps the
-        handler no more than the other handlers do that write to files (`_await_turn`).
+        to a file and read again. A peer has a fifth of a second for a response to begin with, and
+        at most. What it takes earns more, 64 KiB 20 ms. Whoever reads slowly has soon used that up,
+        and keeps the handler no more than others do that write to files (`_await_turn`).
         """
         most = max(LINGER_SECONDS, self.linger_left)
         if self.watched:
             self.owner.unwatch()
-        self.owner.before_wait()
-        try:
-            moved, then = self.moved_out, time.monotonic()
-            while True:
-                if self.pump():
-                    with self._lock:
-                        left = self._send(rest, hold=False)
-                    rest = memoryview(b"" if left is None else left).cast("B")
-                now = time.monotonic()
-                earned = (self.moved_out - moved) / _LINGER_RATE
-                self.linger_left = min(most, self.linger_left + earned - (now - then))
-                moved, then = self.moved_out, now
-                if not rest:
-                    return rest
-                if self.linger_left <= 0 or not wait_for(self.fd, WRITE, self.linger_left):
-                    self.linger_left = 0.0
-                    return rest
-        finally:
-            self.owner.after_wait()
+        moved, then = self.moved_out, time.monotonic()
+        while True:
+            if self.pump():
+                with self._lock:
+                    left = self._send(rest, hold=False)
+                rest = memoryview(b"" if left is None else left).cast("B")
+            now = time.monotonic()
+            earned = (self.moved_out - moved) / _LINGER_RATE
+            self.linger_left = min(most, self.linger_left + earned - (now - then))
+            moved, then = self.moved_out, now
+            if not rest:
+                return rest
+            if self.linger_left <= 0 or not self.owner.linger(self.linger_left):
+                self.linger_left = 0.0
+                return rest
 
     def _send_waiting(self, rest: memoryview) -> None:
         """Send what could not be kept, from this thread."""
