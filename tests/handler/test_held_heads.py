@@ -13,11 +13,19 @@ from typing import Any
 
 import pytest
 
-from tests.handler.http_support import MemoryEngine, Quiet, connect, read_to_end, serving
+from tests.handler.http_support import (
+    MemoryEngine,
+    Quiet,
+    connect,
+    read_to_end,
+    serving,
+    streamed,
+)
 from tests.support import UNIT, NoOwner, wait_until
 from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer
 from tlshttp._machinery.heads import Heads
 from tlshttp._machinery.stream import Stream
+from tlshttp.errors import PeerDisconnected
 from tlshttp.handler._compose import compose
 from tlshttp.handler._exchange import HTTPExchange
 
@@ -317,3 +325,20 @@ def test_100_continue_does_not_come_into_a_response(server_class: type[TLSHTTPSe
             assert data.startswith(first)
             assert data.count(b"100 Continue") == first.count(b"100 Continue")
             assert data.endswith(b"\r\n\r\n4\r\nbody\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("fields", [b"", b"Content-Length: 4\r\n"], ids=["open", "sized"])
+def test_a_head_that_nobody_takes_is_let_go_of(ready_fd: int, fields: bytes) -> None:
+    """When its peer has left: closing the file, as Python does when it goes, sends nothing."""
+    engine = MemoryEngine([], ready_fd)
+    stream = Stream(engine, Limits(), NoOwner())
+    exchange = streamed(stream, b"Content-Length: 1\r\n")
+    writer = exchange.wfile
+    writer.write(b"HTTP/1.1 200 OK\r\n%s\r\n" % fields)
+    with pytest.raises(PeerDisconnected):
+        stream.fail(PeerDisconnected("it has left"))
+    with pytest.raises(PeerDisconnected):
+        writer.write(b"body")
+    stream.forget_exchange()
+    writer.close()
+    assert not engine.sent

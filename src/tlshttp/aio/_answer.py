@@ -22,17 +22,18 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from tlshttp.aio._loops import begin_task
 from tlshttp.errors import PeerDisconnected
 
 if TYPE_CHECKING:
     from tlshttp._interfaces import AnswersLater
     from tlshttp.aio._loops import HandlerLoop
 
-__all__ = ["Answer", "answer_of", "refuse_late"]
+__all__ = ["CURRENT", "Answer", "answer_of", "refuse_late"]
 
 _log = logging.getLogger("tlshttp.handler")
 
-_current: contextvars.ContextVar[tuple[Any, Answer] | None] = contextvars.ContextVar(
+CURRENT: contextvars.ContextVar[tuple[Any, Answer] | None] = contextvars.ContextVar(
     "tlshttp_answer", default=None
 )
 """The handler and the answer that whatever runs belongs to."""
@@ -58,7 +59,7 @@ def answer_of(handler: Any, what: str) -> Answer:
 
 def refuse_late(handler: Any, what: str) -> None:
     """Raise `RuntimeError` where the caller is part of an answer by this handler that is over."""
-    current = _current.get()
+    current = CURRENT.get()
     if current is not None and current[1].later is None and current[0] is handler:
         raise _too_late(what)
 
@@ -118,13 +119,15 @@ class Answer:
     # In the loop ------------------------------------------------------------------------------
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Have the coroutine take its first step soon."""
+        """Have the coroutine take its first step, now or soon."""
         self._loop = loop
-        self._task = loop.create_task(self._run())
+        task = begin_task(loop, self._run())
+        if not task.done():
+            self._task = task
 
     async def _run(self) -> None:
         coroutine, self._coroutine = self._coroutine, None
-        _current.set((self._handler, self))
+        CURRENT.set((self._handler, self))
         try:
             if coroutine is not None:
                 await coroutine
@@ -144,7 +147,7 @@ class Answer:
         """End the exchange, unless the coroutine has done so."""
         later, handler = self.later, self._handler
         self._handler = self._task = None
-        _current.set(None)  # what is called from here on is the server's
+        CURRENT.set(None)  # what is called from here on is the server's
         if later is None:
             if error is not None and not is_cancelled:  # after a response that was complete
                 handler.server.handle_error(handler.request, handler.client_address)
@@ -164,17 +167,18 @@ class Answer:
         later, handler = self.later, self._handler
         if later is not None:
             self._let_go()
-            token = _current.set(None)  # the next request may begin in here
+            token = CURRENT.set(None)  # the next request may begin in here
             try:
                 handler.answered()
                 later.end(None)
             finally:
-                _current.reset(token)
+                CURRENT.reset(token)
 
     def _let_go(self) -> None:
         """Forget the connection, which is going to be somebody else's."""
         self.later = None
-        self._wake_waiters()
+        if self._waiters:
+            self._wake_waiters()
 
     def look(self) -> None:
         """See what has come or gone."""

@@ -13,9 +13,8 @@ from tlshttp.aio._http import Call, Message
 from tlshttp.aio._lifespan import Lifespan
 from tlshttp.aio._scope import (
     Scope,
-    asks_for_websocket,
+    Scopes,
     checked_root_path,
-    http_scope,
     tls_extension,
 )
 from tlshttp.errors import ConfigurationError
@@ -106,7 +105,7 @@ class _ASGIHandler(AsyncTLSRequestHandler):
     _root_path: str
     _wants_lifespan: bool | None
     _origins: Origins | Collection[str] | None
-    _tls_extension: dict[str, object] | None = None
+    _scopes: Scopes | None = None
     forwarded: ForwardedRequest | None = None
     """What `ForwardedMixIn` has found, where that comes before this class."""
 
@@ -118,20 +117,17 @@ class _ASGIHandler(AsyncTLSRequestHandler):
 
     def do_GET(self) -> Any:
         """Call the application."""
-        if self._tls_extension is None:
-            self._tls_extension = tls_extension(self.tls)
-        is_websocket = asks_for_websocket(self)
-        kind = "websocket" if is_websocket else "http"
-        scope = http_scope(self, kind, self._root_path, self._tls_extension)
+        if self._scopes is None:
+            self._scopes = Scopes(self._root_path, tls_extension(self.tls))
+        scope = self._scopes.scope(self)
         state = vars(self.server).get("_asgi_state")
         if state is not None:
             scope["state"] = state.copy()
-        if is_websocket:
-            from tlshttp.aio._websocket import WebSocketCall
+        if scope["type"] == "http":
+            return Call(self).run(self._application, scope)
+        from tlshttp.aio._websocket import WebSocketCall
 
-            return WebSocketCall(self, self._origins).run(self._application, scope)
-        scope["method"] = self.command
-        return Call(self).run(self._application, scope)
+        return WebSocketCall(self, self._origins).run(self._application, scope)
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = do_PATCH = do_GET
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from tlshttp.aio._answer import Answer, answer_of, refuse_late
+from tlshttp.aio._answer import CURRENT, Answer, answer_of, refuse_late
 from tlshttp.aio._loops import HandlerLoop, OwnLoop
 from tlshttp.handler import TLSRequestHandler
 
@@ -25,24 +26,26 @@ _BACKLOG = 65_536
 the peer: what may wait in memory for one connection (``Limits.max_buffer_memory``)."""
 
 
-class _OfRequest:
-    """An attribute that a task must not use when its request is over: it is the next one's then."""
+def _of_request(name: str) -> property:
+    """Return an attribute that a task must not use when its request is over: it is the next one's.
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+    A property of a function is what Python gets at the quickest, and a response asks a dozen times.
+    """
 
-    def __get__(self, handler: Any, owner: type) -> Any:
-        if handler is None:
-            return self
-        refuse_late(handler, self._name)
+    def get(handler: Any) -> Any:
+        current = CURRENT.get()
+        if current is not None and current[1].later is None:
+            refuse_late(handler, name)
         try:
-            return vars(handler)[self._name]
+            return handler.__dict__[name]
         except KeyError:
-            raise AttributeError(self._name) from None
+            raise AttributeError(name) from None
 
-    def __set__(self, handler: Any, value: Any) -> None:
-        refuse_late(handler, self._name)
-        vars(handler)[self._name] = value
+    def change(handler: Any, value: Any) -> None:
+        refuse_late(handler, name)
+        handler.__dict__[name] = value
+
+    return property(get, change)
 
 
 class AsyncTLSRequestHandler(TLSRequestHandler):
@@ -156,14 +159,14 @@ class AsyncTLSRequestHandler(TLSRequestHandler):
 
     def answered(self) -> None:
         """Be told, in the loop, that a coroutine has answered, or has failed to (hook)."""
-        inherited: Callable[[], None] | None = getattr(super(), "answered", None)
-        if inherited is not None:
-            inherited()
+        own: Any = type(self)
+        if _is_told_further(own):
+            super().answered()  # type: ignore[misc]
 
     if not TYPE_CHECKING:
-        rfile = _OfRequest()
-        wfile = _OfRequest()
-        _headers_buffer = _OfRequest()
+        rfile = _of_request("rfile")
+        wfile = _of_request("wfile")
+        _headers_buffer = _of_request("_headers_buffer")
 
     _answer: Answer
     """What runs the coroutine."""
@@ -210,6 +213,14 @@ class AsyncTLSRequestHandler(TLSRequestHandler):
     @classmethod
     async def _close(cls, server: TLSHTTPServer) -> None:
         """End, in the loop, after the last one."""
+
+
+@functools.lru_cache(maxsize=64)
+def _is_told_further(handler: type[AsyncTLSRequestHandler]) -> bool:
+    """Return whether a mix-in behind ours is to be told that a request has been answered."""
+    mro = handler.__mro__
+    behind = mro[mro.index(AsyncTLSRequestHandler) + 1 :]
+    return any("answered" in vars(base) for base in behind)
 
 
 def _do_nothing() -> None:

@@ -7,10 +7,12 @@ client has left, ``receive()`` returns ``http.disconnect``.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Coroutine, Iterable, MutableMapping
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from http.server import BaseHTTPRequestHandler
+from typing import Any, Final, NoReturn, TypeAlias
 
 from tlshttp.errors import ConnectionCut
 from tlshttp.handler._response import status_line, usual_lines
@@ -111,7 +113,10 @@ class Call:
         kind = message["type"]
         self._is_over |= self._answer.later is None  # the application has returned without an end
         if kind == "http.response.body" and self._has_begun and not self._is_over:
-            await self._send_body(message)
+            if message.get("more_body", False):
+                await self._send_more(message.get("body", b""))
+            else:
+                self._send_last(message.get("body", b""))
         elif kind == "http.response.start" and not (self._has_begun or self._is_over):
             self._start(message)
         else:
@@ -125,28 +130,34 @@ class Call:
 
     def _start(self, message: Message) -> None:
         """Send the head, which is held back until there is some of the body."""
-        _begin_head(self._handler, int(message["status"]), message.get("headers", ()))
-        self._has_begun = True
-        self._handler.end_headers()
-
-    async def _send_body(self, message: Message) -> None:
         handler = self._handler
-        data = message.get("body", b"")
-        more = message.get("more_body", False)
+        head = _head(handler, int(message["status"]), message.get("headers", ()))
+        self._has_begun = True
+        _send_head(handler, head)
+
+    async def _send_more(self, data: bytes) -> None:
+        """Send a piece of the body that is not the last."""
+        if not data:
+            self._handler.wfile.flush()
+            return
+        try:
+            await self._handler.write(data)
+        except ConnectionCut as cut:
+            self._leave(cut)
+
+    def _send_last(self, data: bytes) -> None:
+        """Send the last piece of the body, and end the exchange."""
         if data:
             try:
-                if more:
-                    await handler.write(data)
-                else:
-                    handler.wfile.write(data)
+                self._handler.__dict__["wfile"].write(data)  # nor here: it is not over
             except ConnectionCut as cut:
-                self._is_over = True
-                raise OSError(f"the client has left: {cut}") from cut
-        elif more:
-            handler.wfile.flush()
-        if not more:
-            self._is_over = True
-            self._answer.finish()
+                self._leave(cut)
+        self._is_over = True
+        self._answer.finish()
+
+    def _leave(self, cut: ConnectionCut) -> NoReturn:
+        self._is_over = True
+        raise OSError(f"the client has left: {cut}") from cut
 
 
 def send_whole(handler: Any, status: int, fields: Iterable[Any], body: bytes) -> None:
@@ -159,15 +170,28 @@ def send_whole(handler: Any, status: int, fields: Iterable[Any], body: bytes) ->
         body: The body.
     """
     own = [field for field in fields if field[0].lower() != b"content-length"]
-    _begin_head(handler, status, [*own, (b"Content-Length", b"%d" % len(body))])
-    handler.end_headers()
+    _send_head(handler, _head(handler, status, [*own, (b"Content-Length", b"%d" % len(body))]))
     handler.wfile.write(body)
 
 
-def _begin_head(handler: Any, status: int, fields: Iterable[Any]) -> None:
-    """Begin a response head, as ``send_response()`` and ``send_header()`` do; log the request.
+def _send_head(handler: Any, head: list[bytes]) -> None:
+    """End a head and send it, by ``end_headers()``, in which mix-ins add fields of their own."""
+    own = type(handler)
+    is_plain = own.end_headers is _PLAIN_END and own.flush_headers is _PLAIN_FLUSH
+    if is_plain and handler.request_version != "HTTP/0.9":
+        head.append(b"\r\n")
+        handler.__dict__["wfile"].write(b"".join(head))  # which nobody need be kept from here
+    else:
+        handler._headers_buffer = head
+        handler.end_headers()
 
-    ``end_headers()`` comes next, in which mix-ins add fields of their own.
+
+_PLAIN_END: Final = BaseHTTPRequestHandler.end_headers
+_PLAIN_FLUSH: Final = BaseHTTPRequestHandler.flush_headers
+
+
+def _head(handler: Any, status: int, fields: Iterable[Any]) -> list[bytes]:
+    """Return a response head without its end, as ``send_response()`` begins one; log the request.
 
     Raises:
         ValueError: Something would not be HTTP.
@@ -185,7 +209,7 @@ def _begin_head(handler: Any, status: int, fields: Iterable[Any]) -> None:
         head.append(b"Server: %s\r\n" % handler.version_string().encode("latin-1"))
     head.append(lines)
     handler.log_request(status)
-    handler._headers_buffer = head
+    return head
 
 
 def _field_lines(fields: Iterable[Any], *, has_length: bool) -> tuple[bytes, bool, bool]:
@@ -200,29 +224,45 @@ def _field_lines(fields: Iterable[Any], *, has_length: bool) -> tuple[bytes, boo
             or there are two of them.
     """
     lines: list[bytes] = []
-    has_server = has_date = False
+    kinds = set()
     length: bytes | None = None
     for name, value in fields:
-        lower = name.lower()
-        if lower in _HOP_BY_HOP:
-            continue
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a header field")
-        if lower == b"content-length":
-            if not has_length:
+        begun, kind = _begun_line(name)
+        if kind is not None:
+            if kind in _HOP_BY_HOP:
                 continue
-            length = _checked_length(value, length)
-        has_server |= lower == b"server"
-        has_date |= lower == b"date"
-        lines += (name, b": ", value, b"\r\n")
+            kinds.add(kind)
+            if kind == b"content-length":
+                if not has_length:
+                    continue
+                length = _checked_length(value, length)
+        lines += (begun, value, b"\r\n")
     data = b"".join(lines)
     if (
-        data.count(b"\n") != len(lines) // 4
-        or data.count(b"\r") != len(lines) // 4
+        data.count(b"\n") != len(lines) // 3
+        or data.count(b"\r") != len(lines) // 3
         or b"\0" in data
     ):
         raise ValueError("line break or NUL in a header field of a response")
-    return data, has_server, has_date
+    return data, b"server" in kinds, b"date" in kinds
+
+
+_OF_NOTE: Final = _HOP_BY_HOP | {b"content-length", b"date", b"server"}
+
+
+@functools.lru_cache(maxsize=256)
+def _begun_line(name: bytes) -> tuple[bytes, bytes | None]:
+    """Return what a field's line begins with, and its name in lower case if that is of note.
+
+    Applications send the same few names again and again.
+
+    Raises:
+        ValueError: It is no name.
+    """
+    lower = name.lower()
+    if lower not in _HOP_BY_HOP and not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name of a header field")
+    return name + b": ", lower if lower in _OF_NOTE else None
 
 
 def _checked_length(value: bytes, earlier: bytes | None) -> bytes:

@@ -7,6 +7,7 @@ import collections
 import concurrent.futures
 import contextlib
 import contextvars
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from tlshttp.aio._answer import Answer
 
-__all__ = ["HandlerLoop", "OwnLoop"]
+__all__ = ["HandlerLoop", "OwnLoop", "begin_task"]
 
 _Result = TypeVar("_Result")
 
@@ -58,17 +59,16 @@ class HandlerLoop:
 
     def begin(self, answer: Answer) -> None:
         """Begin an answer, at once if this is the loop's thread."""
-        if threading.get_ident() == self._thread:
-            self._begin(answer)
-        else:
-            self.call(lambda: self._begin(answer))
-
-    def _begin(self, answer: Answer) -> None:
+        if threading.get_ident() != self._thread:
+            self.call(lambda: self.begin(answer))
+            return
+        answer.start(self.loop)
+        if answer.later is None:
+            return  # it is over, as most are after their first step
         if not self._new:
-            # When all that begin together have taken their first step, most are over.
+            # When all that begin together have taken another step, more are.
             self.loop.call_soon(self._watch_new)
         self._new.append(answer)
-        answer.start(self.loop)
 
     def _watch_new(self) -> None:
         new, self._new = self._new, []
@@ -84,6 +84,19 @@ class HandlerLoop:
 def _watch(answers: list[Answer]) -> None:
     for answer in answers:
         answer.look()
+
+
+def begin_task(
+    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, _Result]
+) -> asyncio.Task[_Result]:
+    """Have a coroutine take its first step, at once where that can be; called in the loop.
+
+    From Python 3.12 on a task can begin at once, which spares most coroutines a turn of the loop.
+    Where somebody has said how tasks are made, that is how this one is made.
+    """
+    if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
+        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+    return loop.create_task(coroutine)
 
 
 class OwnLoop(HandlerLoop):

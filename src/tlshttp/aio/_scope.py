@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from tlshttp._tls_info import TLSInfo
     from tlshttp.handler._forwarded import ForwardedRequest
 
-__all__ = [
-    "ASGI", "Scope", "asks_for_websocket", "checked_root_path", "http_scope", "tls_extension",
-]  # fmt: skip
+__all__ = ["ASGI", "Scope", "Scopes", "checked_root_path", "tls_extension"]
 
 Scope = MutableMapping[str, Any]
 
@@ -39,34 +37,50 @@ def checked_root_path(root_path: str) -> str:
     return root_path.rstrip("/")
 
 
-def asks_for_websocket(handler: Any) -> bool:
-    """Return whether a request asks for a WebSocket (RFC 6455, section 4.1)."""
-    upgrade = handler.headers.get("Upgrade")
-    return (
-        upgrade is not None
-        and upgrade.strip().lower() == "websocket"
-        and handler.command == "GET"
-        and handler.request_version == "HTTP/1.1"
-    )
-
-
-def http_scope(handler: Any, kind: str, root_path: str, tls: Mapping[str, object]) -> Scope:
-    """Return the scope of a request.
+class Scopes:
+    """The scopes of the requests on one connection, of which most are like the one before.
 
     Args:
-        handler: The request's.
-        kind: ``"http"`` or ``"websocket"``.
         root_path: Where the application is mounted, as `checked_root_path` returns it.
         tls: What `tls_extension` says of the connection.
     """
+
+    __slots__ = ("_last", "_root_path", "_tls", "_told")
+
+    def __init__(self, root_path: str, tls: Mapping[str, object]) -> None:
+        self._root_path = root_path
+        self._tls = tls
+        self._told: tuple[object, ...] | None = None
+        self._last: dict[str, Any] = {}
+
+    def scope(self, handler: Any) -> Scope:
+        """Return the scope of a request; it is the application's to change."""
+        exchange = handler.request.exchange
+        told = (
+            handler.path, handler.command, handler.request_version, exchange.fields,
+            handler.client_address, handler.forwarded,
+        )  # fmt: skip
+        if told != self._told:
+            self._last = _described(handler, self._root_path)
+            # What is large is not kept while the connection is idle.
+            self._told = told if exchange.is_plain else None
+        scope = self._last.copy()
+        scope["asgi"] = ASGI.copy()
+        scope["headers"] = scope["headers"].copy()
+        scope["extensions"] = {"tls": self._tls}
+        return scope
+
+
+def _described(handler: Any, root_path: str) -> dict[str, Any]:
+    """Return what a scope says of a request."""
     target: str = handler.path
     if target[:1] != "/":
         target = _origin_form(target)
     path, _, query = target.partition("?")
     path = root_path + path
-    return {
+    kind = "websocket" if _asks_for_websocket(handler) else "http"
+    scope = {
         "type": kind,
-        "asgi": dict(ASGI),
         "http_version": "1.0" if handler.request_version == "HTTP/1.0" else "1.1",
         "scheme": _scheme(kind, handler.forwarded),
         "path": path if "%" not in path and path.isascii() else _decoded(path),
@@ -79,8 +93,21 @@ def http_scope(handler: Any, kind: str, root_path: str, tls: Mapping[str, object
         ],
         "client": _address(handler.client_address),
         "server": _server(handler.server),
-        "extensions": {"tls": tls},
     }
+    if kind == "http":
+        scope["method"] = handler.command
+    return scope
+
+
+def _asks_for_websocket(handler: Any) -> bool:
+    """Return whether a request asks for a WebSocket (RFC 6455, section 4.1)."""
+    upgrade = handler.headers.get("Upgrade")
+    return (
+        upgrade is not None
+        and upgrade.strip().lower() == "websocket"
+        and handler.command == "GET"
+        and handler.request_version == "HTTP/1.1"
+    )
 
 
 _SCHEMES: Final = {

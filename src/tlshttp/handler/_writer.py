@@ -88,7 +88,13 @@ class ResponseWriter(io.BufferedIOBase):
         """Whether the connection has to end after the response."""
 
     def begin_no_more(self) -> None:
-        """Take what is still written for no head, about which the exchange would be asked."""
+        """Take what is still written for no head, about which the exchange would be asked.
+
+        What is held back nobody takes any more; closing this file, which Python does when it goes,
+        must not try.
+        """
+        self.keep_back()
+        self._held = b""
         if self._framing is HEAD or self._framing is IN_DOUBT:
             self._framing = AS_IS
 
