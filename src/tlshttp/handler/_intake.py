@@ -181,11 +181,12 @@ class Intake:
         is_plain = request.path[:1] == "/" and not head.body_size
         if not is_plain or self._stream.restricted or self._has_policy():
             return self._judge()
-        if not self._has_method():
+        policy = self._policy()
+        if not self._has_method(policy):
             return self._ready()
         if request.minor_version and head.host is None:
             raise RequestRefused("Missing Host")
-        if getattr(self._policy(), "stream_request", False):
+        if getattr(policy, "stream_request", False):
             return self._ready_for_thread()
         if len(raw) <= LONGEST_PLAIN:
             self._plain = raw
@@ -222,9 +223,8 @@ class Intake:
             policy.allowed_hosts is not None or policy.refuse_misdirected
         )
 
-    def _has_method(self) -> bool:
+    def _has_method(self, policy: Any) -> bool:
         """Return whether the handler has a method for the request, as far as that is known."""
-        policy = self._policy()
         return (
             policy is None
             or hasattr(policy, "do_" + self.request.command)
@@ -249,7 +249,7 @@ class Intake:
             RequestRefused: It must be refused.
         """
         head, policy = self.request.head, self._policy()
-        host, has_method = self._agree_on_host(), self._has_method()
+        host, has_method = self._agree_on_host(), self._has_method(policy)
         if has_method and head.host is None and self.request.minor_version:
             raise RequestRefused("Missing Host")
         refuse_by_policy(host, policy, self._stream)
