@@ -127,7 +127,7 @@ class ManagedContext:
         """
         if server_name is not None and not _is_host_name(server_name):
             return MalformedHandshake("the peer asked for an impossible name"), _ILLEGAL_PARAMETER
-        if not self._agrees(alpn_protocols):
+        if alpn_protocols and not self._agrees(alpn_protocols):
             offered = ", ".join(ascii(name.decode("latin-1")) for name in alpn_protocols[:5])
             return (
                 NoSharedProtocol(f"no application protocol (ALPN) in common: offered {offered}"),
@@ -136,11 +136,11 @@ class ManagedContext:
         return None
 
     def _agrees(self, offered: Sequence[bytes]) -> bool:
-        """Tell whether there is an application protocol in common, or need not be.
+        """Tell whether there is an application protocol in common, where some are offered.
 
         An empty one OpenSSL answers with its own alert (RFC 7301, section 3.1).
         """
-        return not (offered and self._alpn and self._alpn.isdisjoint(offered)) or b"" in offered
+        return not (self._alpn and self._alpn.isdisjoint(offered)) or b"" in offered
 
     def maintain(self, now: float | None = None) -> None:
         """Look for new certificates and revocation lists; renew ticket keys when it is time.

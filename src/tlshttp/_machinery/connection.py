@@ -273,10 +273,9 @@ class Connection:
             self._loop.before_wait(self)
 
     def _take_back(self) -> None:
-        """Have it be one again, in the same thread."""
-        if self.taken:
-            self.taken = False
-            self._loop.after_wait(self)
+        """Have it be one again, where it is `taken`, in the same thread."""
+        self.taken = False
+        self._loop.after_wait(self)
 
     def take_up(self) -> None:
         """Look at a connection that is driven, if it is parked: something has been done to it."""

@@ -86,7 +86,8 @@ class EndingConnection(Connection):
         if self._ending:
             return
         self._ending = True
-        self._take_back()
+        if self.taken:
+            self._take_back()
         stream = self._established()
         if stream.watched:
             self._loop.drainer.forget(stream)

@@ -65,7 +65,8 @@ class _Term(Hold):
     """One worker's time as the leader, and its place once another leads."""
 
     __slots__ = (
-        "advanced", "asked", "asked_cpu", "began", "called", "looked", "native", "thread",
+        "advanced", "asked", "asked_cpu", "asked_cpu_at", "began", "called", "looked", "native",
+        "thread",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -82,8 +83,9 @@ class _Term(Hold):
         self.began = math.inf
         """When it took up the connection it is at work on."""
         self.asked = 0.0
-        """When it last knew what is ready, by the clock and by its own processor time."""
-        self.asked_cpu = 0.0
+        """When it last knew what is ready."""
+        self.asked_cpu = self.asked_cpu_at = 0.0
+        """Its own processor time then, or shortly before, and when that was looked at."""
 
 
 class Leaders:
@@ -258,8 +260,9 @@ class Leaders:
 
     def _begin(self, term: _Term) -> None:
         term.advanced = 0
-        term.asked = term.looked = time.monotonic()
-        term.asked_cpu = time.thread_time()
+        term.asked = term.looked = now = time.monotonic()
+        if now - term.asked_cpu_at > _WAITED_SECONDS:  # it is a system call
+            term.asked_cpu_at, term.asked_cpu = now, time.thread_time()
 
     def _judge(self, term: _Term) -> None:
         """Take note if the leader has waited since it last asked."""

@@ -493,10 +493,13 @@ class Loop:
                 fds = self._lane.wait(_LINGER_SECONDS if waits and not self._ready else 0)
             except (OSError, ValueError):
                 return  # the server has been closed meanwhile
-            accepted = self.running and self.listener.descriptor in fds
+            listening = self.listener.descriptor
+            accepted = self.running and listening in fds
             if accepted:
+                fds = [fd for fd in fds if fd != listening]
                 self.listener.accept()
-            self._ready.extend(self.parking.take(fds, in_passing=not waits))
+            if fds:
+                self._ready.extend(self.parking.take(fds, in_passing=not waits))
             accepted = accepted and not self._ready
 
     def _call_leader(self) -> None:

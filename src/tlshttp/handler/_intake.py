@@ -181,11 +181,12 @@ class Intake:
         is_plain = request.path[:1] == "/" and not head.body_size
         if not is_plain or self._stream.restricted or self._has_policy():
             return self._judge()
-        if not self._has_method():
+        policy = self._policy()
+        if not self._has_method(policy):
             return self._ready()
         if request.minor_version and head.host is None:
             raise RequestRefused("Missing Host")
-        if self._needs_thread():
+        if self._needs_thread(policy):
             return self._ready_for_thread()
         if len(raw) <= LONGEST_PLAIN:
             self._plain = raw
@@ -222,9 +223,8 @@ class Intake:
             policy.allowed_hosts is not None or policy.refuse_misdirected
         )
 
-    def _has_method(self) -> bool:
+    def _has_method(self, policy: Any) -> bool:
         """Return whether the handler has a method for the request, as far as that is known."""
-        policy = self._policy()
         return (
             policy is None
             or hasattr(policy, "do_" + self.request.command)
@@ -237,13 +237,12 @@ class Intake:
         self._state = STATE_READY
         return READY
 
-    def _needs_thread(self) -> bool:
+    def _needs_thread(self, policy: Any) -> bool:
         """Return whether the method for a request without a body may wait in its thread.
 
         It has said that it waits for its peer, and may take the connection over. A coroutine waits
         in a loop of its own.
         """
-        policy = self._policy()
         if not getattr(policy, "stream_request", False):
             return False
         is_coroutine = getattr(policy, "_answers_by_coroutine", None)
@@ -261,7 +260,7 @@ class Intake:
             RequestRefused: It must be refused.
         """
         head, policy = self.request.head, self._policy()
-        host, has_method = self._agree_on_host(), self._has_method()
+        host, has_method = self._agree_on_host(), self._has_method(policy)
         if has_method and head.host is None and self.request.minor_version:
             raise RequestRefused("Missing Host")
         refuse_by_policy(host, policy, self._stream)
@@ -272,7 +271,7 @@ class Intake:
         if limit is not None and size > limit:
             raise RequestRefused("Body too large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if not size:
-            return self._ready_for_thread() if self._needs_thread() else self._ready()
+            return self._ready_for_thread() if self._needs_thread(policy) else self._ready()
         self._body = self._framing(size)
         own_100 = head.expects_continue and _decides_on_100(policy)
         # A handler that has yet to be made may itself add the method that its class lacks. If it
