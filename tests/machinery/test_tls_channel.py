@@ -9,6 +9,7 @@ import ssl
 import statistics
 import subprocess
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -58,6 +59,10 @@ class Counted:
         self.writes.append(self._socket.send(data))
         self.after_send()
         return self.writes[-1]
+
+    def close(self) -> None:
+        """Close."""
+        self._socket.close()
 
     def sendmsg(self, pieces: list[bytes]) -> int:
         """Write them all."""
@@ -283,6 +288,21 @@ class Measured:
         return int(self._engine.write(data))
 
 
+def send_all(pair: Pair, data: bytes) -> bytes:
+    """Send it all; return what the client has got."""
+    left, received = memoryview(data), bytearray()
+    while left:
+        left = left[pair.channel.send(left) :]
+        while pair.channel.unsent:
+            pair.deliver()
+            received += pair.take_all()
+            with contextlib.suppress(ssl.SSLWantWriteError):
+                pair.channel.flush()
+        pair.deliver()
+        received += pair.take_all()
+    return bytes(received)
+
+
 @pytest.mark.parametrize("gathers", [True, False])
 def test_a_large_response_makes_no_large_buffer(
     open_pair: Pair, monkeypatch: pytest.MonkeyPatch, gathers: bool
@@ -291,21 +311,29 @@ def test_a_large_response_makes_no_large_buffer(
     monkeypatch.setattr(channel_module, "_GATHERS", gathers)
     channel, measured = open_pair.channel, Measured(open_pair.channel.tls)
     monkeypatch.setattr(channel, "tls", measured)
-    left = memoryview(bytes(range(256)) * 1000)
-    received = bytearray()
     open_pair.counted.writes = []
-    while left:
-        left = left[channel.send(left) :]
-        while channel.unsent:
-            open_pair.deliver()
-            received += open_pair.take_all()
-            with contextlib.suppress(ssl.SSLWantWriteError):
-                channel.flush()
-        open_pair.deliver()
-        received += open_pair.take_all()
-    assert received == bytes(range(256)) * 1000
+    assert send_all(open_pair, bytes(range(256)) * 1000) == bytes(range(256)) * 1000
     assert max(measured.sizes) == 16_384
     assert max(open_pair.counted.writes) > 4 * 16_384
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_a_few_channels_send_much_at_once(
+    open_pair: Pair, monkeypatch: pytest.MonkeyPatch, room: bool
+) -> None:
+    """Who has sent a mebibyte gets larger buffers while it is open, if not too many have some."""
+    generous: weakref.WeakSet[TLSChannel] = weakref.WeakSet()
+    monkeypatch.setattr(channel_module, "_generous", generous)
+    monkeypatch.setattr(channel_module, "_GENEROUS_AT_MOST", int(room))
+    channel, measured = open_pair.channel, Measured(open_pair.channel.tls)
+    monkeypatch.setattr(channel, "tls", measured)
+    data = bytes(range(256)) * 5_000
+    assert send_all(open_pair, data) == data
+    is_generous = room and type(channel._outgoing) is ssl.MemoryBIO
+    assert max(measured.sizes) == (65_536 if is_generous else 16_384)
+    assert set(generous) == ({channel} if is_generous else set())
+    channel.close()
+    assert not generous
 
 
 @pytest.mark.parametrize("gathers", [True, False])

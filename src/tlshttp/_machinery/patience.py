@@ -76,6 +76,7 @@ class StreamOwner(Protocol):
 class StreamChannel(Protocol):
     """What a stream asks of a `tlshttp._machinery.tls_channel.Channel`."""
 
+    at_once: int
     unsent: bytes
     by_record: bool
     tls: TLSObject

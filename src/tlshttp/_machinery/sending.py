@@ -30,9 +30,6 @@ AHEAD = 65_536
 stream is worth nothing when it is old, so its handler is to notice that its peer does not keep up,
 as it would on a socket."""
 
-_PIECE = 65_536
-"""Bytes read from a file, or the outbox, at once: as many as the channel encrypts at once."""
-
 _LINGER_RATE = 3_276_800
 """Bytes by which a peer earns a second of its handler's time: 64 KiB in 20 ms."""
 
@@ -246,7 +243,7 @@ class SendingStream(ReceivingStream):
 
     def _next(self, outbox: Outbox) -> Any:
         try:
-            return outbox.next(_PIECE)
+            return outbox.next(self._channel.at_once)
         except OSError as error:
             self._abort(error)
 
