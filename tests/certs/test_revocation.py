@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
 from tests.certs import judges
+from tests.context.hierarchy import client_of, issue, named, refusal_of_openssl
 from tlshttp import certs
 from tlshttp.errors import CertificateError
 
@@ -151,3 +152,14 @@ def test_ocsp_response_of_another_key_is_not_believed(tmp_path: Path) -> None:
         command.split(), cwd=tmp_path, capture_output=True, text=True, check=False, timeout=30
     )
     assert "Response Verify Failure" in done.stderr
+
+
+def test_what_spells_the_authoritys_name_otherwise_can_be_revoked() -> None:
+    """OpenSSL finds it in the list: to it both are one name."""
+    root = issue("Root")
+    authority = certs.CertificateAuthority(root.as_client())
+    client = client_of(root, spelled=named("ROOT"))
+    assert refusal_of_openssl([root], client.as_client(), [authority.crl()]) is None
+    authority.revoke(client.leaf)
+    refusal = refusal_of_openssl([root], client.as_client(), [authority.crl()])
+    assert "revoked" in (refusal or "")

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from tests.context.hierarchy import KEYS, Node, client_of, issue
 from tests.context.support import (
     VERSIONS,
     RecordingServer,
@@ -20,8 +22,9 @@ from tests.context.support import (
 )
 from tests.support import wait_until
 from tlshttp import certs, context
-from tlshttp._engines import anchors
-from tlshttp._engines.anchors import _limited
+from tlshttp._engines.limited import limited
+from tlshttp.certs import _der
+from tlshttp.certs._serials import read_der
 from tlshttp.context import ClientAuth
 from tlshttp.errors import ClientCertificateError, ConfigurationError
 
@@ -182,7 +185,7 @@ def test_the_authoritys_own_limit_is_not_loosened(
     ssl_context = context.create_server_context(
         certificate,
         client_auth=ClientAuth.REQUIRED,
-        client_cas=[_limited(chain[0].certificate.leaf, 1)],
+        client_cas=[limited(chain[0].certificate.leaf, 1)],
         verify_depth=5,
     )
     shake_hands(ssl_context, client_context(authority, chain[1].issue_client("alice")))
@@ -249,16 +252,78 @@ def test_impossible_depth(
         context.create_server_context(certificate, **(named | arguments))
 
 
-def test_authority_that_cannot_be_limited_is_named(
-    certificate: certs.Certificate,
-    clients: certs.CertificateAuthority,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("kind", [*KEYS, "RSA by PSS"])
+def test_depth_below_roots_of_all_kinds(
+    authority: certs.CertificateAuthority, certificate: certs.Certificate, kind: str
 ) -> None:
-    """An old root may have a number that no certificate may have today; it is not trusted then."""
+    """OpenSSL takes a copy for a root only if a key of its kind could have signed it."""
+    by_pss = kind.endswith("PSS")
+    root = issue("root", key=KEYS["RSA" if by_pss else kind](), by_pss=by_pss)
+    below = issue("below", root, by_pss=by_pss)
+    right, deeper = (client_of(one, by_pss=by_pss) for one in (root, below))
+    for version, depth in zip(VERSIONS, (0, 1), strict=True):
+        made = trusting(certificate, root, verify_depth=depth)
+        shake_hands(made, client_context(authority, right.as_client(), version))
+        with pytest.raises(ssl.SSLError) if depth == 0 else contextlib.nullcontext():
+            shake_hands(made, client_context(authority, deeper.as_client(), version))
 
-    def refuse(*_arguments: object) -> None:
-        raise ValueError("The serial number should be positive.")
 
-    monkeypatch.setattr(anchors, "_limited", refuse)
-    with pytest.raises(ConfigurationError, match=r"cannot be applied to 'clients': The serial"):
-        guarded(certificate, clients, 1)
+def test_old_root_can_be_limited(
+    authority: certs.CertificateAuthority, certificate: certs.Certificate
+) -> None:
+    """It may have a number that no certificate may have today."""
+    root = numbered_zero(issue("root"))
+    made = trusting(certificate, root, verify_depth=0)
+    shake_hands(made, client_context(authority, client_of(root).as_client()))
+    with pytest.raises(ssl.SSLError):
+        shake_hands(made, client_context(authority, client_of(issue("below", root)).as_client()))
+
+
+@pytest.mark.parametrize("depth", [None, 1])
+def test_authority_that_cannot_be_copied_is_named(
+    certificate: certs.Certificate, depth: int | None
+) -> None:
+    """Without its root, one with such a number is not trusted."""
+    below = numbered_zero(issue("below", issue("root")))
+    with pytest.raises(ConfigurationError, match="'below' cannot be trusted without its root: The"):
+        trusting(certificate, below, verify_depth=depth)
+
+
+@pytest.mark.only_engine("ssl", reason="a context of pyOpenSSL is finished, and cannot be tuned")
+def test_limit_is_not_lost_by_tuning(
+    authority: certs.CertificateAuthority, certificate: certs.Certificate
+) -> None:
+    """Chains that end at an authority below the root would not be limited."""
+    root = issue("root")
+    below = issue("below", root)
+    right = client_context(authority, client_of(root).as_client())
+    deeper = client_context(authority, client_of(issue("deep", below)).as_client())
+    made = trusting(certificate, root, below, verify_depth=1)
+    with pytest.raises(ConfigurationError, match="VERIFY_X509_PARTIAL_CHAIN"):
+        made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    shake_hands(made, right)
+    with pytest.raises(ssl.SSLError):
+        shake_hands(made, deeper)
+    made = trusting(certificate, root, below)
+    made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    shake_hands(made, deeper)
+
+
+def trusting(certificate: certs.Certificate, *anchors: Node, **more: Any) -> context.ServerContext:
+    """Return a context that trusts some authorities."""
+    return context.create_server_context(
+        certificate,
+        client_auth=ClientAuth.REQUIRED,
+        client_cas=[one.leaf for one in anchors],
+        **more,
+    )
+
+
+def numbered_zero(node: Node) -> Node:
+    """Return it with another number, and so without a signature that is right."""
+    encoded, *signature = _der.children(_der.read(node.leaf.public_bytes(Encoding.DER)))
+    version, _number, *rest = _der.children(encoded)
+    fields = version.encoded, _der.encode(_der.INTEGER, b"\0"), *(one.encoded for one in rest)
+    parts = (one.encoded for one in signature)
+    der = _der.encode(_der.SEQUENCE, _der.encode(_der.SEQUENCE, *fields), *parts)
+    return Node(read_der(der), node.key, node.issuer)

@@ -1,18 +1,18 @@
 """The authorities that clients are trusted by, and how far below them.
 
-What OpenSSL is given differs from what the user has given in two cases. In both it is a copy, which
-differs from its original in what is said here and in the signature:
+What OpenSSL is given differs from what the user has given in two cases. In both it is a copy:
 
 *   With a depth. The `ssl` module has no limit on the depth of a chain. OpenSSL has one that every
     certificate of an authority may carry, the path length constraint (RFC 5280, section 4.2.1.9),
-    and heeds it in trust anchors, too. So a copy carries it, which is what RFC 5937 calls a trust
-    anchor constraint. A chain that is too long then fails inside the handshake, with an alert, and
-    there is no session that could be resumed.
-*   An authority that is no root. It gets a root of ours above it (`StandInRoot`), unless the one
-    that has issued it is an anchor, too, and OpenSSL can go on to that.
+    and heeds it in trust anchors, too. So a copy carries it (`limited`), which is what RFC 5937
+    calls a trust anchor constraint. A chain that is too long then fails inside the handshake, with
+    an alert, and there is no session that could be resumed. The signature of a root counts for
+    nothing and is not verified (RFC 5280, section 6.1; OpenSSL's ``X509_V_FLAG_CHECK_SS_SIGNATURE``
+    is off), so that it stays as it is.
+*   An authority that is no root. It gets a root of ours above it (`StandInRoot`), unless one that
+    has issued it is an anchor, too: then the chain goes on to that, and what is wrong with that,
+    or what it forbids, counts. So only where a chain ends there are copies, and a limit.
 
-The signature of a root counts for nothing and is not verified (RFC 5280, section 6.1; OpenSSL's
-``X509_V_FLAG_CHECK_SS_SIGNATURE`` is off), so a key that is thrown away makes that of its copy.
 Copies are seen by OpenSSL alone: where it tells of a verified chain, the original is put back.
 """
 
@@ -23,22 +23,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tlshttp.certs._inspect import (
-    are_one_name,
-    describe,
-    find_extension,
-    is_authority,
-    was_issued_by,
-)
+from tlshttp._engines.issuers import Issuers, fits_issuer, is_root
+from tlshttp.certs._inspect import are_one_name, describe, is_authority
 from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tlshttp._engines.stand_in import StandInRoot
 
-__all__ = ["NOBODY", "TrustAnchors", "is_root"]
+__all__ = ["NOBODY", "TrustAnchors"]
 
 _log = logging.getLogger("tlshttp.context")
 
@@ -63,6 +57,7 @@ class TrustAnchors:
         self.depth = depth
         self._originals: dict[bytes, x509.Certificate] = {}
         self._stand_ins: dict[x509.Certificate, StandInRoot] = {}
+        self._issuers = Issuers(certificates)
         findings = self._findings()
         ConfigurationError.raise_if(findings)
         for anchor in self.certificates:
@@ -83,22 +78,43 @@ class TrustAnchors:
     def _seen(self, anchor: x509.Certificate, findings: list[str]) -> x509.Certificate:
         """Return what OpenSSL is to see of an authority."""
         root = is_root(anchor)
-        if self.depth is None and (root or self._leads_to_root(anchor)):
+        if not root and self._goes_on(anchor):
             return anchor
-        try:
-            if root and self.depth is not None:
-                return _limited(anchor, self.depth)
-            from tlshttp._engines.stand_in import StandInRoot
+        seen = anchor
+        if self.depth is not None:
+            from tlshttp._engines.limited import limited
 
-            self._stand_ins[anchor] = StandInRoot(anchor, self.depth)
-            return self._stand_ins[anchor].copy
+            seen = limited(anchor, self.depth)
+        if root:
+            return seen
+        from tlshttp._engines.stand_in import StandInRoot
+
+        try:
+            root_of_ours = StandInRoot(seen, self._issuers.named(anchor.issuer))
         except ValueError as error:
-            what = (
-                "it cannot be trusted without its root" if self.depth is None
-                else "verify_depth cannot be applied"
-            )  # fmt: skip
-            findings.append(f"client_cas: {what} to {describe(anchor)}: {error}")
+            findings.append(
+                f"client_cas: {describe(anchor)} cannot be trusted without its root: {error}"
+            )
             return anchor
+        self._stand_ins[anchor] = root_of_ours
+        return root_of_ours.copy
+
+    def _goes_on(self, anchor: x509.Certificate) -> bool:
+        """Tell whether a chain goes on from an authority that is no root to another anchor.
+
+        Not from those that have issued each other and are below nobody else, where it would never
+        end.
+        """
+        issuers = self._issuers.of(anchor)
+        if issuers and not any(fits_issuer(anchor, one) for one in issuers):
+            _log.warning(
+                "client_cas: %s says by its authorityKeyIdentifier that it is of another"
+                " certificate than that of %s which is among them: its clients will be refused",
+                describe(anchor), describe(issuers[0]),
+            )  # fmt: skip
+        above = self._issuers.above(anchor)
+        ends = any(is_root(one) or not self._issuers.of(one) for one in above)
+        return bool(issuers) and (ends or anchor not in self._issuers.above(*issuers))
 
     def all_der(self) -> tuple[bytes, ...]:
         """Return what OpenSSL is to trust, each in DER."""
@@ -120,7 +136,7 @@ class TrustAnchors:
 
         published = []
         for anchor, root in self._stand_ins.items():
-            found = standing(anchor, self._issuer_of, crls)
+            found = standing(anchor, self._issuers.of, crls)
             if found.known:
                 published.append(root.publish(revoked=found.revoked, until=found.until))
         return published
@@ -207,34 +223,8 @@ class TrustAnchors:
             if is_root(anchor) and anchor not in missing and not _has_list_of_itself(anchor, crls)
         ]
 
-    def _issuer_of(self, anchor: x509.Certificate) -> x509.Certificate | None:
-        """Return who of the authorities has issued another one, itself included."""
-        issuers = (other for other in self.certificates if was_issued_by(anchor, other))
-        return next(issuers, None)
-
-    def _leads_to_root(self, anchor: x509.Certificate) -> bool:
-        """Tell whether OpenSSL gets from an authority to a root by the other ones."""
-        seen = []
-        issuer: x509.Certificate | None = anchor
-        while issuer is not None and issuer not in seen:
-            if is_root(issuer):
-                return True
-            seen.append(issuer)
-            issuer = self._issuer_of(issuer)
-        return False
-
 
 NOBODY = TrustAnchors()
-
-
-def is_root(anchor: x509.Certificate) -> bool:
-    """Tell whether OpenSSL takes a certificate for a root: it goes by names, not by the key."""
-    if not are_one_name(anchor.subject, anchor.issuer):
-        return False
-    issuer = find_extension(anchor, x509.AuthorityKeyIdentifier)
-    own = find_extension(anchor, x509.SubjectKeyIdentifier)
-    named = None if issuer is None else issuer.value.key_identifier
-    return named is None or own is None or named == own.value.digest
 
 
 def _has_list_of_itself(root: x509.Certificate, crls: Iterable[_List]) -> bool:
@@ -243,14 +233,3 @@ def _has_list_of_itself(root: x509.Certificate, crls: Iterable[_List]) -> bool:
     from tlshttp.certs._crl_scope import Scope
 
     return any(is_signed_by(crl, root) and Scope.of(crl).is_about(root) for crl in crls)
-
-
-def _limited(anchor: x509.Certificate, depth: int) -> x509.Certificate:
-    """Return a copy of a root below which no chain is longer.
-
-    Raises:
-        ValueError: It is not as RFC 5280 says; the number zero, for example.
-    """
-    from tlshttp._engines.stand_in import copy_authority
-
-    return copy_authority(anchor, depth, ec.generate_private_key(ec.SECP256R1()))

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 
 from cryptography import x509
 
-from tlshttp._engines.anchors import is_root
-from tlshttp.certs._inspect import are_one_name, describe, find_extension, was_issued_by
+from tlshttp._engines.issuers import Issuers, is_root
+from tlshttp.certs._inspect import are_one_name, describe, find_extension
 
 __all__ = ["gap_findings"]
 
@@ -26,11 +26,12 @@ def gap_findings(anchors: Sequence[x509.Certificate]) -> Iterator[str]:
     Args:
         anchors: All authorities that are trusted.
     """
+    issuers = Issuers(anchors)
     for lower in anchors:
-        if is_root(lower) or any(was_issued_by(lower, other) for other in anchors):
+        if is_root(lower) or issuers.of(lower):
             continue
         for upper in anchors:
-            if _may_be_above(upper, lower, anchors):
+            if _may_be_above(upper, lower, issuers):
                 issuer = lower.issuer.rfc4514_string()
                 yield (
                     f"client_cas: {describe(lower)} may be below {describe(upper)} by way of"
@@ -41,15 +42,13 @@ def gap_findings(anchors: Sequence[x509.Certificate]) -> Iterator[str]:
                 break
 
 
-def _may_be_above(
-    upper: x509.Certificate, lower: x509.Certificate, anchors: Sequence[x509.Certificate]
-) -> bool:
+def _may_be_above(upper: x509.Certificate, lower: x509.Certificate, issuers: Issuers) -> bool:
     """Tell whether one authority may have issued the issuer of another, which is no anchor.
 
     It cannot where it is itself below the other one, or below that one's issuer.
     """
     return _may_have_authorities_below(upper) and not any(
-        one == lower or _have_one_issuer(one, lower) for one in _upwards(upper, anchors)
+        one == lower or _have_one_issuer(one, lower) for one in issuers.above(upper)
     )
 
 
@@ -66,17 +65,3 @@ def _have_one_issuer(one: x509.Certificate, other: x509.Certificate) -> bool:
 def _issuer_key(certificate: x509.Certificate) -> bytes | None:
     extension = find_extension(certificate, x509.AuthorityKeyIdentifier)
     return None if extension is None else extension.value.key_identifier
-
-
-def _upwards(
-    anchor: x509.Certificate, anchors: Sequence[x509.Certificate]
-) -> list[x509.Certificate]:
-    """Return an authority and those above it that are known."""
-    found: list[x509.Certificate] = []
-    reached = [anchor]
-    while reached:
-        current = reached.pop()
-        if current not in found:
-            found.append(current)
-            reached += [other for other in anchors if was_issued_by(current, other)]
-    return found

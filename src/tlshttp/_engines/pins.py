@@ -17,7 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from tlshttp.certs._inspect import describe, find_extension, is_self_signed
+from tlshttp._engines.issuers import is_root
+from tlshttp.certs._inspect import describe, find_extension, is_below
 
 __all__ = ["Pins"]
 
@@ -47,9 +48,14 @@ class Pins:
         found = []
         for one in self._certificates:
             label = f"client_certificates: {describe(one)}"
-            if not is_self_signed(one):
+            if not is_below(one, one):
                 found.append(f"{label} is not self-signed: give its authority as client_cas")
                 continue
+            if not is_root(one):
+                found.append(
+                    f"{label} names another issuer than itself by its authorityKeyIdentifier, and"
+                    " OpenSSL would refuse it: have it made without"
+                )
             usage = find_extension(one, x509.ExtendedKeyUsage)
             if usage is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in usage.value:
                 found.append(f"{label} is not for clients: its extendedKeyUsage lacks clientAuth")

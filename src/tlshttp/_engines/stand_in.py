@@ -14,15 +14,21 @@ What the root publishes about the copy we decide, from the lists that there are.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
+from cryptography.x509.oid import PublicKeyAlgorithmOID
 
-__all__ = ["StandInRoot", "copy_authority"]
+from tlshttp.certs._serials import serial_of
+
+__all__ = ["StandInRoot"]
 
 _FAR = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # "no end": RFC 5280, section 4.1.2.5
+
+_Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 
 
 class StandInRoot:
@@ -30,20 +36,22 @@ class StandInRoot:
 
     Args:
         anchor: The authority's own certificate.
-        depth: The largest number of intermediate certificates below it; `None`: as its own says.
+        namesakes: Authorities that have the name of its issuer.
 
     Raises:
         ValueError: The certificate is not as RFC 5280 says, and cannot be copied.
     """
 
-    def __init__(self, anchor: x509.Certificate, depth: int | None) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(
+        self, anchor: x509.Certificate, namesakes: Iterable[x509.Certificate] = ()
+    ) -> None:
+        self._key = _key_unlike(namesakes)
         self._identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         self._name = anchor.issuer
-        self._serial = anchor.serial_number
+        self._serial = serial_of(anchor)
         self.certificate = self._certify_itself(anchor)
         """The root."""
-        self.copy = copy_authority(anchor, depth, self._key, self._authority_identifier())
+        self.copy = self._certify(anchor)
         """What it has issued."""
 
     def publish(self, *, revoked: bool, until: datetime | None) -> x509.CertificateRevocationList:
@@ -65,7 +73,7 @@ class StandInRoot:
         if revoked:
             entry = x509.RevokedCertificateBuilder().serial_number(self._serial)
             builder = builder.add_revoked_certificate(entry.revocation_date(now).build())
-        return builder.sign(self._key, hashes.SHA256())
+        return builder.sign(self._key, _hash_for(self._key))
 
     def _certify_itself(self, anchor: x509.Certificate) -> x509.Certificate:
         return (
@@ -79,52 +87,54 @@ class StandInRoot:
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_SIGNS_CERTIFICATES_AND_LISTS, critical=True)
             .add_extension(self._identifier, critical=False)
-            .sign(self._key, hashes.SHA256())
+            .sign(self._key, _hash_for(self._key))
         )
 
+    def _certify(self, anchor: x509.Certificate) -> x509.Certificate:
+        """Issue an authority's certificate anew."""
+        copy = (
+            x509.CertificateBuilder()
+            .subject_name(anchor.subject)
+            .issuer_name(self._name)
+            .public_key(anchor.public_key())
+            .serial_number(self._serial)
+            .not_valid_before(anchor.not_valid_before_utc)
+            .not_valid_after(anchor.not_valid_after_utc)
+        )
+        for extension in anchor.extensions:
+            if not isinstance(extension.value, x509.AuthorityKeyIdentifier):
+                copy = copy.add_extension(extension.value, extension.critical)
+        copy = copy.add_extension(self._authority_identifier(), critical=False)
+        return copy.sign(self._key, _hash_for(self._key))
+
     def _authority_identifier(self) -> x509.AuthorityKeyIdentifier:
-        return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._identifier)
+        """Return what means this root, and no other authority of its name.
+
+        The number tells it also from one that does not name its key.
+        """
+        return x509.AuthorityKeyIdentifier(
+            self._identifier.digest,
+            [x509.DirectoryName(self._name)],
+            self.certificate.serial_number,
+        )
 
 
-def copy_authority(
-    anchor: x509.Certificate,
-    depth: int | None,
-    key: ec.EllipticCurvePrivateKey,
-    issuer: x509.AuthorityKeyIdentifier | None = None,
-) -> x509.Certificate:
-    """Return a copy of an authority's certificate, signed anew.
+def _key_unlike(namesakes: Iterable[x509.Certificate]) -> _Key:
+    """Make a key of a kind that no namesake has, as far as there are kinds.
 
-    Args:
-        anchor: The original.
-        depth: The largest number of intermediate certificates below it, unless its own is smaller;
-            `None`: as its own says.
-        key: What signs the copy.
-        issuer: Which of the issuers of that name it is; `None`: as the original says.
-
-    Raises:
-        ValueError: It is not as RFC 5280 says; the number zero, for example.
+    What is issued without an authorityKeyIdentifier tells by its signature alone which kind of key
+    it is from. OpenSSL would take the stand-in for its issuer otherwise, and refuse it.
     """
-    copy = (
-        x509.CertificateBuilder()
-        .subject_name(anchor.subject)
-        .issuer_name(anchor.issuer)
-        .public_key(anchor.public_key())
-        .serial_number(anchor.serial_number)
-        .not_valid_before(anchor.not_valid_before_utc)
-        .not_valid_after(anchor.not_valid_after_utc)
-    )
-    for extension in anchor.extensions:
-        value = extension.value
-        if isinstance(value, x509.BasicConstraints) and depth is not None:
-            own = value.path_length
-            value = x509.BasicConstraints(
-                ca=True, path_length=depth if own is None else min(own, depth)
-            )
-        if issuer is None or not isinstance(value, x509.AuthorityKeyIdentifier):
-            copy = copy.add_extension(value, extension.critical)
-    if issuer is not None:
-        copy = copy.add_extension(issuer, critical=False)
-    return copy.sign(key, hashes.SHA256())
+    kinds = {one.public_key_algorithm_oid for one in namesakes}
+    if PublicKeyAlgorithmOID.EC_PUBLIC_KEY not in kinds:
+        return ec.generate_private_key(ec.SECP256R1())
+    if PublicKeyAlgorithmOID.ED25519 not in kinds:
+        return ed25519.Ed25519PrivateKey.generate()
+    return ed448.Ed448PrivateKey.generate()
+
+
+def _hash_for(key: _Key) -> hashes.SHA256 | None:
+    return hashes.SHA256() if isinstance(key, ec.EllipticCurvePrivateKey) else None
 
 
 _SIGNS_CERTIFICATES_AND_LISTS = x509.KeyUsage(

@@ -9,7 +9,7 @@ from datetime import datetime
 from cryptography import x509
 
 from tlshttp.certs._crl_makers import is_signed_by
-from tlshttp.certs._crl_scope import is_taken_back
+from tlshttp.certs._crl_scope import Scope, find_in_list, is_taken_back
 from tlshttp.certs._inspect import are_one_name
 
 __all__ = ["Standing", "describe_list", "standing"]
@@ -31,7 +31,7 @@ class Standing:
 
 def standing(
     anchor: x509.Certificate,
-    issuer_of: Callable[[x509.Certificate], x509.Certificate | None],
+    issuers_of: Callable[[x509.Certificate], Iterable[x509.Certificate]],
     crls: Iterable[_List],
 ) -> Standing:
     """Return what lists say of an authority that is trusted.
@@ -41,7 +41,7 @@ def standing(
 
     Args:
         anchor: The authority.
-        issuer_of: Returns who of those trusted has issued a certificate; `None`: none of them.
+        issuers_of: Returns those of the trusted that have issued a certificate.
         crls: All lists there are.
     """
     lists = list(crls)
@@ -50,7 +50,7 @@ def standing(
     current: x509.Certificate | None = anchor
     while current is not None and current not in seen:
         seen.append(current)
-        issuer = issuer_of(current)
+        issuer = next(iter(issuers_of(current)), None)
         own = [
             crl
             for crl in lists
@@ -58,7 +58,7 @@ def standing(
             and (issuer is None or is_signed_by(crl, issuer))
         ]
         revoked = revoked or any(_names(crl, current) for crl in own)
-        whole = [crl for crl in own if _is_about_authorities(crl)]
+        whole = [crl for crl in own if _may_name(crl, current)]
         if whole:
             ends.append(max((crl.next_update_utc for crl in whole), key=_none_last))
         known = known and (bool(whole) or issuer is None)
@@ -77,20 +77,13 @@ def _names(crl: _List, certificate: x509.Certificate) -> bool:
     return entry is not None and not is_taken_back(entry)
 
 
-def _is_about_authorities(crl: _List) -> bool:
-    """Tell whether a list has all authorities that its issuer has revoked."""
-    for extension in crl.extensions:
-        value = extension.value
-        if isinstance(value, x509.DeltaCRLIndicator):
-            return False
-        if isinstance(value, x509.IssuingDistributionPoint) and (
-            value.only_contains_user_certs
-            or value.only_contains_attribute_certs
-            or value.indirect_crl
-            or value.only_some_reasons
-        ):
-            return False
-    return True
+def _may_name(crl: _List, authority: x509.Certificate) -> bool:
+    """Tell whether an authority would be in a list of its issuer's if it were revoked."""
+    point = find_in_list(crl, x509.IssuingDistributionPoint)
+    is_whole = find_in_list(crl, x509.DeltaCRLIndicator) is None and not (
+        point is not None and (point.indirect_crl or point.only_some_reasons)
+    )
+    return is_whole and Scope.of(crl).is_about(authority)
 
 
 def _none_last(moment: datetime | None) -> tuple[bool, float]:

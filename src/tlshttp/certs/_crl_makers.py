@@ -15,9 +15,9 @@ from cryptography import x509
 from tlshttp.certs._crl_scope import Scope, find_in_list
 from tlshttp.certs._inspect import (
     ComparableName,
-    are_one_name,
     comparable_name,
     find_extension,
+    fits_identifier,
     public_key_bytes,
 )
 
@@ -113,21 +113,7 @@ def may_seem_signed_by(crl: _List, issuer: x509.Certificate) -> bool:
     if comparable_name(crl.issuer) != comparable_name(issuer.subject):
         return False
     said = find_in_list(crl, x509.AuthorityKeyIdentifier)
-    if said is None:
-        return True
-    own = [
-        one.value.digest
-        for one in issuer.extensions
-        if isinstance(one.value, x509.SubjectKeyIdentifier)
-    ]
-    names = [
-        one.value for one in said.authority_cert_issuer or () if isinstance(one, x509.DirectoryName)
-    ]
-    return (
-        (said.key_identifier is None or own in ([], [said.key_identifier]))
-        and said.authority_cert_serial_number in (None, issuer.serial_number)
-        and all(are_one_name(name, issuer.issuer) for name in names[:1])
-    )
+    return said is None or fits_identifier(said, issuer)
 
 
 def why_refused(crl: _List, issuer: x509.Certificate) -> str | None:

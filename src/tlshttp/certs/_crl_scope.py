@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from cryptography import x509
 
-from tlshttp.certs._inspect import find_extension
+from tlshttp.certs._inspect import are_one_name, comparable_name, find_extension
 
 __all__ = ["Entry", "Scope", "critical_unknown", "find_in_list", "is_taken_back", "revoked_by"]
 
@@ -33,12 +33,21 @@ _USERS, _AUTHORITIES, _ATTRIBUTES = "users", "authorities", "attributes"
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a list is published: one of the names that a distribution point has."""
+
+    name: Hashable
+    """It, so that two of them can be compared as OpenSSL does (``idp_check_dp()``)."""
+    label: str = field(compare=False)
+
+
+@dataclass(frozen=True)
 class Scope:
     """What a list is about, of all that its authority has issued (RFC 5280, section 5.2.5)."""
 
     kinds: frozenset[str]
     """Certificates of users, or of authorities, or both."""
-    places: frozenset[Hashable] | None
+    places: frozenset[Place] | None
     """Those that name one of these as the place of their list; `None`: all."""
 
     @classmethod
@@ -53,8 +62,8 @@ class Scope:
             _ATTRIBUTES: point.only_contains_attribute_certs,
         }
         kinds = frozenset(kind for kind, is_so in only.items() if is_so)
-        names = [*(point.full_name or ()), *filter(None, [point.relative_name])]
-        return cls(kinds or frozenset((_USERS, _AUTHORITIES)), frozenset(names) or None)
+        places = frozenset(_places_of(point, crl.issuer))
+        return cls(kinds or frozenset((_USERS, _AUTHORITIES)), places or None)
 
     def overlaps(self, other: Scope) -> bool:
         """Tell whether a certificate may be in both."""
@@ -74,20 +83,48 @@ class Scope:
     def is_about(self, authority: x509.Certificate) -> bool:
         """Tell whether an authority's certificate may be in it, if it has issued it."""
         return _AUTHORITIES in self.kinds and (
-            self.places is None or not self.places.isdisjoint(_places_named_in(authority))
+            self.places is None or _names_one(authority, self.places)
         )
 
     def __str__(self) -> str:
         """Say it in a sentence; empty for a list of all."""
         kinds = [f"for {kind}" for kind in sorted(self.kinds) if len(self.kinds) == 1]
-        places = sorted(str(getattr(place, "value", place)) for place in self.places or ())
+        places = sorted(place.label for place in self.places or ())
         return " ".join(kinds + [f"at {place}" for place in places])
 
 
-def _places_named_in(certificate: x509.Certificate) -> Iterator[Hashable]:
-    extension = find_extension(certificate, x509.CRLDistributionPoints)
+def _places_of(
+    point: x509.IssuingDistributionPoint | x509.DistributionPoint, issuer: x509.Name
+) -> Iterator[Place]:
+    """Yield the names of a place; one that is relative goes on from the issuer's."""
+    directories = [
+        one.value for one in point.full_name or () if isinstance(one, x509.DirectoryName)
+    ]
+    if point.relative_name is not None:
+        directories.append(x509.Name([*issuer.rdns, point.relative_name]))
+    for directory in directories:
+        yield Place(comparable_name(directory), directory.rfc4514_string())
+    for name in point.full_name or ():
+        if not isinstance(name, x509.DirectoryName):
+            yield Place(name, str(name.value))
+
+
+def _names_one(authority: x509.Certificate, places: frozenset[Place]) -> bool:
+    """Tell whether an authority names one of some places for the list of its issuer.
+
+    A place that it does not name is any.
+    """
+    extension = find_extension(authority, x509.CRLDistributionPoints)
     for point in extension.value if extension else ():
-        yield from (*(point.full_name or ()), *filter(None, [point.relative_name]))
+        publishers = [
+            one.value for one in point.crl_issuer or () if isinstance(one, x509.DirectoryName)
+        ]
+        if publishers and not any(are_one_name(one, authority.issuer) for one in publishers):
+            continue
+        named = frozenset(_places_of(point, authority.issuer))
+        if not named or not named.isdisjoint(places):
+            return True
+    return False
 
 
 def revoked_by(crl: _List) -> Iterator[Entry]:

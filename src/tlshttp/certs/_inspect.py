@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
 from tlshttp.certs._names import render_name
+from tlshttp.certs._serials import serial_of
 
 ComparableName: TypeAlias = tuple[Hashable, ...]
 
@@ -85,7 +87,10 @@ def is_authority(certificate: x509.Certificate) -> bool:
 
 
 def was_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Tell whether the issuer's name stands in the certificate and its key signed it."""
+    """Tell whether the issuer's name stands in the certificate and its key signed it.
+
+    The name is compared as it is written; see `is_below`.
+    """
     try:
         certificate.verify_directly_issued_by(issuer)
     except Exception:  # noqa: BLE001
@@ -93,6 +98,47 @@ def was_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
         # cannot sign): whichever it is, this issuer has not issued the certificate.
         return False
     return True
+
+
+def is_below(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Tell whether the issuer's key signed the certificate in its name, however that is written."""
+    return are_one_name(certificate.issuer, issuer.subject) and was_signed_by(certificate, issuer)
+
+
+def was_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Tell whether the issuer's key signed the certificate, in whatever name."""
+    try:
+        key: Any = issuer.public_key()
+        # How the kinds of keys that need to be told are told it; the others have one way only.
+        parameters: list[object] = [certificate.signature_algorithm_parameters]
+        if isinstance(key, (rsa.RSAPublicKey, dsa.DSAPublicKey)):
+            parameters.append(certificate.signature_hash_algorithm)
+        key.verify(
+            certificate.signature,
+            certificate.tbs_certificate_bytes,
+            *(one for one in parameters if one is not None),
+        )
+    except Exception:  # noqa: BLE001
+        # As above; and AttributeError and TypeError where key and signature are of two kinds.
+        return False
+    return True
+
+
+def fits_identifier(said: x509.AuthorityKeyIdentifier, issuer: x509.Certificate) -> bool:
+    """Tell whether it may be a certificate that an authorityKeyIdentifier means, to OpenSSL.
+
+    Of several names only the first counts (``X509_check_akid()`` in ``crypto/x509/v3_purp.c``).
+    """
+    serial = said.authority_cert_serial_number
+    own = find_extension(issuer, x509.SubjectKeyIdentifier)
+    names = [
+        one.value for one in said.authority_cert_issuer or () if isinstance(one, x509.DirectoryName)
+    ]
+    return (
+        (said.key_identifier is None or own is None or said.key_identifier == own.value.digest)
+        and (serial is None or serial == serial_of(issuer))
+        and all(are_one_name(name, issuer.issuer) for name in names[:1])
+    )
 
 
 def must_staple(certificate: x509.Certificate) -> bool:

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.x509 import ocsp
 
 from tlshttp.certs._certificate import Certificate, CertificateChain
-from tlshttp.certs._inspect import describe, was_issued_by
+from tlshttp.certs._inspect import describe, is_below
 from tlshttp.certs._issue import Issuer
 from tlshttp.certs._revocation import Ledger, sign_crl, sign_ocsp_response
 from tlshttp.errors import CertificateError
@@ -89,7 +89,7 @@ class Revoking:
 
     def _own(self, certificate: CertificateChain | x509.Certificate) -> x509.Certificate:
         leaf = certificate.leaf if isinstance(certificate, CertificateChain) else certificate
-        if not was_issued_by(leaf, self.certificate.leaf):
+        if not is_below(leaf, self.certificate.leaf):
             raise CertificateError(
                 f"{describe(leaf)} was not issued by {describe(self.certificate.leaf)}"
             )

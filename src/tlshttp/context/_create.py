@@ -58,9 +58,11 @@ def create_server_context(
             are, and nothing that they have issued. They do not go together with ``crls``, where the
             authority's word counts: to revoke one of these, leave it out.
         verify_depth: The largest number of intermediate certificates between a client's and that
-            of its authority in ``client_cas``; 0: only clients of these authorities themselves.
-            Certificates that an authority issued to itself do not count (RFC 5280, section
-            4.2.1.9). `None`: no more than OpenSSL follows, which is 100 (``SSL_set_verify(3)``).
+            of its authority in ``client_cas``; 0: only clients of these authorities themselves. It
+            counts up to the highest: of a root and an intermediate of it in ``client_cas``, up to
+            the root, as in ``openssl verify -verify_depth``; the intermediate is one. Certificates
+            that an authority issued to itself do not count (RFC 5280, section 4.2.1.9). `None`: no
+            more than OpenSSL follows, which is 100 (``SSL_set_verify(3)``).
         crls: Revocation lists of these authorities: paths of PEM or DER files, which are looked at
             every five seconds, `tlshttp.certs.CRLStore` objects, or lists. With any, there has to
             be one for every authority between a client's certificate and the trusted root, else the

@@ -77,7 +77,16 @@ class _SSLEngine:
     def trust(
         self, context: ssl.SSLContext, anchors: TrustAnchors, crls: bytes | None, pins: Pins
     ) -> None:
-        """Have a context accept client certificates of authorities, less what is revoked."""
+        """Have a context accept client certificates of authorities, less what is revoked.
+
+        Raises:
+            ConfigurationError: It was told to end chains where no limit would hold.
+        """
+        if anchors.depth is not None and context.verify_flags & ssl.VERIFY_X509_PARTIAL_CHAIN:
+            raise ConfigurationError(
+                "verify_depth counts up to the highest of client_cas, and VERIFY_X509_PARTIAL_CHAIN"
+                " would have chains end below: create the context anew, without one of the two"
+            )
         if anchors.certificates or pins:
             context.load_verify_locations(cadata=b"".join((*anchors.all_der(), *pins.all_der())))
         if crls is not None:

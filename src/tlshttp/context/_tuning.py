@@ -69,7 +69,11 @@ class TunableContext(ssl.SSLContext):
             )
         step(self)
         self._steps.append(step)
-        self._rebuild()
+        try:
+            self._rebuild()
+        except ConfigurationError:
+            self._steps.pop()
+            raise
 
     def _call(self, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
         method = getattr(ssl.SSLContext, name)

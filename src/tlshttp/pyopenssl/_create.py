@@ -58,7 +58,7 @@ def create_server_context(
         client_cas: Certificates of the authorities whose client certificates are accepted.
         client_certificates: Self-signed certificates of single clients, accepted as they are.
         verify_depth: The largest number of intermediate certificates between a client's and that
-            of its authority; `None`: no more than OpenSSL follows.
+            of its authority, the highest one that is trusted; `None`: no more than OpenSSL follows.
         crls: Revocation lists of these authorities; `None`: nothing is ever revoked.
         alpn_protocols: Application protocols to offer by ALPN, in order of preference; empty: none.
         unknown_names: What happens to clients that ask for a name no certificate has.

@@ -14,6 +14,7 @@ from tlshttp.certs import Certificate
 from tlshttp.certs._contexts import show_certificate, use_private_key
 from tlshttp.certs._inspect import describe
 from tlshttp.certs._memory import pem_path
+from tlshttp.certs._serials import read_der
 from tlshttp.errors import ConfigurationError
 from tlshttp.profiles import TLSProfile
 from tlshttp.pyopenssl._settings import apply_profile, known, missing
@@ -89,7 +90,7 @@ class PyOpenSSLEngine:
         if store is None:  # pragma: no cover  # every context has one
             raise ConfigurationError("this OpenSSL.SSL.Context has no certificate store")
         for der in (*anchors.all_der(), *pins.all_der()):
-            store.add_cert(crypto.X509.from_cryptography(x509.load_der_x509_certificate(der)))
+            store.add_cert(crypto.X509.from_cryptography(read_der(der)))
         if crls is not None:
             for crl in _lists(crls):
                 store.add_crl(crl)
