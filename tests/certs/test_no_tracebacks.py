@@ -88,7 +88,8 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
         ("ca", "x", "--path-length", "99999999999999999999", "--force"), "cannot be 9999"
     ),
     "path length below": (
-        ("ca", "x", "--path-length", "256", *SIGNER, "--force"), "cannot be 256"
+        ("ca", "x", "--path-length", "256", *SIGNER, "--certfile", "x.pem", "--keyfile", "k.pem"),
+        "cannot be 256",
     ),
     "lifetime": (("crl", *SIGNER, "--lifetime", "100000y"), "is too long|after the year 9999"),
     "lifetime of a list": (("crl", *SIGNER, "--lifetime", "9000y"), "after the year 9999"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
@@ -168,21 +168,48 @@ def lifetime_of(arguments: argparse.Namespace) -> timedelta | None:
         raise CertificateError(f"{text} is too long a lifetime") from None
 
 
-def spare_files(arguments: argparse.Namespace, *files: str | None) -> None:
+def spare_files(
+    arguments: argparse.Namespace, *files: str | None, read: Iterable[str | None] = ()
+) -> None:
     """Refuse to overwrite files, before anything is generated.
 
+    Args:
+        arguments: Those of the command.
+        *files: What it is going to write.
+        read: What it reads besides what options of all commands name.
+
     Raises:
-        CertificateError: One of them exists, and ``--force`` is not given, or it is no file.
+        CertificateError: One of them exists, and ``--force`` is not given; or it is no file, or one
+            that the command reads, of which ``--force`` would leave nothing.
     """
-    for file in files:
-        if arguments.force and file is not None:
+    passwords = (getattr(arguments, name, None) for name in ("password_file", "ca_password_file"))
+    inputs = (
+        *read,
+        *(getattr(arguments, name, None) for name in ("ca", "ca_key", "key", "request")),
+        *(one.path for one in passwords if one is not None),
+    )
+    outputs = [file for file in dict.fromkeys(files) if file is not None]
+    CertificateError.raise_if(
+        f"{file} is read by this command, and would be lost: give another name for what it writes"
+        for file in outputs
+        if any(_are_one_file(file, one) for one in inputs if one is not None)
+    )
+    for file in outputs:
+        if arguments.force:
             refuse_special(file)
     if not arguments.force:
         CertificateError.raise_if(
             f"{file} exists: give --force to replace it, or another name"
-            for file in dict.fromkeys(files)
-            if file is not None and Path(file).exists()
+            for file in outputs
+            if Path(file).exists()
         )
+
+
+def _are_one_file(one: str, other: str) -> bool:
+    try:
+        return Path(one).samefile(other)
+    except (OSError, ValueError):  # one of them is not there
+        return False
 
 
 def issuer_of(arguments: argparse.Namespace) -> certs.CertificateAuthority:

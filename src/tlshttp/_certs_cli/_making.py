@@ -314,7 +314,7 @@ def _sign(arguments: argparse.Namespace) -> int:
 
 
 def _convert(arguments: argparse.Namespace) -> int:
-    spare_files(arguments, arguments.out)
+    spare_files(arguments, arguments.out, read=[arguments.certfile, arguments.keyfile])
     keyfile = None if arguments.keyfile is None else Path(arguments.keyfile)
     certificate = certs.load(
         Path(arguments.certfile),

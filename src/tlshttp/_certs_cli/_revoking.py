@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,10 @@ from tlshttp._certs_cli._arguments import (
 )
 from tlshttp._command_line.endings import OK
 from tlshttp.certs._files import PUBLIC, write_atomically
+from tlshttp.certs._inspect import was_issued_by
+from tlshttp.certs._last_list import CRL_LABEL
+from tlshttp.certs._parse import open_source, parse_certificates, pem_labels
+from tlshttp.certs._reading import read_once
 from tlshttp.certs._revoking import STATEMENT_LIFETIME
 from tlshttp.errors import CertificateError
 
@@ -77,9 +82,7 @@ def _revoke(arguments: argparse.Namespace) -> int:
         if arguments.certfile is None:
             certificate: certs.CertificateChain | int = _serial(arguments.serial)
         else:
-            certificate = certs.load_chain(
-                Path(arguments.certfile), lambda: opening_password(arguments)
-            )
+            certificate = _certificate(arguments, authority)
         authority.revoke(certificate, reason=_REASONS[arguments.reason])
         return _write(arguments, authority)
 
@@ -110,7 +113,35 @@ def _alone(arguments: argparse.Namespace) -> Iterator[None]:
 def _authority(arguments: argparse.Namespace) -> certs.CertificateAuthority:
     """Load the authority with what it has revoked so far."""
     crlfile = Path(arguments.crl)
-    return load_authority(arguments, crlfile if crlfile.exists() else None)
+    if not crlfile.exists():
+        return load_authority(arguments)
+    document = open_source(crlfile)
+    if document.is_pem and any(label != CRL_LABEL for label in pem_labels(document)):
+        raise CertificateError(
+            f"{document.label} has more in it than a CRL, which would be lost: give a file with"
+            " the CRL alone"
+        )
+    return load_authority(arguments, crlfile)
+
+
+def _certificate(
+    arguments: argparse.Namespace, authority: certs.CertificateAuthority
+) -> certs.CertificateChain:
+    """Load the certificate to take back, which must be the only one of the authority in its file.
+
+    Else it is not known which one is meant, and somebody would be let in who was to be refused.
+    """
+    path, own = Path(arguments.certfile), authority.certificate.leaf
+    password = functools.cache(lambda: opening_password(arguments))
+    with read_once():
+        found = parse_certificates(open_source(path), password)
+        issued = {one for one in found if one != own and was_issued_by(one, own)}
+        if len(issued) > 1:
+            raise CertificateError(
+                f"there are {len(issued)} certificates of this authority in {str(path)!r}: give a"
+                " file with one of them, or its serial number by --serial"
+            )
+        return certs.load_chain(path, password)
 
 
 def _serial(text: str) -> int:
@@ -123,7 +154,10 @@ def _serial(text: str) -> int:
 def _write(arguments: argparse.Namespace, authority: certs.CertificateAuthority) -> int:
     refuse_useless_password(arguments)
     crl = authority.crl(lifetime=lifetime_of(arguments) or STATEMENT_LIFETIME)
-    write_atomically(arguments.crl, crl.public_bytes(Encoding.PEM), mode=PUBLIC)
+    crlfile = Path(arguments.crl)
+    is_der = crlfile.exists() and not open_source(crlfile).is_pem
+    encoding = Encoding.DER if is_der else Encoding.PEM
+    write_atomically(crlfile, crl.public_bytes(encoding), mode=PUBLIC)
     count = len(list(crl))
     print(
         f"written to {arguments.crl}: {count} certificate{'' if count == 1 else 's'} revoked, good"

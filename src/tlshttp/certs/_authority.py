@@ -31,9 +31,10 @@ from tlshttp.certs._issue import (
     roles_of,
 )
 from tlshttp.certs._keys import KeyType, Password, PrivateKey
+from tlshttp.certs._last_list import read_last_list
 from tlshttp.certs._load import load
 from tlshttp.certs._names import general_names
-from tlshttp.certs._parse import Source, open_source, parse_crl
+from tlshttp.certs._parse import Source, open_source
 from tlshttp.certs._requests import load_request, names_of_request
 from tlshttp.certs._revocation import Ledger
 from tlshttp.certs._revoking import Revoking
@@ -133,7 +134,8 @@ class CertificateAuthority(Revoking):
             certfile: The certificate, then its issuers up to the root: a path, PEM text or bytes.
             keyfile: The private key, likewise; `None` means it is in ``certfile``.
             password: What opens an encrypted key; `None` means it is not encrypted.
-            crlfile: The last CRL, to go on from; `None` means that nothing was revoked.
+            crlfile: The last CRL, to go on from; `None` means that nothing was revoked. It has to
+                be for all that the authority has issued, and alone: no delta, and no part.
             crl_url: Where `crl` will be found; `None` means nowhere.
             ocsp_url: Where OCSP is answered; `None` means nowhere.
             tolerate: Codes of findings to log as warnings instead, as for `tlshttp.certs.load`.
@@ -144,11 +146,7 @@ class CertificateAuthority(Revoking):
         certificate = load(certfile, keyfile, password, tolerate=tolerate)
         authority = CertificateAuthority(certificate, crl_url=crl_url, ocsp_url=ocsp_url)
         if crlfile is not None:
-            document = open_source(crlfile)
-            crl = parse_crl(document)
-            if not crl.is_signature_valid(certificate.private_key.public_key()):
-                raise CertificateError(f"the CRL in {document.label} is not from this authority")
-            authority._ledger = Ledger(crl)
+            authority._ledger = Ledger(read_last_list(open_source(crlfile), certificate.leaf))
         return authority
 
     def write(

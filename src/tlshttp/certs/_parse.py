@@ -30,10 +30,10 @@ __all__ = [
     "count_keys",
     "open_source",
     "parse_certificates",
-    "parse_crl",
     "parse_key",
     "parse_pkcs12",
     "parse_trusted",
+    "pem_labels",
 ]
 
 _Arguments = ParamSpec("_Arguments")
@@ -122,18 +122,13 @@ def parse_pkcs12(
     return (None if key is None else _supported(key, document)), certificates
 
 
-def parse_crl(document: Document) -> x509.CertificateRevocationList:
-    """Read a CRL, as `CertificateAuthority` writes it.
+def pem_labels(document: Document) -> list[bytes]:
+    """Return what each PEM block of a document says that it is.
 
     Raises:
-        CertificateError: It cannot be read, or has no number.
+        CertificateError: One has no end.
     """
-    read = x509.load_pem_x509_crl if document.is_pem else x509.load_der_x509_crl
-    try:
-        return _examined_crl(read(document.content))
-    except Exception as error:  # noqa: BLE001
-        kind = type(error).__name__
-        raise CertificateError(f"there is no readable CRL in {document.label} ({kind})") from None
+    return [label for label, _ in _pem_blocks(document)]
 
 
 def _pem_blocks(document: Document) -> Iterator[tuple[bytes, bytes]]:
@@ -307,13 +302,6 @@ def _examined(certificate: x509.Certificate) -> x509.Certificate:
     certificate.signature_hash_algorithm  # noqa: B018
     f"{certificate.not_valid_before_utc:%Y}{certificate.not_valid_after_utc:%Y}"
     return certificate
-
-
-def _examined_crl(crl: x509.CertificateRevocationList) -> x509.CertificateRevocationList:
-    crl.extensions.get_extension_for_class(x509.CRLNumber)
-    for entry in crl:
-        repr(list(entry.extensions))
-    return crl
 
 
 def _attempt(

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509 import ocsp
 
 from tlshttp._forked import begin_anew_in_children
+from tlshttp.certs._crl_scope import find_in_list, is_taken_back
 from tlshttp.certs._issue import Issuer
 from tlshttp.certs._keys import signature_hash
 from tlshttp.certs._validity import BACKDATING
@@ -34,10 +35,11 @@ class Ledger:
         self._revocations: dict[int, Revocation] = {}
         self._crl_number = 0
         if crl is not None:
-            self._revocations = {entry.serial_number: _read_entry(entry) for entry in crl}
-            self._crl_number = crl.extensions.get_extension_for_class(
-                x509.CRLNumber
-            ).value.crl_number
+            self._revocations = {
+                entry.serial_number: _read_entry(entry) for entry in crl if not is_taken_back(entry)
+            }
+            number = find_in_list(crl, x509.CRLNumber)
+            self._crl_number = 0 if number is None else number.crl_number
 
     def _renew_lock(self) -> None:
         self._lock = threading.Lock()

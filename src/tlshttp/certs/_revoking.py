@@ -42,7 +42,7 @@ class Revoking:
             reason: Why, for whoever reads the CRL (RFC 5280, section 5.3.1).
 
         Raises:
-            CertificateError: The certificate is not from this authority.
+            CertificateError: The certificate is not from this authority, or is its own.
         """
         if reason is x509.ReasonFlags.remove_from_crl:
             raise CertificateError("remove_from_crl is no reason to revoke a certificate")
@@ -54,7 +54,12 @@ class Revoking:
                 )
             self._ledger.add(certificate, reason)
         else:
-            self._ledger.add(self._own(certificate).serial_number, reason)
+            leaf = self._own(certificate)
+            if leaf == self.certificate.leaf:
+                raise CertificateError(
+                    f"{describe(leaf)} is the authority itself, which no list of its own takes back"
+                )
+            self._ledger.add(leaf.serial_number, reason)
 
     def crl(self, *, lifetime: timedelta = STATEMENT_LIFETIME) -> x509.CertificateRevocationList:
         """Return a signed list of what is revoked, with a number that always rises.

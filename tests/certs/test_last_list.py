@@ -1,0 +1,224 @@
+"""Going on from an authority's last list: nothing that it, or its file, says is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from tests.revocation_lists import AUTHORITIES, NOW, USERS, make_list, part
+from tlshttp import _certs_cli, certs
+from tlshttp.errors import CertificateError
+
+CRL = x509.CertificateRevocationList
+
+OURS = ("--ca", "ca.pem", "--ca-key", "ca-key.pem")
+COMMANDS = [("crl", *OURS), ("revoke", "alice.pem", *OURS)]
+
+
+@pytest.fixture(scope="module")
+def authority() -> certs.CertificateAuthority:
+    """Return an authority."""
+    return certs.CertificateAuthority.generate("CA")
+
+
+@pytest.fixture(scope="module")
+def alice(authority: certs.CertificateAuthority) -> certs.Certificate:
+    """Return the certificate of a client."""
+    return authority.issue_client("alice@example.org")
+
+
+@pytest.fixture
+def place(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    authority: certs.CertificateAuthority,
+    alice: certs.Certificate,
+) -> Path:
+    """Return the current folder, with the authority and the client in it."""
+    monkeypatch.chdir(tmp_path)
+    for name, one in (("ca", authority.certificate), ("alice", alice)):
+        Path(f"{name}.pem").write_bytes(one.to_pem())
+        Path(f"{name}-key.pem").touch(mode=0o600)
+        Path(f"{name}-key.pem").write_bytes(one.key_to_pem())
+    return tmp_path
+
+
+def pem(*lists: CRL) -> bytes:
+    """Return a file with several lists."""
+    return b"".join(one.public_bytes(Encoding.PEM) for one in lists)
+
+
+def with_extension(
+    authority: certs.CertificateAuthority, extension: x509.ExtensionType, *, in_entry: bool = False
+) -> CRL:
+    """Return a list that has a critical extension, or an entry that has one."""
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority.certificate.leaf.subject)
+        .last_update(NOW)
+        .next_update(NOW + timedelta(days=1))
+    )
+    entry = x509.RevokedCertificateBuilder().serial_number(7).revocation_date(NOW)
+    if in_entry:
+        entry = entry.add_extension(extension, critical=True)
+    else:
+        builder = builder.add_extension(extension, critical=True)
+    key = authority.certificate.private_key
+    return builder.add_revoked_certificate(entry.build()).sign(key, hashes.SHA256())
+
+
+OTHER_NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Other")])
+STRANGER = x509.CertificateIssuer([x509.DirectoryName(OTHER_NAME)])
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.32473.1"), b"\x05\x00")
+
+REFUSED: dict[str, tuple[Callable[[certs.CertificateAuthority], bytes], str]] = {
+    "old and new": (
+        lambda own: pem(make_list(own, hours=-3), make_list(own, 7, hours=-2)), "there are 2 CRLs"
+    ),
+    "two parts": (
+        lambda own: pem(make_list(own, of=AUTHORITIES), make_list(own, 7, of=USERS)),
+        "there are 2 CRLs",
+    ),
+    "two authorities": (
+        lambda own: pem(make_list(own, 7), make_list(certs.CertificateAuthority.generate("Other"))),
+        "there are 2 CRLs",
+    ),
+    "users": (lambda own: pem(make_list(own, 7, of=USERS)), "for a part of the certificates"),
+    "a place": (
+        lambda own: pem(make_list(own, 7, of=part(place="http://a.test/1"))),
+        "for a part of the certificates",
+    ),
+    "indirect": (
+        lambda own: pem(make_list(own, 7, of=part(indirect=True))), "for several authorities"
+    ),
+    "delta": (lambda own: pem(with_extension(own, x509.DeltaCRLIndicator(3))), "is a delta"),
+    "of others": (
+        lambda own: pem(with_extension(own, STRANGER, in_entry=True)), "for several authorities"
+    ),
+    "unknown": (
+        lambda own: pem(with_extension(own, UNKNOWN)), "critical extension that is unknown here"
+    ),
+    "renamed": (
+        lambda own: pem(make_list(own, 7, name=OTHER_NAME)), "is not from this authority"
+    ),
+    "two in DER": (
+        lambda own: 2 * make_list(own, 7).public_bytes(Encoding.DER), "there is no readable CRL"
+    ),
+    "cut off": (lambda own: pem(make_list(own, 7), make_list(own))[:-20], "has no end"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_file_that_says_more_than_the_next_list_would_is_refused(
+    kind: str,
+    place: Path,
+    authority: certs.CertificateAuthority,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And it stays as it is; whoever loads the authority from Python is told so, too."""
+    make, reason = REFUSED[kind]
+    content = make(authority)
+    (place / "ca.crl").write_bytes(content)
+    for command in COMMANDS:
+        assert _certs_cli.main(command) == 2
+        assert reason in capsys.readouterr().err
+    assert (place / "ca.crl").read_bytes() == content
+    with pytest.raises(CertificateError, match=reason):
+        certs.CertificateAuthority.load("ca.pem", "ca-key.pem", crlfile="ca.crl")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_lies_beside_the_list_is_not_lost(
+    command: tuple[str, ...],
+    place: Path,
+    authority: certs.CertificateAuthority,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A certificate or key in the same file: these commands write the list alone."""
+    content = (place / "ca-key.pem").read_bytes() + pem(make_list(authority, 7))
+    (place / "ca.crl").write_bytes(content)
+    assert _certs_cli.main(command) == 2
+    assert "has more in it than a CRL" in capsys.readouterr().err
+    assert (place / "ca.crl").read_bytes() == content
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("encoding", [Encoding.DER, Encoding.PEM])
+def test_list_without_a_number_is_gone_on_from(
+    encoding: Encoding,
+    command: tuple[str, ...],
+    place: Path,
+    authority: certs.CertificateAuthority,
+    alice: certs.Certificate,
+) -> None:
+    """As from one before the first; it stays in DER where it was. It lost nothing, and has one."""
+    (place / "ca.crl").write_bytes(make_list(authority, 7).public_bytes(encoding))
+    assert _certs_cli.main(command) == 0
+    content = (place / "ca.crl").read_bytes()
+    read = x509.load_der_x509_crl if encoding is Encoding.DER else x509.load_pem_x509_crl
+    found = read(content)
+    revoked = {7, alice.leaf.serial_number} if command[0] == "revoke" else {7}
+    assert {entry.serial_number for entry in found} == revoked
+    assert found.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number > 0
+
+
+def test_what_counts_again_can_be_revoked(
+    place: Path, authority: certs.CertificateAuthority, alice: certs.Certificate
+) -> None:
+    """An entry that says so (``removeFromCRL``) does not stay in the place of the new one."""
+    serial = alice.leaf.serial_number
+    back = make_list(authority, serial, reason=x509.ReasonFlags.remove_from_crl)
+    (place / "ca.crl").write_bytes(pem(back))
+    assert _certs_cli.main(("revoke", "alice.pem", *OURS)) == 0
+    (entry,) = x509.load_pem_x509_crl((place / "ca.crl").read_bytes())
+    assert entry.serial_number == serial
+    assert not list(entry.extensions)
+
+
+def test_one_of_several_certificates_is_not_guessed(
+    place: Path,
+    authority: certs.CertificateAuthority,
+    alice: certs.Certificate,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nor is the authority's own taken for a client's; a chain has one that is meant."""
+    bob = authority.issue_client("bob@example.org")
+    (place / "two.pem").write_bytes(alice.to_pem() + bob.to_pem())
+    (place / "ca-first.pem").write_bytes(authority.certificate.to_pem() + alice.to_pem())
+    for name, reason in (("two", "there are 2 certificates"), ("ca-first", "the authority itself")):
+        assert _certs_cli.main(("revoke", f"{name}.pem", *OURS)) == 2
+        assert reason in capsys.readouterr().err
+    assert not (place / "ca.crl").exists()
+    (place / "chain.pem").write_bytes(2 * alice.to_pem() + authority.certificate.to_pem())
+    assert _certs_cli.main(("revoke", "chain.pem", *OURS)) == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "file"),
+    [
+        (("client", "a@b.test", *OURS, "--key", "alice-key.pem", "--certfile", "alice-key.pem"),
+         "alice-key.pem"),
+        (("client", "a@b.test", *OURS, "--keyfile", "./ca-key.pem"), "ca-key.pem"),
+        (("client", "a@b.test", *OURS, "--pkcs12", "ca.pem"), "ca.pem"),
+        (("ca", "Below", *OURS, "--certfile", "ca.pem"), "ca.pem"),
+        (("sign", "alice-key.pem", *OURS, "--certfile", "link"), "alice-key.pem"),
+        (("pkcs12", "alice.pem", "alice-key.pem", "--out", "alice-key.pem"), "alice-key.pem"),
+        (("pkcs12", "alice.pem", "alice-key.pem", "--password-file", "ca.pem", "--out", "ca.pem"),
+         "ca.pem"),
+    ],
+)  # fmt: skip
+def test_force_replaces_no_file_that_the_command_reads(
+    command: tuple[str, ...], file: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A key would be gone: ``--force`` is for what was made before."""
+    (place / "link").symlink_to("alice-key.pem")
+    before = (place / file).read_bytes()
+    assert _certs_cli.main((*command, "--force")) == 2
+    assert "is read by this command" in capsys.readouterr().err
+    assert (place / file).read_bytes() == before
