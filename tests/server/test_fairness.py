@@ -35,6 +35,7 @@ CLIENTS = 20
 
 def _answer(sock: ssl.SSLSocket, body: bytes) -> bytes:
     """Receive a response that ends with a body, or all there is."""
+    sock.settimeout(20 * UNIT)  # a server may be as late as the scenario has it
     data = b""
     with contextlib.suppress(OSError):
         while not data.endswith(body) and (piece := sock.recv(4096)):
@@ -123,6 +124,7 @@ def _say_hello(siege: Siege, sock: socket.socket) -> tuple[Any, ...]:
 
 def _finish(sock: socket.socket, engine: Any, incoming: Any, outgoing: Any) -> bytes:
     """Finish a handshake, ask, and return the status."""
+    sock.settimeout(20 * UNIT)
     with contextlib.suppress(OSError):
         asked = False
         while True:
