@@ -100,6 +100,7 @@ class MemoryEngine:
         self.sends: list[bytes] = []
         self.unsent = b""
         self.by_record = False
+        self.at_once = 65_536
         self.tls: Any = self
         self.socket: Any = None
 
