@@ -53,6 +53,7 @@ class Tape:
     # What a stream asks of a channel while nothing goes wrong.
     unsent = b""
     by_record = False
+    at_once = 65_536
     has_input = False
     tls = types.SimpleNamespace()
 
