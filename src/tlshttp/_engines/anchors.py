@@ -57,6 +57,7 @@ class TrustAnchors:
         self.depth = depth
         self._originals: dict[bytes, x509.Certificate] = {}
         self._stand_ins: dict[x509.Certificate, StandInRoot] = {}
+        self._chain_goes_on_to: dict[x509.Certificate, list[x509.Certificate]] = {}
         self._issuers = Issuers(certificates)
         findings = self._findings()
         ConfigurationError.raise_if(findings)
@@ -79,6 +80,7 @@ class TrustAnchors:
         """Return what OpenSSL is to see of an authority."""
         root = is_root(anchor)
         if not root and self._goes_on(anchor):
+            self._chain_goes_on_to[anchor] = self._issuers.of(anchor)
             return anchor
         seen = anchor
         if self.depth is not None:
@@ -138,7 +140,9 @@ class TrustAnchors:
         for anchor, root in self._stand_ins.items():
             found = standing(anchor, self._issuers.of, crls)
             if found.known:
-                published.append(root.publish(revoked=found.revoked, until=found.until))
+                published.append(
+                    root.publish(revoked=found.revoked, until=found.until, since=found.since)
+                )
         return published
 
     def refuse_foreign_list(self, crl: _List) -> None:
@@ -216,20 +220,31 @@ class TrustAnchors:
             ]
         for anchor in missing:
             _log.warning("crls: there is none of %s: its clients will be refused", describe(anchor))
+        for anchor in self.certificates:
+            issuers = self._chain_goes_on_to.get(anchor, ())
+            if issuers and not any(_may_be_listed(anchor, one, crls) for one in issuers):
+                _log.warning(
+                    "crls: there is none of %s that %s could be in: its clients will be refused",
+                    describe(issuers[0]), describe(anchor),
+                )  # fmt: skip
         return [
             f"crls: those of {describe(anchor)} are for some certificates only, and not for its own"
             " one, for which OpenSSL asks, too: give its list of authorities, too, or one for all"
             for anchor in self.certificates
-            if is_root(anchor) and anchor not in missing and not _has_list_of_itself(anchor, crls)
+            if is_root(anchor)
+            and anchor not in missing
+            and not _may_be_listed(anchor, anchor, crls)
         ]
 
 
 NOBODY = TrustAnchors()
 
 
-def _has_list_of_itself(root: x509.Certificate, crls: Iterable[_List]) -> bool:
-    """Tell whether there is a list of a root in which its own certificate could be."""
+def _may_be_listed(
+    authority: x509.Certificate, issuer: x509.Certificate, crls: Iterable[_List]
+) -> bool:
+    """Tell whether there is a list of an issuer in which an authority's certificate could be."""
     from tlshttp.certs._crl_makers import is_signed_by
     from tlshttp.certs._crl_scope import Scope
 
-    return any(is_signed_by(crl, root) and Scope.of(crl).is_about(root) for crl in crls)
+    return any(is_signed_by(crl, issuer) and Scope.of(crl).is_about(authority) for crl in crls)

@@ -26,6 +26,7 @@ from tlshttp.certs._serials import serial_of
 
 __all__ = ["StandInRoot"]
 
+_ONE_SECOND = timedelta(seconds=1)
 _FAR = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # "no end": RFC 5280, section 4.1.2.5
 
 _Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
@@ -54,19 +55,24 @@ class StandInRoot:
         self.copy = self._certify(anchor)
         """What it has issued."""
 
-    def publish(self, *, revoked: bool, until: datetime | None) -> x509.CertificateRevocationList:
+    def publish(
+        self, *, revoked: bool, until: datetime | None = None, since: datetime | None = None
+    ) -> x509.CertificateRevocationList:
         """Return its revocation list.
 
         Args:
             revoked: Whether the copy stands in it.
             until: When the list runs out; `None`: never.
+            since: When the newest list of the same name was made; `None`: there is none.
         """
-        # One that OpenSSL prefers to a list of the same name without a key identifier: the newer.
         now = datetime.now(UTC).replace(microsecond=0)
+        # At the beginning of a second the clock that OpenSSL asks is still in the one before. But
+        # of lists that do not name their key it takes the newest, which has to be this one.
+        made = now - _ONE_SECOND if since is None or since < now - _ONE_SECOND else now
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self._name)
-            .last_update(now if until is None else min(now, until - timedelta(seconds=1)))
+            .last_update(made if until is None else min(made, until - _ONE_SECOND))
             .next_update(until or _FAR)
             .add_extension(self._authority_identifier(), critical=False)
         )

@@ -27,6 +27,8 @@ class Standing:
     """Whether it, or somebody above it, is revoked."""
     until: datetime | None
     """When the first of those lists runs out; `None`: never."""
+    since: datetime | None
+    """When the newest of all that may name it was made; `None`: there is none."""
 
 
 def standing(
@@ -45,7 +47,7 @@ def standing(
         crls: All lists there are.
     """
     lists = list(crls)
-    known, revoked, ends = True, False, []
+    known, revoked, ends, begins = True, False, [], []
     seen: list[x509.Certificate] = []
     current: x509.Certificate | None = anchor
     while current is not None and current not in seen:
@@ -58,12 +60,15 @@ def standing(
             and (issuer is None or is_signed_by(crl, issuer))
         ]
         revoked = revoked or any(_names(crl, current) for crl in own)
+        begins += [crl.last_update_utc for crl in own]
         whole = [crl for crl in own if _may_name(crl, current)]
         if whole:
             ends.append(max((crl.next_update_utc for crl in whole), key=_none_last))
         known = known and (bool(whole) or issuer is None)
         current = issuer
-    return Standing(known, revoked, min(ends, key=_none_last, default=None))
+    return Standing(
+        known, revoked, min(ends, key=_none_last, default=None), max(begins, default=None)
+    )
 
 
 def describe_list(crl: _List) -> str:
