@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import ssl
@@ -26,7 +27,11 @@ from tlshttp import certs
 from tlshttp._engines import chain_ends
 from tlshttp._engines.chain_ends import ChainEnds
 from tlshttp._engines.moments import refused_from
+from tlshttp._machinery.counters import Counters
+from tlshttp._machinery.registry import Registry
+from tlshttp._machinery.report import ThrottledLog
 from tlshttp._own_files import OwnFiles
+from tlshttp._spool import Budget
 from tlshttp.certs import _reading
 from tlshttp.certs._reloading import IN_A_LOOK
 from tlshttp.certs._revocation import Ledger
@@ -324,3 +329,37 @@ def test_other_locks_are_free_too(tmp_path: Path) -> None:
     files, ledger = OwnFiles(), Ledger()
     with files._lock, ledger._lock:
         assert is_so_in_a_child(lambda: files.add(tmp_path) is None and ledger.find(7) is None)  # type: ignore[func-returns-value]
+
+
+def test_a_child_waits_for_nobody_who_counts(caplog: pytest.LogCaptureFixture) -> None:
+    """As one of `socketserver.ForkingMixIn` does while a thread of the parent's asks for stats."""
+    counters, registry, budget = Counters(), Registry(), Budget(10, 10)
+    log = ThrottledLog(logging.getLogger("tlshttp.connection"))
+    locks = counters._lock, counters.handler_latency._lock, registry._lock, budget._lock, log._lock
+    held, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with contextlib.ExitStack() as all_of_them:
+            for lock in locks:
+                all_of_them.enter_context(lock)
+            held.set()
+            over.wait(60 * UNIT)
+
+    def counts() -> bool:
+        counters.add("requests")
+        log.log(logging.WARNING, "cut")
+        budget.take_disk(5)
+        assert budget.await_disk(5, 0.0)
+        assert not budget.await_disk(6, 0.0)
+        assert budget.take_memory(10)
+        assert not sum(counters.latencies().handler.counts)
+        return counters.snapshot(registry.count(), (), 0).requests == 1 and "cut" in caplog.text
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(60 * UNIT)
+    try:
+        assert is_so_in_a_child(counts)
+    finally:
+        over.set()
+        thread.join(60 * UNIT)

@@ -20,6 +20,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import IO, Any, Protocol
 
+from tlshttp._forked import begin_anew_in_children
 from tlshttp._turns import Turns
 
 __all__ = ["Budget", "Holder", "NoRoom", "Spool", "warn_without_files"]
@@ -66,8 +67,8 @@ class Budget:
     """
 
     def __init__(self, memory: int | None, disk: int | None) -> None:
-        self._lock = threading.Lock()
-        self._disk_freed = threading.Condition(self._lock)
+        self._renew_lock()
+        begin_anew_in_children(self, Budget._renew_lock)
         self._most_memory = memory
         self._most_disk = disk
         self.memory = 0
@@ -83,6 +84,10 @@ class Budget:
         has, and tells if it has done so."""
         self._by_holder: Counter[Holder] = Counter()
         self._by_group: Counter[bytes] = Counter()
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+        self._disk_freed = threading.Condition(self._lock)
 
     def take_memory(self, size: int) -> bool:
         """Take so many bytes of memory, if they are there."""

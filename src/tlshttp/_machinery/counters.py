@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from types import MappingProxyType
 
+from tlshttp._forked import begin_anew_in_children
 from tlshttp._machinery.latency import LatencyCounter
 from tlshttp._machinery.registry import Phase
 from tlshttp._machinery.stream import Stream
@@ -30,12 +31,18 @@ class Counters:
     """What has happened so far; safe to use from any thread."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()
         self._totals = dict.fromkeys(_COUNTED, 0)  # in a `Counter` each would take twice as long
         self._failures: Counter[str] = Counter()
         self._cut: Counter[str] = Counter()
         self.handler_latency = LatencyCounter()
         self.handshake_latency = LatencyCounter()
+        self._renew_locks()
+        begin_anew_in_children(self, Counters._renew_locks)
+
+    def _renew_locks(self) -> None:
+        self._lock = threading.RLock()
+        for latency in (self.handler_latency, self.handshake_latency):
+            latency.renew_lock()
 
     def add(self, name: str) -> None:
         """Count one more of a field of `Stats`."""

@@ -25,10 +25,14 @@ class LatencyCounter:
     __slots__ = ("_counts", "_lock", "_new", "_sum")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.renew_lock()
         self._counts = [0] * (len(LATENCY_BOUNDS) + 1)
         self._sum = 0.0
         self._new: deque[float] = deque()
+
+    def renew_lock(self) -> None:
+        """Have a lock that nobody holds, as in a forked child."""
+        self._lock = threading.Lock()
 
     def add(self, seconds: float) -> None:
         """Count one more."""

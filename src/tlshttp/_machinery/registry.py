@@ -16,6 +16,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from tlshttp._forked import begin_anew_in_children
+
 if TYPE_CHECKING:
     from tlshttp._machinery.connection import Connection
 
@@ -81,12 +83,16 @@ class Registry:
     def __init__(self) -> None:
         self.in_order = True
         """Whether no connection has had a shorter deadline than its phase gives it."""
-        self._lock = threading.RLock()
+        self._renew_lock()
+        begin_anew_in_children(self, Registry._renew_lock)
         self._by_fd: dict[int, Connection] = {}
         self._queues: tuple[OrderedDict[Connection, None], ...] = tuple(
             OrderedDict() for _ in set(_QUEUES.values())
         )
         self._queue_of = {phase: self._queues[number] for phase, number in _QUEUES.items()}
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.RLock()
 
     def __len__(self) -> int:
         return len(self._by_fd)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Mapping
 
+from tlshttp._forked import begin_anew_in_children
 from tlshttp._log_fields import with_fields
 from tlshttp.errors import (
     ConnectionCut,
@@ -46,11 +47,15 @@ class ThrottledLog:
         self._logger = logger
         self._lines = lines
         self._seconds = seconds
-        self._lock = threading.RLock()
+        self._renew_lock()
+        begin_anew_in_children(self, ThrottledLog._renew_lock)
         self._period_ends = 0.0
         self._written: dict[object, int] = {}
         self.left_out = 0
         """Lines of this period that have been left out."""
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.RLock()
 
     def log(
         self,
