@@ -7,7 +7,9 @@ Rules:
 2.  It is cancelled when its peer has left while it waits for something else. Where it waits for the
     peer it finds out by itself, by the exception that a handler in a thread would get.
 3.  Whatever comes of it, `tlshttp._interfaces.AnswersLater.end` is called once.
-4.  A task that the coroutine has begun may outlive it, and the connection is another request's
+4.  A peer that sends or takes as fast as a coroutine goes never has it wait. From time to time it
+    lets others have their turn all the same.
+5.  A task that the coroutine has begun may outlive it, and the connection is another request's
     then. Such a task is known by its context (`contextvars`), which it has from the coroutine.
 """
 
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from tlshttp.aio._loops import HandlerLoop
 
 __all__ = ["Answer", "answer_of", "refuse_late"]
+
+_SECONDS_AT_ONCE = 0.001
+"""For how long a coroutine reads or writes without having to wait, before others have their turn;
+many may do so at once."""
 
 _log = logging.getLogger("tlshttp.handler")
 
@@ -74,7 +80,7 @@ class Answer:
 
     __slots__ = (
         "_coroutine", "_handler", "_is_cancelled", "_loop", "_reading", "_task", "_told",
-        "_waiters", "handler_loop", "later", "line", "watch",
+        "_turn_ends", "_waiters", "handler_loop", "later", "line", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +94,7 @@ class Answer:
         self._task: asyncio.Task[None] | None = None
         self._waiters: list[asyncio.Future[None]] = []
         self._told: AnswersLater | None = None
+        self._turn_ends = 0.0
         self.handler_loop = handler_loop
         self.line: str = handler.requestline
         """The first line of the request."""
@@ -205,6 +212,20 @@ class Answer:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+    # Waiting for others -----------------------------------------------------------------------
+
+    def has_had_its_turn(self) -> bool:
+        """Return whether the coroutine has gone on for so long that others come first."""
+        now = time.monotonic()
+        if not self._turn_ends:
+            self._turn_ends = now + _SECONDS_AT_ONCE
+        return now > self._turn_ends
+
+    async def let_others(self) -> None:
+        """Let others have their turn."""
+        await asyncio.sleep(0)
+        self._turn_ends = time.monotonic() + _SECONDS_AT_ONCE
 
     # Waiting for the peer ---------------------------------------------------------------------
 

@@ -108,6 +108,8 @@ class AsyncTLSRequestHandler(TLSRequestHandler):
         """
         most = _AT_ONCE if size < 0 else min(size, _AT_ONCE)
         answer = answer_of(self, "reading")
+        if answer.has_had_its_turn():
+            await answer.let_others()
         file: Any = self.rfile
         while True:
             try:
@@ -126,6 +128,8 @@ class AsyncTLSRequestHandler(TLSRequestHandler):
             RuntimeError: The response is over, and this is a task that goes on.
         """
         answer = answer_of(self, "write()")
+        if answer.has_had_its_turn():
+            await answer.let_others()
         self.wfile.write(data)
         if self.request.backlog > _BACKLOG:
             await answer.wait_for_room()

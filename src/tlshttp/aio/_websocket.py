@@ -135,6 +135,8 @@ class WebSocketCall:
 
     async def _next(self, conversation: Conversation) -> Message | None:
         """Return a message, or the end; `None` where there was only something else."""
+        if self._answer.has_had_its_turn():
+            await self._answer.let_others()
         message = conversation.next()
         if message is not None:
             key = "text" if isinstance(message, str) else "bytes"
