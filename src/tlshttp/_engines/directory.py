@@ -50,7 +50,7 @@ class Directory:
     _by_name: Names[Shown]
     _by_address: Mapping[str, Shown]
 
-    @property
+    @functools.cached_property
     def tells_addresses_apart(self) -> bool:
         """Whether what a client is shown that asks for no name depends on its address."""
         return bool(self._by_address)

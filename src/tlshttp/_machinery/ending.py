@@ -92,7 +92,8 @@ class EndingConnection(Connection):
         if stream.watched:
             self._loop.drainer.forget(stream)
         self._end_exchange(stream)
-        if self.phase in (_HANDLER, _CLOSED):
+        is_broken = stream.failure is not None or stream.fault is not None
+        if is_broken and self.phase in (_HANDLER, _CLOSED):
             self._report_failure(stream)
         if self.phase is _CLOSED:  # by the handler itself
             self._loop.hooks.close_request(self.request)
