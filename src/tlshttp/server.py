@@ -650,8 +650,10 @@ class TLSHTTPServer(http.server.HTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Report an exception of a handler (hook): its traceback on standard error."""
         failure = request.failure if isinstance(request, (Stream, Lent)) else None
+        if sys.stderr is None:
+            return  # socketserver would take standard output instead
         if failure is None or sys.exception() is not failure:
-            # Closed, full, gone or None: then there is nowhere to report it.
+            # Closed, full or gone: then there is nowhere to report it.
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 super().handle_error(request, client_address)
 

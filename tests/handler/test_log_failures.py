@@ -39,6 +39,11 @@ class ByName(Plain):
     log_message = BaseHTTPRequestHandler.log_message
 
 
+class OwnFields(ByName):
+    def send_header(self, keyword: str, value: str) -> None:
+        super().send_header(keyword, value)
+
+
 class Raising(Plain):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         raise RuntimeError("a mistake in log_message()")
@@ -73,19 +78,28 @@ def closed() -> Any:
     return file
 
 
-@pytest.fixture(params=[full, gone, closed, lambda: None], ids=["full", "gone", "closed", "none"])
-def no_stderr(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Put something in the place of standard error that takes nothing."""
-    if request.param is full and not os.path.exists("/dev/full"):  # noqa: PTH110
+def none() -> None:
+    """Return what there is where it was closed before the program started."""
+
+
+@contextlib.contextmanager
+def standard_error(make: Callable[[], Any]) -> Iterator[None]:
+    """Have something for standard error that takes nothing.
+
+    No fixture: pytest puts its own there once more when a test begins.
+    """
+    if make is full and not os.path.exists("/dev/full"):  # noqa: PTH110
         pytest.skip("this system has no /dev/full")
-    make: Callable[[], Any] = request.param
     file = make()
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stderr", file)
-        yield
-    if file is not None:
-        with contextlib.suppress(OSError):
-            file.close()
+        try:
+            yield
+            assert sys.stderr is file
+        finally:
+            if file is not None:
+                with contextlib.suppress(OSError):
+                    file.close()
 
 
 class _Broken(logging.Handler):
@@ -114,9 +128,15 @@ REQUESTS = [
 SERVERS = [TLSHTTPServer, ThreadingTLSHTTPServer]
 
 
-def all_are_answered(server: Any) -> None:
-    """Send every kind of request, and see that each has its answer and its event."""
-    for request, status in REQUESTS:
+def all_are_answered(server: Any, *, own_message: bytes = b"200") -> None:
+    """Send every kind of request, and see that each has its answer and its event.
+
+    Args:
+        server: The server.
+        own_message: The status where the handler writes into the log itself.
+    """
+    for request, usual in REQUESTS:
+        status = own_message if b"/message" in request else usual
         with connect(server) as client:
             client.sendall(request + b"Connection: close\r\n\r\n")
             answer = read_to_end(client)
@@ -129,12 +149,19 @@ def all_are_answered(server: Any) -> None:
 
 
 @pytest.mark.parametrize("server_class", SERVERS)
-@pytest.mark.parametrize("handler", [Plain, ByName, Accessed])
-@pytest.mark.usefixtures("no_stderr")
-def test_peers_14_standard_error_that_takes_nothing(handler: Any, server_class: Any) -> None:
-    """Peers 14: full, gone, closed or none at all: every request is answered."""
-    with serving(handler, server_class=server_class) as server:
-        all_are_answered(server)
+@pytest.mark.parametrize("handler", [Plain, ByName, OwnFields, Accessed])
+@pytest.mark.parametrize("error", [full, gone, closed, none])
+def test_peers_14_standard_error_that_takes_nothing(
+    error: Callable[[], Any], handler: Any, server_class: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Peers 14: full, gone, closed or none at all: every request is answered.
+
+    And standard output gets nothing that was for it.
+    """
+    with standard_error(error), serving(handler, server_class=server_class) as server:
+        # What ByName has put there is its own, and raises where it calls it itself.
+        all_are_answered(server, own_message=b"500" if issubclass(handler, ByName) else b"200")
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("server_class", SERVERS)

@@ -271,19 +271,20 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
 
     def send_response(self, code: int, message: str | None = None) -> None:
         """Begin a response head, with the fields Server and Date; and log the request."""
+        try:
+            self.log_request(code)
+        except Exception:  # noqa: BLE001 (whatever it is)
+            bear_log_failure(self)
+        self.send_response_only(code, message)
         own = type(self)
         if (
             own.send_header is not TLSRequestHandler.send_header  # who has its own sees all fields
             or own.send_response_only is not TLSRequestHandler.send_response_only
             or self.request_version == "HTTP/0.9"
         ):
-            super().send_response(code, message)
+            self.send_header("Server", self.version_string())
+            self.send_header("Date", self.date_time_string())
             return
-        try:
-            self.log_request(code)
-        except Exception:  # noqa: BLE001 (whatever it is)
-            bear_log_failure(self)
-        self.send_response_only(code, message)
         self._headers_buffer.append(usual_lines(self.version_string(), self.date_time_string()))
 
     def send_response_only(self, code: int, message: str | None = None) -> None:
