@@ -147,6 +147,8 @@ def test_peers_15_closing_and_reopening_at_once(server_context: ssl.SSLContext) 
             self.watched.discard(fd)
 
     class FullLoop:
+        trusted_proxies = ()
+
         def has_room(self) -> bool:
             return False
 

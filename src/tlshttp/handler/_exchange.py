@@ -36,6 +36,7 @@ from tlshttp._interfaces import (
     Ending,
     Transport,
 )
+from tlshttp._passed_on import passes_on
 from tlshttp.errors import PeerDisconnected, RequestRefused
 from tlshttp.handler._error_answers import say_error
 from tlshttp.handler._intake import AT_ONCE, AT_WORK, LONGEST_PLAIN, NONE, STATE_READY
@@ -330,6 +331,28 @@ class HTTPExchange(Responding):
         self.handler = None
         return keep and complete
 
+    def conclude(self) -> bool:
+        """End the response of a handler that ends the connection itself; tell if there is one.
+
+        Such a handler has sent all that it wants to; the end of its body is not among that, because
+        it need not know how the response is framed.
+        """
+        wfile, handler = self.wfile, self.handler
+        if self._state != AT_WORK or wfile.is_in_doubt or self.is_unanswered():
+            return False
+        with contextlib.suppress(OSError, ValueError):  # it is lost, or a file has been closed
+            if handler is not None and handler.wfile is not wfile:
+                handler.wfile.flush()
+            wrong = wfile.conclude()
+            if wrong is not None:
+                self.warn("the response to %r has %s", self.request_line, wrong)
+        wfile.closes = True
+        return True
+
+    def mute(self) -> None:
+        """Drop what is still written of the response, and what is held back."""
+        self.wfile.mute()
+
     def _forget(self) -> None:
         """Let go of a large head: while it is idle a connection is to be small."""
         self.request.forget()
@@ -365,8 +388,9 @@ class HTTPExchange(Responding):
 
     def bear(self, error: BaseException) -> bool:
         """Answer what a handler has raised; tell if that is only what the peer did wrong."""
-        if error is self.refused and self.refused is not None:
-            self.refuse(self.refused)
+        refused = self.refused
+        if refused is not None and passes_on(error, lambda each: each is refused):
+            self.refuse(refused)
             return True
         self.apologise()
         return False
