@@ -17,6 +17,7 @@ import h11
 import pytest
 
 from tests.handler.http_support import Outcome, Quiet, converse, statuses
+from tlshttp._machinery.stream import Stream
 from tlshttp.errors import ResponseAborted
 from tlshttp.handler._response import ResponseHead, framed_head, parsed_head
 
@@ -555,6 +556,39 @@ def test_file_is_sent_from_where_it_stands(
     outcome = converse(Files, [ASK], ready_fd)
     assert body_of(outcome) == content
     assert outcome.kept
+
+
+@pytest.mark.parametrize(("size", "pieces"), [(1_000, 1), (65_536, 1), (65_537, 2)])
+def test_small_file_leaves_with_the_head(
+    size: int, pieces: int, file: Path, ready_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one piece; a large one is queued after it, to be read when there is room."""
+    os.truncate(file, size)
+    os.utime(file, (1, 1))
+    sent: list[object] = []
+    for name in ("transmit", "transmit_file"):
+        original = getattr(Stream, name)
+
+        def counted(*arguments: Any, original: Any = original, **options: Any) -> None:
+            sent.append(arguments)
+            original(*arguments, **options)
+
+        monkeypatch.setattr(Stream, name, counted)
+
+    class Files(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            begin(self, 200, ("Content-Length", str(size)))
+            with file.open("rb") as source:
+                self.copyfile(source, self.wfile)
+                assert source.read() == b""
+
+    outcome = converse(Files, [ASK], ready_fd)
+    assert body_of(outcome) == file.read_bytes()
+    assert outcome.kept
+    assert len(sent) == pieces
 
 
 def test_file_that_is_longer_than_said_is_cut_off(

@@ -20,6 +20,7 @@ Sections are of RFC 9112 (HTTP/1.1).
 from __future__ import annotations
 
 import io
+import os
 from typing import TYPE_CHECKING
 
 from tlshttp._interfaces import Transport
@@ -178,7 +179,7 @@ class ResponseWriter(io.BufferedIOBase):
         return min(size, self._left) if self._framing is LENGTH else size
 
     def send_file(self, fd: int, start: int, size: int) -> bool:
-        """Queue a part of a file as the body, or a piece of it; tell whether that can be.
+        """Send a part of a file as the body, or a piece of it; tell whether that can be.
 
         Args:
             fd: Its descriptor.
@@ -187,6 +188,10 @@ class ResponseWriter(io.BufferedIOBase):
         """
         if self._framing not in (LENGTH, AS_IS) or self._left < size * (self._framing is LENGTH):
             return False
+        is_small = size <= _COPY_AT_MOST and self._framing is LENGTH  # it leaves with the head
+        if is_small and len(data := os.pread(fd, size, start)) == size:
+            self._write_counted(data)
+            return True
         self.flush()
         self._left -= size if self._framing is LENGTH else 0
         if self._own_chunks is not None:
@@ -247,11 +252,7 @@ class ResponseWriter(io.BufferedIOBase):
             self._send()
 
     def close(self) -> None:
-        """Do `flush` and stay open for the next response.
-
-        What handlers put before this file, such as `io.TextIOWrapper`, closes it when it is let
-        go of.
-        """
+        """Do `flush` and stay open: an `io.TextIOWrapper` before it is let go of earlier."""
         self.flush()
 
     # The head ---------------------------------------------------------------------------------
