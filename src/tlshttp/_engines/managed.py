@@ -215,8 +215,8 @@ class ManagedContext:
             self._renew_front(time.monotonic())
 
     def _look(self, now: float) -> None:
-        due, self._due = self._due, EVERYTHING  # no step is forgotten if this is cut short
         self._next_look = 0.0
+        due, self._due = self._due, EVERYTHING  # no step is forgotten if this is cut short
         change = due | self._material.poll(now)
         if due is EVERYTHING:
             self._material.refresh()
