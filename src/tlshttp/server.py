@@ -244,10 +244,19 @@ class TLSHTTPServer(http.server.HTTPServer):
                 create_exchange=self.__create_exchange,
                 first_timeout=self.__composition().first_timeout,
                 url=self.__own_url,
+                is_work_over=self.__is_work_over,
                 stop_listening=self.stop_listening,
                 trusted_proxies=self.__trusted_proxies,
             ),
         )
+
+    def __is_work_over(self) -> bool:
+        """Return whether no coroutine goes on after its response."""
+        return self.handler_loop is None or self.handler_loop.afterwards.is_over()
+
+    def __is_called_by_coroutine(self) -> bool:
+        """Return whether the caller is part of a coroutine that `drain` waits for."""
+        return self.handler_loop is not None and self.handler_loop.afterwards.has_caller()
 
     def __worker_phases(self) -> frozenset[Phase]:
         """Return in which phases connections are not advanced by the loop's own thread."""
@@ -540,7 +549,10 @@ class TLSHTTPServer(http.server.HTTPServer):
         and connections wait there, for whoever else may have it. Requests under way, and those that
         come on connections that are kept, are answered; their responses announce by ``Connection:
         close`` that they are the last ones. Idle connections are closed. Connections that have not
-        come to an end in time are named in the log ``tlshttp.server`` and broken.
+        come to an end in time are named in the log ``tlshttp.server`` and broken. What coroutines
+        and ASGI applications do after their responses is under way, too: it is waited for within
+        the time, and what is left is named in the log and cancelled by `server_close`. Tasks that
+        they have begun, and that go on alone, have five seconds of it.
 
         It may be called from any thread. Called on the loop's own thread, as from a signal handler
         while the main thread serves, by a handler, whose own request is under way, or before
@@ -557,6 +569,8 @@ class TLSHTTPServer(http.server.HTTPServer):
         draining.begin(timeout)
         self.__loop.wake()
         if self.__loop_thread is threading.current_thread() or self.__loop.on_worker:
+            return
+        if self.__is_called_by_coroutine():
             return
         if self.__stopped.wait(timeout):
             return

@@ -80,7 +80,9 @@ class Draining:
         """Whether there is nothing left to wait for, or no time."""
         if not (self.begun and self._is_shut):
             return False
-        return not len(self._loop.registry) or time.monotonic() >= self._deadline
+        if time.monotonic() >= self._deadline:
+            return True
+        return not len(self._loop.registry) and self._loop.is_work_over()
 
     def look(self, now: float) -> None:
         """Go on draining; called on the loop's tick.

@@ -90,6 +90,7 @@ class Loop:
         self.worker_phases = settings.worker_phases
         self.create_exchange = settings.create_exchange
         self.url = settings.url
+        self.is_work_over = settings.is_work_over
         self.stop_listening = settings.stop_listening
         self.first_timeout = settings.first_timeout
         """Seconds that handlers give their peers for the first request, by their class."""

@@ -54,6 +54,8 @@ class Settings(NamedTuple):
     daemon_workers: Callable[[], bool]
     url: Callable[[], str]
     """Where the server is to be reached."""
+    is_work_over: Callable[[], bool]
+    """Whether nothing goes on after its response."""
     stop_listening: Callable[[], None]
     """Called when nobody else is to be let in."""
     create_exchange: CreateExchange

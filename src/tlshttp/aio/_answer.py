@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import logging
 import math
 import time
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
+from tlshttp.aio._current import CURRENT
 from tlshttp.aio._loops import begin_task
 from tlshttp.errors import PeerDisconnected
 
@@ -31,18 +31,13 @@ if TYPE_CHECKING:
     from tlshttp._interfaces import AnswersLater
     from tlshttp.aio._loops import HandlerLoop
 
-__all__ = ["CURRENT", "Answer", "answer_of", "refuse_late"]
+__all__ = ["Answer", "answer_of", "refuse_late"]
 
 _SECONDS_AT_ONCE = 0.001
 """For how long a coroutine reads or writes without having to wait, before others have their turn;
 many may do so at once."""
 
 _log = logging.getLogger("tlshttp.handler")
-
-CURRENT: contextvars.ContextVar[tuple[Any, Answer] | None] = contextvars.ContextVar(
-    "tlshttp_answer", default=None
-)
-"""The handler and the answer that whatever runs belongs to."""
 
 
 def answer_of(handler: Any, what: str) -> Answer:
@@ -85,7 +80,7 @@ class Answer:
 
     __slots__ = (
         "_coroutine", "_handler", "_is_cancelled", "_loop", "_reading", "_task", "_told",
-        "_turn_ends", "_waiters", "handler_loop", "later", "watch",
+        "_turn_ends", "_waiters", "handler_loop", "later", "line", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -101,6 +96,8 @@ class Answer:
         self._told: AnswersLater | None = None
         self._turn_ends = 0.0
         self.handler_loop = handler_loop
+        self.line: str = handler.requestline
+        """The first line of the request."""
         self.later: AnswersLater | None = None
         """The connection, until the answer is over."""
         self.watch: Callable[[], None] | None = None
@@ -132,6 +129,10 @@ class Answer:
         if not task.done():
             self._task = task
 
+    def is_run_by(self, task: asyncio.Task[Any]) -> bool:
+        """Return whether this is the coroutine's own task, not one that it has begun."""
+        return self._task is task
+
     async def _run(self) -> None:
         coroutine, self._coroutine = self._coroutine, None
         CURRENT.set((self._handler, self))
@@ -156,6 +157,7 @@ class Answer:
         self._handler = self._task = None
         CURRENT.set(None)  # what is called from here on is the server's
         if later is None:
+            self.handler_loop.outlasting.discard(self)
             if error is not None and not is_cancelled:  # after a response that was complete
                 handler.server.handle_error(handler.request, handler.client_address)
             return
@@ -174,6 +176,7 @@ class Answer:
         later, handler = self.later, self._handler
         if later is not None:
             self._let_go()
+            self.handler_loop.outlasting.add(self)  # asyncio itself holds no task
             token = CURRENT.set(None)  # the next request may begin in here
             try:
                 handler.answered()

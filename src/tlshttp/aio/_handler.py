@@ -7,7 +7,9 @@ import inspect
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from tlshttp.aio._answer import CURRENT, Answer, answer_of, refuse_late
+from tlshttp.aio._answer import Answer, answer_of, refuse_late
+from tlshttp.aio._current import CURRENT
+from tlshttp.aio._ending import end_coroutines
 from tlshttp.aio._loops import HandlerLoop, OwnLoop
 from tlshttp.handler import TLSRequestHandler
 
@@ -204,7 +206,7 @@ class AsyncTLSRequestHandler(TLSRequestHandler):
 
         def end() -> None:
             try:
-                own.run(cls._close(server))
+                own.run(end_coroutines(server, own, cls._close))
             finally:
                 own.stop()
 

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tlshttp.aio._afterwards import Afterwards
+
 if TYPE_CHECKING:
     from tlshttp.aio._answer import Answer
 
@@ -43,6 +45,10 @@ class HandlerLoop:
         self._context = contextvars.copy_context()
         """Not that of the coroutine which happens to hand something over."""
         self._new: list[Answer] = []
+        self.outlasting: set[Answer] = set()
+        """Answers whose coroutines go on."""
+        self.afterwards = Afterwards(self)
+        """What goes on after responses."""
 
     def call(self, function: Callable[[], None]) -> None:
         """Call a function in the loop soon; from any thread."""

@@ -7,6 +7,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
+from tlshttp.aio._ending import end_coroutines
 from tlshttp.aio._loops import HandlerLoop
 from tlshttp.server import ThreadingTLSHTTPServer
 
@@ -46,19 +47,19 @@ async def serve(server: TLSHTTPServer, *, drain_timeout: float | None = 5.0) -> 
             " server_close() does"
         )
     loop = asyncio.get_running_loop()
-    server.handler_loop = HandlerLoop(loop, threading.get_ident())
+    server.handler_loop = handler_loop = HandlerLoop(loop, threading.get_ident())
     handler_class: Any = server._composed_handler()
-    opens = hasattr(handler_class, "_open")
+    close = None
     try:
-        if opens:
+        if hasattr(handler_class, "_open"):
             await handler_class._open(server)
-        try:
-            await _serve(server, drain_timeout)
-        finally:
-            if opens:
-                await handler_class._close(server)
+            close = handler_class._close
+        await _serve(server, drain_timeout)
     finally:
-        await asyncio.to_thread(server.server_close)
+        try:
+            await asyncio.to_thread(server.server_close)
+        finally:
+            await end_coroutines(server, handler_loop, close)
 
 
 async def _serve(server: TLSHTTPServer, drain_timeout: float | None) -> None:
