@@ -82,7 +82,7 @@ def test_the_scope_has_what_the_specification_has(run: Run) -> None:
         port = server.server_address[1]
         local = sock.getsockname()
     assert scope["type"] == "http"
-    assert scope["asgi"] == {"version": "3.0", "spec_version": "2.4"}
+    assert scope["asgi"] == {"version": "3.0", "spec_version": "2.3"}
     assert (scope["http_version"], scope["method"], scope["scheme"]) == ("1.1", "PATCH", "https")
     assert scope["path"] == "/mounted/a b/\u00e9"
     assert scope["raw_path"] == "/mounted/a%20b%2F\xc3\xa9"
@@ -232,8 +232,8 @@ def test_an_application_is_told_when_its_client_leaves(run: Run) -> None:
             await send(START)
             for _ in range(100):
                 await send({"type": BODY, "body": bytes(65_536), "more_body": True})
-        except OSError as error:
-            found.append(type(error))
+        except OSError:
+            found.append("OSError")
         done.set()
 
     with run(quiet(waiting)) as server:
@@ -241,7 +241,7 @@ def test_an_application_is_told_when_its_client_leaves(run: Run) -> None:
             sock.sendall(request("/"))
             assert waits.wait(5 * UNIT)
         assert done.wait(5 * UNIT)
-    assert found == ["http.disconnect", OSError]
+    assert found == ["http.disconnect", "OSError"]
 
 
 def test_a_head_request_and_bodyless_statuses_have_no_body(run: Run) -> None:

@@ -38,6 +38,7 @@ from tlshttp._machinery.lent import Lent, let_frames_go
 from tlshttp._machinery.minimum_rate import MinimumRate
 from tlshttp._machinery.registry import Phase
 from tlshttp._machinery.stream import Stream
+from tlshttp._passed_on import passes_on
 from tlshttp.errors import ConnectionCut
 
 if TYPE_CHECKING:
@@ -325,7 +326,8 @@ class Connection:
 
     def _report_exception(self, stream: Stream) -> None:
         """Report what a handler raised, unless it is only the peer's fault passed on."""
-        if stream.failure is None or not _comes_from(sys.exception(), stream.failure):
+        failure = stream.failure
+        if failure is None or not passes_on(sys.exception(), lambda each: each is failure):
             self._loop.hooks.handle_error(self.request, self.address)
 
     def _report_failure(self, stream: Stream) -> None:
@@ -355,17 +357,3 @@ class Connection:
         """Close the socket without any ceremony."""
         self.closed()
         (self.stream or self._socket).close()
-
-
-def _comes_from(error: BaseException | None, origin: BaseException) -> bool:
-    """Return whether `error` is `origin`, or was raised ``from`` it.
-
-    What a handler raises while it deals with a lost peer (its ``__context__``) may be a mistake of
-    its own.
-    """
-    seen = 0
-    while error is not None and seen < 100:
-        if error is origin:
-            return True
-        error, seen = error.__cause__, seen + 1
-    return False

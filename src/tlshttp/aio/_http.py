@@ -14,6 +14,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Final, NoReturn, TypeAlias
 
+from tlshttp.aio._left import ClientLeft
 from tlshttp.errors import ConnectionCut
 from tlshttp.handler._response import status_line, usual_lines
 
@@ -41,13 +42,16 @@ class Call:
         handler: The request's.
     """
 
-    __slots__ = ("_answer", "_body_is_over", "_handler", "_has_begun", "_is_over", "_line")
+    __slots__ = (
+        "_answer", "_body_is_over", "_cut", "_handler", "_has_begun", "_is_over", "_line",
+    )  # fmt: skip
 
     def __init__(self, handler: Any) -> None:
         self._handler = handler
         self._answer: Any = None
         self._line: str = handler.requestline
         self._body_is_over = self._has_begun = self._is_over = False
+        self._cut: ConnectionCut | None = None
 
     async def run(
         self, application: Callable[..., Coroutine[Any, Any, None]], scope: MutableMapping[str, Any]
@@ -81,7 +85,7 @@ class Call:
 
     async def receive(self) -> Message:
         """Return the next event: a piece of the body, or that the client has left."""
-        if self._is_over or self._answer.later is None:
+        if self._is_over or self._cut is not None or self._answer.later is None:
             return {"type": _DISCONNECT}
         if self._body_is_over:
             await self._answer.wait_for_end()
@@ -111,6 +115,8 @@ class Call:
             OSError: The client has left.
         """
         kind = message["type"]
+        if self._cut is not None:
+            self._leave(self._cut)
         self._is_over |= self._answer.later is None  # the application has returned without an end
         if kind == "http.response.body" and self._has_begun and not self._is_over:
             if message.get("more_body", False):
@@ -133,15 +139,18 @@ class Call:
         handler = self._handler
         head = _head(handler, int(message["status"]), message.get("headers", ()))
         self._has_begun = True
-        _send_head(handler, head)
+        try:
+            _send_head(handler, head)
+        except ConnectionCut as cut:
+            self._leave(cut)
 
     async def _send_more(self, data: bytes) -> None:
         """Send a piece of the body that is not the last."""
-        if not data:
-            self._handler.wfile.flush()
-            return
         try:
-            await self._handler.write(data)
+            if data:
+                await self._handler.write(data)
+            else:
+                self._handler.wfile.flush()
         except ConnectionCut as cut:
             self._leave(cut)
 
@@ -156,8 +165,8 @@ class Call:
         self._answer.finish()
 
     def _leave(self, cut: ConnectionCut) -> NoReturn:
-        self._is_over = True
-        raise OSError(f"the client has left: {cut}") from cut
+        self._cut = cut
+        raise ClientLeft(f"the client has left: {cut}") from cut
 
 
 def send_whole(handler: Any, status: int, fields: Iterable[Any], body: bytes) -> None:

@@ -18,9 +18,10 @@ __all__ = ["ASGI", "Scope", "Scopes", "checked_root_path", "tls_extension"]
 
 Scope = MutableMapping[str, Any]
 
-ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
-"""The versions of ASGI, and of its specification of HTTP and WebSocket: with 2.4 ``send()`` raises
-an `OSError` when the client has left."""
+ASGI: Final = {"version": "3.0", "spec_version": "2.3"}
+"""The versions of ASGI, and of its specification of HTTP and WebSocket. ``send()`` raises an
+`OSError` when the client has left, as with 2.4. But Starlette takes that to mean that nobody need
+listen for a client that leaves, and lets streams go on until they have something to send."""
 
 _VERSIONS: Final = {"TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 """Protocol versions on the wire (RFC 8446, section 4.2.1)."""

@@ -17,6 +17,7 @@ from http import HTTPStatus
 from typing import Any
 
 from tlshttp.aio._http import Message, send_whole
+from tlshttp.aio._left import ClientLeft, tells_of_leaving
 from tlshttp.errors import ConnectionCut, PeerDisconnected, ProtocolViolation
 from tlshttp.websocket._conversation import (
     ABNORMAL,
@@ -61,7 +62,6 @@ class WebSocketCall:
         self._is_told = self._is_over = self._has_closed = False
         self._receiving = self._writing = 0
         """How many calls are reading, and how many wait until the peer takes something."""
-        self._raised: OSError | None = None
         self._deadline = math.inf
         """When the client is to have answered our close."""
         self._denial: Message | None = None
@@ -83,7 +83,7 @@ class WebSocketCall:
         try:
             await self._run(application, scope)
         except BaseException as error:
-            is_told = error is self._raised  # that the client has left is no mistake
+            is_told = tells_of_leaving(error)  # that the client has left is no mistake
             await self._close(NORMAL if is_told else self._code_of(error), "")
             self._finish()
             if not is_told:
@@ -293,10 +293,9 @@ class WebSocketCall:
         else:
             raise RuntimeError(f"{self._line!r}: {kind} where websocket.accept is due")
 
-    def _left(self, why: str = "") -> OSError:
+    def _left(self, why: str = "") -> ClientLeft:
         """Return what tells the application that nothing can be sent."""
-        self._raised = OSError(why or f"{self._line!r}: the WebSocket is closed: {self._end()[0]}")
-        return self._raised
+        return ClientLeft(why or f"{self._line!r}: the WebSocket is closed: {self._end()[0]}")
 
     async def _send_in(self, conversation: Conversation, kind: str, message: Message) -> None:
         if kind == "websocket.close":

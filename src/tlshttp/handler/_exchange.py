@@ -36,6 +36,7 @@ from tlshttp._interfaces import (
     Ending,
     Transport,
 )
+from tlshttp._passed_on import passes_on
 from tlshttp.errors import PeerDisconnected, RequestRefused
 from tlshttp.handler._error_answers import say_error
 from tlshttp.handler._intake import AT_ONCE, AT_WORK, LONGEST_PLAIN, NONE, STATE_READY
@@ -365,8 +366,9 @@ class HTTPExchange(Responding):
 
     def bear(self, error: BaseException) -> bool:
         """Answer what a handler has raised; tell if that is only what the peer did wrong."""
-        if error is self.refused and self.refused is not None:
-            self.refuse(self.refused)
+        refused = self.refused
+        if refused is not None and passes_on(error, lambda each: each is refused):
+            self.refuse(refused)
             return True
         self.apologise()
         return False

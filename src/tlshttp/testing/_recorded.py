@@ -9,6 +9,7 @@ from collections.abc import Callable
 from email.message import Message
 from typing import Any, TypeVar
 
+from tlshttp._passed_on import passes_on
 from tlshttp._tls_info import TLSInfo
 from tlshttp.errors import PeerError
 
@@ -212,10 +213,4 @@ def _note(error: BaseException, note: str) -> None:
 
 def is_peers_fault(error: BaseException) -> bool:
     """Return whether an exception of a handler only passes on what its peer did."""
-    seen = 0
-    cause: BaseException | None = error
-    while cause is not None and seen < 100:  # a chain may be a circle
-        if isinstance(cause, PeerError):
-            return True
-        cause, seen = cause.__cause__, seen + 1
-    return False
+    return passes_on(error, lambda each: isinstance(each, PeerError))

@@ -7,6 +7,7 @@ import threading
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
+from tlshttp._passed_on import passes_on
 from tlshttp.errors import WebSocketClosed
 from tlshttp.websocket._conversation import ABNORMAL, NORMAL, Conversation
 
@@ -67,7 +68,7 @@ class WebSocket:
 
     def has_raised(self, error: BaseException | None) -> bool:
         """Return whether an exception tells of the end of this very WebSocket."""
-        return error is not None and error is self._raised
+        return passes_on(error, lambda each: each is self._raised)
 
     def send(self, message: str | Buffer) -> None:
         """Send a message: text, or anything that is bytes.
