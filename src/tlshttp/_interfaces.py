@@ -165,6 +165,12 @@ class Exchange(Protocol):
     def end(self) -> bool:
         """End the response, and let go of the request; tell whether the connection may be kept."""
 
+    def conclude(self) -> bool:
+        """End the response of a handler that ends the connection itself; tell if there is one."""
+
+    def mute(self) -> None:
+        """Drop what is still written."""
+
     def doubt(self) -> None:
         """Take note that the handler has raised an exception, which it may bear itself."""
 

@@ -356,4 +356,7 @@ class Connection:
     def abort(self) -> None:
         """Close the socket without any ceremony."""
         self.closed()
-        (self.stream or self._socket).close()
+        if self.stream is not None:
+            self.stream.abandon()
+        else:
+            self._socket.close()

@@ -44,6 +44,7 @@ class SocketLike:
         def backlog(self) -> int: ...
         def raw_recv(self, size: int) -> bytes: ...
         def transmit(self, data: Buffer) -> None: ...
+        def conclude(self) -> bool: ...
         def end_waiting(self) -> None: ...
         def end_sending(self) -> None: ...
 
@@ -142,12 +143,13 @@ class SocketLike:
 
     def shutdown(self, how: int) -> None:
         """End sending, in an orderly way: response, ``close_notify`` and the end of the stream."""
-        if how != socket.SHUT_RD:
+        if how != socket.SHUT_RD and self.conclude():
             self.end_waiting()
             self.end_sending()
 
     def unwrap(self) -> socket.socket:
         """Say goodbye and return the bare socket, which is non-blocking."""
+        self.conclude()
         self.end_waiting()
         return self._channel.socket
 

@@ -115,8 +115,29 @@ class Stream(SendingStream):
         except OSError:
             return False
 
+    def conclude(self) -> bool:
+        """End the response that a handler is at work on, which is about to end the connection.
+
+        Return whether it may do so now. Where the peer has some of the response still to take, and
+        this thread must not wait for that, the connection ends when the handler has returned.
+        """
+        exchange = self.exchange
+        if exchange is None or self.tunnel or self.failure is not None or not exchange.conclude():
+            return True
+        if self.backlog and not self.owner.may_wait():
+            exchange.mute()
+            return False
+        with contextlib.suppress(OSError):  # it is remembered
+            self.await_taken()
+        return True
+
     def close(self) -> None:
-        """Close the socket at once, without a word to the peer. Closing again does nothing."""
+        """Close the socket, without a goodbye to the peer. Closing again does nothing."""
+        if self.fd < 0 or self.conclude():
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Close the socket in the middle of whatever there is."""
         self.owner.closed()
         self.let_go()
         self._channel.close()

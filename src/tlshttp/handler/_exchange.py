@@ -331,6 +331,28 @@ class HTTPExchange(Responding):
         self.handler = None
         return keep and complete
 
+    def conclude(self) -> bool:
+        """End the response of a handler that ends the connection itself; tell if there is one.
+
+        Such a handler has sent all that it wants to; the end of its body is not among that, because
+        it need not know how the response is framed.
+        """
+        wfile, handler = self.wfile, self.handler
+        if self._state != AT_WORK or wfile.is_in_doubt or self.is_unanswered():
+            return False
+        with contextlib.suppress(OSError, ValueError):  # it is lost, or a file has been closed
+            if handler is not None and handler.wfile is not wfile:
+                handler.wfile.flush()
+            wrong = wfile.conclude()
+            if wrong is not None:
+                self.warn("the response to %r has %s", self.request_line, wrong)
+        wfile.closes = True
+        return True
+
+    def mute(self) -> None:
+        """Drop what is still written of the response, and what is held back."""
+        self.wfile.mute()
+
     def _forget(self) -> None:
         """Let go of a large head: while it is idle a connection is to be small."""
         self.request.forget()

@@ -160,6 +160,14 @@ class ResponseWriter(io.BufferedIOBase):
             return f"{in_bytes(excess)} more than its Content-Length"
         return f"{in_bytes(missing)} less than its Content-Length"
 
+    def conclude(self) -> str | None:
+        """Do `end`, before the connection is ended: writing more is told of that."""
+        if self.is_over:
+            return None
+        wrong = self.end()
+        self._framing = AS_IS
+        return wrong
+
     @property
     def is_over(self) -> bool:
         """Whether the response has been sent, complete and as announced."""
