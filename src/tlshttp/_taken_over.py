@@ -64,7 +64,10 @@ class TakenOverConnection(Protocol):
         """Return the descriptor, for ``select()``; the bytes on it are encrypted."""
 
     def shutdown(self, how: int) -> None:
-        """Say goodbye; with ``SHUT_RD`` do nothing."""
+        """Say goodbye, and send and receive nothing more; with ``SHUT_RD`` do nothing.
+
+        ``SHUT_WR`` ends receiving, too: TLS is over on this side with the goodbye.
+        """
 
     def close(self) -> None:
         """Close at once, without a word to the peer. It is better to return from the handler."""
@@ -156,5 +159,6 @@ class ConnectionDriver:
 
         Args:
             error: What cut the connection, a `~tlshttp.errors.ConnectionCut`, or what another
-                method raised; `None`: it was closed.
+                method raised; `None`: it was closed, or a method has raised what is no `Exception`,
+                such as `SystemExit`.
         """

@@ -86,7 +86,9 @@ STYLES_HERE = pytest.mark.parametrize(
 
 @STYLES_HERE
 @pytest.mark.parametrize("fault", [*FAULTS, *COMPRESSED])
-def test_a_fault_closes_with_its_code(style: Style, fault: str) -> None:
+def test_a_fault_closes_with_its_code(
+    style: Style, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """A message before it is still answered, the code comes, and there is one event."""
     data, code = FAULTS.get(fault) or COMPRESSED[fault]
     offer = "permessage-deflate" if fault in COMPRESSED else None
@@ -99,9 +101,13 @@ def test_a_fault_closes_with_its_code(style: Style, fault: str) -> None:
         assert raw.frame() == (TEXT, b"before")
         assert raw.close_code() == code
         assert raw.sock.recv(1) == b""
-        assert echo.end()[0] == code
+        end = echo.end()[0]
+        assert end == code
+        assert type(end) is int
         stats = echo.served.server.stats
         assert wait_until(lambda: stats().cut == {"protocol-violation": 1})
+        says = "more bytes than max_size, which is 1000" if code == 1009 else ""
+        assert wait_until(lambda: says in caplog.text)
     assert echo.served.tracebacks == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import io
 import logging
@@ -47,6 +48,32 @@ def raises_in_close(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
 
         def close(self) -> None:
             raise ValueError("on purpose")
+
+    start("200 OK", [])
+    return Closing()
+
+
+class Own(BaseException):
+    """What a program may have of its own."""
+
+
+def is_cancelled(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+    raise asyncio.CancelledError("on purpose")
+
+
+def raises_its_own_in_pieces(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+    start("200 OK", [])
+    yield b"begun"
+    raise Own("on purpose")
+
+
+def raises_generator_exit_in_close(environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+    class Closing:
+        def __iter__(self) -> Iterator[bytes]:
+            raise ValueError("in vain")
+
+        def close(self) -> None:
+            raise GeneratorExit("on purpose")
 
     start("200 OK", [])
     return Closing()
@@ -171,6 +198,9 @@ MISTAKES = [
     Mistake(
         raises_in_close, "ValueError: on purpose", "raise ValueError", 200, b"8\r\nresource\r\n"
     ),
+    Mistake(is_cancelled, "CancelledError: on purpose", "raise asyncio.CancelledError"),
+    Mistake(raises_its_own_in_pieces, "Own: on purpose", "raise Own", 200, b"5\r\nbegun\r\n"),
+    Mistake(raises_generator_exit_in_close, "GeneratorExit: on purpose", "raise GeneratorExit"),
     Mistake(never_answers, "test_mistakes.never_answers has not called start_response()", None),
     Mistake(answers_too_late, "answers_too_late has not called start_response()", None),
     Mistake(returns_nothing, "returns_nothing has returned NoneType, no iterable of bytes", None),

@@ -58,7 +58,7 @@ class Driven:
         """When the driver wants to be called, by `time.monotonic`."""
         self.touched = False
         """Whether somebody has changed something since the connection was looked at."""
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         """What the driver has raised."""
         self.moved = 0
         self.moved_at = 0.0
@@ -180,11 +180,12 @@ class Driven:
             self._leaving, self._has_left = False, True
             self.driver.leave()
 
-    def tell_end(self, error: Exception | None) -> None:
+    def tell_end(self, error: BaseException | None) -> None:
         """Tell the driver, once, of the end."""
         if not self.is_over:
             self.is_over = True
-            self.driver.ended(self.error or error)
+            error = self.error or error
+            self.driver.ended(error if isinstance(error, Exception) else None)
 
     def awaited(self) -> int:
         """Return the event to wait for."""

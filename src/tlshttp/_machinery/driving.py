@@ -87,14 +87,16 @@ class DrivingConnection(BeginningConnection):
         """Tell the driver of one thing; there is a place for that."""
         try:
             over = driven.tell(self._loop.clock.now())
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit) as error:  # which end a thread, or the server
+            driven.error = error
+            self._tell_end(error)
+            self._end(stream)
+            raise
+        except BaseException as error:
             self._report_exception(stream)
             over = driven.is_over
             driven.error = error
             driven.close()
-        except BaseException:
-            self._end(stream)
-            raise
         if over:
             self._end(stream)
             return GONE
@@ -104,7 +106,7 @@ class DrivingConnection(BeginningConnection):
         # Whoever sends without end is always ready.
         return OTHERS_FIRST if stream.buffered else GO_ON
 
-    def _give_up_driving(self, stream: Stream, error: Exception) -> None:
+    def _give_up_driving(self, stream: Stream, error: BaseException) -> None:
         """Close what a handler has left to be driven, and raised an exception then."""
         if stream.driven_by is not None:
             stream.driven_by.error = error
@@ -118,7 +120,7 @@ class DrivingConnection(BeginningConnection):
         self._waits_since = now
         self.deadline = now + rate.left
 
-    def _tell_end(self, error: Exception | None) -> None:
+    def _tell_end(self, error: BaseException | None) -> None:
         """Tell a driver of an end that it does not know of yet."""
         stream = self.stream
         driven = stream.driven_by if stream is not None else None
@@ -127,8 +129,16 @@ class DrivingConnection(BeginningConnection):
         try:
             driven.tell_leave()
             driven.tell_end(error)
-        except Exception:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:
             self._report_exception(stream)
+
+    def closed(self) -> None:
+        """Take note that the socket is closed, or just about to be; a driver is told of that."""
+        stream = self.stream
+        self._tell_end(None if stream is None else stream.cut)
+        super().closed()
 
     def tell_of_end(self) -> None:
         """Have who has taken the connection over say goodbye, if it wants to know."""

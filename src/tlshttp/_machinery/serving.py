@@ -225,7 +225,9 @@ class ServingConnection(AnsweringConnection):
         except Exception as error:
             self._report_exception(stream)
             self._give_up_driving(stream, error)
-        except BaseException:
+        except BaseException as error:
+            self._give_up_driving(stream, error)
+            self._tell_end(error)
             self._end(stream)
             raise
         if keep is None:

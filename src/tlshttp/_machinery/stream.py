@@ -132,7 +132,15 @@ class Stream(SendingStream):
         return True
 
     def close(self) -> None:
-        """Close the socket, without a goodbye to the peer. Closing again does nothing."""
+        """Close the socket, without a goodbye to the peer. Closing again does nothing.
+
+        One that is driven ends in good order, and its driver is told: whoever has it in hand does
+        that, since this may be any thread.
+        """
+        driven = self.driven_by
+        if driven is not None and not driven.is_over:
+            driven.close()
+            return
         if self.fd < 0 or self.conclude():
             self.abandon()
 

@@ -15,7 +15,16 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from tlshttp.websocket._library import Close, Extension, Frame, Opcode, Protocol, Side, State
+from tlshttp.websocket._library import (
+    Close,
+    Extension,
+    Frame,
+    Opcode,
+    PayloadTooBig,
+    Protocol,
+    Side,
+    State,
+)
 from tlshttp.websocket._room import FREE, ROOM
 
 if TYPE_CHECKING:
@@ -144,8 +153,10 @@ class Conversation:
                 self._last_words = self._serialize(Opcode.CLOSE, data)
         elif protocol.parser_exc is not None:
             self.fault = str(protocol.parser_exc) or type(protocol.parser_exc).__name__
+            if isinstance(protocol.parser_exc, PayloadTooBig):
+                self.fault = self._too_big()
         if protocol.close_sent is not None and self.sent is None:
-            self.sent = protocol.close_sent.code, protocol.close_sent.reason
+            self.sent = int(protocol.close_sent.code), protocol.close_sent.reason
 
     def next(self) -> str | bytes | None:
         """Return the next message that is complete; `None` if there is none."""
@@ -165,7 +176,7 @@ class Conversation:
     def _take(self, frame: Frame) -> str | bytes | None:
         """Take a frame of a message; return that if it is complete."""
         if self._partial + len(frame.data) > self._max_size:
-            self._fail(TOO_BIG, f"a message has more than {self._max_size} bytes")
+            self._fail(TOO_BIG, self._too_big())
             return None
         try:
             if frame.opcode is Opcode.TEXT and frame.fin:
@@ -176,6 +187,9 @@ class Conversation:
         except UnicodeDecodeError:
             self._fail(BAD_DATA, "text is not UTF-8")
             return None
+
+    def _too_big(self) -> str:
+        return f"a message has more bytes than max_size, which is {self._max_size}"
 
     def _take_part(self, frame: Frame) -> str | bytes | None:
         """Take a fragment. They are joined as they come: objects of a few bytes take dozens."""

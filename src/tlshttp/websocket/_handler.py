@@ -279,7 +279,7 @@ class _Driver(ConnectionDriver):
         """Call a method of the handler; what it raises closes."""
         try:
             method(*arguments)
-        except Exception as error:
+        except BaseException as error:
             if self.websocket.has_raised(error):
                 return  # the client has just left
             self.websocket.close(INTERNAL)

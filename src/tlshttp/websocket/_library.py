@@ -5,7 +5,7 @@ from __future__ import annotations
 from tlshttp.errors import ConfigurationError
 
 try:
-    from websockets.exceptions import InvalidHeaderFormat, NegotiationError
+    from websockets.exceptions import InvalidHeaderFormat, NegotiationError, PayloadTooBig
     from websockets.extensions import Extension
     from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
     from websockets.frames import Close, Frame, Opcode
@@ -17,6 +17,7 @@ except ImportError as error:
     ) from error
 
 __all__ = [
-    "Close", "Extension", "Frame", "InvalidHeaderFormat", "NegotiationError", "Opcode", "Protocol",
-    "ServerPerMessageDeflateFactory", "Side", "State", "build_extension", "parse_extension",
+    "Close", "Extension", "Frame", "InvalidHeaderFormat", "NegotiationError", "Opcode",
+    "PayloadTooBig", "Protocol", "ServerPerMessageDeflateFactory", "Side", "State",
+    "build_extension", "parse_extension",
 ]  # fmt: skip

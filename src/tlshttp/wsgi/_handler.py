@@ -82,6 +82,15 @@ class _Handler(TLSRequestHandler):
 
     def do_GET(self) -> None:
         """Have the application answer."""
+        try:
+            self.__answer()
+        except (Exception, KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # noqa: BLE001 (CancelledError, say, would end thread or server)
+            self.request.exchange.apologise()
+            self.server.handle_error(self.request, self.client_address)
+
+    def __answer(self) -> None:
         environ = self.__environ()
         if environ is None:
             return
