@@ -510,7 +510,7 @@ def test_keep_alive_requests_do_not_stall(serve: Serve, versioned_client: Client
             began = time.perf_counter()
             assert ask(connection, "GET").body == b"hello"
             times.append(time.perf_counter() - began)
-    assert statistics.median(times) < 0.002 * UNIT
+    assert statistics.median(times) < 0.02 * UNIT  # half of 40 ms
 
 
 def test_expect_100_continue_is_answered_before_the_body(serve: Serve, client: Client) -> None:
