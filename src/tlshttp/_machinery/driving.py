@@ -137,7 +137,8 @@ class DrivingConnection(BeginningConnection):
     def closed(self) -> None:
         """Take note that the socket is closed, or just about to be; a driver is told of that."""
         stream = self.stream
-        self._tell_end(None if stream is None else stream.cut)
+        if stream is not None and stream.driven_by is not None:
+            self._tell_end(stream.cut)
         super().closed()
 
     def tell_of_end(self) -> None:

@@ -186,7 +186,7 @@ class Intake:
             return self._ready()
         if request.minor_version and head.host is None:
             raise RequestRefused("Missing Host")
-        if self._needs_thread(policy):
+        if getattr(policy, "stream_request", False) and self._needs_thread(policy):
             return self._ready_for_thread()
         if len(raw) <= LONGEST_PLAIN:
             self._plain = raw
