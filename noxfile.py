@@ -5,6 +5,7 @@ What follows ``--`` goes to pytest: ``nox -s tests-3.13 -- -x tests/test_errors.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tarfile
@@ -38,8 +39,9 @@ BENCH_PYTHON = "3.13"
 BETWEEN_PYTHONS = ["3.12"]
 """Older and newer ones run more cases of the tests."""
 SMOKE = ["-m", "smoke"]
-SIDE_BY_SIDE = ["--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
-"""Files of tests run beside one another: they wait more than they compute."""
+SIDE_BY_SIDE = ["--numprocesses", str(min(4, (os.cpu_count() or 1) + 1)), "--dist", "loadfile"]
+"""Files of tests run beside one another, one more than there are processors: they wait more than
+they compute."""
 
 
 def group(name: str) -> list[str]:
