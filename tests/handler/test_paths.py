@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+import itertools
 import os
 import re
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -306,52 +308,94 @@ def test_served_folder_may_be_written_in_any_way(serve: Serve, public: Path, sha
     assert site.get("/../secret.txt").status == 404
 
 
-def test_swapping_a_file_for_a_link_never_leaks(public: Path, tmp_path: Path) -> None:
-    """While a name changes between file and link to outside, opening gives the file or nothing."""
-    done = threading.Event()
+@pytest.mark.parametrize("link_first", [False, True])
+def test_swapping_a_file_for_a_link_never_leaks(public: Path, link_first: bool) -> None:
+    """Whenever a name changes between file and link to outside, opening gives the file or none."""
     name, spare = public / "flip", public / "spare"
 
-    def flip() -> None:
-        while not done.is_set():
+    def put(link: bool) -> None:
+        if link:
             spare.symlink_to("../secret.txt")
-            spare.replace(name)
+        else:
             spare.write_bytes(b"mine")
-            spare.replace(name)
+        spare.replace(name)
 
-    name.write_bytes(b"mine")
-    flipper = threading.Thread(target=flip)
-    flipper.start()
-    try:
-        seen = {_read(public, name) for _ in range(3000)}
-    finally:
-        done.set()
-        flipper.join()
-    assert SECRET not in seen
-    assert b"mine" in seen
+    assert _read_amid_swaps(public, name, put, link_first) == {b"mine", None}
 
 
-def test_swapping_a_folder_for_a_link_never_leaks(public: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("link_first", [False, True])
+def test_swapping_a_folder_for_a_link_never_leaks(
+    public: Path, tmp_path: Path, link_first: bool
+) -> None:
     """The same for a folder on the way."""
-    done = threading.Event()
     name, folder, link = public / "flip", tmp_path / "real", tmp_path / "link"
     write(folder / "secret.txt", b"mine")
     link.symlink_to(tmp_path / "public-other")
+    there: list[Path] = []
 
-    def flip() -> None:
-        while not done.is_set():
-            folder.rename(name)
-            name.rename(folder)
-            link.rename(name)
-            name.rename(link)
+    def put(link_there: bool) -> None:
+        if there:
+            name.rename(there.pop())
+        there.append(link if link_there else folder)
+        there[0].rename(name)
 
-    flipper = threading.Thread(target=flip)
-    flipper.start()
-    try:
-        seen = {_read(public, name / "secret.txt") for _ in range(5000)}
-    finally:
-        done.set()
-        flipper.join()
-    assert SECRET not in seen
+    assert _read_amid_swaps(public, name / "secret.txt", put, link_first) == {b"mine", None}
+
+
+_LOOKS = ("open", "stat", "lstat", "readlink")
+"""What of `os` looks a path up. A swap by somebody else counts only between two of these."""
+
+
+def _read_amid_swaps(
+    root: Path, path: Path, put: Callable[[bool], None], link_first: bool
+) -> set[bytes | None]:
+    """Read a file once with a swap at each look, and with two at each two; return what came.
+
+    Args:
+        root: The served folder.
+        path: What is read.
+        put: Puts the link there, or what it is swapped with.
+        link_first: Whether it is the link that is there at first.
+    """
+    seen: set[bytes | None] = set()
+    for first in itertools.count():
+        count = 0
+        for second in itertools.count(first):
+            put(link_first)
+            swaps = map(put, itertools.cycle([not link_first, link_first]))
+            looks = _Looks(swaps, {first, second})
+            seen.add(looks.read(root, path))
+            count = looks.count
+            if second >= count:
+                break
+        if first >= count:
+            break
+    return seen
+
+
+class _Looks:
+    """Reads a file, and swaps something before some of its looks at a path."""
+
+    def __init__(self, swaps: Iterator[None], swap_before: set[int]) -> None:
+        self._swaps = swaps
+        self._swap_before = swap_before
+        self.count = 0
+
+    def read(self, root: Path, path: Path) -> bytes | None:
+        """Return the content, or none."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name in _LOOKS:
+                patch.setattr(os, name, self._after_swap(getattr(os, name)))
+            return _read(root, path)
+
+    def _after_swap(self, look: Callable[..., Any]) -> Callable[..., Any]:
+        def after_swap(*arguments: Any, **options: Any) -> Any:
+            if self.count in self._swap_before:
+                next(self._swaps)
+            self.count += 1
+            return look(*arguments, **options)
+
+        return after_swap
 
 
 def _read(root: Path, path: Path) -> bytes | None:
