@@ -9,7 +9,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -308,94 +308,80 @@ def test_served_folder_may_be_written_in_any_way(serve: Serve, public: Path, sha
     assert site.get("/../secret.txt").status == 404
 
 
-@pytest.mark.parametrize("link_first", [False, True])
-def test_swapping_a_file_for_a_link_never_leaks(public: Path, link_first: bool) -> None:
+def test_swapping_a_file_for_a_link_never_leaks(public: Path, tmp_path: Path) -> None:
     """Whenever a name changes between file and link to outside, opening gives the file or none."""
-    name, spare = public / "flip", public / "spare"
-
-    def put(link: bool) -> None:
-        if link:
-            spare.symlink_to("../secret.txt")
-        else:
-            spare.write_bytes(b"mine")
-        spare.replace(name)
-
-    assert _read_amid_swaps(public, name, put, link_first) == {b"mine", None}
+    file, link = write(tmp_path / "file", b"mine"), tmp_path / "link"
+    link.symlink_to(tmp_path / "secret.txt")
+    assert _read_amid_swaps(public, "flip", file, link) == {b"mine", None}
 
 
-@pytest.mark.parametrize("link_first", [False, True])
-def test_swapping_a_folder_for_a_link_never_leaks(
-    public: Path, tmp_path: Path, link_first: bool
-) -> None:
+def test_swapping_a_folder_for_a_link_never_leaks(public: Path, tmp_path: Path) -> None:
     """The same for a folder on the way."""
-    name, folder, link = public / "flip", tmp_path / "real", tmp_path / "link"
+    folder, link = tmp_path / "folder", tmp_path / "link"
     write(folder / "secret.txt", b"mine")
     link.symlink_to(tmp_path / "public-other")
-    there: list[Path] = []
-
-    def put(link_there: bool) -> None:
-        if there:
-            name.rename(there.pop())
-        there.append(link if link_there else folder)
-        there[0].rename(name)
-
-    assert _read_amid_swaps(public, name / "secret.txt", put, link_first) == {b"mine", None}
+    assert _read_amid_swaps(public, "flip/secret.txt", folder, link) == {b"mine", None}
 
 
-_LOOKS = ("open", "stat", "lstat", "readlink")
-"""What of `os` looks a path up. A swap by somebody else counts only between two of these."""
-
-
-def _read_amid_swaps(
-    root: Path, path: Path, put: Callable[[bool], None], link_first: bool
-) -> set[bytes | None]:
-    """Read a file once with a swap at each look, and with two at each two; return what came.
+def _read_amid_swaps(root: Path, path: str, one: Path, other: Path) -> set[bytes | None]:
+    """Read a file with two things in turn under a name, swapped before any one or two looks at it.
 
     Args:
         root: The served folder.
-        path: What is read.
-        put: Puts the link there, or what it is swapped with.
-        link_first: Whether it is the link that is there at first.
+        path: What is read, from there; the first name is the one of the two things.
+        one: What is there, and is swapped for the other.
+        other: Likewise.
+
+    Returns:
+        All that came of it.
     """
-    seen: set[bytes | None] = set()
-    for first in itertools.count():
-        count = 0
-        for second in itertools.count(first):
-            put(link_first)
-            swaps = map(put, itertools.cycle([not link_first, link_first]))
-            looks = _Looks(swaps, {first, second})
-            seen.add(looks.read(root, path))
-            count = looks.count
-            if second >= count:
+    found: set[bytes | None] = set()
+    for first_there in ((one, other), (other, one)):
+        for first in itertools.count():
+            count = 0
+            for second in itertools.count(first):
+                swapped = _Swapped(root, path, *first_there)
+                found.add(swapped.read({first, second}))
+                count = swapped.looks
+                if second >= count:
+                    break
+            if first >= count:
                 break
-        if first >= count:
-            break
-    return seen
+    return found
 
 
-class _Looks:
-    """Reads a file, and swaps something before some of its looks at a path."""
+class _Swapped:
+    """Something in a served folder that somebody swaps for something else and back."""
 
-    def __init__(self, swaps: Iterator[None], swap_before: set[int]) -> None:
-        self._swaps = swaps
-        self._swap_before = swap_before
-        self.count = 0
+    def __init__(self, root: Path, path: str, there: Path, away: Path) -> None:
+        self._root, self._path = root, root / path
+        self._names = path.split("/")
+        self._place = root / self._names[0]
+        self._there, self._away = there, away
+        self.looks = 0
 
-    def read(self, root: Path, path: Path) -> bytes | None:
-        """Return the content, or none."""
-        with pytest.MonkeyPatch.context() as patch:
-            for name in _LOOKS:
-                patch.setattr(os, name, self._after_swap(getattr(os, name)))
-            return _read(root, path)
+    def read(self, swap_before: set[int]) -> bytes | None:
+        """Read the file, with a swap before each look of these numbers."""
+        self._there.rename(self._place)
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                for name in ("open", "stat", "lstat", "readlink"):
+                    patch.setattr(os, name, self._look(getattr(os, name), swap_before))
+                return _read(self._root, self._path)
+        finally:
+            self._place.rename(self._there)
 
-    def _after_swap(self, look: Callable[..., Any]) -> Callable[..., Any]:
-        def after_swap(*arguments: Any, **options: Any) -> Any:
-            if self.count in self._swap_before:
-                next(self._swaps)
-            self.count += 1
+    def _look(self, look: Callable[..., Any], swap_before: set[int]) -> Callable[..., Any]:
+        def swap_and_look(*arguments: Any, **options: Any) -> Any:
+            if os.path.basename(arguments[0]) in self._names:  # noqa: PTH119
+                if self.looks in swap_before:
+                    self._place.rename(self._there)
+                    self._there, self._away = self._away, self._there
+                    self._there.rename(self._place)
+                self.looks += 1
             return look(*arguments, **options)
 
-        return after_swap
+        return swap_and_look
 
 
 def _read(root: Path, path: Path) -> bytes | None:
