@@ -8,7 +8,6 @@ import os
 import re
 import socket
 import threading
-import time
 from collections.abc import Callable
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
@@ -162,15 +161,21 @@ def test_clients_d03_apt_reads_a_flat_repository(site: Site, public: Path) -> No
 @pytest.mark.parametrize("handler", [TLSFileRequestHandler, SimpleHTTPRequestHandler])
 @pytest.mark.parametrize("name", ["a/", "./", "%2e/", "%2f", "\\", "%5c", "a%2F", "//", "/a"])
 def test_paths_of_thousands_of_names_cost_nothing(
-    handler: Any, name: str, public: Path, serve: Serve
+    handler: Any, name: str, public: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Peers 17: they are refused before anybody joins them name by name."""
     site = serve(quiet(handler), directory=str(public))
     path = "/x/" + name * (60_000 // len(name))
-    site.get("/hello.txt")
-    before = time.process_time()
+    joined: list[str] = []
+    join = os.path.join
+
+    def counted(first: str, *others: str) -> str:
+        joined.extend(others)
+        return join(first, *others)
+
+    monkeypatch.setattr(os.path, "join", counted)
     assert site.get(path).status in (301, 404)
-    assert time.process_time() - before < 0.05 * UNIT
+    assert len(joined) < 100
 
 
 def test_255_names_are_served(site: Site, public: Path) -> None:
@@ -427,7 +432,7 @@ def test_fifo_that_appears_after_the_look_does_not_block(
     monkeypatch.setattr(_opening, "_require_regular", believe_at_first)
     opening = threading.Thread(target=_read, args=(public, public / "fifo"))
     opening.start()
-    opening.join(5 * UNIT)
+    opening.join(60 * UNIT)
     assert not opening.is_alive()
     assert len(looks) == 2
 
