@@ -58,7 +58,7 @@ class Site:
 
     def connect(self) -> ssl.SSLSocket:
         """Open a TLS connection."""
-        raw = socket.create_connection(("127.0.0.1", self.server.server_port), timeout=10 * UNIT)
+        raw = socket.create_connection(("127.0.0.1", self.server.server_port), timeout=30 * UNIT)
         return self.client_context.wrap_socket(raw, server_hostname="localhost")
 
     def get(self, path: str, /, method: str = "GET", **fields: str) -> Reply:
@@ -137,6 +137,12 @@ def public(tmp_path: Path) -> Path:
 def site(serve: Serve, public: Path) -> Site:
     """Serve that folder."""
     return serve(quiet(TLSFileRequestHandler), directory=str(public))
+
+
+@pytest.fixture
+def heads_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no head leave before its body, however long the machine keeps its handler."""
+    monkeypatch.setattr("tlshttp._machinery.heads._HELD_SECONDS", 1e6)
 
 
 def quiet(handler: type[TLSFileRequestHandler], **names: object) -> type[TLSFileRequestHandler]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
+import socket
 import socketserver
+import ssl
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -23,6 +22,7 @@ from tests.handler.http_support import (
 )
 from tests.support import UNIT, NoOwner, wait_until
 from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer
+from tlshttp._machinery import heads as heads_module
 from tlshttp._machinery.heads import Heads
 from tlshttp._machinery.stream import Stream
 from tlshttp.errors import PeerDisconnected
@@ -37,15 +37,13 @@ class Waits(Quiet):
     """Ends a head, and goes on when the test says so."""
 
     protocol_version = "HTTP/1.1"
-    ended: queue.SimpleQueue[float]
     go_on: threading.Semaphore
 
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/x-ndjson")
         self.end_headers()
-        self.ended.put(time.monotonic())
-        if self.path != "/at-once" and not self.go_on.acquire(timeout=10 * UNIT):
+        if self.path != "/at-once" and not self.go_on.acquire(timeout=30 * UNIT):
             return
         if self.path == "/fails":
             raise LookupError("when its head has left")
@@ -73,9 +71,16 @@ class ByHand(Waits):
     def do_GET(self) -> None:
         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n")
         self.wfile.write(b"X-Mine: yes\r\n\r\n")
-        self.ended.put(time.monotonic())
-        assert self.go_on.acquire(timeout=10 * UNIT)
+        assert self.go_on.acquire(timeout=30 * UNIT)
         self.wfile.write(b"body")
+
+
+def read(client: ssl.SSLSocket, size: int) -> bytes:
+    """Read so many bytes, fewer where the server ends before."""
+    data = b""
+    while len(data) < size and (piece := client.recv(size - len(data))):
+        data += piece
+    return data
 
 
 class Mixed(socketserver.ThreadingMixIn, TLSHTTPServer):
@@ -84,7 +89,7 @@ class Mixed(socketserver.ThreadingMixIn, TLSHTTPServer):
 
 def new(handler: type[Waits]) -> type[Waits]:
     """Return a handler class with its own signals."""
-    return type("Own", (handler,), {"ended": queue.SimpleQueue(), "go_on": threading.Semaphore(0)})
+    return type("Own", (handler,), {"go_on": threading.Semaphore(0)})
 
 
 @pytest.mark.parametrize("server_class", [*SERVERS, Mixed])
@@ -92,28 +97,27 @@ def new(handler: type[Waits]) -> type[Waits]:
 def test_a_head_is_there_while_its_handler_waits(
     handler: type[Waits], server_class: type[TLSHTTPServer]
 ) -> None:
-    """Within 20 milliseconds; and the response is as it would be otherwise."""
+    """And the response is as it would be otherwise."""
     own = new(handler)
-    took = []
     with serving(own, server_class=server_class) as server:
         for _ in range(5):
             with connect(server) as client:
                 client.sendall(GET % b"/")
                 head = client.recv(4_096)
-                took.append(time.monotonic() - own.ended.get(timeout=5 * UNIT))
                 assert head.startswith(b"HTTP/1.")
                 assert head.endswith(b"\r\n\r\n")
                 own.go_on.release()
-                client.settimeout(0.5 * UNIT)
-                rest = b""
-                with contextlib.suppress(TimeoutError):
-                    while not rest.endswith((b"body", b"0\r\n\r\n")):
-                        rest += client.recv(4_096)
                 chunked = b"\r\nTransfer-Encoding: chunked" in head
-                assert rest == (b"4\r\nbody\r\n0\r\n\r\n" if chunked else b"body")
-    assert min(took) < 0.02 * UNIT  # the others may be the machine's doing
+                body = b"4\r\nbody\r\n0\r\n\r\n" if chunked else b"body"
+                assert read(client, len(body)) == body
 
 
+def test_a_head_waits_for_milliseconds() -> None:
+    """That is what the thread means to sleep; how long it does is the machine's doing."""
+    assert heads_module._HELD_SECONDS + heads_module._LOOK_SECONDS <= 0.010
+
+
+@pytest.mark.usefixtures("heads_stay")
 @pytest.mark.parametrize("server_class", SERVERS)
 def test_a_body_that_follows_at_once_leaves_with_its_head(
     server_class: type[TLSHTTPServer],
@@ -121,14 +125,10 @@ def test_a_body_that_follows_at_once_leaves_with_its_head(
     """As ever, in one record."""
     own = new(Waits)
     with serving(own, server_class=server_class) as server, connect(server) as client:
-        whole = 0
         for _ in range(20):
             client.sendall(GET % b"/at-once")
-            data = client.recv(4_096)
-            whole += data.endswith(b"\r\n\r\n4\r\nbody\r\n")
-            while not data.endswith(b"0\r\n\r\n"):
-                data += client.recv(4_096)
-        assert whole >= 18  # a busy machine may keep the handler from going on
+            assert client.recv(4_096).endswith(b"\r\n\r\n4\r\nbody\r\n")
+            assert read(client, 5) == b"0\r\n\r\n"
 
 
 @pytest.mark.parametrize("server_class", SERVERS)
@@ -145,16 +145,14 @@ def test_what_comes_after_a_head_that_has_left_is_body(
     with serving(own, server_class=server_class) as server:
         server.handle_error = lambda *_: None
         with connect(server) as client:
-            client.sendall(GET % path)
+            client.sendall((GET % path).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
             head = client.recv(4_096)
             assert head.startswith(b"HTTP/1.1 200 ")
             own.go_on.release()
             if path == b"/fails":
                 assert read_to_end(client) == b""
                 return
-            data = b""
-            while not data.endswith(b"\r\n0\r\n\r\n"):
-                data += client.recv(4_096)
+            data = read_to_end(client)
             assert rest in data
             assert data.endswith(b"4\r\nbody\r\n0\r\n\r\n")
 
@@ -166,19 +164,22 @@ def test_in_a_forked_child_a_head_does_not_wait_at_all() -> None:
     class Forks(socketserver.ForkingMixIn, TLSHTTPServer):
         pass
 
-    class Sleeps(Quiet):
+    near, far = socket.socketpair()
+
+    class Pauses(Quiet):
         def do_GET(self) -> None:
             self.send_response(200)
             self.end_headers()
             self.rfile.fileno()
-            time.sleep(0.5 * UNIT)  # a child cannot be signalled
+            far.recv(1)
             self.wfile.write(b"body")
 
-    with serving(Sleeps, server_class=Forks) as server, connect(server) as client:
+    with near, far, serving(Pauses, server_class=Forks) as server, connect(server) as client:
         client.sendall(GET % b"/")
-        began = time.monotonic()
-        assert client.recv(4_096).endswith(b"\r\n\r\n")
-        assert time.monotonic() - began < 0.4 * UNIT
+        try:
+            assert client.recv(4_096).endswith(b"\r\n\r\n")
+        finally:
+            near.send(b"x")
         assert b"body" in read_to_end(client)
 
 
@@ -276,15 +277,16 @@ def test_the_thread_comes_and_goes_with_heads(monkeypatch: pytest.MonkeyPatch) -
     assert not is_there()
     for _ in range(2):
         streams: list[Any] = [Head() for _ in range(10)]
-        for stream in streams:
-            heads.watch(stream, stream.held_head)
         streams[3].held_head = b""  # it has left with its body
         streams[4].held_head = b"another"
+        for stream in streams:
+            heads.watch(stream, streams[0].held_head)
         for stream in streams[:3] + streams[5:]:
-            assert stream.sent.wait(5 * UNIT)
+            assert stream.sent.wait(30 * UNIT)
         assert not streams[3].sent.is_set()
         assert not streams[4].sent.is_set()
         assert wait_until(lambda: not is_there())
+    monkeypatch.setattr("tlshttp._machinery.heads._IDLE_SECONDS", 3_600.0)
     last: Any = Head()
     heads.watch(last, b"head")
     assert wait_until(is_there)
@@ -295,36 +297,52 @@ def test_the_thread_comes_and_goes_with_heads(monkeypatch: pytest.MonkeyPatch) -
 
 
 class ReadsLate(Quiet):
-    """Ends a head of a body without a length, then reads."""
+    """Ends a head of a body without a length, then reads, at once or when the test says so."""
 
     protocol_version = "HTTP/1.1"
     stream_request = True
+    go_on: threading.Semaphore | None = None
 
     def do_POST(self) -> None:
         self.send_response(200)
         self.end_headers()
-        if self.path == "/later":
-            time.sleep(0.05)  # its head leaves meanwhile
+        if self.go_on is not None:
+            assert self.go_on.acquire(timeout=30 * UNIT)
         self.wfile.write(self.rfile.read())
+
+
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
+
+
+@pytest.mark.usefixtures("heads_stay")
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_100_continue_comes_before_a_head_that_is_held_back(
+    server_class: type[TLSHTTPServer],
+) -> None:
+    """Its client waits for it, and the response is whole."""
+    first = b"HTTP/1.1 100 Continue\r\n\r\n"
+    with serving(ReadsLate, server_class=server_class) as server, connect(server) as client:
+        client.sendall(POST)
+        assert read(client, len(first)) == first
+        client.sendall(b"body")
+        data = read_to_end(client)
+    assert b"100 Continue" not in data
+    assert data.endswith(b"\r\n\r\n4\r\nbody\r\n0\r\n\r\n")
 
 
 @pytest.mark.parametrize("server_class", SERVERS)
 def test_100_continue_does_not_come_into_a_response(server_class: type[TLSHTTPServer]) -> None:
-    """It comes before a head that is held back, and not at all after one that has left."""
-    post = b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n"
-    with serving(ReadsLate, server_class=server_class) as server:
-        for path, first in (
-            (b"/", b"HTTP/1.1 100 Continue\r\n\r\n"),
-            (b"/later", b"HTTP/1.1 200 OK"),
-        ):
-            with connect(server) as client:
-                client.sendall(post % path)
-                data = client.recv(len(first))
-                client.sendall(b"body")
-                data += read_to_end(client)
-            assert data.startswith(first)
-            assert data.count(b"100 Continue") == first.count(b"100 Continue")
-            assert data.endswith(b"\r\n\r\n4\r\nbody\r\n0\r\n\r\n")
+    """It does not come at all after a head that has left."""
+    own: Any = type("Own", (ReadsLate,), {"go_on": threading.Semaphore(0)})
+    with serving(own, server_class=server_class) as server, connect(server) as client:
+        client.sendall(POST)
+        data = client.recv(4_096)
+        own.go_on.release()
+        client.sendall(b"body")
+        data += read_to_end(client)
+    assert data.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"100 Continue" not in data
+    assert data.endswith(b"\r\n\r\n4\r\nbody\r\n0\r\n\r\n")
 
 
 @pytest.mark.parametrize("fields", [b"", b"Content-Length: 4\r\n"], ids=["open", "sized"])

@@ -341,7 +341,7 @@ def test_h11_sees_the_announced_end(h11_client: H11Client) -> None:
 def test_http_client_reads_everything_on_one_connection(server: Any) -> None:
     """The standard library's client keeps its connection and reads all bodies."""
     connection = http.client.HTTPSConnection(
-        "localhost", server.server_port, context=client_context(), timeout=10 * UNIT
+        "localhost", server.server_port, context=client_context(), timeout=30 * UNIT
     )
     accepted = server.stats().accepted
     for method in ("GET", "HEAD", "POST"):
@@ -394,7 +394,7 @@ def curl(server: Any, folder: Path, *arguments: str) -> bytes:
         [program, "--silent", "--show-error", "--http1.1", "--cacert", str(authority),
          *(argument.replace("{}", url) for argument in arguments)],
         capture_output=True,
-        timeout=20 * UNIT,
+        timeout=30 * UNIT,
         check=True,
     )  # fmt: skip
     return run.stdout
@@ -471,7 +471,7 @@ def test_chromium_reads_everything(server: Any, tmp_path: Path) -> None:
          "--virtual-time-budget=20000", "--timeout=20000", "--dump-dom",
          f"https://localhost:{server.server_port}/page"],
         capture_output=True,
-        timeout=50 * UNIT,
+        timeout=30 * UNIT,
         check=True,
     )  # fmt: skip
     text = page.stdout.decode().partition('<pre id="out">')[2].partition("</pre>")[0]
@@ -583,6 +583,7 @@ def test_response_splitting_raises(where: str, character: str, ready_fd: int) ->
     assert len(raised) == 1
 
 
+@pytest.mark.usefixtures("heads_stay")
 @pytest.mark.parametrize("buffer", [0, -1])
 def test_client_is_told_of_a_handlers_mistake(buffer: int, capfd: Any) -> None:
     """With 500, however much of the response was begun, if none of it was sent."""
@@ -616,7 +617,7 @@ def test_mistake_in_the_middle_of_a_body_cuts_it_short(capfd: Any) -> None:
 
     with serving(type("Handler", (Scripted,), {"script": script})) as server:
         connection = http.client.HTTPSConnection(
-            "localhost", server.server_port, context=client_context(), timeout=10 * UNIT
+            "localhost", server.server_port, context=client_context(), timeout=30 * UNIT
         )
         connection.request("GET", "/")
         with connection.getresponse() as response, pytest.raises(http.client.IncompleteRead):
@@ -710,7 +711,7 @@ def test_slow_reader_is_waited_for() -> None:
     handler = type("Handler", (Scripted,), {"script": script})
     with serving(handler) as server, connect(server) as client:
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        assert began.wait(10 * UNIT)
+        assert began.wait(30 * UNIT)
         received = read_to_end(client)
     assert len(received.partition(b"\r\n\r\n")[2]) == size
 

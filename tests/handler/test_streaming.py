@@ -102,7 +102,7 @@ class Waiting(Quiet):
         self.end_headers()
         if self.flushes:
             self.wfile.flush()
-        in_time = self.seen.wait(10 * UNIT)
+        in_time = self.seen.wait(30 * UNIT)
         self.wfile.write(b"in time" if in_time else b"too late")
 
 
@@ -177,7 +177,7 @@ class RecordCounter:
     """A client that counts the TLS records it is sent."""
 
     def __init__(self, server: Any) -> None:
-        self._socket = socket.create_connection(server.server_address, timeout=10 * UNIT)
+        self._socket = socket.create_connection(server.server_address, timeout=30 * UNIT)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = client_context().wrap_bio(
             self._incoming, self._outgoing, server_hostname="localhost"
@@ -244,6 +244,7 @@ class Failing(Quiet):
         self.send_error(404)
 
 
+@pytest.mark.usefixtures("heads_stay")
 @pytest.mark.parametrize(
     ("handler", "pieces", "end"),
     [(Sized, 1, b"hello"), (Unsized, 2, b"0\r\n\r\n"), (Bodyless, 1, b"\r\n\r\n")],
@@ -436,7 +437,7 @@ def test_large_upload_and_download_over_tls(framing: str) -> None:
         crc = zlib.crc32(piece, crc)
     with serving(Checks) as server:
         connection = http.client.HTTPSConnection(
-            "localhost", server.server_port, context=client_context(), timeout=20 * UNIT
+            "localhost", server.server_port, context=client_context(), timeout=30 * UNIT
         )
         headers = {"Content-Length": str(64 * MIB)} if framing == "length" else {}
         connection.request("POST", "/", repeated(piece, 64), headers)
