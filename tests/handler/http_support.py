@@ -66,7 +66,7 @@ def serving(
 
 def connect(server: Any) -> ssl.SSLSocket:
     """Connect to a server of these tests; its certificate is verified."""
-    raw = socket.create_connection(server.server_address, timeout=10 * UNIT)
+    raw = socket.create_connection(server.server_address, timeout=30 * UNIT)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return client_context().wrap_socket(raw, server_hostname="localhost")
 

@@ -24,7 +24,7 @@ from tests.engines import create_with_ssl
 from tests.support import UNIT
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
 
-PATIENCE: Final = 5 * UNIT
+PATIENCE: Final = 30 * UNIT
 """Seconds a client waits for anything."""
 
 OURS: Final = (TLSHTTPServer, ThreadingTLSHTTPServer)

@@ -53,7 +53,7 @@ class Log:
 
     def wait(self, count: int = 1) -> list[str]:
         """Wait until there are so many; they are written after the response has been sent."""
-        assert wait_until(lambda: len(self.lines) >= count, timeout=5 * UNIT), self.lines
+        assert wait_until(lambda: len(self.lines) >= count, timeout=30 * UNIT), self.lines
         assert len(self.lines) == count
         return self.lines
 
@@ -103,7 +103,7 @@ def test_combined_line_tells_everything(serve: Serve, log: Log) -> None:
     serve(hello()).get("/page", Referer="https://else.example/", User_Agent="tests/1.0")
     fields = log.fields()
     duration = float(fields.pop("duration"))
-    assert 0 <= duration < 5 * UNIT
+    assert 0 <= duration < 30 * UNIT
     assert re.fullmatch(r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000", fields.pop("time"))
     assert re.fullmatch(r"TLS_\w+", fields.pop("cipher"))
     assert fields == {
@@ -118,7 +118,7 @@ def test_json_line_tells_everything(serve: Serve, log: Log) -> None:
     serve(hello(access_log_format="json")).get("/page", User_Agent="tests/1.0")
     fields = json.loads(log.wait()[0])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", fields.pop("time"))
-    assert 0 <= fields.pop("duration") < 5 * UNIT
+    assert 0 <= fields.pop("duration") < 30 * UNIT
     assert fields.pop("tls_cipher").startswith("TLS_")
     assert fields == {
         "client": "127.0.0.1", "request": "GET /page HTTP/1.1", "status": 200, "size": 6,

@@ -145,7 +145,7 @@ def test_a_response_without_a_body_does_not_wait_for_its_handler(
             if kind.endswith("close"):
                 self.send_header("Connection", "close")
             self.end_headers()
-            assert answered.wait(10 * UNIT)
+            assert answered.wait(30 * UNIT)
 
         do_HEAD = do_GET
 

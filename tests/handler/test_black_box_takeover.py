@@ -192,7 +192,7 @@ class Tunnel(Quiet):
         self.send_response(200)
         self.end_headers()
         count = 0
-        while select.select([self.connection], [], [], PATIENCE / 2)[0]:
+        while select.select([self.connection], [], [], PATIENCE)[0]:
             count += len(self.connection.recv(self.size))
             if count >= self.wanted:
                 self.connection.sendall(b"got %d" % count)

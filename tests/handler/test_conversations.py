@@ -160,7 +160,7 @@ def _pieces(chance: random.Random, requests: list[Request]) -> list[bytes]:
 
 def _converse(server: Any, pieces: list[bytes]) -> bytes:
     """Send and receive at once, in one thread, up to the server's end."""
-    received, end = bytearray(), time.monotonic() + 10 * UNIT
+    received, end = bytearray(), time.monotonic() + 30 * UNIT
     with connect(server) as client:
         client.setblocking(False)
         while time.monotonic() < end:

@@ -57,13 +57,13 @@ def ask(connection: http.client.HTTPConnection, request: Request) -> Answer:
 def ask_plain(server: Any, request: Request) -> Answer:
     """Ask the standard library's server."""
     if request.raw:
-        with socket.create_connection(server.server_address, timeout=10 * UNIT) as client:
+        with socket.create_connection(server.server_address, timeout=30 * UNIT) as client:
             client.sendall(request.raw)
             pieces = []
             while piece := client.recv(65_536):
                 pieces.append(piece)
         return of_bytes(b"".join(pieces))
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10 * UNIT)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30 * UNIT)
     try:
         return ask(connection, request)
     finally:
@@ -86,7 +86,7 @@ def ask_ours(server: Any, request: Request) -> Answer:
 def connected(server: Any) -> http.client.HTTPSConnection:
     """Return a connection to our server."""
     return http.client.HTTPSConnection(
-        "localhost", server.server_port, timeout=10 * UNIT, context=client_context()
+        "localhost", server.server_port, timeout=30 * UNIT, context=client_context()
     )
 
 

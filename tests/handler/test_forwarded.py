@@ -300,7 +300,7 @@ http {{
     command = ["nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")]
     with serving(server), subprocess.Popen(command, stderr=subprocess.DEVNULL) as nginx:
         try:
-            assert wait_until(lambda: _asked(port, "127.0.0.9") is not None, timeout=20 * UNIT)
+            assert wait_until(lambda: _asked(port, "127.0.0.9") is not None, timeout=30 * UNIT)
             for source in ("127.0.0.7", "127.0.0.8"):
                 assert _asked(port, source) == [source, 0, "127.0.0.1", "http", "a.example"]
         finally:
@@ -311,7 +311,7 @@ http {{
 
 def _asked(port: int, source: str) -> list[Any] | None:
     try:
-        sock = socket.create_connection(("127.0.0.1", port), 20 * UNIT, (source, 0))
+        sock = socket.create_connection(("127.0.0.1", port), 30 * UNIT, (source, 0))
     except ConnectionRefusedError:
         return None
     with sock:

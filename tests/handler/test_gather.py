@@ -143,7 +143,7 @@ def test_without_room_it_is_refused_in_time() -> None:
 
 def test_who_waits_for_room_goes_on_when_another_has_ended() -> None:
     """The second has its answer as soon as the first gives its room back."""
-    limits = Limits(**LITTLE, max_total_disk=SIZE + 50_000, body_timeout=20 * UNIT)
+    limits = Limits(**LITTLE, max_total_disk=SIZE + 50_000, body_timeout=30 * UNIT)
     with serving(Whole, limits=limits) as server, half_sent(server, sent=SIZE - 9) as first:
         assert wait_until(lambda: budget_of(server).disk == SIZE - 9)
         with connect(server) as second:
@@ -161,7 +161,7 @@ def test_room_on_disk_is_waited_for() -> None:
     assert not budget.await_disk(21, 0.01)
     with pytest.raises(NoRoom):
         budget.take_disk(21)
-    waits = threading.Thread(target=lambda: found.append(budget.await_disk(21, 10 * UNIT)))
+    waits = threading.Thread(target=lambda: found.append(budget.await_disk(21, 30 * UNIT)))
     found: list[bool] = []
     waits.start()
     budget.give_disk(80)

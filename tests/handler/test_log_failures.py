@@ -141,7 +141,7 @@ def all_are_answered(server: Any, *, own_message: bytes = b"200") -> None:
             client.sendall(request + b"Connection: close\r\n\r\n")
             answer = read_to_end(client)
             assert status in answer[:13], (request, answer)
-    with socket.create_connection(server.server_address, timeout=10 * UNIT) as raw:
+    with socket.create_connection(server.server_address, timeout=30 * UNIT) as raw:
         raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
         assert b"400" in raw.recv(100)
     assert wait_until(lambda: sum(server.stats().handshake_failures.values()) == 1)
@@ -193,9 +193,9 @@ def test_peers_09_visits_that_are_not_logged_hide_no_warning(
     caplog.set_level(logging.WARNING, "tlshttp")
     with serving(Plain, server_class=server_class) as server:
         for _ in range(25):
-            socket.create_connection(server.server_address, timeout=10 * UNIT).close()
+            socket.create_connection(server.server_address, timeout=30 * UNIT).close()
         assert wait_until(lambda: sum(server.stats().handshake_failures.values()) == 25)
-        with socket.create_connection(server.server_address, timeout=10 * UNIT) as raw:
+        with socket.create_connection(server.server_address, timeout=30 * UNIT) as raw:
             raw.sendall(b"GET / HTTP/1.1\r\n\r\n")
             assert raw.recv(100)
         assert wait_until(lambda: len(caplog.messages) == 1)

@@ -18,7 +18,7 @@ from tlshttp.context import ClientAuth
 from tlshttp.handler import StrictTransportSecurityMixIn
 from tlshttp.handler._hosts import without_port
 
-TIMEOUT = 10 * UNIT
+TIMEOUT = 30 * UNIT
 
 
 class Teller(StrictTransportSecurityMixIn, Quiet):

@@ -80,7 +80,7 @@ def test_a_client_is_not_kept_waiting(
 
     with serving(Handler, server_class=server_class) as server:
         client = http.client.HTTPSConnection(
-            "localhost", server.server_port, context=client_context(), timeout=10 * UNIT
+            "localhost", server.server_port, context=client_context(), timeout=30 * UNIT
         )
         client.connect()
         assert client.sock is not None
@@ -111,7 +111,7 @@ def test_a_chunk_that_is_a_file_is_followed(server_class: Any, tmp_path: Any) ->
 
     with serving(Handler, server_class=server_class) as server:
         client = http.client.HTTPSConnection(
-            "localhost", server.server_port, context=client_context(), timeout=10 * UNIT
+            "localhost", server.server_port, context=client_context(), timeout=30 * UNIT
         )
         for _ in range(2):
             client.request("GET", "/")

@@ -432,7 +432,7 @@ def test_fifo_that_appears_after_the_look_does_not_block(
     monkeypatch.setattr(_opening, "_require_regular", believe_at_first)
     opening = threading.Thread(target=_read, args=(public, public / "fifo"))
     opening.start()
-    opening.join(60 * UNIT)
+    opening.join(30 * UNIT)
     assert not opening.is_alive()
     assert len(looks) == 2
 

@@ -266,7 +266,7 @@ def test_any_bytes_instead_of_tls_leave_the_server_unharmed(
         @examples(100)
         @given(raw)
         def check(data: bytes) -> None:
-            with socket.create_connection(server.server_address, timeout=10 * UNIT) as client:
+            with socket.create_connection(server.server_address, timeout=30 * UNIT) as client:
                 client.sendall(data)
                 with contextlib.suppress(ConnectionError):
                     client.shutdown(socket.SHUT_WR)

@@ -165,7 +165,7 @@ def _connect(server: Any) -> ssl.SSLSocket:
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
     client.verify_mode = ssl.CERT_NONE
-    raw = socket.create_connection(server.server_address, timeout=10 * UNIT)
+    raw = socket.create_connection(server.server_address, timeout=30 * UNIT)
     return client.wrap_socket(raw, server_hostname="public.test")
 
 

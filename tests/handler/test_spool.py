@@ -273,7 +273,7 @@ def run(program: str, folder: Path) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "TMPDIR": str(folder)},
         capture_output=True,
         text=True,
-        timeout=20 * UNIT,
+        timeout=30 * UNIT,
         check=False,
     )
 

@@ -89,7 +89,7 @@ class WithSlots(Remembering):
 def ask_all(server: Any, paths: list[str]) -> Generator[str]:
     """Ask for one path after the other, on one connection where it is kept."""
     client = http.client.HTTPSConnection(
-        "localhost", server.server_port, context=client_context(), timeout=10 * UNIT
+        "localhost", server.server_port, context=client_context(), timeout=30 * UNIT
     )
     try:
         for path in paths:

@@ -153,7 +153,7 @@ def test_kept_connection_serves_one_file_after_the_other(serve: Serve, public: P
         ("GET", {"If-Match": '"x"'}, 412), ("POST", {"Content-Length": "0"}, 405), ("GET", {}, 200),
     ]  # fmt: skip
     client = http.client.HTTPSConnection(
-        "localhost", site.server.server_port, context=site.client_context, timeout=10 * UNIT
+        "localhost", site.server.server_port, context=site.client_context, timeout=30 * UNIT
     )
     with closing(client):
         client.connect()
@@ -182,7 +182,7 @@ def test_lack_of_file_descriptors_is_no_404(
     monkeypatch.setattr(site.server, "handle_error", lambda *_: reported.put(sys.exception()))
     monkeypatch.setattr("tlshttp.handler._static.open_inside", exhausted)
     assert site.get("/hello.txt").status == 500
-    assert "Too many open files" in str(reported.get(timeout=5 * UNIT))
+    assert "Too many open files" in str(reported.get(timeout=30 * UNIT))
 
 
 def test_broken_connection_is_not_answered_again(
@@ -204,7 +204,7 @@ def test_broken_connection_is_not_answered_again(
     monkeypatch.setattr(site.server, "handle_error", lambda *_: reported.put(sys.exception()))
     with contextlib.suppress(http.client.RemoteDisconnected):
         site.get("/hello.txt", "HEAD")
-    assert isinstance(reported.get(timeout=5 * UNIT), PeerDisconnected)
+    assert isinstance(reported.get(timeout=30 * UNIT), PeerDisconnected)
     assert statuses[0] == 200
     assert 404 not in statuses
 
@@ -499,7 +499,7 @@ def curl(site: Site) -> Any:
 
 def _run(command: list[str], url: str, path: str, *options: str) -> bytes:
     return subprocess.run(
-        [*command, *options, url + path], capture_output=True, timeout=20 * UNIT, check=True
+        [*command, *options, url + path], capture_output=True, timeout=30 * UNIT, check=True
     ).stdout
 
 

@@ -173,7 +173,7 @@ def test_who_has_taken_over_is_told_of_the_servers_end(end: str) -> None:
         ender = threading.Thread(target=getattr(served.server, end))
         ender.start()
         assert read(client, 100) == b"bye"
-        ender.join(4 * UNIT)
+        ender.join(PATIENCE)
         assert not ender.is_alive()
     assert served.server.stats().cut == {}
 
@@ -498,7 +498,7 @@ def test_drivers_are_told_of_the_servers_end(server_class: type, end: str) -> No
         ender.start()
         assert read(client, 100) == b"bye"
         client.close()
-        ender.join(4 * UNIT)
+        ender.join(PATIENCE)
         assert not ender.is_alive()
         assert one.next() == "leave"
         assert one.next() is None
