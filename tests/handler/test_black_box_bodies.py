@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.handler.http_support import at_some_pace
 from tests.handler.side_by_side import (
     OURS,
     Ask,
@@ -23,7 +24,6 @@ from tests.handler.side_by_side import (
     read_to_end,
     serving,
 )
-from tests.support import UNIT
 from tlshttp import Limits
 
 pytestmark = pytest.mark.parametrize("server_class", OURS)
@@ -265,13 +265,11 @@ def test_clients_d5_a_head_is_judged_before_its_body(name: str, server_class: ty
     clients D5.
     """
     data, status = JUDGED[name]
-    limits = Limits(max_body_bytes=1000)
+    limits = Limits(max_body_bytes=1000, body_timeout=None)
     handler = answering(page)
     with serving(server_class, handler, limits=limits) as served, connect(served) as client:
-        began = time.monotonic()
         client.sendall(data)
         said = client.recv(65_536)
-        assert time.monotonic() - began < 1 * UNIT
     assert said[9:12] == b"%d" % status
     assert b"\r\nconnection: close\r\n" in said.lower()
 
@@ -306,13 +304,16 @@ def test_clients_d5_the_minimum_rate_holds_for_small_bodies(size: int, server_cl
     clients D5: 16 000 bytes at 600 bytes a second were cut, 17 000 were served. Here all is some
     thirty times as fast.
     """
-    limits = Limits(body_timeout=0.4 * UNIT, body_min_rate=5_000 / UNIT)
 
     def do(self: Any) -> None:
         page(self, b"%d" % len(self.rfile.read(int(self.headers["Content-Length"]))))
 
-    response = _dripped(server_class, answering(do), limits, size, 20_000 / UNIT)
-    assert response.body == b"%d" % size
+    def attempt(unit: float) -> None:
+        limits = Limits(body_timeout=0.4 * unit, body_min_rate=5_000 / unit)
+        response = _dripped(server_class, answering(do), limits, size, 20_000 / unit)
+        assert response.body == b"%d" % size
+
+    at_some_pace(attempt)
 
 
 def _dripped(server_class: type, handler: Any, limits: Limits, size: int, rate: float) -> Response:

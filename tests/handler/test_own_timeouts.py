@@ -8,17 +8,17 @@ import ssl
 import time
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from tests import support
-from tests.handler.http_support import Quiet, connect, read_to_end, serving
-from tests.support import UNIT, wait_until
-from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer
+from tests.handler.http_support import Quiet, at_some_pace, connect, read_to_end, serving
+from tests.support import wait_until
+from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer
 
 SERVERS = [TLSHTTPServer, ThreadingTLSHTTPServer]
-SHORT = 0.3 * UNIT
+SHORT = 0.3
 LENGTH = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n"
 CHUNKS = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 EXPECT = LENGTH.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
@@ -35,7 +35,7 @@ BEGINNINGS = {
 class Brief(Quiet):
     """Leaves a timeout to `http.server`."""
 
-    timeout = SHORT
+    timeout: ClassVar[float | None] = SHORT
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
@@ -62,18 +62,25 @@ class Tells(Brief):
 class TellsFromSetup(Tells):
     """The same with a timeout that only the handler knows."""
 
-    timeout = None  # type: ignore[assignment]
+    timeout = None
+    from_setup = SHORT
 
     def setup(self) -> None:
         super().setup()
-        self.connection.settimeout(SHORT)
+        self.connection.settimeout(self.from_setup)
+
+
+def brief(handler: type[Brief], timeout: float) -> type[Brief]:
+    """Return a handler class with so many seconds."""
+    name = "from_setup" if handler is TellsFromSetup else "timeout"
+    return type(handler.__name__, (handler,), {name: timeout})
 
 
 @contextlib.contextmanager
 def standing_by(server_class: type[TLSHTTPServer], handler: type) -> Iterator[Any]:
     """Serve, and keep the cuts."""
     cuts: list[Exception] = []
-    with serving(handler, server_class=server_class) as server:
+    with serving(handler, server_class=server_class, limits=Limits(body_timeout=None)) as server:
         server.handle_connection_cut = lambda error, _address: cuts.append(error)
         server.cuts = cuts
         yield server
@@ -92,18 +99,26 @@ def test_a_handler_hears_of_its_own_timeout(
     server_class: type[TLSHTTPServer], handler: type[Brief]
 ) -> None:
     """It may answer 408; if it says nothing, the connection is closed, as by `http.server`."""
-    with standing_by(server_class, handler) as server, contextlib.ExitStack() as stack:
+    at_some_pace(lambda unit: _hears_of_it(server_class, handler, SHORT * unit))
+
+
+def _hears_of_it(server_class: type[TLSHTTPServer], handler: type[Brief], timeout: float) -> None:
+    with (
+        standing_by(server_class, brief(handler, timeout)) as server,
+        contextlib.ExitStack() as stack,
+    ):
         began = time.monotonic()
-        clients = {name: stack.enter_context(connect(server)) for name in BEGINNINGS}
-        for name, client in clients.items():
+        clients = {}
+        for name, beginning in BEGINNINGS.items():
+            client = clients[name] = stack.enter_context(connect(server))
             if handler is TellsFromSetup:  # of the first request nobody knows it
                 client.sendall(LENGTH.replace(b"900000", b"1") + b"x")
                 assert client.recv(4_096).endswith(b"1")
-            client.sendall(BEGINNINGS[name])
+            client.sendall(beginning)
         for name, client in clients.items():
             expected = [] if handler is Brief else [b"408"]
             assert (name, statuses(read_to_end(client))) == (name, expected)
-        assert SHORT < time.monotonic() - began < SHORT + 3 * UNIT
+        assert time.monotonic() - began > timeout
         if not (handler is TellsFromSetup and server_class is ThreadingTLSHTTPServer):
             # That one waits for bodies in its own thread, and has been told.
             reasons = ["body-timeout"] * len(clients)
@@ -114,15 +129,20 @@ def test_a_handler_hears_of_its_own_timeout(
 @pytest.mark.parametrize("handler", [Brief, Tells])
 def test_http_server_has_the_same_outcome(handler: type[Brief]) -> None:
     """Which is why this is none of the differences."""
-    with (
-        support.serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server,
-        socket.create_connection(("127.0.0.1", server.server_port)) as client,
-    ):
-        client.sendall(BEGINNINGS["some"])
-        data = b"".join(iter(lambda: client.recv(4_096), b"")) if handler is Brief else (
-            client.recv(4_096)
-        )  # fmt: skip
-    assert statuses(data) == ([] if handler is Brief else [b"408"])
+
+    def attempt(unit: float) -> None:
+        kind = brief(handler, SHORT * unit)
+        with (
+            support.serving(ThreadingHTTPServer(("127.0.0.1", 0), kind)) as server,
+            socket.create_connection(("127.0.0.1", server.server_port)) as client,
+        ):
+            client.sendall(BEGINNINGS["some"])
+            data = b"".join(iter(lambda: client.recv(4_096), b"")) if handler is Brief else (
+                client.recv(4_096)
+            )  # fmt: skip
+        assert statuses(data) == ([] if handler is Brief else [b"408"])
+
+    at_some_pace(attempt)
 
 
 @pytest.mark.parametrize("server_class", SERVERS)
@@ -131,11 +151,16 @@ def test_a_slow_body_within_the_timeout_is_served(
     server_class: type[TLSHTTPServer], handler: type[Brief]
 ) -> None:
     """It bounds each wait, not all of the body."""
-    with standing_by(server_class, handler) as server, connect(server) as client:
-        client.sendall(LENGTH.replace(b"900000", b"8"))
-        _drip(client, b"12345678", SHORT / 3)
-        assert client.recv(4_096).endswith(b"\r\n\r\n8")
-        assert not server.cuts
+
+    def attempt(unit: float) -> None:
+        kind = brief(handler, SHORT * unit)
+        with standing_by(server_class, kind) as server, connect(server) as client:
+            client.sendall(LENGTH.replace(b"900000", b"8"))
+            _drip(client, b"12345678", SHORT * unit / 3)
+            assert client.recv(4_096).endswith(b"\r\n\r\n8")
+            assert not server.cuts
+
+    at_some_pace(attempt)
 
 
 def _drip(client: ssl.SSLSocket, data: bytes, seconds: float) -> None:
