@@ -182,11 +182,12 @@ def test_who_does_not_want_to_be_told_is_broken_in_the_end() -> None:
     """As a relay: it goes on until the time of ``drain()`` is over."""
     handler = type("Relay", (Farewell,), {"options": {"ends_with_server": False}})
     with serving(ThreadingTLSHTTPServer, handler) as served, taken_over(served) as client:
-        drain = threading.Thread(target=served.server.drain, args=(0.6 * UNIT,))
+        drain = threading.Thread(target=served.server.drain, args=(3_600,))
         drain.start()
         assert wait_until(lambda: served.server.draining)
         client.sendall(b"x")
         assert read(client, 1) == b"x"
+        served.server.drain(0.1)
         with contextlib.suppress(OSError):
             assert read(client, 1) == b""
         drain.join(PATIENCE)
@@ -322,7 +323,7 @@ def test_idle_connections_cost_no_thread(server_class: type) -> None:
         clients = [stack.enter_context(taken_over(served)) for _ in range(50)]
         assert wait_until(lambda: served.server.stats().parked["taken-over"] == 50)
         busy = [one.name for one in threading.enumerate() if one.name.startswith("tlshttp")]
-        assert len(busy) < 10
+        assert len(busy) < len(clients) // 2
         for client in clients:
             client.sendall(b"hello")
             assert read(client, 5) == b"hello"
@@ -340,13 +341,14 @@ class Eightfold(Driver):
 def test_a_peer_that_does_not_read_is_not_read_from(server_class: type, kind: type[Driver]) -> None:
     """What waits for it stays bounded, others are served, and in the end it gets everything."""
     with driving(server_class, kind=kind) as (served, driver), taken_over(served) as client:
-        one, sent = driver(), 0
+        one, sent, is_stuck = driver(), 0, False
         client.settimeout(0.3 * UNIT)
-        with contextlib.suppress(TimeoutError):
-            while True:
+        while not is_stuck:  # longer than this, and for the sake of what waits for it
+            try:
                 client.sendall(b"x" * 16_384)
                 sent += 16_384
-        assert wait_until(lambda: one.connection.backlog > 0)
+            except TimeoutError:
+                is_stuck = one.connection.backlog > 0
         assert one.connection.backlog < 300_000
         before = time.process_time()
         with taken_over(served) as other:
@@ -432,17 +434,26 @@ def test_other_threads_write_and_close(server_class: type) -> None:
 
 @both
 def test_a_driver_is_woken_when_it_wants(server_class: type) -> None:
-    """Once, from whatever thread it asked."""
-    with driving(server_class) as (served, driver), taken_over(served) as client:
+    """Once, from whatever thread it asked; not when it has changed its mind."""
+
+    class Undecided(Driver):
+        def received(self, data: bytes) -> None:
+            self.connection.wake_after(0.1 * UNIT)
+            self.connection.wake_after(None)
+            super().received(data)
+
+    with driving(server_class, kind=Undecided) as (served, driver), taken_over(served) as client:
         one = driver()
         assert one.began_to.wait(PATIENCE)
         one.connection.wake_after(3600)
         one.connection.wake_after(0.1 * UNIT)
         assert one.next() == "due"
-        one.connection.wake_after(0.1 * UNIT)
-        one.connection.wake_after(None)
         client.sendall(b"x")
         assert read(client, 1) == b"x"
+        client.settimeout(0.2 * UNIT)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        client.settimeout(PATIENCE)
         client.unwrap()
         assert one.next() == "peer ended"
 
