@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.handler.conftest import LONG_AGO, Serve, Site, quiet, write
-from tests.support import UNIT
+from tests.support import UNIT, wait_until
 from tlshttp import TLSFileRequestHandler, TLSRequestHandler
 from tlshttp.errors import PeerDisconnected
 from tlshttp.handler._body import FileBody
@@ -202,7 +202,7 @@ def test_broken_connection_is_not_answered_again(
 
     site = serve(quiet(Noted), directory=str(public))
     monkeypatch.setattr(site.server, "handle_error", lambda *_: reported.put(sys.exception()))
-    with contextlib.suppress(http.client.RemoteDisconnected):
+    with contextlib.suppress(ConnectionError):
         site.get("/hello.txt", "HEAD")
     assert isinstance(reported.get(timeout=30 * UNIT), PeerDisconnected)
     assert statuses[0] == 200
@@ -217,9 +217,7 @@ def test_files_are_closed_in_the_end(site: Site, public: Path) -> None:
         site.get("/hello.txt", **fields)
         site.get("/hello.txt", "HEAD", **fields)
         site.get("/sub/page.html/", **fields)
-    assert (
-        len(list(Path("/proc/self/fd").iterdir())) <= before + 2
-    )  # a connection may still be closing
+    assert wait_until(lambda: len(list(Path("/proc/self/fd").iterdir())) <= before)
 
 
 # Bodies ----------------------------------------------------------------------------------------
@@ -257,7 +255,7 @@ def test_file_that_shrinks_ends_the_connection(
     site = serve(handler, directory=str(public))
     with pytest.raises(http.client.IncompleteRead):
         site.get("/changing", **fields)
-    assert len(caplog.messages) == 1
+    assert wait_until(lambda: len(caplog.messages) == 1)
     assert "bytes less than its Content-Length" in caplog.messages[0]
 
 
