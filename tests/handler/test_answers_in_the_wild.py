@@ -267,7 +267,7 @@ def test_who_leaves_while_its_response_is_sent_is_let_go(
     """Its connection, its place and its temporary file are given back, and others are served."""
     if mixed:
         server_class = type("Mixed", (socketserver.ThreadingMixIn, server_class), {})
-    limits = Limits(max_connections=20, write_timeout=2 * UNIT)
+    limits = Limits(max_connections=20, write_timeout=20 * UNIT)
     with serving(handler, server_class=server_class, limits=limits) as server:
         for _ in range(30):
             with connect(server) as client:
