@@ -20,7 +20,11 @@ with contextlib.suppress(ImportError):  # the sessions without it run no test of
     import hypothesis
 
     # How long an example takes is the machine's business, and that of whoever else runs there.
-    hypothesis.settings.register_profile("any machine", deadline=None)
+    hypothesis.settings.register_profile(
+        "any machine",
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
     hypothesis.settings.load_profile("any machine")
 
 _CASES = int(os.environ.get("TLSHTTP_TEST_CASES", "0"))
