@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from tests.machinery.conftest import Recording, RecordingThreading, serving
 from tests.machinery.peers import handshake, read_response, read_to_end
-from tests.support import UNIT, free_port, wait_until
+from tests.support import UNIT
 from tlshttp import AccessLogMixIn, AccessRecord, ForwardedMixIn, certs, context
 from tlshttp.errors import ConfigurationError, RequestRefused
 from tlshttp.handler._forwarded import _elements
@@ -270,7 +271,8 @@ def test_it_works_on_a_plain_server() -> None:
 def test_behind_nginx(tmp_path: Path, ssl_context: ssl.SSLContext) -> None:
     """Behind nginx in HTTP mode each client is known, and its own word is not believed."""
     server = RecordingThreading(("127.0.0.1", 0), TellsAll, ssl_context=ssl_context)
-    port = free_port()
+    listener = socket.create_server(("127.0.0.1", 0))  # nginx takes it over: NGINX is its own way
+    port = listener.getsockname()[1]
     temporary = "\n".join(
         f"{kind}_temp_path {tmp_path}/{kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -298,9 +300,17 @@ http {{
 }}
 """)
     command = ["nginx", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")]
-    with serving(server), subprocess.Popen(command, stderr=subprocess.DEVNULL) as nginx:
+    with (
+        listener,
+        serving(server),
+        subprocess.Popen(
+            command,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[listener.fileno()],
+            env={**os.environ, "NGINX": f"{listener.fileno()};"},
+        ) as nginx,
+    ):
         try:
-            assert wait_until(lambda: _asked(port, "127.0.0.9") is not None, timeout=30 * UNIT)
             for source in ("127.0.0.7", "127.0.0.8"):
                 assert _asked(port, source) == [source, 0, "127.0.0.1", "http", "a.example"]
         finally:
@@ -309,12 +319,8 @@ http {{
     assert not server.events
 
 
-def _asked(port: int, source: str) -> list[Any] | None:
-    try:
-        sock = socket.create_connection(("127.0.0.1", port), 30 * UNIT, (source, 0))
-    except ConnectionRefusedError:
-        return None
-    with sock:
+def _asked(port: int, source: str) -> list[Any]:
+    with socket.create_connection(("127.0.0.1", port), 30 * UNIT, (source, 0)) as sock:
         sock.sendall(
             b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n"
             b"X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\n\r\n"
