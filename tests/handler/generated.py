@@ -133,7 +133,7 @@ def _add_status(self: Any, result: Any, args: Any) -> Any:
 
 
 def _set_timeout(self: Any, result: Any, args: Any) -> Any:
-    self.connection.settimeout(5)
+    self.connection.settimeout(30)
     return result
 
 

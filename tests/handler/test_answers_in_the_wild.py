@@ -163,9 +163,10 @@ SIZE = 6_000_000
 
 
 def test_a_file_of_each_request_is_sent_as_its_handler_has_made_it(
-    server_class: Any, tmp_path: Path
+    server_class: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next one writes to it again, under a lock, while the first client is still reading."""
+    monkeypatch.setattr("tlshttp.handler._regular_files._SETTLED_SECONDS", 3_600.0)
     lock, path = threading.Lock(), tmp_path / "report"
 
     class Report(SimpleHTTPRequestHandler):

@@ -70,7 +70,7 @@ ASKS = (Ask(), Ask("POST", body=b"body"), Ask("BREW"), Ask())
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
 @pytest.mark.parametrize("handle", [False, True], ids=["driven", "handle"])
-@pytest.mark.parametrize("timeout", [None, 5.0])
+@pytest.mark.parametrize("timeout", [None, 30.0])
 @pytest.mark.parametrize("by_name", range(3))
 def test_handlers_f03_setup_by_the_name_of_its_class(
     by_name: int, timeout: float | None, handle: bool, version: str, server_class: type

@@ -42,7 +42,7 @@ class TimeoutOfItsOwn(Quiet):
 
     @property
     def timeout(self) -> float:  # type: ignore[override]
-        return 5.0
+        return 30.0
 
     def do_GET(self) -> None:
         self.send_response(204)
