@@ -201,6 +201,7 @@ def test_an_older_file_that_is_written_to_cuts_the_connection(
     path.write_bytes(b"A" * SIZE * 4)
     os.utime(path, (1, 1))
     cuts: list[Any] = []
+    has_returned = threading.Event()
 
     class Notes(server_class):  # type: ignore[misc]
         def handle_connection_cut(self, exc: Any, client_address: Any) -> None:
@@ -213,6 +214,7 @@ def test_an_older_file_that_is_written_to_cuts_the_connection(
                 self.send_header("Content-Length", str(SIZE * 4))
                 self.end_headers()
                 self.copyfile(file, self.wfile)
+            has_returned.set()
 
         def log_message(self, *arguments: object) -> None:
             pass
@@ -220,6 +222,7 @@ def test_an_older_file_that_is_written_to_cuts_the_connection(
     with serving(Files, server_class=Notes) as server, connect(server) as slow:
         slow.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         begun = slow.recv(1)
+        assert has_returned.wait(30 * UNIT)
         path.write_bytes(b"B" * SIZE * 4)
         answer = begun + read_to_end(slow)
         assert wait_until(lambda: bool(cuts))
