@@ -84,7 +84,7 @@ def from_openssl() -> bytes:
         ) as process:  # fmt: skip
             connection, _ = listener.accept()
             with connection:
-                connection.settimeout(10 * UNIT)
+                connection.settimeout(60 * UNIT)
                 data = connection.recv(AT_ONCE)
                 while len(data) < 5 + int.from_bytes(data[3:5]):
                     data += connection.recv(AT_ONCE)

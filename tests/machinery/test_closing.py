@@ -265,7 +265,7 @@ def test_a_handler_that_closes_is_finished_all_the_same(
             sock.sendall(request(way))
             with contextlib.suppress(OSError):
                 assert sock.recv(1) == b""
-        assert handler.finished.acquire(timeout=5 * UNIT)
+        assert handler.finished.acquire(timeout=30 * UNIT)
         assert wait_until(lambda: no_connections(server))
         assert not handler.finished.acquire(blocking=False)
     assert "Traceback" not in capfd.readouterr().err

@@ -46,7 +46,7 @@ def at_work(server: Recording, client: ssl.SSLContext, gate: type[Gate]) -> Iter
     """Yield a connection whose handler has begun to wait."""
     with handshake(server.server_address, client) as busy:
         busy.sendall(request("/wait"))
-        assert gate.entered.acquire(timeout=5 * UNIT)
+        assert gate.entered.acquire(timeout=30 * UNIT)
         yield busy
 
 
@@ -227,7 +227,7 @@ def test_a_socket_that_was_given_stays_open(serve: Serve, any_client: ssl.SSLCon
 
 def _accepts(shared: socket.socket, client: socket.socket) -> bool:
     """Tell whether a client waits in the queue of a socket."""
-    shared.settimeout(10 * UNIT)
+    shared.settimeout(60 * UNIT)
     other, address = shared.accept()
     with other:
         return bool(address == client.getsockname())
@@ -261,7 +261,7 @@ def test_calling_it_again_or_closing_is_harmless(
             again = pool.submit(server.drain, 0.1 * UNIT)
             assert wait_until(lambda: server._TLSHTTPServer__loop.draining._given_up)  # type: ignore[attr-defined]
             gate.opened.set()
-            again.result(timeout=10 * UNIT)
+            again.result(timeout=60 * UNIT)
         server.drain(5 * UNIT)
         server.server_close()
         server.server_close()
@@ -307,7 +307,7 @@ def test_under_load_no_response_is_lost(serve: Serve, any_client: ssl.SSLContext
         address = server.server_address
         started = threading.Barrier(9)
         asking = [pool.submit(_ask_on, address, any_client, started) for _ in range(8)]
-        started.wait(10 * UNIT)
+        started.wait(60 * UNIT)
         server.drain(20 * UNIT)
         assert all(one.result(timeout=20 * UNIT) > 0 for one in asking)
     assert not server.events
@@ -318,7 +318,7 @@ def _ask_on(address: object, client: ssl.SSLContext, started: threading.Barrier)
     with handshake(address, client) as sock:
         sock.sendall(request())
         count = 1 if read_response(sock) else 0
-        started.wait(10 * UNIT)
+        started.wait(60 * UNIT)
         while True:
             sock.sendall(request())
             response = read_response(sock)

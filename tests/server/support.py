@@ -24,7 +24,7 @@ else:
 
 SERVERS = (TLSHTTPServer, ThreadingTLSHTTPServer)
 
-TIMEOUT = 5 * UNIT
+TIMEOUT = 30 * UNIT
 """Seconds a client waits for anything."""
 
 _S = TypeVar("_S", bound=TLSHTTPServer)

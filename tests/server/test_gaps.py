@@ -91,7 +91,7 @@ def test_code_after_the_constructor_runs_after_the_requests(serve: Serve, client
             self.reply(str(self.open).encode())
 
     assert client.get(serve(Cleans)).body == b"True"
-    assert done.wait(5 * UNIT)
+    assert done.wait(30 * UNIT)
 
 
 def test_class_may_derive_from_ours_first(serve: Serve, client: Client) -> None:
@@ -143,6 +143,6 @@ def test_mistake_in_dealing_with_a_lost_peer_is_reported(
     server: Any = serve(Stumbles, Balance)
     with client.connect(server) as sock:
         sock.sendall(GET)
-        assert begun.wait(5 * UNIT)
+        assert begun.wait(30 * UNIT)
     assert wait_until(lambda: len(server.closed) == 1)
     assert "LookupError: a mistake of mine" in capsys.readouterr().err

@@ -334,7 +334,7 @@ def test_service_actions_are_called_between_turns(
 
     server = combine(Acts, server_class)(("127.0.0.1", 0), Plain, ssl_context=server_context)
     loop = start(server.serve_forever, 0.001)
-    assert enough.wait(5 * UNIT)
+    assert enough.wait(30 * UNIT)
     server.shutdown()
     assert ends(loop)
     server.server_close()

@@ -139,7 +139,7 @@ def test_shutdown_lets_the_request_at_hand_finish(
     loop = start(server.serve_forever)
     with client.connect(server) as sock:
         sock.sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        assert waits.begun.wait(5 * UNIT)
+        assert waits.begun.wait(30 * UNIT)
         stopping = start(server.shutdown)
         # In a worker it goes on by itself; in the loop's own thread it is waited for.
         assert ends(stopping, 0.2 * UNIT) is isinstance(server, ThreadingTLSHTTPServer)
@@ -224,7 +224,7 @@ def test_server_close_waits_for_handlers(make: Make, client: Client, waits: type
     server = make(waits)
     with running(server), client.connect(server) as sock:
         sock.sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert waits.begun.wait(5 * UNIT)
+        assert waits.begun.wait(30 * UNIT)
         closing = start(server.server_close)
         assert not ends(closing, 0.2 * UNIT)
         waits.go_on.set()
@@ -272,7 +272,7 @@ def busy(
     server = make(handler, hooks)
     with running(server), client.connect(server) as sock:
         sock.sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        assert waits.begun.wait(5 * UNIT)
+        assert waits.begun.wait(30 * UNIT)
         yield server
         waits.go_on.set()
 
@@ -343,7 +343,7 @@ def test_server_close_breaks_the_connection_of_an_endless_reader(
     server = make(Reads)
     with running(server), client.connect(server) as sock:
         sock.sendall(GET)
-        assert begun.wait(5 * UNIT)
+        assert begun.wait(30 * UNIT)
         server.server_close()
         assert [worker.is_alive() for worker in workers] == [False]
 
@@ -479,7 +479,7 @@ def test_server_can_be_selected(make: Make, client: Client) -> None:
     server = make(OneRequest)
     assert select.select([server], [], [], 0)[0] == []
     asking = start(client.get, server)
-    assert select.select([server], [], [], 5 * UNIT)[0] == [server]
+    assert select.select([server], [], [], 30 * UNIT)[0] == [server]
     server.handle_request()
     assert ends(asking)
 

@@ -239,7 +239,7 @@ def test_a_handler_that_outlives_its_server_sends_by_itself(
     class Late(Tells):
         def do_GET(self) -> None:
             entered.set()
-            closed.wait(10 * UNIT)
+            closed.wait(60 * UNIT)
             super().do_GET()
 
     server = combine(socketserver.ThreadingMixIn, server_class)(
@@ -248,7 +248,7 @@ def test_a_handler_that_outlives_its_server_sends_by_itself(
     server.block_on_close = False
     with running(server), client.connect(server) as sock:
         sock.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        assert entered.wait(10 * UNIT)
+        assert entered.wait(60 * UNIT)
         server.shutdown()
         server.server_close()
         closed.set()
@@ -296,7 +296,7 @@ def test_thread_that_outlives_the_server_leaves_no_socket(
     class Late(Plain):
         def do_POST(self) -> None:
             in_handler.set()
-            assert server_is_closed.wait(10 * UNIT)
+            assert server_is_closed.wait(60 * UNIT)
             self.send_error(403)
 
     class Server(socketserver.ThreadingMixIn, server_class):  # type: ignore[valid-type,misc]
@@ -309,9 +309,9 @@ def test_thread_that_outlives_the_server_leaves_no_socket(
     server = Server(("127.0.0.1", 0), Late, ssl_context=server_context)
     with running(server), client.connect(server) as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000000\r\n\r\n")
-        assert in_handler.wait(5 * UNIT)
+        assert in_handler.wait(30 * UNIT)
         server.shutdown()
         server.server_close()
         server_is_closed.set()
-        assert done.wait(10 * UNIT)
+        assert done.wait(60 * UNIT)
         assert read_all(sock).startswith(b"HTTP/1.1 403 ")
