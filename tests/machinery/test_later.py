@@ -120,9 +120,9 @@ def handler() -> Iterator[type[Deferring]]:
     assert not loop.thread.is_alive()
 
 
-def ask(server: Recording, path: str = "/") -> Any:
+def ask(server: Recording, path: str = "/", rcvbuf: int | None = None) -> Any:
     """Send a request on a connection of its own."""
-    sock = handshake(server.server_address, client_context())
+    sock = handshake(server.server_address, client_context(), rcvbuf=rcvbuf)
     sock.sendall(request(path))
     return sock
 
@@ -209,7 +209,7 @@ def test_what_nobody_reads_is_taken_in_no_further(serve: Serve, handler: type[De
         with contextlib.suppress(TimeoutError):
             sock.sendall(request("/now") * (LARGE // 64))
         assert wait_until(lambda: answerer.later.buffered >= 65_536)
-        wakes = answerer.wakes
+        wakes = _on(answerer, lambda: answerer.wakes)  # when it has heard of all that
         assert answerer.later.buffered <= 2 * 65_536
         assert not wait_until(lambda: answerer.wakes > wakes + 2, timeout=0.3 * UNIT)
         answerer.answer()
@@ -219,7 +219,7 @@ def test_what_nobody_reads_is_taken_in_no_further(serve: Serve, handler: type[De
 
 def test_a_large_answer_leaves_without_the_answerer(serve: Serve, handler: type[Deferring]) -> None:
     """It is told when all has been taken, has not waited for it, and goes on to the next."""
-    with serve(handler) as server, ask(server) as sock:
+    with serve(handler) as server, ask(server, rcvbuf=65_536) as sock:
         answerer = next_answerer(handler)
         body = bytes(8 << 20)
         written = threading.Event()
