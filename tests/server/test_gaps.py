@@ -40,14 +40,14 @@ def test_idle_connection_of_a_blocking_handler_does_not_delay_server_close(
             handler: Any = self.RequestHandlerClass
             handler(request, client_address, self)
 
-    monkeypatch.setattr("tlshttp._machinery.closing._PATIENCE_SECONDS", 1)
+    monkeypatch.setattr("tlshttp._machinery.closing._PATIENCE_SECONDS", 60 * UNIT)
     server = serve(Plain, Makes)
     with contextlib.closing(client.http(server)) as connection:
         assert ask(connection, "GET").status == 200
         server.shutdown()
         began = time.monotonic()
         server.server_close()
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 20 * UNIT
 
 
 def test_unread_body_is_no_request_under_a_finish_request_of_the_users_own(

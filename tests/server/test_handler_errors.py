@@ -145,7 +145,7 @@ def test_handle_error_that_raises_ends_only_its_connection(
     with contextlib.suppress(ssl.SSLEOFError):
         client.exchange(server, b"GET /raise HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert client.get(server).status == 200
-    assert "too many errors" in caplog.text
+    assert wait_until(lambda: "too many errors" in caplog.text)
 
 
 @pytest.mark.parametrize("where", ["__init__", "setup", "handle", "finish"])

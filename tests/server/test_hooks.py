@@ -151,6 +151,7 @@ def test_refused_connection_is_closed_before_any_tls_and_counted(
         assert read_all(refused) == b""
     assert wait_until(lambda: len(server.calls) == 3)
     assert server.calls == ["get_request", "shutdown_request", "close_request"]
+    assert wait_until(lambda: server.stats().refused == 1)
     stats = server.stats()
     assert (stats.accepted, stats.refused, stats.handshakes) == (1, 1, 0)
     assert stats.handshake_failures == {}
