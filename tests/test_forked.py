@@ -32,7 +32,7 @@ from tlshttp._machinery.registry import Registry
 from tlshttp._machinery.report import ThrottledLog
 from tlshttp._own_files import OwnFiles
 from tlshttp._spool import Budget
-from tlshttp.certs import _reading
+from tlshttp.certs import _looking, _reading
 from tlshttp.certs._reloading import IN_A_LOOK
 from tlshttp.certs._revocation import Ledger
 from tlshttp.context import ClientAuth
@@ -52,7 +52,7 @@ def is_so_in_a_child(what: Callable[[], bool]) -> bool:
     if pid == 0:
         status = 1
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(int(10 * UNIT))  # it waits for a lock
+        signal.alarm(int(50 * UNIT))  # it waits for a lock
         try:
             status = 0 if what() else 1
         except BaseException:  # noqa: BLE001  # whatever it is, the process ends
@@ -236,6 +236,7 @@ def test_a_store_looks_anew_at_what_was_being_taken(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Though the look has been noted down already, and the next one is not due for an hour."""
+    monkeypatch.setattr(_looking, "PATIENCE", 60 * UNIT)
     path = tmp_path / "both.pem"
     authority.issue_server("localhost").write(path)
     store = certs.CertificateStore(path, poll_interval=3600)
@@ -320,7 +321,7 @@ def test_no_response_is_waited_for_that_a_parent_gets(
     finally:
         IN_A_LOOK.reset(token)
         asks.set()
-        staples.join(5 * UNIT)
+        staples.join(30 * UNIT)
         assert wait_until(lambda: staples.require(new) is None)
 
 

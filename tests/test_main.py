@@ -110,7 +110,7 @@ def test_curl_fetches_with_verification(run: Run, pair: tuple[Path, Path]) -> No
     fetched = subprocess.run(
         [curl, "--silent", "--show-error", "--cacert", str(pair[0]), program.url + "hello.txt"],
         capture_output=True,
-        timeout=20 * UNIT,
+        timeout=50 * UNIT,
         check=True,
     )
     assert fetched.stdout.decode() == TEXT
@@ -126,7 +126,7 @@ def test_openssl_fetches_and_sees_a_clean_end(run: Run, pair: tuple[Path, Path])
          "-verify_return_error", "-trace"],
         input=b"GET /hello.txt HTTP/1.0\r\n\r\n",
         capture_output=True,
-        timeout=20 * UNIT,
+        timeout=50 * UNIT,
         check=True,
     )  # fmt: skip
     assert TEXT.encode() in fetched.stdout
@@ -324,7 +324,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart(run: Run, tmp_path: Pa
         pem = ssl.get_server_certificate(("127.0.0.1", port))
         return certs.load_chain(pem).fingerprint()
 
-    assert wait_until(lambda: shown() == renewed.fingerprint(), timeout=20 * UNIT)
+    assert wait_until(lambda: shown() == renewed.fingerprint(), timeout=50 * UNIT)
 
 
 def test_unknown_host_is_said_clearly(capsys: pytest.CaptureFixture[str]) -> None:
@@ -425,7 +425,7 @@ def test_password_from_standard_input(folder: Path, pair: tuple[Path, Path]) -> 
     assert "https://" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
     process.stdout.close()
-    assert process.wait(20 * UNIT) == 0
+    assert process.wait(50 * UNIT) == 0
 
 
 def test_people_u1_its_own_files_are_not_served_and_it_says_so(

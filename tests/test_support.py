@@ -53,7 +53,9 @@ def test_an_open_file_is_named() -> None:
 def test_a_child_process_that_still_runs_is_named() -> None:
     """A child process left running fails the test."""
     with something_is_left(r"child process \d+: .*sys\.stdin\.read"):
-        child = start("import sys; sys.stdin.read()")
+        child = start("import sys; print('runs', flush=True); sys.stdin.read()")
+        assert child.stdout is not None
+        child.stdout.readline()  # before that the system may not have its command line
     child.communicate()
 
 

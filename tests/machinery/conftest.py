@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -12,12 +13,13 @@ import trustme
 
 from tests.engines import engine
 from tests.machinery.handlers import Gate, new_gate
+from tests.machinery.office import office
 from tests.machinery.peers import client_context
 from tests.support import serving
 from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer, certs, context
 from tlshttp.errors import ConnectionCut, HandshakeError, PeerError
 
-__all__ = ["engine", "serving"]
+__all__ = ["engine", "office", "serving"]
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
@@ -42,6 +44,16 @@ class Recording(TLSHTTPServer):
 
 class RecordingThreading(Recording, ThreadingTLSHTTPServer):
     """The same with a pool of threads."""
+
+
+def change_limits(server: Any, **changes: Any) -> None:
+    """Have what begins from now on be limited otherwise.
+
+    So peers may take the time they need, on a slow machine, to come as far as a short limit counts.
+    """
+    loop = server._TLSHTTPServer__loop
+    loop.limits = dataclasses.replace(loop.limits, **changes)
+    loop.registry.in_order = False
 
 
 Serve = Callable[..., AbstractContextManager[Recording]]

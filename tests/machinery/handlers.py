@@ -119,7 +119,7 @@ class Gate(Plain):
         """Wait, where the path says so."""
         if self.path == "/wait":
             self.entered.release()
-            self.opened.wait(30)
+            self.opened.wait(60)
         super().do_GET()
 
 

@@ -6,13 +6,15 @@ import contextlib
 import socket
 import ssl
 import struct
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Self, TypeVar
 
 from tests.support import UNIT
 
-PATIENCE = 15 * UNIT
+PATIENCE = 30 * UNIT
 """Seconds after which a peer of a server that does not answer gives up."""
+
+_T = TypeVar("_T")
 
 
 def connect(address: Any, *, rcvbuf: int | None = None) -> socket.socket:
@@ -63,6 +65,56 @@ def handshake(
         raise
 
 
+class Prompt:
+    """A client of TLS 1.3 whose first data leave with the end of its handshake, as one piece.
+
+    So no deadline of the server's can pass between the two, however slow the machine is.
+    """
+
+    def __init__(self, address: Any, context: ssl.SSLContext, data: bytes) -> None:
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname="localhost")
+        self._socket = connect(address)
+        try:
+            self._call(self._tls.do_handshake)
+            assert self._tls.version() == "TLSv1.3"  # else the server has the last word
+            self.sendall(data)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close without a word."""
+        self._socket.close()
+
+    def sendall(self, data: bytes) -> None:
+        """Send."""
+        self._tls.write(data)
+        self._socket.sendall(self._outgoing.read())
+
+    def recv(self, size: int) -> bytes:
+        """Receive; an end without close_notify is an error."""
+        return self._call(lambda: self._tls.read(size))
+
+    def _call(self, step: Callable[[], _T]) -> _T:
+        while True:
+            try:
+                return step()
+            except ssl.SSLWantReadError:
+                self._socket.sendall(self._outgoing.read())
+                received = self._socket.recv(65_536)
+                if received:
+                    self._incoming.write(received)
+                else:
+                    self._incoming.write_eof()
+
+
 def client_hello(context: ssl.SSLContext, server_hostname: str | None = "localhost") -> bytes:
     """Return the first flight of a client, without sending it anywhere."""
     outgoing = ssl.MemoryBIO()
@@ -83,12 +135,12 @@ def leave(sock: socket.socket) -> None:
     sock.close()
 
 
-def read_to_end(sock: socket.socket) -> bytes:
+def read_to_end(sock: socket.socket | Prompt) -> bytes:
     """Return everything up to the server's end."""
     return b"".join(iter(lambda: sock.recv(65_536), b""))
 
 
-def read_response(sock: socket.socket) -> bytes:
+def read_response(sock: socket.socket | Prompt) -> bytes:
     """Return one response with a Content-Length, and leave the connection open."""
     data = b""
     while b"\r\n\r\n" not in data:
@@ -101,7 +153,7 @@ def read_response(sock: socket.socket) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
-def _more(sock: socket.socket) -> bytes:
+def _more(sock: socket.socket | Prompt) -> bytes:
     data = sock.recv(65_536)
     if not data:
         raise EOFError("the server ended before its response was complete")

@@ -50,11 +50,11 @@ def program(*command: str, port: int) -> Iterator[None]:
     """Run a proxy as long as the block runs; it must have begun to listen."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         try:
-            assert wait_until(lambda: _listens(port), timeout=20 * UNIT), process.stdout
+            assert wait_until(lambda: _listens(port), timeout=50 * UNIT), process.stdout
             yield
         finally:
             process.terminate()
-            process.communicate(timeout=20 * UNIT)
+            process.communicate(timeout=50 * UNIT)
 
 
 def _listens(port: int) -> bool:
@@ -114,7 +114,7 @@ def asked_from(
     port: int, client: ssl.SSLContext, source: str
 ) -> tuple[tuple[str, int], dict[str, Any]]:
     """Ask through a proxy from an address of this machine; return that, and what is known of it."""
-    sock = socket.create_connection(("127.0.0.1", port), 20 * UNIT, (source, 0))
+    sock = socket.create_connection(("127.0.0.1", port), 50 * UNIT, (source, 0))
     with sock, client.wrap_socket(sock, server_hostname="localhost") as tls:
         mine = tls.getsockname()
         tls.sendall(request(close=True))
@@ -150,10 +150,10 @@ def test_haproxys_health_checks_are_no_events(
     tmp_path: Path, server: Recording, any_client: ssl.SSLContext
 ) -> None:
     """A check of version 2 is LOCAL: accepted, counted, and nothing to report."""
-    checks = "check check-send-proxy inter 100"
+    checks = "check check-send-proxy inter 100 fall 1000"  # whatever a busy machine delays
     with serving(server), haproxy(tmp_path, server, "send-proxy-v2", checks) as port:
         before = server.stats().accepted
-        assert wait_until(lambda: server.stats().accepted > before + 3, timeout=20 * UNIT)
+        assert wait_until(lambda: server.stats().accepted > before + 3, timeout=50 * UNIT)
         mine, known = asked_from(port, any_client, "127.0.0.1")
         assert tuple(known["client"]) == mine
     assert not [error for error, _ in server.events if error.reason != "disconnected"]
@@ -242,7 +242,7 @@ def test_log_and_limits_know_the_clients_of_a_proxy(
     ):
 
         def hold(source: str) -> ssl.SSLSocket:
-            plain = socket.create_connection(("127.0.0.1", port), 20 * UNIT, (source, 0))
+            plain = socket.create_connection(("127.0.0.1", port), 50 * UNIT, (source, 0))
             tls = held.enter_context(any_client.wrap_socket(plain, server_hostname="localhost"))
             tls.sendall(request())
             read_response(tls)

@@ -32,7 +32,8 @@ from tlshttp.errors import RequestRefused
 
 LONG = 60 * UNIT
 SHORT = 0.3 * UNIT
-GRACE = 1.0 * UNIT
+GRACE = 20.0 * UNIT
+"""A slow machine may be that late; what is waited for would take longer still by itself."""
 
 
 class Faulty(Plain):
@@ -131,7 +132,7 @@ def test_an_early_response_reaches_a_client_that_is_still_sending(
     serve: Serve, tls_version: ssl.TLSVersion, status: int, handler: Any
 ) -> None:
     """A client that first sends all of its 4 MB can then read what was answered after the head."""
-    limits = Limits(max_body_bytes=1000 if status == 413 else None)
+    limits = Limits(max_body_bytes=1000 if status == 413 else None, linger_timeout=LONG)
     with (
         serve(handler, limits) as server,
         handshake(server.server_address, client_context(tls_version)) as sock,
@@ -154,11 +155,11 @@ def test_lingering_ends(serve: Serve) -> None:
         serve(Streams, limits) as server,
         handshake(server.server_address, client_context()) as sock,
     ):
+        began = time.monotonic()
         sock.sendall(EARLY[200])
         read_response(sock)
-        began = time.monotonic()
         assert wait_until(lambda: no_connections(server), timeout=SHORT + GRACE)
-        assert time.monotonic() - began > SHORT - 0.1 * UNIT
+        assert time.monotonic() - began > SHORT - 0.01 * UNIT
     assert not server.events
 
 
@@ -187,7 +188,7 @@ def test_lingering_ends_for_a_peer_that_does_not_stop_sending(
     with serve(Streams, limits) as server, start(server.server_address) as sock:
         began = time.monotonic()
         with contextlib.suppress(OSError):
-            while time.monotonic() - began < 10 * UNIT:
+            while time.monotonic() - began < 2 * GRACE:
                 sock.sendall(bytes(10_000))
         assert time.monotonic() - began < SHORT + GRACE
 
@@ -265,7 +266,7 @@ def test_a_handler_that_closes_is_finished_all_the_same(
             sock.sendall(request(way))
             with contextlib.suppress(OSError):
                 assert sock.recv(1) == b""
-        assert handler.finished.acquire(timeout=5 * UNIT)
+        assert handler.finished.acquire(timeout=30 * UNIT)
         assert wait_until(lambda: no_connections(server))
         assert not handler.finished.acquire(blocking=False)
     assert "Traceback" not in capfd.readouterr().err

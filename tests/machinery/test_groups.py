@@ -271,7 +271,7 @@ def s_client(server: Recording, *options: str) -> str:
     address = "{}:{}".format(*server.server_address)
     ran = subprocess.run(
         [OPENSSL or "openssl", "s_client", "-ign_eof", "-connect", address, *options],
-        input=b"GET / HTTP/1.0\r\n\r\n", capture_output=True, check=False, timeout=20 * UNIT,
+        input=b"GET / HTTP/1.0\r\n\r\n", capture_output=True, check=False, timeout=50 * UNIT,
     )  # fmt: skip
     return ran.stdout.decode(errors="replace") + ran.stderr.decode(errors="replace")
 

@@ -88,7 +88,7 @@ def test_clients_d04_curl(serve: Serve, options: dict[str, Any], option: str) ->
     with serve(New, **options) as server:
         ran = subprocess.run(
             [CURL or "curl", "-sSk", option, f"https://127.0.0.1:{server.server_port}/"],
-            capture_output=True, check=False, timeout=20 * UNIT,
+            capture_output=True, check=False, timeout=50 * UNIT,
         )  # fmt: skip
         assert (ran.returncode, ran.stderr) == (0, b"")
         assert ran.stdout.startswith(b"over ")
@@ -101,7 +101,7 @@ def test_clients_d04_s_client(serve: Serve, options: dict[str, Any]) -> None:
         address = "-connect", f"127.0.0.1:{server.server_port}"
         ran = subprocess.run(
             [OPENSSL or "openssl", "s_client", "-ign_eof", "-alpn", "http/1.0", *address],
-            input=b"GET / HTTP/1.0\r\n\r\n", capture_output=True, check=False, timeout=20 * UNIT,
+            input=b"GET / HTTP/1.0\r\n\r\n", capture_output=True, check=False, timeout=50 * UNIT,
         )  # fmt: skip
         assert b"ALPN protocol: http/1.0" in ran.stdout
         assert b"over http/1.0" in ran.stdout

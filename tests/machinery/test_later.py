@@ -116,21 +116,21 @@ def handler() -> Iterator[type[Deferring]]:
     loop.thread.start()
     yield type("Own", (Deferring,), {"loop": loop, "answerers": queue.SimpleQueue()})
     loop.tasks.put(None)
-    loop.thread.join(5 * UNIT)
+    loop.thread.join(30 * UNIT)
     assert not loop.thread.is_alive()
 
 
-def ask(server: Recording, path: str = "/") -> Any:
+def ask(server: Recording, path: str = "/", rcvbuf: int | None = None) -> Any:
     """Send a request on a connection of its own."""
-    sock = handshake(server.server_address, client_context())
+    sock = handshake(server.server_address, client_context(), rcvbuf=rcvbuf)
     sock.sendall(request(path))
     return sock
 
 
 def next_answerer(handler: type[Deferring]) -> Answerer:
     """Return who is to answer the next request, when it can."""
-    answerer = handler.answerers.get(timeout=5 * UNIT)
-    assert answerer.begun.wait(5 * UNIT)
+    answerer = handler.answerers.get(timeout=30 * UNIT)
+    assert answerer.begun.wait(30 * UNIT)
     return answerer
 
 
@@ -195,7 +195,7 @@ def test_it_is_told_when_its_peer_leaves(
             sock.settimeout(0.1)
             how(sock)
         sock.close()
-        assert answerer.left.wait(5 * UNIT)
+        assert answerer.left.wait(30 * UNIT)
         answerer.loop.tasks.put(answerer.later.give_up)
         assert wait_until(lambda: bool(server.events))
         assert [type(event) for event, _ in server.events] == [errors.PeerDisconnected]
@@ -209,17 +209,17 @@ def test_what_nobody_reads_is_taken_in_no_further(serve: Serve, handler: type[De
         with contextlib.suppress(TimeoutError):
             sock.sendall(request("/now") * (LARGE // 64))
         assert wait_until(lambda: answerer.later.buffered >= 65_536)
-        wakes = answerer.wakes
+        wakes = _on(answerer, lambda: answerer.wakes)  # when it has heard of all that
         assert answerer.later.buffered <= 2 * 65_536
         assert not wait_until(lambda: answerer.wakes > wakes + 2, timeout=0.3 * UNIT)
         answerer.answer()
-        sock.settimeout(5 * UNIT)
+        sock.settimeout(30 * UNIT)
         assert read_response(sock).endswith(b"later")
 
 
 def test_a_large_answer_leaves_without_the_answerer(serve: Serve, handler: type[Deferring]) -> None:
     """It is told when all has been taken, has not waited for it, and goes on to the next."""
-    with serve(handler) as server, ask(server) as sock:
+    with serve(handler) as server, ask(server, rcvbuf=65_536) as sock:
         answerer = next_answerer(handler)
         body = bytes(8 << 20)
         written = threading.Event()
@@ -230,13 +230,13 @@ def test_a_large_answer_leaves_without_the_answerer(serve: Serve, handler: type[
             written.set()
 
         answerer.loop.tasks.put(write)
-        assert written.wait(5 * UNIT)
+        assert written.wait(30 * UNIT)
         assert not answerer.sent.is_set()
         left = len(body)
         left -= len(sock.recv(65_536).partition(b"\r\n\r\n")[2])
         while left:
             left -= len(sock.recv(min(left, 65_536)))
-        assert answerer.sent.wait(5 * UNIT)
+        assert answerer.sent.wait(30 * UNIT)
         answerer.loop.tasks.put(lambda: answerer.later.end(None))
         sock.sendall(request("/now"))
         assert read_response(sock).endswith(b"/now")
@@ -260,7 +260,7 @@ def test_a_handler_that_fails_after_all_has_no_answerer(
     handler.fails = True
     with serve(handler) as server, ask(server) as sock:
         assert b" 500 " in read_response(sock)
-        assert handler.answerers.get(timeout=5 * UNIT).later is None
+        assert handler.answerers.get(timeout=30 * UNIT).later is None
     assert capfd.readouterr().err.count("ValueError: after all") == 1
 
 
@@ -285,7 +285,7 @@ def test_drain_waits_for_answers(serve: Serve, handler: type[Deferring]) -> None
         assert wait_until(lambda: server.draining)
         answerer.answer()
         assert b"Connection: close" in read_response(sock)
-        drain.join(5 * UNIT)
+        drain.join(30 * UNIT)
         assert not drain.is_alive()
 
 
@@ -296,7 +296,7 @@ def test_a_drain_that_has_no_more_time_breaks_it_off(
     with serve(handler) as server, ask(server) as sock:
         answerer = next_answerer(handler)
         server.drain(0.1)
-        assert answerer.left.wait(5 * UNIT)
+        assert answerer.left.wait(30 * UNIT)
         answerer.loop.tasks.put(answerer.later.give_up)
         assert wait_until(lambda: bool(server.events))
         assert [type(event) for event, _ in server.events] == [errors.ResponseAborted]
@@ -313,7 +313,7 @@ def test_who_waits_for_a_peer_gives_way(serve: Serve, handler: type[Deferring]) 
         waits = next_answerer(handler)
         waits.later.waits_for_peer = True
         with ask(server, "/now") as third:
-            assert waits.left.wait(5 * UNIT)
+            assert waits.left.wait(30 * UNIT)
             waits.loop.tasks.put(waits.later.give_up)
             assert read_response(third).endswith(b"/now")
         assert not at_work.left.is_set()
@@ -352,7 +352,7 @@ def _on(answerer: Answerer, function: Callable[[], Any]) -> Any:
             results.put((None, error))
 
     answerer.loop.tasks.put(call)
-    value, error = results.get(timeout=5 * UNIT)
+    value, error = results.get(timeout=30 * UNIT)
     if error is not None:
         raise error
     return value

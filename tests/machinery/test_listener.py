@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from tests.machinery.conftest import RecordingThreading, serving
+from tests.machinery.conftest import RecordingThreading, change_limits, serving
 from tests.machinery.handlers import Plain, new_gate
 from tests.machinery.peers import (
     client_context,
@@ -21,7 +21,7 @@ from tests.machinery.peers import (
     request,
 )
 from tests.support import UNIT, wait_until
-from tlshttp import Limits, ThreadingTLSHTTPServer, errors
+from tlshttp import ThreadingTLSHTTPServer, errors
 from tlshttp._machinery.listener import Listener
 
 
@@ -53,16 +53,14 @@ def test_peers_are_accepted_while_every_worker_is_busy(
 ) -> None:
     """With all workers in handlers, others are let in and silent ones cut at their deadline."""
     gate = new_gate()
-    limits = Limits(handshake_timeout=0.3 * UNIT)
-    server = RecordingThreading(
-        ("127.0.0.1", 0), gate, ssl_context=server_context, limits=limits, max_workers=2
-    )
+    server = RecordingThreading(("127.0.0.1", 0), gate, ssl_context=server_context, max_workers=2)
     with serving(server), closing_all([]) as socks:
         try:
             for _ in range(2):
                 socks.append(handshake(server.server_address, client_context()))
                 socks[-1].sendall(request("/wait"))
-                assert gate.entered.acquire(timeout=5 * UNIT)
+                assert gate.entered.acquire(timeout=30 * UNIT)
+            change_limits(server, handshake_timeout=0.3 * UNIT)
             before = len(acceptors)
             socks.extend(connect(server.server_address) for _ in range(20))
             assert wait_until(lambda: server.stats().accepted == 22)

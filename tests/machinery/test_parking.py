@@ -125,11 +125,11 @@ def test_two_threads_never_take_the_same(place: Place) -> None:
         taken: list[Any] = []
 
         def take(barrier: threading.Barrier = barrier, taken: list[Any] = taken) -> None:
-            barrier.wait(5 * UNIT)
+            barrier.wait(30 * UNIT)
             taken.extend(place.registry.take([place.connection.fd])[0])
 
         def spare(barrier: threading.Barrier = barrier, taken: list[Any] = taken) -> None:
-            barrier.wait(5 * UNIT)
+            barrier.wait(30 * UNIT)
             if place.registry.take_back(place.connection):
                 taken.append(place.connection)
 
@@ -137,7 +137,7 @@ def test_two_threads_never_take_the_same(place: Place) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(5 * UNIT)
+            thread.join(30 * UNIT)
         assert taken == [place.connection]
         place.parking.park(place.connection, READ)
 

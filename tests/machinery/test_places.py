@@ -235,7 +235,7 @@ def test_peers_10_sleeping_handlers_of_one_address_leave_places_to_another(
                 socks.append(handshake(address, context))
                 socks[-1].sendall(request("/wait"))
             for _ in range(16):
-                assert gate.entered.acquire(timeout=5 * UNIT)
+                assert gate.entered.acquire(timeout=30 * UNIT)
             assert wait_until(lambda: server.stats().waiting == 4)
             for number in range(20):
                 with from_elsewhere(address) as raw, wrap(raw) as sock:
@@ -270,6 +270,6 @@ def test_threads_that_come_and_go_lose_no_place() -> None:
     for number in range(400):
         start(Client(b"%d" % (number % 3)))
     for _ in range(400):
-        assert done.acquire(timeout=5 * UNIT)
+        assert done.acquire(timeout=30 * UNIT)
     assert wait_until(lambda: places.taken == 0 and not places._held)
     assert not places.waiting

@@ -11,6 +11,7 @@ from tests.machinery.conftest import Serve
 from tests.machinery.handlers import Plain
 from tests.machinery.peers import connect, read_to_end
 from tests.support import UNIT
+from tlshttp import Limits
 from tlshttp._machinery.plain_http import MAX_REQUEST_SIZE, answer, is_complete, may_be_request
 
 URL = "https://localhost:8443"
@@ -122,12 +123,13 @@ def test_curl_follows_the_redirect(serve: Serve) -> None:
     with serve(Plain, redirect_plain_http=True) as server:
         url = f"http://localhost:{server.server_port}/page"
         command = [CURL or "curl", "-sSLk", "--noproxy", "*", url]
-        result = subprocess.run(command, capture_output=True, check=True, timeout=20 * UNIT)
+        result = subprocess.run(command, capture_output=True, check=True, timeout=50 * UNIT)
     assert result.stdout == b"/page"
 
 
 def test_the_whole_answer_arrives(serve: Serve) -> None:
     """A client that sends more than is read gets the answer and an orderly end."""
-    with serve(Plain) as server, connect(server.server_address) as sock:
+    patient = Limits(linger_timeout=60 * UNIT)
+    with serve(Plain, patient) as server, connect(server.server_address) as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost:1\r\n\r\n" + bytes(1_000_000))
         assert read_to_end(sock).endswith(b"Use https://localhost:1/\n")

@@ -26,6 +26,7 @@ from tests.machinery.proxy_headers import (
 )
 from tests.support import UNIT, wait_until
 from tlshttp import Limits, certs, context, errors
+from tlshttp._machinery.first_bytes import FirstBytes
 
 LOCALHOST = ["127.0.0.1"]
 
@@ -132,7 +133,7 @@ def test_each_bad_header_is_one_event_and_a_closed_connection(
                 assert wait_until(lambda n=number: len(server.events) == n)  # type: ignore[misc]
                 assert server.events[-1][1] == sock.getsockname()
         assert {type(error) for error, _ in server.events} == {errors.ProxyHeaderError}
-        assert server.stats().handshake_failures == {"proxy-header": len(BAD)}
+        assert wait_until(lambda: server.stats().handshake_failures == {"proxy-header": len(BAD)})
         assert not Tells.called
         assert tuple(ask(server, any_client, binary())["client"]) == CLIENT
 
@@ -179,7 +180,7 @@ def test_a_header_is_part_of_the_handshakes_time(serve: Serve) -> None:
                     pass
         except OSError:
             pass
-        assert time.monotonic() - began < 3 * UNIT
+        assert time.monotonic() - began < 30 * UNIT
         assert wait_until(lambda: len(server.events) == 2)
         assert {type(error) for error, _ in server.events} == {errors.HandshakeTimeout}
 
@@ -252,7 +253,9 @@ def test_who_holds_most_is_told_by_the_client(
         for _ in range(5):
             ask(server, any_client, line("TCP4", "192.0.2.50", SERVER[0], 1000, 443))
         assert {address[0] for _, address in server.events} == {greedy}
-        assert server.stats().handshake_failures["crowded-out"] == len(server.events)
+        assert wait_until(
+            lambda: server.stats().handshake_failures["crowded-out"] == len(server.events)
+        )
 
 
 def test_the_certificate_is_chosen_by_the_address_that_the_client_meant() -> None:
@@ -271,11 +274,30 @@ def test_the_certificate_is_chosen_by_the_address_that_the_client_meant() -> Non
             assert read_to_end(tls)
 
 
-def test_dripped_headers_delay_nobody(serve: Serve, any_client: ssl.SSLContext) -> None:
+def test_dripped_headers_delay_nobody(
+    serve: Serve, any_client: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With 300 headers begun and never ended, honest clients are served as before."""
+    reads: list[int] = []
+    receive = FirstBytes._receive
+
+    def counted(self: FirstBytes, size: int) -> bytes:
+        reads.append(size)
+        return receive(self, size)
+
+    monkeypatch.setattr(FirstBytes, "_receive", counted)
     limits = Limits(handshake_timeout=60 * UNIT)
     with serve(Tells, limits, trusted_proxies=LOCALHOST) as server:
-        before = _slowest(server, any_client)
+
+        def serve_ten() -> int:
+            """Serve ten honest clients; return how often first bytes are read meanwhile."""
+            before, began = len(reads), time.monotonic()
+            for _ in range(10):
+                assert tuple(ask(server, any_client, line())["client"]) == CLIENT
+            assert time.monotonic() - began < 30 * UNIT  # who waits for one of them takes 60 s
+            return len(reads) - before
+
+        usual = serve_ten()
         with closing_all([]) as held:
             for number in range(300):
                 sock = connect(server.server_address)
@@ -286,14 +308,5 @@ def test_dripped_headers_delay_nobody(serve: Serve, any_client: ssl.SSLContext) 
                 for sock in held[number::20]:
                     sock.sendall((line() if held.index(sock) % 2 else binary())[9:10])
                 assert tuple(ask(server, any_client, line())["client"]) == CLIENT
-            assert _slowest(server, any_client) < 10 * before + 0.1 * UNIT
-
-
-def _slowest(server: Recording, client: ssl.SSLContext) -> float:
-    """Return the second longest of ten times to be served, in seconds."""
-    times = []
-    for _ in range(10):
-        began = time.monotonic()
-        ask(server, client, line())
-        times.append(time.monotonic() - began)
-    return sorted(times)[-2]
+            assert wait_until(lambda: server.stats().parked["hello"] == 300)
+            assert serve_ten() <= 3 * usual  # a header and a hello come together, or do not

@@ -21,13 +21,12 @@ from tests.machinery.peers import (
     client_context,
     client_hello,
     connect,
-    handshake,
     read_response,
     read_to_end,
     request,
 )
 from tests.machinery.test_client_hello import in_records
-from tests.support import UNIT, NoOwner
+from tests.support import NoOwner, wait_until
 from tlshttp import Limits, errors
 from tlshttp._machinery import tls_channel as channel_module
 from tlshttp._machinery.stream import Stream
@@ -557,16 +556,25 @@ def test_a_request_after_the_handshake_is_not_held_back(
     serve: Serve, any_client: ssl.SSLContext
 ) -> None:
     """Nor is it by Nagle's algorithm in a client that leaves it on: no delayed acknowledgement."""
-    taken = []
-    with serve(Plain) as server:
-        for _ in range(15):
-            began = time.monotonic()
-            with handshake(server.server_address, any_client) as sock:
-                assert not sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    def seconds(address: Any, *, nagle: bool) -> float:
+        """Return how long connecting and asking take."""
+        began = time.monotonic()
+        with connect(address) as raw:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, not nagle)
+            with any_client.wrap_socket(raw, server_hostname="localhost") as sock:
                 sock.sendall(request())
                 read_response(sock)
-            taken.append(time.monotonic() - began)
-    assert statistics.median(taken) < 0.035 * UNIT
+        return time.monotonic() - began
+
+    def is_held_back(address: Any) -> bool:
+        """Tell whether most take 40 ms longer; half of that is a busy machine's."""
+        pairs = [[seconds(address, nagle=nagle) for nagle in (True, False)] for _ in range(15)]
+        with_it, without = map(statistics.median, zip(*pairs, strict=True))
+        return bool(with_it > without + 0.02)
+
+    with serve(Plain) as server:
+        assert not all(is_held_back(server.server_address) for _ in range(5))
 
 
 @pytest.mark.parametrize("step", [1, 7, 400])
@@ -586,6 +594,7 @@ def test_a_hello_in_pieces_is_seen_whole(
         for begin in range(0, len(hello), step):
             sock.sendall(hello[begin : begin + step])
         assert read_to_end(sock) == b"\x15\x03\x03\x00\x02\x02\x78"  # no_application_protocol
+        assert wait_until(lambda: bool(server.events))
         [(error, _)] = server.events
     assert type(error) is errors.NoSharedProtocol
     assert error.server_name == "localhost"

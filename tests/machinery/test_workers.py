@@ -16,7 +16,7 @@ def workers() -> Iterator[Workers]:
     made = Workers(3, name="pool", daemon=lambda: True)
     yield made
     made.close()
-    assert made.join(5 * UNIT)
+    assert made.join(30 * UNIT)
 
 
 def do(action: Callable[..., object], *arguments: object) -> None:
@@ -35,16 +35,16 @@ def test_tasks_run_at_once_up_to_the_maximum(workers: Workers) -> None:
 
     def task() -> None:
         started.release()
-        release.wait(10 * UNIT)
+        release.wait(60 * UNIT)
 
     for _ in range(4):
         workers.submit(task)
     for _ in range(3):
-        assert started.acquire(timeout=5 * UNIT)
+        assert started.acquire(timeout=30 * UNIT)
     assert not started.acquire(timeout=0.05 * UNIT)
     assert len(pool_threads()) == 3
     release.set()
-    assert started.acquire(timeout=5 * UNIT)
+    assert started.acquire(timeout=30 * UNIT)
 
 
 def test_one_thread_suffices_for_one_task_after_the_other(workers: Workers) -> None:
@@ -52,7 +52,7 @@ def test_one_thread_suffices_for_one_task_after_the_other(workers: Workers) -> N
     for _ in range(20):
         done = threading.Event()
         workers.submit(done.set)
-        assert done.wait(5 * UNIT)
+        assert done.wait(30 * UNIT)
         assert wait_until(lambda: workers._free == 1)
     assert len(pool_threads()) == 1
 
@@ -66,7 +66,7 @@ def test_idle_threads_end(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> 
     assert wait_until(lambda: not pool_threads())
     done = threading.Event()
     workers.submit(done.set)
-    assert done.wait(5 * UNIT)
+    assert done.wait(30 * UNIT)
 
 
 def test_no_task_is_lost_while_threads_come_and_go(
@@ -94,7 +94,7 @@ def test_closing_lets_the_work_be_finished(workers: Workers) -> None:
     release, done = threading.Event(), threading.Semaphore(0)
 
     def task() -> None:
-        release.wait(10 * UNIT)
+        release.wait(60 * UNIT)
         done.release()
 
     for _ in range(5):
@@ -105,7 +105,7 @@ def test_closing_lets_the_work_be_finished(workers: Workers) -> None:
         workers.submit(release.set)
     assert not workers.join(0.05 * UNIT)
     release.set()
-    assert workers.join(5 * UNIT)
+    assert workers.join(30 * UNIT)
     assert all(done.acquire(timeout=0) for _ in range(5))
     assert not pool_threads()
 
@@ -121,7 +121,7 @@ def test_a_worker_does_not_wait_for_itself(workers: Workers) -> None:
         finished.set()
 
     workers.submit(close)
-    assert finished.wait(5 * UNIT)
+    assert finished.wait(30 * UNIT)
     assert joined == [True]
 
 
@@ -160,7 +160,7 @@ def test_without_a_new_thread_those_that_are_there_do_the_work(
     assert refusal.refused == 1
     assert not done.is_set()
     release.set()
-    assert done.wait(5 * UNIT)
+    assert done.wait(30 * UNIT)
 
 
 def test_without_any_thread_work_is_refused(
@@ -174,7 +174,7 @@ def test_without_any_thread_work_is_refused(
     monkeypatch.undo()
     finished = threading.Event()
     workers.submit(finished.set)
-    assert finished.wait(5 * UNIT)
+    assert finished.wait(30 * UNIT)
     assert not done
 
 
@@ -184,7 +184,7 @@ def test_threads_are_daemons_as_told(daemon: bool) -> None:
     made, seen = Workers(1, name="pool", daemon=lambda: daemon), []
     made.submit(lambda: seen.append(threading.current_thread().daemon))
     made.close()
-    assert made.join(5 * UNIT)
+    assert made.join(30 * UNIT)
     assert seen == [daemon]
 
 
@@ -203,6 +203,6 @@ def test_ctrl_c_before_a_thread_has_started_is_no_error_at_the_end(
             made.submit(lambda: None)
     done = threading.Event()
     made.submit(done.set)
-    assert done.wait(10 * UNIT)
+    assert done.wait(60 * UNIT)
     made.close()
-    assert made.join(10 * UNIT)
+    assert made.join(60 * UNIT)

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from tests.server.support import Client, OneRequest, Plain, running
-from tests.support import nothing_left_behind
+from tests.support import free_port, nothing_left_behind
 from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer, certs, errors
 
 ANYWHERE = ("127.0.0.1", 0)
@@ -116,8 +116,7 @@ def test_bad_certificate_is_refused_before_binding(
 ) -> None:
     """A file without a certificate is an error, and the port stays free for another server."""
     (tmp_path / "empty.pem").write_text("")
-    with server_class(ANYWHERE, Plain, ssl_context=server_context) as server:
-        address = server.server_address
+    address = ("127.0.0.1", free_port())
     with pytest.raises(errors.CertificateError):
         server_class(address, Plain, certfile=tmp_path / "empty.pem")
     server_class(address, Plain, ssl_context=server_context).server_close()

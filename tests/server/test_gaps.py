@@ -40,14 +40,14 @@ def test_idle_connection_of_a_blocking_handler_does_not_delay_server_close(
             handler: Any = self.RequestHandlerClass
             handler(request, client_address, self)
 
-    monkeypatch.setattr("tlshttp._machinery.closing._PATIENCE_SECONDS", 1)
+    monkeypatch.setattr("tlshttp._machinery.closing._PATIENCE_SECONDS", 60 * UNIT)
     server = serve(Plain, Makes)
     with contextlib.closing(client.http(server)) as connection:
         assert ask(connection, "GET").status == 200
         server.shutdown()
         began = time.monotonic()
         server.server_close()
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 20 * UNIT
 
 
 def test_unread_body_is_no_request_under_a_finish_request_of_the_users_own(
@@ -91,7 +91,7 @@ def test_code_after_the_constructor_runs_after_the_requests(serve: Serve, client
             self.reply(str(self.open).encode())
 
     assert client.get(serve(Cleans)).body == b"True"
-    assert done.wait(5 * UNIT)
+    assert done.wait(30 * UNIT)
 
 
 def test_class_may_derive_from_ours_first(serve: Serve, client: Client) -> None:
@@ -143,6 +143,6 @@ def test_mistake_in_dealing_with_a_lost_peer_is_reported(
     server: Any = serve(Stumbles, Balance)
     with client.connect(server) as sock:
         sock.sendall(GET)
-        assert begun.wait(5 * UNIT)
+        assert begun.wait(30 * UNIT)
     assert wait_until(lambda: len(server.closed) == 1)
     assert "LookupError: a mistake of mine" in capsys.readouterr().err

@@ -276,10 +276,10 @@ def test_protocol_version_decides_on_keep_alive(
         sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = read_until(sock, b"\r\n\r\n/")
         assert answer.startswith(protocol.encode() + b" 200 OK\r\n")
-        sock.settimeout(0.3 * UNIT)
         if protocol == "HTTP/1.0":
             assert sock.recv(1) == b""
         else:
+            sock.settimeout(0.3 * UNIT)
             with pytest.raises(TimeoutError):
                 sock.recv(1)
 
@@ -290,10 +290,8 @@ def test_timeout_of_a_handler_ends_an_idle_connection(serve: Serve, client: Clie
     class Hasty(Plain):
         timeout = 0.3
 
-    with client.connect(serve(Hasty)) as sock:
-        sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        read_until(sock, b"\r\n\r\n/")
-        assert sock.recv(1) == b""
+    request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    assert client.exchange_promptly(serve(Hasty), request).endswith(b"\r\n\r\n/")
 
 
 def test_timeout_of_a_handler_ends_a_slow_body(
@@ -310,7 +308,7 @@ def test_timeout_of_a_handler_ends_a_slow_body(
 
     lines: list[str] = []
     request = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000\r\n\r\nhalf of it"
-    assert client.exchange(serve(Hasty), request) == b""
+    assert client.exchange_promptly(serve(Hasty), request) == b""
     assert lines == ["Request timed out: TimeoutError('timed out')"]
     assert capsys.readouterr().err == ""
 
@@ -325,7 +323,7 @@ def test_timeout_of_a_handler_ends_a_slow_body_that_is_collected(
 
     server = serve(Hasty)
     request = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000\r\n\r\nhalf of it"
-    assert client.exchange(server, request) == b""
+    assert client.exchange_promptly(server, request) == b""
     assert dict(server.stats().cut) == {"body-timeout": 1}
 
 
@@ -510,7 +508,9 @@ def test_keep_alive_requests_do_not_stall(serve: Serve, versioned_client: Client
             began = time.perf_counter()
             assert ask(connection, "GET").body == b"hello"
             times.append(time.perf_counter() - began)
-    assert statistics.median(times) < 0.02 * UNIT  # half of 40 ms
+    # Half of 40 ms; and at least so often even a busy machine is as quick as that. (The kernel
+    # acknowledges the first few dozen segments at once.)
+    assert statistics.quantiles(times)[0] < 0.02 * UNIT
 
 
 def test_expect_100_continue_is_answered_before_the_body(serve: Serve, client: Client) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.server.support import (
+    TIMEOUT,
     Client,
     OneRequest,
     Plain,
@@ -59,7 +60,7 @@ class Waits(Plain):
         if self.path == "/wait":
             self.workers.append(threading.current_thread())
             self.begun.set()
-            assert self.go_on.wait(20 * UNIT)
+            assert self.go_on.wait(60 * UNIT)
         super().do_GET()
 
 
@@ -88,7 +89,7 @@ def test_shutdown_waits_until_serve_forever_has_returned(make: Make) -> None:
     loop = start(server.serve_forever, 60)
     assert wait_until(lambda: server._TLSHTTPServer__loop_thread is not None)
     server.shutdown()
-    assert ends(loop, UNIT)
+    assert ends(loop)
     assert returned.is_set()
     server.shutdown()
 
@@ -139,10 +140,11 @@ def test_shutdown_lets_the_request_at_hand_finish(
     loop = start(server.serve_forever)
     with client.connect(server) as sock:
         sock.sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        assert waits.begun.wait(5 * UNIT)
+        assert waits.begun.wait(30 * UNIT)
         stopping = start(server.shutdown)
         # In a worker it goes on by itself; in the loop's own thread it is waited for.
-        assert ends(stopping, 0.2 * UNIT) is isinstance(server, ThreadingTLSHTTPServer)
+        at_once = isinstance(server, ThreadingTLSHTTPServer)
+        assert ends(stopping, TIMEOUT if at_once else 0.2 * UNIT) is at_once
         waits.go_on.set()
         assert ends(stopping)
         assert ends(loop)
@@ -224,7 +226,7 @@ def test_server_close_waits_for_handlers(make: Make, client: Client, waits: type
     server = make(waits)
     with running(server), client.connect(server) as sock:
         sock.sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert waits.begun.wait(5 * UNIT)
+        assert waits.begun.wait(30 * UNIT)
         closing = start(server.server_close)
         assert not ends(closing, 0.2 * UNIT)
         waits.go_on.set()
@@ -272,7 +274,7 @@ def busy(
     server = make(handler, hooks)
     with running(server), client.connect(server) as sock:
         sock.sendall(b"GET /wait HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        assert waits.begun.wait(5 * UNIT)
+        assert waits.begun.wait(30 * UNIT)
         yield server
         waits.go_on.set()
 
@@ -316,11 +318,14 @@ def test_server_close_waits_for_ever_where_threads_are_no_daemons(
 
 
 @pytest.mark.parametrize("busy", [{"block_on_close": False}], indirect=True)
-def test_server_close_need_not_wait(busy: TLSHTTPServer, waits: type[Waits]) -> None:
+def test_server_close_need_not_wait(
+    busy: TLSHTTPServer, waits: type[Waits], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without ``block_on_close`` nobody is waited for; the handler still comes to its end."""
+    monkeypatch.setattr("tlshttp._machinery.closing._PATIENCE_SECONDS", 2 * TIMEOUT)
     (worker,) = waits.workers
     closing = start(busy.server_close)
-    assert ends(closing, 0.5 * UNIT)
+    assert ends(closing)
     assert worker.is_alive()
     waits.go_on.set()
     assert ends(worker)
@@ -343,9 +348,9 @@ def test_server_close_breaks_the_connection_of_an_endless_reader(
     server = make(Reads)
     with running(server), client.connect(server) as sock:
         sock.sendall(GET)
-        assert begun.wait(5 * UNIT)
+        assert begun.wait(30 * UNIT)
         server.server_close()
-        assert [worker.is_alive() for worker in workers] == [False]
+        assert [ends(worker) for worker in workers] == [True]
 
 
 # handle_request() ---------------------------------------------------------------------------------
@@ -479,7 +484,7 @@ def test_server_can_be_selected(make: Make, client: Client) -> None:
     server = make(OneRequest)
     assert select.select([server], [], [], 0)[0] == []
     asking = start(client.get, server)
-    assert select.select([server], [], [], 5 * UNIT)[0] == [server]
+    assert select.select([server], [], [], 30 * UNIT)[0] == [server]
     server.handle_request()
     assert ends(asking)
 

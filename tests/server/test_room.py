@@ -45,7 +45,7 @@ def test_peers_10_of_two_bodies_with_room_for_one_the_other_is_refused(
     """Each holds what the other waits for; one gets 507, and then the other goes on."""
     answers: list[bytes] = []
     barrier = threading.Barrier(3)
-    with serving(Upload, server_class=server_class, limits=limits(body_timeout=1)) as server:
+    with serving(Upload, server_class=server_class, limits=limits(body_timeout=3 * UNIT)) as server:
 
         def post() -> None:
             with connect(server) as client:
@@ -120,7 +120,7 @@ class Streams(Both):
 def from_elsewhere(server: Any) -> ssl.SSLSocket:
     """Connect from another address of this machine."""
     raw = socket.create_connection(
-        ("127.0.0.1", server.server_port), 10 * UNIT, source_address=("127.0.0.2", 0)
+        ("127.0.0.1", server.server_port), 30 * UNIT, source_address=("127.0.0.2", 0)
     )
     return client_context().wrap_socket(raw, server_hostname="localhost")
 
@@ -171,7 +171,7 @@ def test_peers_10_an_address_that_has_all_the_disk_gives_way(
         honest.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
         honest.sendall(bytes(size))
         assert honest.recv(4_096).endswith(b"\r\n\r\n%d" % size)
-        assert time.monotonic() - began < 5 * UNIT
+        assert time.monotonic() - began < 15 * UNIT  # a body has 20 s
         cut = server.stats().cut
         assert 1 <= sum(cut.values()) <= 2, cut
         assert any(event in reason for reason in cut), cut

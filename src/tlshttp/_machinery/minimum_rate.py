@@ -24,7 +24,7 @@ class MinimumRate:
         began: How many bytes had moved in this direction before.
     """
 
-    __slots__ = ("_base", "_began", "_error", "_rate", "_seen", "_waited", "_what", "left")
+    __slots__ = ("_base", "_began", "_error", "_owed", "_rate", "_seen", "_waited", "_what", "left")
 
     def __init__(
         self,
@@ -40,6 +40,9 @@ class MinimumRate:
         self._what = what
         self.left = self._base
         """Seconds the peer may still take."""
+        self._owed = 0.0
+        """Seconds that it has taken beyond those; else a byte now and then would always buy more
+        than nothing."""
         self._waited = 0.0
         self._began = self._seen = began
 
@@ -48,13 +51,15 @@ class MinimumRate:
         # What had been given to the connection before, and has not left it yet, counts for nothing.
         moved = max(0, total - self._seen)
         if self._rate is not None and moved:
-            self.left = min(self._base, self.left + moved / self._rate)
+            left = self.left - self._owed + moved / self._rate
+            self.left, self._owed = min(self._base, max(0.0, left)), max(0.0, -left)
         self._seen += moved
 
     def spend(self, seconds: float) -> None:
         """Take note that somebody has waited for the peer so long."""
         self._waited += seconds
-        self.left = max(0.0, self.left - seconds)
+        left = self.left - seconds
+        self.left, self._owed = max(0.0, left), self._owed + max(0.0, -left)
 
     def used_up(self) -> ConnectionCut:
         """Return what to report."""

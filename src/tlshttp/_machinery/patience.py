@@ -327,7 +327,9 @@ class PatientStream(SocketLike):
         shortest = rate.left if self.timeout is None else min(rate.left, self.timeout)
         began = time.monotonic()
         ready = self._wait_here(event, shortest)
-        rate.spend(time.monotonic() - began)
+        waited = time.monotonic() - began
+        # That we wake late, when it has moved, is not the peer's fault.
+        rate.spend(min(waited, shortest) if ready else waited)
         if ready:
             return
         if not rate.left:
