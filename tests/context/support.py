@@ -21,7 +21,7 @@ from tlshttp.errors import HandshakeError
 from tlshttp.profiles import MODERN, TLSProfile
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
-TIMEOUT = 5 * UNIT
+TIMEOUT = 30 * UNIT
 
 HANDSHAKE_RECORD = 0x16
 
