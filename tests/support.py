@@ -62,6 +62,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@contextmanager
+def refusing_port() -> Iterator[int]:
+    """Yield a port of the loopback address at which nobody listens as long as the block lasts."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
+
+
 class NoOwner:
     """Whoever owns a `tlshttp._machinery.stream.Stream`, where that is nobody."""
 
