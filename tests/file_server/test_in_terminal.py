@@ -53,7 +53,7 @@ def test_people_u6_a_program_in_a_terminal(shell: Shell, tmp_path: Path, how: st
         shell.close()
     wait_for_end(process)
     status = tmp_path / "status"
-    assert wait_until(lambda: status.exists() and status.read_text() == "0\n", timeout=20 * UNIT)
+    assert wait_until(lambda: status.exists() and status.read_text() == "0\n")
     assert "Traceback" not in screen
 
 
