@@ -8,13 +8,11 @@ import json
 import math
 import re
 import ssl
-import sys
 import threading
 import types
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -22,7 +20,7 @@ import pytest
 from tests.machinery.conftest import Recording, Serve
 from tests.machinery.handlers import Plain
 from tests.machinery.peers import connect, get, handshake, read_response, read_to_end, request
-from tests.support import UNIT, wait_until
+from tests.support import UNIT, counting_calls, wait_until
 from tlshttp import Histogram, Latencies, Stats, certs, metrics
 from tlshttp._shared_counters import Board, Counted, SharedCounters, total
 from tlshttp.errors import ConfigurationError
@@ -178,21 +176,12 @@ def test_latencies_are_in_their_classes(
 
 def test_scraping_is_cheap(serve: Serve, any_client: ssl.SSLContext) -> None:
     """An exposition takes some 1 750 calls of functions, which is half a millisecond."""
-    calls = 0
-
-    def count(frame: FrameType, event: str, argument: object) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-
     with serve(Plain) as server:
         get(server.server_address, any_client)
         metrics.exposition(server)  # the first one imports things
-        sys.setprofile(count)
-        try:
+        with counting_calls() as calls:
             metrics.exposition(server)
-        finally:
-            sys.setprofile(None)
-    assert 500 < calls < 3000
+    assert 500 < calls.total() < 3000
 
 
 def test_two_servers_are_told_apart(serve: Serve) -> None:
