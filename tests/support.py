@@ -6,16 +6,13 @@ import gc
 import os
 import socket
 import socketserver
-import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 UNIT: Final = float(os.environ.get("TLSHTTP_TEST_UNIT", "1"))
 """Seconds. Time limits in tests are multiples of it; a slow machine sets it higher."""
@@ -63,35 +60,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-@contextmanager
-def refusing_port() -> Iterator[int]:
-    """Yield a port of the loopback address at which nobody listens as long as the block lasts."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield int(taken.getsockname()[1])
-
-
-@contextmanager
-def counting_calls() -> Iterator[Counter[str]]:
-    """Yield how often functions are called in this thread, by their names, while the block runs.
-
-    What costs time on any machine is counted so; what it takes depends on who else runs there.
-    """
-    calls: Counter[str] = Counter()
-
-    def count(frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call":
-            calls[frame.f_code.co_name] += 1
-        elif event == "c_call":
-            calls[argument.__name__] += 1
-
-    sys.setprofile(count)
-    try:
-        yield calls
-    finally:
-        sys.setprofile(None)
 
 
 class NoOwner:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.certs import judges
 from tests.certs.test_fetch import one_connection
-from tests.support import refusing_port
+from tests.context.support import refusing_port
 from tlshttp import _certs_cli, certs
 from tlshttp.certs._trust_steps import Step
 

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.certs import judges
-from tests.support import refusing_port
+from tests.context.support import refusing_port
 from tlshttp import certs
 from tlshttp.certs import _fetch
 from tlshttp.errors import CertificateError

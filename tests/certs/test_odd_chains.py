@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from tests.calls import counting_calls
 from tests.certs import judges
 from tests.certs.zoo import Zoo, twin
-from tests.support import counting_calls
 from tlshttp import certs
 from tlshttp.context import create_server_context
 from tlshttp.errors import CertificateError

@@ -84,6 +84,14 @@ def running(server: RecordingServer, poll_interval: float = 0.02) -> Iterator[Re
         server.server_close()
 
 
+@contextmanager
+def refusing_port() -> Iterator[int]:
+    """Yield a port of the loopback address at which nobody listens as long as the block lasts."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
+
+
 @dataclass(frozen=True)
 class Visit:
     """What a client saw."""

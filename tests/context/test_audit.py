@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.context.support import RecordingServer, known_groups, running
-from tests.support import refusing_port
+from tests.context.support import RecordingServer, known_groups, refusing_port, running
 from tlshttp import certs, context, profiles
 from tlshttp._audit_cli import main
 from tlshttp.certs._memory import pem_path

@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
+from tests.calls import counting_calls
 from tests.machinery.conftest import Recording, Serve
 from tests.machinery.handlers import Plain
 from tests.machinery.peers import connect, get, handshake, read_response, read_to_end, request
-from tests.support import UNIT, counting_calls, wait_until
+from tests.support import UNIT, wait_until
 from tlshttp import Histogram, Latencies, Stats, certs, metrics
 from tlshttp._shared_counters import Board, Counted, SharedCounters, total
 from tlshttp.errors import ConfigurationError
