@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from tests.support import UNIT, wait_until
 
-__all__ = ["AXE", "CHROMIUM", "Browser", "Page"]
+__all__ = ["AXE", "CHROMIUM", "Browser", "BrowserError", "Page"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -46,6 +46,10 @@ _OPTIONS = (
     "--hide-scrollbars", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--ignore-certificate-errors", "--disable-dev-shm-usage",
 )  # fmt: skip
+
+
+class BrowserError(Exception):
+    """The browser does not do what it was told: for one, since the page is just being left."""
 
 
 class Browser:
@@ -84,13 +88,17 @@ class Browser:
             self._out.close()
             self._in.close()
             try:
-                self._process.wait(20 * UNIT)
+                self._process.wait(60 * UNIT)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
 
     def call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
-        """Do something, and return what comes of it."""
+        """Do something, and return what comes of it.
+
+        Raises:
+            BrowserError: Nothing does.
+        """
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": parameters}
         if session is not None:
@@ -99,7 +107,8 @@ class Browser:
         while True:
             answer = self._read()
             if answer.get("id") == number:
-                assert "error" not in answer, answer
+                if "error" in answer:
+                    raise BrowserError(answer)
                 result: dict[str, Any] = answer["result"]
                 return result
 
@@ -135,12 +144,7 @@ class Page:
     def go(self, url: str) -> None:
         """Go somewhere, and wait until that is there."""
         self.call("Page.navigate", url=url)
-        assert wait_until(
-            lambda: bool(
-                self.run("location.href !== 'about:blank' && document.readyState === 'complete'")
-            ),
-            timeout=30 * UNIT,
-        )
+        assert self.becomes("location.href !== 'about:blank' && document.readyState === 'complete'")
 
     def run(self, script: str) -> Any:
         """Return the value of an expression."""
@@ -148,9 +152,15 @@ class Page:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def becomes(self, script: str, timeout: float = 30 * UNIT) -> bool:
+    def becomes(self, script: str, timeout: float = 60 * UNIT) -> bool:
         """Wait until an expression is true."""
-        return wait_until(lambda: bool(self.run(script)), timeout=timeout)
+        return wait_until(lambda: self._is_true(script), timeout=timeout)
+
+    def _is_true(self, script: str) -> bool:
+        try:
+            return bool(self.run(script))
+        except BrowserError:  # another page takes the place of this one
+            return False
 
     def click(self, selector: str) -> None:
         """Click on something, and wait for the page that it leads to, if it is a link."""

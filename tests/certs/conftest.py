@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.looks import looks_end
 from tlshttp import certs
 from tlshttp.certs import _keys
+
+__all__ = ["looks_end"]
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from tlshttp import _certs_cli
 
 pytestmark = [
     pytest.mark.thorough,
+    pytest.mark.timeout(600 * UNIT),
     pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed"),
     pytest.mark.skipif(shutil.which("certutil") is None, reason="certutil is not installed"),
 ]
@@ -72,7 +73,7 @@ def browse(url: str, profile: Path) -> tuple[str, str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=50 * UNIT,
+        timeout=150 * UNIT,
     )
     return done.stdout, done.stderr
 

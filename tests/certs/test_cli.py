@@ -10,6 +10,7 @@ import pytest
 
 from tests.certs import judges
 from tests.certs.test_fetch import one_connection
+from tests.context.support import refusing_port
 from tlshttp import _certs_cli, certs
 from tlshttp.certs._trust_steps import Step
 
@@ -157,9 +158,10 @@ def test_show_and_check_a_server(
     with one_connection(judges.server_context(certificate)) as port:
         assert run("show", f"127.0.0.1:{port}") == 0
     assert certificate.fingerprint() in capsys.readouterr().out
-    assert "Connection refused" in run_wrong(capsys, "show", f"127.0.0.1:{port}")
-    assert f"127.0.0.1:{port}: " in run_wrong(capsys, "check", f"https://127.0.0.1:{port}/x?y")
-    assert "refused" in run_wrong(capsys, "show", f"[::ffff:127.0.0.1]:{port}")
+    with refusing_port() as port:
+        assert "Connection refused" in run_wrong(capsys, "show", f"127.0.0.1:{port}")
+        assert f"127.0.0.1:{port}: " in run_wrong(capsys, "check", f"https://127.0.0.1:{port}/x?y")
+        assert "refused" in run_wrong(capsys, "show", f"[::ffff:127.0.0.1]:{port}")
 
 
 linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="trust is for Linux")

@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.certs import judges
+from tests.context.support import refusing_port
 from tlshttp import certs
 from tlshttp.certs import _fetch
 from tlshttp.errors import CertificateError
@@ -92,7 +93,7 @@ def test_no_tls_and_no_server() -> None:
     """A server that closes, and a port without one, are errors of the connection."""
     with one_connection(None) as port, pytest.raises(OSError):  # noqa: PT011
         certs.fetch("127.0.0.1", port)
-    with pytest.raises(ConnectionRefusedError):
+    with refusing_port() as port, pytest.raises(ConnectionRefusedError):
         certs.fetch("127.0.0.1", port)
 
 

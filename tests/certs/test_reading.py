@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,9 +19,10 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.context.support import RecordingServer, client_context, running, visit
+from tests.looks import PATIENCE
 from tests.support import UNIT, wait_until
 from tlshttp import certs, context
-from tlshttp.certs import _reading
+from tlshttp.certs import _looking, _reading
 from tlshttp.errors import CertificateError, ConfigurationError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="FIFOs and devices have paths on POSIX")
@@ -94,10 +94,8 @@ def test_peers_13_no_file_is_an_error_at_once(
 ) -> None:
     """At start-up it is named, and nobody waits for a writer or an end."""
     kind(files / "bad")
-    began = time.monotonic()
     with pytest.raises(ConfigurationError, match=KINDS[kind]):
-        LOADERS[what](files / "bad", files)
-    assert time.monotonic() - began < 2 * UNIT
+        LOADERS[what](files / "bad", files)  # else it would wait for ever
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -118,8 +116,9 @@ def test_peers_13_no_file_stops_no_server(
     client = client_context(CERTIFICATE)
     with running(RecordingServer(made)) as server:
         assert visit(server, client, "localhost").status == 200
-        (files / name).rename(files / "away")
-        kind(files / name)
+        with watched._lock:  # a look in between would find nothing there
+            (files / name).rename(files / "away")
+            kind(files / name)
         assert wait_until(lambda: watched.last_error is not None)
         assert KINDS[kind] in str(watched.last_error)
         for _ in range(3):
@@ -147,10 +146,11 @@ class Mount:
 
         def wait_and_read(path: str, limit: int) -> bytes:
             self.asked += not self.answers.is_set()
-            self.answers.wait(60 * UNIT)
+            self.answers.wait()  # whoever waits for it waits for ever
             return read(path, limit)
 
         monkeypatch.setattr(_reading, "_read_now", wait_and_read)
+        monkeypatch.setattr(_looking, "PATIENCE", PATIENCE)
 
 
 @pytest.fixture
@@ -173,12 +173,8 @@ def test_peers_13_stalled_mount_stops_nobody(
         mount.answers.clear()
         newer.write(files / "cert.pem", files / "key.pem")
         assert wait_until(lambda: mount.asked > 0)
-        slowest = 0.0
-        while store.last_error is None:
-            began = time.monotonic()
+        while store.last_error is None:  # in good time: a client is not as patient as the mount
             assert visit(server, client, "localhost").status == 200
-            slowest = max(slowest, time.monotonic() - began)
-        assert slowest < 1 * UNIT
         assert "does not answer" in str(store.last_error)
         assert mount.asked == 1  # one look, and one thread, however long it lasts
         mount.answers.set()
@@ -188,16 +184,15 @@ def test_peers_13_stalled_mount_stops_nobody(
 
 
 def test_peers_13_poll_waits_for_nothing(files: Path, mount: Mount) -> None:
-    """A poll is over in a moment while the files cannot be read, and replace() needs no file."""
+    """A poll is over before the files can be read, and replace() needs no file."""
     store = certs.CertificateStore(files / "cert.pem", files / "key.pem")
     times = itertools.count(1e9, store.poll_interval)
     newer = certs.self_signed("localhost")
     newer.write(files / "cert.pem", files / "key.pem")
     mount.answers.clear()
     for _ in range(5):
-        began = time.monotonic()
         assert not store.poll(next(times))
-        assert time.monotonic() - began < 0.5 * UNIT
+    assert wait_until(lambda: mount.asked == 1)
     other = certs.self_signed("localhost")
     store.replace(other)
     mount.answers.set()
@@ -318,7 +313,7 @@ def test_peers_17_process_substitution(files: Path) -> None:
             assert "https://" in said, said
             port = int(re.findall(r":([0-9]+)", said)[-1])
             with (
-                socket.create_connection(("127.0.0.1", port), timeout=5 * UNIT) as raw,
+                socket.create_connection(("127.0.0.1", port), timeout=30 * UNIT) as raw,
                 client_context(CERTIFICATE).wrap_socket(raw, server_hostname="localhost") as tls,
             ):
                 tls.sendall(b"GET /a.crl HTTP/1.0\r\n\r\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tlshttp import certs
+from tlshttp.certs import _reading
 from tlshttp.errors import CertificateError, ConfigurationError
 
 
@@ -201,8 +202,15 @@ def test_files_at_rest_are_not_read_again(
         os.utime(folder / name, (past, past))
     clock = Clock(store)
     clock.look()
-    monkeypatch.setattr(Path, "open", lambda path, mode: pytest.fail("read"))
+    asked: list[str] = []
+
+    def read(path: str, limit: int) -> bytes:
+        asked.append(path)
+        return b""
+
+    monkeypatch.setattr(_reading, "_read_now", read)
     assert not clock.look()
+    assert asked == []
 
 
 def test_same_content_is_no_change(
@@ -378,7 +386,11 @@ def test_sighup_needs_the_main_thread(store: certs.CertificateStore) -> None:
     assert "main thread" in str(errors)
 
 
-def test_store_does_nothing_by_itself(store: certs.CertificateStore) -> None:
+def test_store_does_nothing_by_itself(store: certs.CertificateStore, folder: Path) -> None:
     """A store starts no thread and shows in its repr no more than the certificate does."""
-    assert threading.active_count() == 1
-    assert repr(store) == f"<CertificateStore {store.current!r}>"
+    before = set(threading.enumerate())
+    made = certs.CertificateStore.from_certificate(store.current)
+    again = certs.CertificateStore(folder / "cert.pem", folder / "key.pem")
+    assert not set(threading.enumerate()) - before
+    for one in (made, again, store):
+        assert repr(one) == f"<CertificateStore {store.current!r}>"

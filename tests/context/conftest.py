@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.engines import engine
+from tests.looks import looks_end
 from tlshttp import certs
 
-__all__ = ["engine"]
+__all__ = ["engine", "looks_end"]
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from OpenSSL import crypto
 
-from tlshttp import certs
+from tlshttp import certs, context
+from tlshttp.context import ClientAuth
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
@@ -144,6 +145,16 @@ def issue(
 def client_of(issuer: Node, **more: Any) -> Node:
     """Return a client of an authority."""
     return issue("alice", issuer, is_authority=False, **more)
+
+
+def trusting(certificate: certs.Certificate, *anchors: Node, **more: Any) -> context.ServerContext:
+    """Return the context of a server that trusts some authorities."""
+    return context.create_server_context(
+        certificate,
+        client_auth=ClientAuth.REQUIRED,
+        client_cas=[one.leaf for one in anchors],
+        **more,
+    )
 
 
 def refusal_of_openssl(

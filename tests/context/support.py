@@ -21,7 +21,7 @@ from tlshttp.errors import HandshakeError
 from tlshttp.profiles import MODERN, TLSProfile
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
-TIMEOUT = 5 * UNIT
+TIMEOUT = 30 * UNIT
 
 HANDSHAKE_RECORD = 0x16
 
@@ -82,6 +82,14 @@ def running(server: RecordingServer, poll_interval: float = 0.02) -> Iterator[Re
         server.shutdown()
         thread.join(TIMEOUT)
         server.server_close()
+
+
+@contextmanager
+def refusing_port() -> Iterator[int]:
+    """Yield a port of the loopback address at which nobody listens as long as the block lasts."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
 
 
 @dataclass(frozen=True)

@@ -24,11 +24,11 @@ from tests.context.hierarchy import (
     issue,
     named,
     refusal_of_openssl,
+    trusting,
 )
 from tests.context.support import VERSIONS, client_context, shake_hands
 from tests.revocation_lists import part
-from tlshttp import certs, context
-from tlshttp.context import ClientAuth
+from tlshttp import certs
 
 OPENSSL = shutil.which("openssl")
 DEPTHS = tuple(zip((None, 0, 1), (*VERSIONS, VERSIONS[0]), strict=True))
@@ -143,19 +143,6 @@ CASES: dict[str, Callable[[], Case]] = {
 }  # fmt: skip
 
 
-def guarded(
-    certificate: certs.Certificate, anchors: Sequence[Node], crls: Sequence[Any] = (), **more: Any
-) -> context.ServerContext:
-    """Return a context that trusts some."""
-    return context.create_server_context(
-        certificate,
-        client_auth=ClientAuth.REQUIRED,
-        client_cas=[one.leaf for one in anchors],
-        crls=crls or None,
-        **more,
-    )
-
-
 def lets_in(made: Any, client: ssl.SSLContext) -> bool:
     """Tell whether a client is let in."""
     try:
@@ -173,7 +160,7 @@ def test_a_limit_only_takes_away(
     it = CASES[name]()
     refusal = refusal_of_openssl(it.anchors, it.client, it.crls)
     for depth, version in DEPTHS if refusal is None else DEPTHS[::2]:
-        made = guarded(certificate, it.anchors, it.crls, verify_depth=depth)
+        made = trusting(certificate, *it.anchors, crls=it.crls or None, verify_depth=depth)
         right = refusal is None and (depth is None or it.below <= depth)
         client = client_context(authority, it.client, version)
         assert lets_in(made, client) is right, (depth, refusal)
@@ -216,7 +203,7 @@ def test_openssl_verify_counts_likewise(
         for name, content in files.items():
             (tmp_path / name).write_bytes(content)
         for depth in range(3):
-            made = guarded(certificate, it.anchors, verify_depth=depth)
+            made = trusting(certificate, *it.anchors, verify_depth=depth)
             judged = subprocess.run(
                 [
                     OPENSSL or "openssl", "verify", "-verify_depth", str(depth),

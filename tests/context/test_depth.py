@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tests.context.hierarchy import KEYS, Node, client_of, issue
+from tests.context.hierarchy import KEYS, Node, client_of, issue, trusting
 from tests.context.support import (
     VERSIONS,
     RecordingServer,
@@ -307,16 +307,6 @@ def test_limit_is_not_lost_by_tuning(
     made = trusting(certificate, root, below)
     made.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     shake_hands(made, deeper)
-
-
-def trusting(certificate: certs.Certificate, *anchors: Node, **more: Any) -> context.ServerContext:
-    """Return a context that trusts some authorities."""
-    return context.create_server_context(
-        certificate,
-        client_auth=ClientAuth.REQUIRED,
-        client_cas=[one.leaf for one in anchors],
-        **more,
-    )
 
 
 def numbered_zero(node: Node) -> Node:

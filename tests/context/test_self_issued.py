@@ -12,7 +12,15 @@ import ssl
 import pytest
 from cryptography import x509
 
-from tests.context.hierarchy import KEYS, Node, client_of, issue, named, refusal_of_openssl
+from tests.context.hierarchy import (
+    KEYS,
+    Node,
+    client_of,
+    issue,
+    named,
+    refusal_of_openssl,
+    trusting,
+)
 from tests.context.support import VERSIONS, client_context, shake_hands
 from tlshttp import certs, context
 from tlshttp._engines.issuers import is_root
@@ -22,19 +30,6 @@ from tlshttp.errors import ConfigurationError
 KINDS = [("RSA", "EC"), ("EC", "RSA"), ("EC", "EC"), ("Ed25519", "EC"), ("EC", "Ed448")]
 """Of the old key and of the new one."""
 SAYS = ["key", "number", "nothing"]
-
-
-def trusting(
-    certificate: certs.Certificate, *anchors: Node, depth: int | None = None, crls: object = None
-) -> context.ServerContext:
-    """Return a context that trusts some authorities."""
-    return context.create_server_context(
-        certificate,
-        client_auth=ClientAuth.REQUIRED,
-        client_cas=[one.leaf for one in anchors],
-        verify_depth=depth,
-        crls=crls,  # type: ignore[arg-type]
-    )
 
 
 def rollover(old: str, new: str, says: str, *, has_identifier: bool = True) -> tuple[Node, Node]:
@@ -54,7 +49,7 @@ def test_old_with_new_is_trusted_alone_and_beside_the_new(
     of_new = client_context(authority, client_of(newer).as_client(newer))
     for own, depth, version in zip(("nothing", "key"), (None, 0), VERSIONS, strict=True):
         of_old = client_context(authority, client_of(older, says=own).as_client(older), version)
-        alone = trusting(certificate, older, depth=depth)
+        alone = trusting(certificate, older, verify_depth=depth)
         shake_hands(alone, of_old)
         with pytest.raises(ssl.SSLError):
             shake_hands(alone, of_new)
@@ -121,7 +116,7 @@ def test_those_that_issued_each_other_are_trusted_without_anybody_above(
     crossed = [issue("one", other, key=one.key), issue("other", one, key=other.key)]
     for node in crossed:
         for anchors in (crossed, crossed[::-1]):
-            made = trusting(certificate, *anchors, depth=depth)
+            made = trusting(certificate, *anchors, verify_depth=depth)
             shake_hands(made, client_context(authority, client_of(node).as_client(node)))
 
 

@@ -4,36 +4,21 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from cryptography import x509
 
-from tests.context.hierarchy import HOUR, Node, client_of, issue
+from tests.context.hierarchy import HOUR, client_of, issue, trusting
 from tests.context.support import client_context, shake_hands
 from tests.revocation_lists import part
-from tlshttp import certs, context
+from tlshttp import certs
 from tlshttp._engines.stand_in import StandInRoot
-from tlshttp.context import ClientAuth
 
 
 def this_second() -> datetime:
     """Return the beginning of the second that it is."""
     return datetime.now(UTC).replace(microsecond=0)
-
-
-def trusting(
-    certificate: certs.Certificate, anchors: Sequence[Node], crls: Sequence[Any]
-) -> context.ServerContext:
-    """Return a context that trusts some authorities, with lists."""
-    return context.create_server_context(
-        certificate,
-        client_auth=ClientAuth.REQUIRED,
-        client_cas=[one.leaf for one in anchors],
-        crls=crls,
-    )
 
 
 @pytest.mark.only_engine("ssl", reason="no engine is asked")
@@ -57,7 +42,7 @@ def test_list_of_the_same_name_is_not_taken_for_it(
     root = issue("Root")
     below = issue("below", root)
     crls = [below.crl(), root.crl(since=this_second() - timedelta(seconds=2))]
-    made = trusting(certificate, [below], crls)
+    made = trusting(certificate, below, crls=crls)
     shake_hands(made, client_context(authority, client_of(below).as_client(below)))
 
 
@@ -67,7 +52,7 @@ def test_namesake_of_the_root_keeps_its_clients(
     """Another authority may have the name of the one that is not trusted, and say little."""
     namesake = issue("Root", says="nothing", has_identifier=False, path_length=0)
     below = issue("below", issue("Root"))
-    made = trusting(certificate, [below, namesake], [below.crl(), namesake.crl()])
+    made = trusting(certificate, below, namesake, crls=[below.crl(), namesake.crl()])
     for one in (namesake, below):
         shake_hands(made, client_context(authority, client_of(one, says="nothing").as_client(one)))
 
@@ -86,11 +71,11 @@ def test_authority_that_no_list_is_for_is_said(
     own = root.crl(of=part(place="http://b/"))
     client = client_context(authority, client_of(below).as_client(below))
     with caplog.at_level(logging.WARNING, "tlshttp.context"):
-        made = trusting(certificate, [root, below], [own, below.crl()])
+        made = trusting(certificate, root, below, crls=[own, below.crl()])
     assert "there is none of 'Root' that 'below' could be in" in caplog.text
     with pytest.raises(ssl.SSLError, match="scope"):
         shake_hands(made, client)
     caplog.clear()
     crls = [own, below.crl(), root.crl(of=part(place="http://a/"))]
-    shake_hands(trusting(certificate, [root, below], crls), client)
+    shake_hands(trusting(certificate, root, below, crls=crls), client)
     assert not caplog.text

@@ -198,7 +198,7 @@ class Command:
         Raises:
             WrongPageError: It failed.
         """
-        settled = self.settled.wait(20 * UNIT)
+        settled = self.settled.wait(100 * UNIT)
         if not settled or self.process.poll():
             status = self.process.poll()
             raise WrongPageError(f"exit status {status}:\n{self.console.getvalue()}")
@@ -257,7 +257,7 @@ def is_served(url: str) -> bool:
     anybody = ssl.create_default_context()
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
     try:
-        with urllib.request.urlopen(url, context=anybody, timeout=10 * UNIT):
+        with urllib.request.urlopen(url, context=anybody, timeout=50 * UNIT):
             return True
     except urllib.error.HTTPError:
         return True

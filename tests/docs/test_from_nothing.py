@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import DOCS, ROOT, blocks, with_wheel
-from tests.docs.reading import lacking, read
-from tests.support import UNIT
+from tests.docs.reading import PATIENCE, lacking, read
 
 WHEEL = os.environ.get("TLSHTTP_WHEEL", "")
 WHEELS = os.environ.get("TLSHTTP_WHEELS", "")
@@ -23,7 +22,7 @@ NO_INDEX = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS, "PIP_DISABLE_PIP_VERS
 
 @pytest.mark.smoke
 @pytest.mark.slow
-@pytest.mark.timeout(170 * UNIT)
+@pytest.mark.timeout(3 * PATIENCE + 10)
 @pytest.mark.skipif(not WHEEL, reason="there is no wheel: nox -s build")
 @pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "tutorial.md"], ids=lambda p: p.stem)
 def test_people_u3_a_newcomer_gets_to_the_end(page: Path, tmp_path: Path) -> None:

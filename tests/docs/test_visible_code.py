@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import EXAMPLES, LANGUAGES, ROOT, Kind, blocks, pages
-from tests.docs.reading import lacking, read, to_run
+from tests.docs.reading import PATIENCE, lacking, read, to_run
 
-pytestmark = pytest.mark.thorough
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(PATIENCE + 10)]
 
 HIDDEN = re.compile(r"^ *`{3,}\{(testsetup|testcode|testcleanup|testoutput|doctest|code-block)\}")
 """Directives whose code Sphinx runs, or that has no language for `LANGUAGES`."""

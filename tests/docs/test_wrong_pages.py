@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import EXAMPLES
-from tests.docs.reading import read
+from tests.docs.reading import PATIENCE, read
 
-pytestmark = pytest.mark.thorough
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(PATIENCE + 10)]
 
 PAGES = {
     "a name from nowhere": (

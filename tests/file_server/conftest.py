@@ -17,6 +17,7 @@ import pytest
 from tests.support import UNIT
 from tlshttp import Limits, ThreadingTLSHTTPServer, certs, context
 from tlshttp._file_server.gate import Gate
+from tlshttp._file_server.guesses import Guesses
 from tlshttp._file_server.handlers import make_handler
 from tlshttp._file_server.options import Options
 from tlshttp._file_server.parser import make_parser
@@ -42,7 +43,7 @@ class Site:
     def connect(self) -> http.client.HTTPSConnection:
         """Return a connection that is opened with the first request."""
         return http.client.HTTPSConnection(
-            "localhost", self.server.server_port, timeout=20 * UNIT, context=self.client
+            "localhost", self.server.server_port, timeout=50 * UNIT, context=self.client
         )
 
     def ask(self, path: str, method: str = "GET", body: Any = None, **fields: str) -> Reply:
@@ -75,7 +76,9 @@ def serve(certificate: certs.Certificate, public: Path) -> Iterator[Serve]:
 
     def start(*words: str, password: bytes = b"", quiet: bool = True) -> Site:
         wanted = options("--directory", str(public), *words, *(["--quiet"] if quiet else []))
-        gate = None if wanted.auth is None else Gate(wanted.auth, lambda: password)
+        # No guess is forgotten while a test runs, however long that takes.
+        guesses = Guesses(lambda: 0.0)
+        gate = None if wanted.auth is None else Gate(wanted.auth, lambda: password, guesses)
         uploads = None
         if wanted.upload is not None:
             uploads = UploadFolder(wanted.upload, wanted.upload_limit)
@@ -83,7 +86,7 @@ def serve(certificate: certs.Certificate, public: Path) -> Iterator[Serve]:
             ("127.0.0.1", 0),
             make_handler(wanted, gate, uploads),
             ssl_context=context.create_server_context(certificate),
-            limits=Limits(max_body_bytes=None),
+            limits=Limits(max_body_bytes=None, linger_timeout=50 * UNIT),
         )
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()

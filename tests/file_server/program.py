@@ -52,7 +52,7 @@ class Program:
         """End it, and return exit status, output and errors; 0: it comes to its end by itself."""
         if self._process.returncode is None and with_signal:
             self._process.send_signal(with_signal)
-        out, err = self._process.communicate(timeout=20 * UNIT)
+        out, err = self._process.communicate(timeout=50 * UNIT)
         return self._process.returncode, out, err
 
 
@@ -93,5 +93,5 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(20 * UNIT)
+        self.process.wait(50 * UNIT)
         self.close()

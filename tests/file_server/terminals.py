@@ -25,7 +25,7 @@ class Shell(Protocol):
     def type(self, keys: str) -> None:
         r"""Press keys: ``\r`` is Enter, ``\x03`` Ctrl-C."""
 
-    def until(self, text: str, timeout: float = 20 * UNIT) -> str:
+    def until(self, text: str, timeout: float = 50 * UNIT) -> str:
         """Wait until a text is on the screen, and return all that is; after seconds, fail."""
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ def wait_for_end(process: int) -> None:
     except ProcessLookupError:
         return
     try:
-        assert select.select([ending], [], [], 20 * UNIT)[0], "it goes on"
+        assert select.select([ending], [], [], 50 * UNIT)[0], "it goes on"
     finally:
         os.close(ending)
 
@@ -69,14 +69,14 @@ class _Tmux:
         self._tmux = (program, "-u", "-S", str(folder / "tmux"), "-f", os.devnull)
         subprocess.run(
             [*self._tmux, "new-session", "-d", *_SIZE, "-c", str(folder), "/bin/sh"],
-            env=environ, check=True, timeout=20 * UNIT,
+            env=environ, check=True, timeout=50 * UNIT,
         )  # fmt: skip
         self._server = int(self._do("display-message", "-p", "#{pid}"))
 
     def type(self, keys: str) -> None:
         self._do("send-keys", "-H", *(f"{byte:02x}" for byte in keys.encode()))
 
-    def until(self, text: str, timeout: float = 20 * UNIT) -> str:
+    def until(self, text: str, timeout: float = 50 * UNIT) -> str:
         assert wait_until(lambda: text in self._screen(), timeout=timeout), self._screen()
         return self._screen()
 
@@ -91,7 +91,7 @@ class _Tmux:
 
     def _do(self, *words: str) -> str:
         done = subprocess.run(
-            [*self._tmux, *words], capture_output=True, text=True, check=True, timeout=20 * UNIT
+            [*self._tmux, *words], capture_output=True, text=True, check=True, timeout=50 * UNIT
         )
         return done.stdout
 
@@ -115,7 +115,7 @@ class _Bare:
     def type(self, keys: str) -> None:
         os.write(self._ours, keys.encode())
 
-    def until(self, text: str, timeout: float = 20 * UNIT) -> str:
+    def until(self, text: str, timeout: float = 50 * UNIT) -> str:
         assert wait_until(lambda: text in self._screen(), timeout=timeout), self._shown
         return self._screen()
 
@@ -123,7 +123,7 @@ class _Bare:
         if self._ours >= 0:
             os.close(self._ours)
             self._ours = -1
-            self._process.wait(20 * UNIT)
+            self._process.wait(50 * UNIT)
 
     def _screen(self) -> str:
         with contextlib.suppress(BlockingIOError):

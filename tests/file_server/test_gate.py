@@ -123,7 +123,7 @@ def test_who_passes_gets_the_file(site: Site) -> None:
 
 def test_no_body_is_asked_for_before(site: Site, tmp_path: Path) -> None:
     """Who may not come in is refused without being told to send what they announced."""
-    raw = socket.create_connection(("127.0.0.1", site.server.server_port), timeout=10 * UNIT)
+    raw = socket.create_connection(("127.0.0.1", site.server.server_port), timeout=50 * UNIT)
     with site.client.wrap_socket(raw, server_hostname="localhost") as connection:
         connection.sendall(
             b"POST /.upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n"

@@ -12,6 +12,7 @@ import pytest
 
 from tests.file_server.conftest import Serve, Site
 from tests.file_server.test_gate import basic
+from tests.support import UNIT
 from tlshttp._file_server.gate import Gate
 from tlshttp._file_server.guesses import AT_ONCE, MOST_SOURCES, SECONDS, Guesses, source_of
 from tlshttp.errors import CertificateError
@@ -276,7 +277,7 @@ def test_one_connection_is_given_one_cookie_each_time_it_needs_it(site: Site) ->
 def test_a_malformed_request_after_one_that_was_let_in_gets_no_cookie(site: Site) -> None:
     """The head is refused before anybody is asked who they are."""
     with (
-        socket.create_connection(("127.0.0.1", site.server.server_port), timeout=20) as raw,
+        socket.create_connection(("127.0.0.1", site.server.server_port), timeout=50 * UNIT) as raw,
         site.client.wrap_socket(raw, server_hostname="localhost") as connection,
     ):
         good = f"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\nAuthorization: {RIGHT}\r\n\r\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import pytest
 
 from tests.file_server.program import Program
 from tests.file_server.test_gate import basic
+from tests.machinery.peers import connect
 from tests.support import UNIT, wait_until
 from tlshttp.__main__ import main
 from tlshttp.service import _restarts
@@ -24,8 +26,8 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and fork() a
 
 Run = Callable[..., Program]
 
-LARGE = 64 << 20
-"""More than sockets and the server keep of a response."""
+LARGE = 16 << 20
+"""More than two sockets keep of a response, and less than is sent in the time that a drain has."""
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def fetch(url: str, **fields: str) -> Any:
     """Return a response; the certificate is not looked at."""
     request = urllib.request.Request(url, headers=fields)
     with urllib.request.urlopen(
-        request, context=ssl._create_unverified_context(), timeout=20 * UNIT
+        request, context=ssl._create_unverified_context(), timeout=50 * UNIT
     ) as response:
         response.read()
         return response
@@ -60,7 +62,7 @@ def fetch(url: str, **fields: str) -> Any:
 def begun(program: Program) -> ssl.SSLSocket:
     """Begin a download, and read no more than its first bytes."""
     port = int(program.url.rsplit(":", 1)[1].rstrip("/"))
-    plain = socket.create_connection(("127.0.0.1", port), 20 * UNIT)
+    plain = connect(("127.0.0.1", port), rcvbuf=1 << 16)
     sock = ssl._create_unverified_context().wrap_socket(plain)
     sock.sendall(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert sock.recv(12) == b"HTTP/1.1 200"
@@ -71,7 +73,8 @@ def children(program: Program) -> set[int]:
     """Return the processes that it has started."""
     found: set[int] = set()
     for task in Path(f"/proc/{program.pid}/task").iterdir():
-        found |= set(map(int, (task / "children").read_text().split()))
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            found |= set(map(int, (task / "children").read_text().split()))
     return found
 
 
@@ -133,7 +136,7 @@ def test_several_processes_serve_with_one_certificate(run: Run, tmp_path: Path) 
     before = children(program)
     word.write_text("second")
     program.send(signal.SIGHUP)
-    assert wait_until(lambda: not children(program) & before, timeout=20 * UNIT)
+    assert wait_until(lambda: not children(program) & before, timeout=50 * UNIT)
     for _ in range(6):
         with pytest.raises(urllib.error.HTTPError) as caught:
             fetch(program.url, **allowed)
@@ -199,17 +202,17 @@ def test_json_is_all_that_is_logged(run: Run) -> None:
     kept = fetch(program.url + "hello.txt", **{"X-Request-Id": "u-2", "traceparent": parent})
     assert kept.headers["X-Request-Id"] == "u-2"
     port = int(program.url.rsplit(":", 1)[1].rstrip("/"))
-    with socket.create_connection(("127.0.0.1", port), 20 * UNIT) as sock:
+    with socket.create_connection(("127.0.0.1", port), 50 * UNIT) as sock:
         sock.sendall(b"SSH-2.0-x\r\n")
         while sock.recv(4096):
             pass
     _, _, errors = program.end()
     lines = [json.loads(line) for line in errors.splitlines()]
     accesses = [line for line in lines if line["logger"] == "tlshttp.access"]
-    assert [line["request_id"] for line in accesses] == [
-        answer.headers["X-Request-Id"],
-        "u-2",
-    ]
+    # A line is written after its response, perhaps only after that of the next connection.
+    assert sorted(line["request_id"] for line in accesses) == sorted(
+        [answer.headers["X-Request-Id"], "u-2"]
+    )
     assert {line["trace_id"] for line in accesses} == {"a" * 32}
     assert all(line["status"] == 200 for line in accesses)
     (failure,) = (line for line in lines if line["logger"] == "tlshttp.handshake")

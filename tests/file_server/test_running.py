@@ -61,7 +61,7 @@ def fetch(url: str, **fields: str) -> int:
     request = urllib.request.Request(url, headers=fields)
     try:
         with urllib.request.urlopen(
-            request, context=ssl._create_unverified_context(), timeout=20 * UNIT
+            request, context=ssl._create_unverified_context(), timeout=50 * UNIT
         ) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
@@ -144,12 +144,13 @@ def test_people_u7_several_addresses(run: Run) -> None:
 
 def test_if_one_address_is_taken_none_is_served(capsys: pytest.CaptureFixture[str]) -> None:
     """The sentence names it, and the others are free again."""
-    with socket.create_server(("127.0.0.2", 0)) as other:
+    ours, theirs = "127.7.7.1", "127.7.7.2"  # of which no other test has ports
+    with socket.create_server((theirs, 0)) as other:
         port = other.getsockname()[1]
-        assert main([str(port), "-b", "127.0.0.1", "-b", "127.0.0.2"]) == 2
+        assert main([str(port), "-b", ours, "-b", theirs]) == 2
         errors = capsys.readouterr().err
-        assert f"port {port} of 127.0.0.2 is taken by another program" in errors
-        socket.create_server(("127.0.0.1", port)).close()
+        assert f"port {port} of {theirs} is taken by another program" in errors
+        socket.create_server((ours, port)).close()
 
 
 def test_people_u8_requests_are_logged_with_ipv4(run: Run) -> None:
@@ -200,7 +201,7 @@ def test_the_engine_may_be_chosen(public: Path, name: str | None) -> None:
     words = [] if name is None else ["--engine", name]
     done = subprocess.run(
         [sys.executable, "-c", body, "localhost:0", "--directory", str(public), *words],
-        capture_output=True, text=True, timeout=20 * UNIT, check=True,
+        capture_output=True, text=True, timeout=50 * UNIT, check=True,
     )  # fmt: skip
     module = "context" if (name or default_engine()) == "ssl" else "pyopenssl"
     assert f"tlshttp.{module}._server_context" in done.stdout.splitlines()
@@ -375,6 +376,6 @@ def test_the_shell_completes(line: str, words: set[str], tmp_path: Path) -> None
             "_ARGCOMPLETE_STDOUT_FILENAME": str(answer),
             "COMP_LINE": line, "COMP_POINT": str(len(line)),
         },
-        timeout=20 * UNIT, check=True,
+        timeout=50 * UNIT, check=True,
     )  # fmt: skip
     assert {word.strip() for word in answer.read_text().split("\n")} == words

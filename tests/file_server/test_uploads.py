@@ -175,7 +175,7 @@ def test_more_than_the_limit_is_refused(site: Site, inbox: Path) -> None:
         413, "That is more than 1 MiB, the most that is taken at once. Nothing was kept.\n",
     )  # fmt: skip
     assert list(content(inbox)) == ["a"]
-    raw = socket.create_connection(("127.0.0.1", site.server.server_port), timeout=10 * UNIT)
+    raw = socket.create_connection(("127.0.0.1", site.server.server_port), timeout=50 * UNIT)
     with site.client.wrap_socket(raw, server_hostname="localhost") as connection:
         connection.sendall(
             f"POST /.upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {TYPE}\r\n"
@@ -222,7 +222,7 @@ def test_what_is_no_file_is_counted_too(site: Site, inbox: Path) -> None:
     for beginning in ((field, b"\r\n\r\n"), (form((b"a", b"1")),), ()):
         body = endless(*beginning)
         with site.client.wrap_socket(
-            socket.create_connection(("127.0.0.1", site.server.server_port), timeout=10 * UNIT),
+            socket.create_connection(("127.0.0.1", site.server.server_port), timeout=50 * UNIT),
             server_hostname="localhost",
         ) as connection:
             connection.sendall(
@@ -303,7 +303,7 @@ def test_without_the_option_nothing_is_taken(serve: Serve) -> None:
 def test_a_broken_upload_leaves_nothing(site: Site, inbox: Path, system: str) -> None:
     """While it comes there is no file of that name, and after it broke there is none at all."""
     whole = form((b"first", b"x" * 1000), (b"second", b"x" * 500_000))
-    raw = socket.create_connection(("127.0.0.1", site.server.server_port), timeout=10 * UNIT)
+    raw = socket.create_connection(("127.0.0.1", site.server.server_port), timeout=50 * UNIT)
     connection = site.client.wrap_socket(raw, server_hostname="localhost")
     connection.sendall(
         f"POST /.upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {TYPE}\r\n"

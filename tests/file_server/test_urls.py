@@ -114,7 +114,7 @@ def test_who_trusts_the_authority_is_warned_nowhere(tmp_path: Path) -> None:
     trusting = ssl.create_default_context(cafile=str(authority.certfile))
     for host, port in said:
         with (
-            socket.create_connection((host.strip("[]"), int(port)), timeout=10 * UNIT) as raw,
+            socket.create_connection((host.strip("[]"), int(port)), timeout=50 * UNIT) as raw,
             trusting.wrap_socket(raw, server_hostname=host.strip("[]")) as connection,
         ):
             assert connection.version()

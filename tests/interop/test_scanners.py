@@ -73,15 +73,16 @@ def needs(*programs: str) -> str:
     pytest.skip(f"{programs[0]} is not installed")
 
 
+@pytest.mark.timeout(300 * UNIT)
 @pytest.mark.parametrize("name", PROFILES)
 def test_sslscan(targets: dict[str, Target], name: str, engine: str) -> None:
     """The scanner sees the versions and ciphers of the profile, no other, and no weakness."""
     program = needs("sslscan")
     target = targets[name]
     done = subprocess.run(
-        [program, "--xml=-", f"127.0.0.1:{target.port}"],
+        [program, "--xml=-", "--timeout=60", f"127.0.0.1:{target.port}"],
         capture_output=True,
-        timeout=60 * UNIT,
+        timeout=280 * UNIT,
         check=True,
     )
     (found,) = ET.fromstring(done.stdout).findall("ssltest")
@@ -110,7 +111,7 @@ def scan(program: str, target: Target, folder: Path) -> list[dict[str, str]]:
          "--jsonfile", str(result), f"localhost:{target.port}"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=280 * UNIT,
+        timeout=880 * UNIT,
         check=False,  # its status is the number of findings
     )  # fmt: skip
     findings: list[dict[str, str]] = json.loads(result.read_text())
@@ -123,7 +124,7 @@ def scan(program: str, target: Target, folder: Path) -> list[dict[str, str]]:
     ]
 
 
-@pytest.mark.timeout(300 * UNIT)
+@pytest.mark.timeout(900 * UNIT)
 @pytest.mark.slow
 def test_testssl(targets: dict[str, Target], tmp_path: Path) -> None:
     """testssl.sh has nothing above INFO to say of either profile that is ours to mend."""

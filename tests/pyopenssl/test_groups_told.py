@@ -48,7 +48,7 @@ def test_client_of_the_standard_library(
     hybrid = version is ssl.TLSVersion.TLSv1_3 and ssl.OPENSSL_VERSION_INFO >= (3, 5)
     with running(RecordingServer(create(certificate), Tells)) as server:
         connection = http.client.HTTPSConnection(
-            "localhost", server.server_port, context=trusting, timeout=5 * UNIT
+            "localhost", server.server_port, context=trusting, timeout=30 * UNIT
         )
         try:
             connection.request("GET", "/")
@@ -60,6 +60,7 @@ def test_client_of_the_standard_library(
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 @pytest.mark.slow
+@pytest.mark.timeout(180 * UNIT)
 def test_chromium_takes_the_hybrid_group(
     create: Create, authority: CertificateAuthority, certificate: certs.Certificate, tmp_path: Path
 ) -> None:
@@ -69,6 +70,6 @@ def test_chromium_takes_the_hybrid_group(
             ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom",
              f"--user-data-dir={tmp_path}", "--ignore-certificate-errors",
              f"https://localhost:{server.server_port}/"],
-            capture_output=True, text=True, timeout=50 * UNIT, check=True,
+            capture_output=True, text=True, timeout=150 * UNIT, check=True,
         )  # fmt: skip
     assert "X25519MLKEM768" in done.stdout

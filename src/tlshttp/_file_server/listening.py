@@ -23,6 +23,13 @@ _log = logging.getLogger("tlshttp.server")
 
 Make = Callable[[tuple[str, int]], "FileServer"]
 
+_MOST_TRIES = 10
+"""To find a port that is free at several addresses; of some thirty thousand few are not."""
+
+
+class _ChosenPortTaken(ConfigurationError):
+    """Another port may be free."""
+
 
 class FileServer(ThreadingTLSHTTPServer):
     """A server of files."""
@@ -45,7 +52,7 @@ class FileServer(ThreadingTLSHTTPServer):
 def listen(places: Sequence[Place], make: Make) -> list[FileServer]:
     """Return a server for each place, or none and an error.
 
-    Where the system chooses a port, it chooses once: all places get the same.
+    Where the system chooses a port, all places get the same: one that is free at each of them.
 
     Args:
         places: Where to listen.
@@ -54,18 +61,35 @@ def listen(places: Sequence[Place], make: Make) -> list[FileServer]:
     Raises:
         ConfigurationError: Nothing can listen there; the finding names host and port.
     """
+    for _ in range(_MOST_TRIES - 1):
+        with contextlib.suppress(_ChosenPortTaken):
+            return _listen_everywhere(places, make)
+    return _listen_everywhere(places, make)
+
+
+def _listen_everywhere(places: Sequence[Place], make: Make) -> list[FileServer]:
+    """Return a server for each place.
+
+    Raises:
+        _ChosenPortTaken: The port that the system has chosen at the first place is not free at
+            another one.
+        ConfigurationError: Nothing can listen there.
+    """
     servers: list[FileServer] = []
     with contextlib.ExitStack() as on_failure:
         for place in places:
-            port = place.port or (servers[0].server_port if servers and not places[0].port else 0)
-            server = _listen(Place(place.host, port), make, servers)
+            is_chosen = not place.port and bool(servers) and not places[0].port
+            port = servers[0].server_port if is_chosen else place.port or 0
+            server = _listen(Place(place.host, port), make, servers, is_chosen=is_chosen)
             on_failure.callback(server.server_close)
             servers.append(server)
         on_failure.pop_all()
     return servers
 
 
-def _listen(place: Place, make: Make, others: Sequence[FileServer]) -> FileServer:
+def _listen(
+    place: Place, make: Make, others: Sequence[FileServer], *, is_chosen: bool
+) -> FileServer:
     port = place.port or 0
     try:
         if place.host:
@@ -81,7 +105,9 @@ def _listen(place: Place, make: Make, others: Sequence[FileServer]) -> FileServe
             raise ConfigurationError(
                 f"{place}: another --bind is that address, too; give one of them"
             ) from error
-        raise ConfigurationError(_explain(error, place)) from error
+        taken = is_chosen and error.errno == errno.EADDRINUSE
+        kind = _ChosenPortTaken if taken else ConfigurationError
+        raise kind(_explain(error, place)) from error
 
 
 def _is_of(place: Place, port: int, servers: Sequence[FileServer]) -> bool:
