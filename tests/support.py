@@ -20,7 +20,7 @@ UNIT: Final = float(os.environ.get("TLSHTTP_TEST_UNIT", "1"))
 _S = TypeVar("_S", bound=socketserver.BaseServer)
 
 
-def wait_until(condition: Callable[[], bool], *, timeout: float = 5 * UNIT) -> bool:
+def wait_until(condition: Callable[[], bool], *, timeout: float = 30 * UNIT) -> bool:
     """Wait for a condition that nothing signals, and return whether it came true.
 
     Where there is an event, a join or a blocking read to wait on, wait on that instead.
@@ -137,7 +137,7 @@ class Belongings:
 
 
 @contextmanager
-def nothing_left_behind(*, timeout: float = 5 * UNIT) -> Iterator[None]:
+def nothing_left_behind(*, timeout: float = 30 * UNIT) -> Iterator[None]:
     """Fail when the block leaves threads, open files or child processes behind.
 
     Args:
