@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import secrets
 import socket
 import socketserver
 import threading
@@ -55,10 +57,21 @@ def serving(server: _S, poll_interval: float = 0.1) -> Iterator[_S]:
         server.server_close()
 
 
+def _bind_off_the_beaten_track(probe: socket.socket) -> None:
+    """Take a port that the system gives to nobody who asks for any: Linux's begin at 32768.
+
+    By `secrets`, as what seeds `random` may seed it alike in tests that run side by side.
+    """
+    while True:
+        with contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", 20_000 + secrets.randbelow(12_000)))
+            return
+
+
 def free_port() -> int:
     """Return a port of the loopback address that is free now, for a program that is told one."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        _bind_off_the_beaten_track(probe)
         return int(probe.getsockname()[1])
 
 
