@@ -124,6 +124,7 @@ def opened(server: Any, path: str, **options: Any) -> Iterator[ClientConnection]
     # writes, and that is more than the ssl module of Python 3.11 bears.
     own = client_context(ssl.TLSVersion.TLSv1_2)
     options = {"ssl": own, "server_hostname": "localhost", "proxy": None, **options}
+    options["ping_interval"] = None  # it would not wait for a busy machine
     with connect(url, open_timeout=30 * UNIT, close_timeout=30 * UNIT, **options) as client:
         yield client
 

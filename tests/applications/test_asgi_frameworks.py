@@ -229,7 +229,8 @@ def test_fastapi_has_its_lifespan_threads_and_websockets(visit_asgi: Visit) -> N
     unverified = ssl._create_unverified_context()
     unverified.maximum_version = ssl.TLSVersion.TLSv1_2  # see tests/aio/test_asgi_websocket.py
     url = browser.url.replace("https", "wss") + "/echo"
-    with websockets.sync.client.connect(url, ssl=unverified, proxy=None) as client:
+    options: dict[str, Any] = {"ssl": unverified, "proxy": None, "ping_interval": None}
+    with websockets.sync.client.connect(url, open_timeout=30 * UNIT, **options) as client:
         client.send("hello")
         assert client.recv(timeout=30 * UNIT) == "heard hello"
 

@@ -135,6 +135,7 @@ def client(echo: Echo, **options: Any) -> Iterator[websockets.sync.client.Client
     tickets while it writes its request, and `ssl` before Python 3.13 loses one in a hundred so.
     """
     options = {"open_timeout": PATIENCE, "close_timeout": PATIENCE, "max_size": None, **options}
+    options["ping_interval"] = None  # it would not wait for a busy machine
     with websockets.sync.client.connect(
         echo.url, ssl=client_context(ssl.TLSVersion.TLSv1_2), proxy=None, **options
     ) as connection:
