@@ -52,7 +52,7 @@ class _Page(Driven):
 
 def _run(page: Any, echo: Echo) -> list[Any]:
     page.run(_PAGE % echo.served.server.server_port + "; 0")
-    assert page.becomes("said.some((x) => ('' + x).startsWith('closed'))", 20 * UNIT)
+    assert page.becomes("said.some((x) => ('' + x).startsWith('closed'))")
     said: list[Any] = page.run("said")
     return said
 
