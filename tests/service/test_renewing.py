@@ -111,6 +111,7 @@ def hold_all(one: Service, sockets: ExitStack, others: set[int]) -> set[int]:
             sock.close()
             continue
         sock.sendall(request("/never"))
+        one.wait_for_work()
         sockets.enter_context(sock)
         held.add(pid)
     return held
