@@ -58,7 +58,7 @@ def listed(fds: list[int], **environ: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
-        timeout=30 * UNIT,
+        timeout=120 * UNIT,
         check=False,
     )
 

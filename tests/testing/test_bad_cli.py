@@ -45,7 +45,7 @@ def program(*arguments: str) -> Iterator[tuple[str, str, subprocess.Popen[str]]]
     finally:
         if process.returncode is None:
             process.kill()
-        process.communicate(timeout=30 * UNIT)
+        process.communicate(timeout=60 * UNIT)
 
 
 def fetch(url: str, ca_file: str) -> bytes:
@@ -54,7 +54,7 @@ def fetch(url: str, ca_file: str) -> bytes:
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
     )
-    with opener.open(url, timeout=30 * UNIT) as response:
+    with opener.open(url, timeout=60 * UNIT) as response:
         body: bytes = response.read()
     return body
 
@@ -66,7 +66,7 @@ def test_a_bad_server_for_clients_in_other_languages(number: signal.Signals) -> 
         with pytest.raises(urllib.error.URLError, match="Hostname mismatch"):
             fetch(url, ca_file)
         process.send_signal(number)
-        out, err = process.communicate(timeout=30 * UNIT)
+        out, err = process.communicate(timeout=60 * UNIT)
     assert (process.returncode, out, err) == (0, "Stopped.\n", "")
 
 

@@ -191,7 +191,7 @@ def test_a_process_ends_though_its_handler_does_not() -> None:
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
-        timeout=30 * UNIT,
+        timeout=120 * UNIT,
         check=True,
     )
     assert (done.stdout, done.stderr) == ("left\n", "")

@@ -101,7 +101,7 @@ def test_ws_of_node(style: Style) -> None:
         said = subprocess.run(
             [_NODE_PROGRAM, "-e", _NODE, str(echo.served.server.server_port)],
             capture_output=True,
-            timeout=30 * UNIT,
+            timeout=120 * UNIT,
             check=True,
         )
     lines = said.stdout.decode().splitlines()
