@@ -68,7 +68,7 @@ def free_port() -> int:
     for any port, or connects.
     """
     first, last = _given_out()
-    others = [port for port in range(10_000, 65_536) if not first <= port <= last]
+    others = [port for port in range(10_000, 65_536) if not first <= port <= last] or [0]
     while True:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", secrets.choice(others)))

@@ -47,7 +47,7 @@ def in_callers_loop(server: Recording) -> Iterator[Recording]:
     tasks: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[None]]] = []
 
     async def main() -> None:
-        task = asyncio.create_task(aio.serve(server, drain_timeout=2 * UNIT))
+        task = asyncio.create_task(aio.serve(server, drain_timeout=30 * UNIT))
         tasks.append((asyncio.get_running_loop(), task))
         started.set()
         with contextlib.suppress(asyncio.CancelledError):

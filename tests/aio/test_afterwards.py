@@ -70,7 +70,7 @@ def ask(server: Any, working: Working, *kinds: str) -> None:
         with connected(server) as sock:
             sock.sendall(request(f"/{kind}"))
             assert read_to_end(sock).endswith(b"answered")
-        assert working.at_work.acquire(timeout=5 * UNIT)
+        assert working.at_work.acquire(timeout=30 * UNIT)
 
 
 async def _serve_until(server: Any, meet: Callable[[], None]) -> None:
@@ -100,7 +100,7 @@ def test_a_server_waits_for_what_follows_responses(
         ask(server, working, "call", "task", "thread")
         with opened(server, "") as client:
             client.send("work")
-            assert working.at_work.acquire(timeout=5 * UNIT)
+            assert working.at_work.acquire(timeout=30 * UNIT)
             if end == "drain":
                 server.drain(None)
             elif end == "shutdown":

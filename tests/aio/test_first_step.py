@@ -42,12 +42,13 @@ def test_a_first_step_is_a_task_s(run: Run) -> None:
 
 def test_one_that_is_over_after_its_first_step_leaves_nothing(run: Run) -> None:
     """Nor is it in the way of the next, which waits, and is cancelled when its peer leaves."""
-    cancelled = threading.Event()
+    begun, cancelled = threading.Event(), threading.Event()
 
     class Handler(Base):
         async def do_GET(self) -> None:
             if self.path == "/wait":
                 try:
+                    begun.set()
                     await asyncio.Event().wait()
                 finally:
                     cancelled.set()
@@ -57,9 +58,9 @@ def test_one_that_is_over_after_its_first_step_leaves_nothing(run: Run) -> None:
         for _ in range(3):
             assert ask(sock, "/").endswith(b"hello")
         sock.sendall(request("/wait"))
-        assert wait_until(lambda: server.stats().active == 1)
+        assert begun.wait(30 * UNIT)
         sock.close()
-        assert cancelled.wait(5 * UNIT)
+        assert cancelled.wait(30 * UNIT)
         assert wait_until(lambda: server.stats().active == 0)
 
 

@@ -47,9 +47,9 @@ class Base(aio.AsyncTLSRequestHandler):
 class Various(Base):
     """Answers each path in another way."""
 
-    waiting: set[asyncio.Task[Any]]
+    begun: threading.Semaphore
     cancelled: threading.Semaphore
-    release: asyncio.Event
+    may_go_on: threading.Event
 
     async def do_GET(self) -> None:
         await getattr(self, "get_" + self.path[1:])()
@@ -75,8 +75,15 @@ class Various(Base):
         await asyncio.sleep(0.05)
         await self.answer(b"slow")
 
+    async def get_gate(self) -> None:
+        self.begun.release()
+        while not self.may_go_on.is_set():
+            await asyncio.sleep(0.01)
+        await self.answer(b"let go")
+
     async def get_wait(self) -> None:
         try:
+            self.begun.release()
             await asyncio.sleep(3600)
         except asyncio.CancelledError:
             self.cancelled.release()
@@ -149,7 +156,12 @@ class Streaming(Various):
 @pytest.fixture
 def handler() -> type[Various]:
     """Return a handler class of its own."""
-    return type("Own", (Various,), {"cancelled": threading.Semaphore(0)})
+    members = {
+        "begun": threading.Semaphore(0),
+        "cancelled": threading.Semaphore(0),
+        "may_go_on": threading.Event(),
+    }
+    return type("Own", (Various,), members)
 
 
 def ask(sock: Any, path: str) -> bytes:
@@ -249,9 +261,9 @@ def test_a_coroutine_is_cancelled_when_its_peer_leaves(run: Run, handler: type[V
         for _ in range(5):
             with connected(server) as sock:
                 sock.sendall(request("/wait"))
-                assert wait_until(lambda: server.stats().active == 1)
+                assert handler.begun.acquire(timeout=30 * UNIT)
         for _ in range(5):
-            assert handler.cancelled.acquire(timeout=5 * UNIT)
+            assert handler.cancelled.acquire(timeout=30 * UNIT)
         assert wait_until(lambda: len(server.events) == 5)
         assert {type(event) for event, _ in server.events} == {errors.PeerDisconnected}
         assert wait_until(lambda: server.stats().active == 0)
@@ -259,13 +271,16 @@ def test_a_coroutine_is_cancelled_when_its_peer_leaves(run: Run, handler: type[V
 
 def test_who_does_not_want_that_goes_on(run: Run) -> None:
     """`cancel_when_left` false: the coroutine comes to its own end."""
-    done = threading.Event()
+    begun, left, done = threading.Event(), threading.Event(), threading.Event()
 
     class Stubborn(Base):
         cancel_when_left = False
 
         async def do_GET(self) -> None:
-            await asyncio.sleep(0.2)
+            begun.set()
+            while not left.is_set():
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.2)  # for a server that cancels it
             with contextlib.suppress(OSError):
                 await self.answer(b"nobody hears")
             done.set()
@@ -273,8 +288,9 @@ def test_who_does_not_want_that_goes_on(run: Run) -> None:
     with run(Stubborn) as server:
         with connected(server) as sock:
             sock.sendall(request("/"))
-            assert wait_until(lambda: server.stats().active == 1)
-        assert done.wait(5 * UNIT)
+            assert begun.wait(30 * UNIT)
+        left.set()
+        assert done.wait(30 * UNIT)
 
 
 @pytest.mark.parametrize("path", ["/fails", "/self_cancelled"])
@@ -321,8 +337,7 @@ def test_what_is_wrong_with_an_answer_is_one_warning(
                 sock.sendall(request(path))
                 assert status in read_to_end(sock)
             if not number:
-                warned = [it.getMessage() for it in caplog.records if it.levelno >= logging.WARNING]
-                assert any(warning in line for line in warned), warned
+                assert wait_until(lambda: any(warning in line for line in caplog.messages))
         assert wait_until(lambda: server.stats().active == 0)
         with connected(server) as sock:
             assert ask(sock, "/hello").endswith(b"hello")
@@ -421,10 +436,12 @@ def test_a_method_that_yields_is_a_mistake_that_says_so(
 def test_closing_the_server_lets_coroutines_answer(run: Run, handler: type[Various]) -> None:
     """One that is under way has its time."""
     with run(handler) as server, connected(server) as sock:
-        sock.sendall(request("/slow"))
-        assert wait_until(lambda: server.stats().active == 1)
+        sock.sendall(request("/gate"))
+        assert handler.begun.acquire(timeout=30 * UNIT)
         threading.Thread(target=server.drain, daemon=True).start()
-        assert read_response(sock).endswith(b"slow")
+        assert wait_until(lambda: server.draining)
+        handler.may_go_on.set()
+        assert read_response(sock).endswith(b"let go")
         assert wait_until(lambda: server.stats().active == 0)  # who has its answer may be first
     assert not server.events
 
@@ -433,9 +450,9 @@ def test_what_does_not_end_is_cancelled_with_the_server(run: Run, handler: type[
     """After the time a drain has; nothing is left behind."""
     with run(handler) as server, connected(server) as sock:
         sock.sendall(request("/wait"))
-        assert wait_until(lambda: server.stats().active == 1)
+        assert handler.begun.acquire(timeout=30 * UNIT)
         server.drain(0.1)
-        assert handler.cancelled.acquire(timeout=5 * UNIT)
+        assert handler.cancelled.acquire(timeout=30 * UNIT)
     assert {type(event) for event, _ in server.events} == {errors.ResponseAborted}
 
 

@@ -96,12 +96,12 @@ class Leaving(Base):
             self.end_headers()
             await self.write(b"next")
             self.go.set()
-            await asyncio.to_thread(self.over.wait, 5 * UNIT)
+            await asyncio.to_thread(self.over.wait, 30 * UNIT)
             await self.write(b" and last")
 
     async def do_POST(self) -> None:
         self.go.set()
-        await asyncio.to_thread(self.over.wait, 5 * UNIT)
+        await asyncio.to_thread(self.over.wait, 30 * UNIT)
         await self.answer(await self.read())
 
     async def late(self) -> None:
@@ -149,7 +149,7 @@ def test_nor_in_a_connection_that_is_idle(run: Run, use: Use) -> None:
         assert read_response(sock).endswith(b"first")
         other.sendall(request("/go"))
         assert read_response(other).endswith(b"gone")
-        assert handler.over.wait(5 * UNIT)
+        assert handler.over.wait(30 * UNIT)
         handler.over.clear()
         sock.sendall(request("/go"))
         assert read_response(sock).endswith(b"gone")
@@ -241,7 +241,7 @@ def test_a_late_send_of_an_application_is_refused(run: Run, begun: bool) -> None
         sock.sendall(request("/"))
         with contextlib.suppress(ssl.SSLError):  # without an end it is cut, with its head or before
             sock.recv(65_536)
-        assert over.wait(5 * UNIT)
+        assert over.wait(30 * UNIT)
     assert said[0] == {"type": "http.disconnect"}
     assert all("after the end of the response" in str(each) for each in said[1:])
     assert len(said) == 3
@@ -273,5 +273,5 @@ def test_reading_that_waits_ends_with_the_response(run: Run) -> None:
     with run(Reading) as server, connected(server) as sock:
         sock.sendall(head % b"/")
         assert read_response(sock).endswith(b"first")
-        assert over.wait(5 * UNIT)
+        assert over.wait(30 * UNIT)
     assert "after the end of the response" in str(said[0])

@@ -181,7 +181,7 @@ def test_only_a_mistake_beside_a_lost_client_has_a_traceback(
     with run(handler) as server:
         for case in CASES:
             leave(server, case)
-            assert over.acquire(timeout=10 * UNIT)
+            assert over.acquire(timeout=30 * UNIT)
     reports = capfd.readouterr().err.split("Exception occurred during processing")[1:]
     found = [case for case in CASES for report in reports if f" in {case}\n" in report]
     assert found == [each.__name__ for each in MISTAKES]

@@ -172,7 +172,7 @@ def test_starlette_takes_forms_and_runs_background_tasks(visit_asgi: Visit) -> N
     browser = visit_asgi(app)
     assert browser.post_form("/form", "name=Ada+L").text == "Ada L"
     assert browser.get("/background").text == "begun"
-    assert app.state.done.wait(5 * UNIT)
+    assert app.state.done.wait(30 * UNIT)
     assert browser.get("/nowhere").status == 404
 
 
@@ -229,9 +229,10 @@ def test_fastapi_has_its_lifespan_threads_and_websockets(visit_asgi: Visit) -> N
     unverified = ssl._create_unverified_context()
     unverified.maximum_version = ssl.TLSVersion.TLSv1_2  # see tests/aio/test_asgi_websocket.py
     url = browser.url.replace("https", "wss") + "/echo"
-    with websockets.sync.client.connect(url, ssl=unverified, proxy=None) as client:
+    options: dict[str, Any] = {"ssl": unverified, "proxy": None, "ping_interval": None}
+    with websockets.sync.client.connect(url, open_timeout=30 * UNIT, **options) as client:
         client.send("hello")
-        assert client.recv(timeout=5 * UNIT) == "heard hello"
+        assert client.recv(timeout=30 * UNIT) == "heard hello"
 
 
 def test_quart_has_sessions_and_streams(visit_asgi: Visit) -> None:

@@ -55,7 +55,7 @@ def shop(go_on: threading.Event, folder: Path) -> flask.Flask:
     def stream_out() -> Any:
         def pieces() -> Iterator[str]:
             yield "first,"
-            assert go_on.wait(20)
+            assert go_on.wait(60)
             yield "second"
 
         return flask.Response(flask.stream_with_context(pieces()), mimetype="text/csv")

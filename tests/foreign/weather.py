@@ -18,7 +18,7 @@ class Weather:
         self._session.cert = certificate
 
     def temperature(self, city):
-        answer = self._session.get(f"{self._url}/cities/{city}", verify=self._verify, timeout=5)
+        answer = self._session.get(f"{self._url}/cities/{city}", verify=self._verify, timeout=30)
         answer.raise_for_status()
         return answer.json()["temperature"]
 
@@ -27,7 +27,7 @@ class Weather:
             f"{self._url}/cities/{city}",
             json={"temperature": temperature},
             verify=self._verify,
-            timeout=5,
+            timeout=30,
         )
         answer.raise_for_status()
 

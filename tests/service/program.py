@@ -27,11 +27,16 @@ from tlshttp.service import _replacing
 
 _log = logging.getLogger("tests.service")
 
+_AT_WORK = "a handler is at work"
+
 SERVERS = {"plain": TLSHTTPServer, "threading": ThreadingTLSHTTPServer}
 
 
 class Handler(metrics.MetricsMixIn, metrics.HealthMixIn, BaseHTTPRequestHandler):
-    """Answers with the number of its process; ``/slow`` after a second, ``/never`` never."""
+    """Answers with the number of its process; ``/slow`` after a second, ``/never`` never.
+
+    Before these two it says so on standard output, where `Service.wait_for_work` hears it.
+    """
 
     server: TLSHTTPServer
 
@@ -40,6 +45,9 @@ class Handler(metrics.MetricsMixIn, metrics.HealthMixIn, BaseHTTPRequestHandler)
         if self.path in (self.metrics_path, self.ready_path):
             super().do_GET()
             return
+        if self.path in ("/slow", "/never"):
+            sys.stdout.write(f"{_AT_WORK}\n")
+            sys.stdout.flush()
         if self.path == "/slow":
             time.sleep(1.0 * UNIT)  # work
         if self.path == "/never":
@@ -83,6 +91,18 @@ def go_wrong(how: str) -> None:
         os._exit(3)
 
 
+def hurried(options: dict[str, Any]) -> type[_replacing.Replacement]:
+    """Return what gives a process so many seconds to start, if its start is to go wrong."""
+
+    class Hurried(_replacing.Replacement):
+        def __init__(self, *arguments: Any, **more: Any) -> None:
+            super().__init__(*arguments, **more)
+            if Path(options["wrong"]).exists():
+                self._ready_by = time.monotonic() + options["seconds_to_start"]
+
+    return Hurried
+
+
 def main(options: dict[str, Any]) -> None:
     """Run a service as told."""
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
@@ -92,7 +112,7 @@ def main(options: dict[str, Any]) -> None:
     ssl_context = context.create_server_context(certificate)
 
     if "seconds_to_start" in options:
-        _replacing._SECONDS_TO_START = options["seconds_to_start"]
+        _replacing.Replacement = hurried(options)  # type: ignore[misc]
 
     def make_server() -> TLSHTTPServer:
         inherited = service.inherited_sockets()
@@ -121,7 +141,7 @@ def main(options: dict[str, Any]) -> None:
     service.run(
         make_server,
         workers=options.get("workers", 1),
-        drain_timeout=options.get("drain_timeout", 20 * UNIT),
+        drain_timeout=options.get("drain_timeout", 30 * UNIT),
     )
 
 
@@ -157,6 +177,11 @@ class Service:
         """Return the number of the process that answers on a new connection."""
         return int(get(self.address, self.client, path).rpartition(b"\r\n")[2])
 
+    def wait_for_work(self) -> None:
+        """Wait until a handler has begun with ``/slow`` or ``/never``."""
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == f"{_AT_WORK}\n"
+
     def workers(self) -> set[int]:
         """Return the children of the process."""
         return children(self.pid)
@@ -172,7 +197,7 @@ class Service:
 
     def end(self) -> tuple[int, str]:
         """Return its exit status and what it wrote on standard error."""
-        _, errors = self.process.communicate(timeout=30 * UNIT)
+        _, errors = self.process.communicate(timeout=50 * UNIT)
         return self.process.returncode, errors
 
 
@@ -230,7 +255,7 @@ def all_serve(one: Service, number: int) -> bool:
         seen.add(one.ask())
         return len(seen) == number
 
-    return wait_until(look, timeout=20 * UNIT)
+    return wait_until(look, timeout=30 * UNIT)
 
 
 if __name__ == "__main__":

@@ -70,9 +70,9 @@ def drained(process: subprocess.Popen[str], ready: Callable[[], bool]) -> str:
     It must end with 0.
     """
     try:
-        was_ready = wait_until(lambda: process.poll() is not None or ready(), timeout=30 * UNIT)
+        was_ready = wait_until(lambda: process.poll() is not None or ready(), timeout=120 * UNIT)
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=20 * UNIT)
+        _, errors = process.communicate(timeout=60 * UNIT)
     except BaseException:
         process.kill()
         raise
@@ -144,7 +144,7 @@ def test_systemd_knows_all_that_the_units_say(tmp_path: Path) -> None:
          str(tmp_path / "web.socket")],
         capture_output=True,
         text=True,
-        timeout=20 * UNIT,
+        timeout=30 * UNIT,
         check=False,
     )  # fmt: skip
     complaints = [line for line in done.stderr.splitlines() if "web." in line]
@@ -174,7 +174,7 @@ def test_the_container_runs_and_probes_what_the_page_shows(tmp_path: Path) -> No
 
     def probes() -> int:
         return subprocess.run(
-            probe, cwd=tmp_path, stderr=subprocess.DEVNULL, timeout=20 * UNIT, check=False
+            probe, cwd=tmp_path, stderr=subprocess.DEVNULL, timeout=60 * UNIT, check=False
         ).returncode
 
     assert probes() == 1

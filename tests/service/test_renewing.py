@@ -27,7 +27,7 @@ pytestmark = [
 def manager(tmp_path: Path) -> Iterator[Manager]:
     """Return what the service tells how it is."""
     one = Manager(str(tmp_path / "n"))
-    one.socket.settimeout(20 * UNIT)
+    one.socket.settimeout(30 * UNIT)
     try:
         yield one
     finally:
@@ -53,12 +53,12 @@ def test_after_a_storm_of_sighup_workers_are_new_and_as_many_as_wanted(
         before = one.workers()
         storm(one, manager, times, pause)
         manager.next_of("READY")
-        assert wait_until(lambda: len(one.workers()) == workers, timeout=20 * UNIT)
+        assert wait_until(lambda: len(one.workers()) == workers, timeout=30 * UNIT)
         between = one.workers()
         assert not between & before
         storm(one, manager, 1, 0.0)
         manager.next_of("READY")
-        assert wait_until(lambda: len(one.workers()) == workers, timeout=20 * UNIT)
+        assert wait_until(lambda: len(one.workers()) == workers, timeout=30 * UNIT)
         assert not between & one.workers()
         assert one.ask() in one.workers()
         one.tell(signal.SIGTERM)
@@ -70,10 +70,10 @@ def test_after_a_storm_of_sighup_workers_are_new_and_as_many_as_wanted(
 def test_sighup_before_all_serve_is_obeyed_when_they_do(manager: Manager) -> None:
     """Signals that come while the first workers are on their way lead to one more set of them."""
     with running(environ={"NOTIFY_SOCKET": manager.name}, workers=2) as one:
-        assert wait_until(lambda: bool(one.workers()), timeout=20 * UNIT)
+        assert wait_until(lambda: bool(one.workers()), timeout=30 * UNIT)
         storm(one, manager, 3, 0.0)
         manager.next_of("READY")
-        assert wait_until(lambda: len(one.workers()) == 2, timeout=20 * UNIT)
+        assert wait_until(lambda: len(one.workers()) == 2, timeout=30 * UNIT)
         assert one.ask() in one.workers()
 
 
@@ -96,7 +96,7 @@ def test_workers_that_cannot_drain_delay_a_renewal_and_no_more(manager: Manager)
         for pid in first:
             os.kill(pid, signal.SIGKILL)
         manager.next_of("READY")
-        assert wait_until(lambda: one.ask() not in last, timeout=20 * UNIT)
+        assert wait_until(lambda: one.ask() not in last, timeout=30 * UNIT)
         assert last < one.workers()
 
 
@@ -111,6 +111,7 @@ def hold_all(one: Service, sockets: ExitStack, others: set[int]) -> set[int]:
             sock.close()
             continue
         sock.sendall(request("/never"))
+        one.wait_for_work()
         sockets.enter_context(sock)
         held.add(pid)
     return held

@@ -54,7 +54,7 @@ def test_a_service_that_is_ended_ends_its_replacement(
         status, errors = one.end()
         assert status == 0, errors
         assert f"process {pid}, started to replace this one, is ended, too" in errors
-        assert wait_until(lambda: has_ended(pid), timeout=20 * UNIT)
+        assert wait_until(lambda: has_ended(pid), timeout=30 * UNIT)
         assert not serves(one)
 
 
@@ -64,11 +64,11 @@ def test_a_replacement_whose_workers_hang_is_ended_with_them(wrong: Path) -> Non
         one.ask()
         wrong.touch()
         pid = replacement(one)
-        assert wait_until(lambda: len(children(pid)) == 2, timeout=20 * UNIT)
+        assert wait_until(lambda: len(children(pid)) == 2, timeout=30 * UNIT)
         workers = children(pid)
         one.tell(signal.SIGTERM)
         assert one.end()[0] == 0
-        assert wait_until(lambda: all(map(has_ended, {pid, *workers})), timeout=20 * UNIT)
+        assert wait_until(lambda: all(map(has_ended, {pid, *workers})), timeout=30 * UNIT)
 
 
 @pytest.mark.parametrize("workers", NUMBERS)
@@ -80,9 +80,9 @@ def test_sigterm_right_after_sigusr2_leaves_nobody(workers: int) -> None:
             one.tell(signal.SIGUSR2)
             threading.Event().wait(tenth * 0.06 * UNIT)
             one.tell(signal.SIGTERM)
-            one.process.wait(20 * UNIT)
+            one.process.wait(30 * UNIT)
             if "it replaces this one" not in outcome(one):
-                assert wait_until(partial(nobody_serves, one), timeout=20 * UNIT)
+                assert wait_until(partial(nobody_serves, one), timeout=30 * UNIT)
 
 
 def outcome(one: Service) -> str:
@@ -121,7 +121,7 @@ def test_a_replacement_that_does_not_become_ready_is_given_up(
         wrong.unlink()
         old = one.pid
         one.pid = replacement(one)
-        assert wait_until(lambda: has_ended(old), timeout=20 * UNIT)
+        assert wait_until(lambda: has_ended(old), timeout=30 * UNIT)
         assert one.ask() in {one.pid, *one.workers()}
 
 
@@ -148,7 +148,7 @@ def test_nothing_is_passed_on_to_programs_of_the_replacement(workers: int) -> No
         assert one.ask("/passed-on") == 0
         for _ in range(2):
             old, one.pid = one.pid, replacement(one)
-            assert wait_until(partial(has_ended, old), timeout=20 * UNIT)
+            assert wait_until(partial(has_ended, old), timeout=30 * UNIT)
             assert one.ask("/passed-on") == 0
 
 
@@ -158,7 +158,7 @@ def test_the_name_of_the_socket_is_kept() -> None:
         for _ in range(2):
             old, one.pid = one.pid, replacement(one)
             assert "['https']" in one.wait_for_line("inherited: ['")
-            assert wait_until(partial(has_ended, old), timeout=20 * UNIT)
+            assert wait_until(partial(has_ended, old), timeout=30 * UNIT)
 
 
 # Signals before all serve ------------------------------------------------------------------------
@@ -217,5 +217,5 @@ def test_sigusr2_before_it_serves_replaces_it(tmp_path: Path, workers: int) -> N
     with told_at_once(workers, tmp_path, signal.SIGUSR2) as (one, _):
         old = one.pid
         one.pid, _ = one.next_start()
-        assert wait_until(lambda: has_ended(old), timeout=20 * UNIT)
-        assert wait_until(lambda: one.ask() in {one.pid, *one.workers()}, timeout=20 * UNIT)
+        assert wait_until(lambda: has_ended(old), timeout=30 * UNIT)
+        assert wait_until(lambda: one.ask() in {one.pid, *one.workers()}, timeout=30 * UNIT)

@@ -51,7 +51,7 @@ def test_the_numbers_are_the_sums_over_all_workers() -> None:
             # Of the other worker's last scrapes this one may not know yet.
             return failures == 9 and asked <= requests <= asked + scrapes
 
-        assert wait_until(has_all, timeout=20 * UNIT)
+        assert wait_until(has_all, timeout=30 * UNIT)
         assert value(scraped(one), "tlshttp_workers") == 2
         before = max(value(scraped(one), "tlshttp_requests_total") for _ in range(4))
         assert wait_until(lambda: value(scraped(one), "tlshttp_requests_total") >= before + 4)
@@ -63,7 +63,7 @@ def test_the_numbers_are_the_sums_over_all_workers() -> None:
         assert value(found, "tlshttp_requests_total") >= before
         assert value(found, "tlshttp_handshake_failures_total", reason="not-tls") == 9
         one.tell(signal.SIGHUP)  # new workers take over, and with them the numbers
-        assert wait_until(lambda: not one.workers() & seen, timeout=20 * UNIT)
+        assert wait_until(lambda: not one.workers() & seen, timeout=30 * UNIT)
         assert value(scraped(one), "tlshttp_requests_total") >= before
         one.tell(signal.SIGTERM)
         assert one.end()[0] == 0

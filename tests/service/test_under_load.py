@@ -67,7 +67,7 @@ class Clients:
         with ThreadPoolExecutor(4) as pool:
             kept = [pool.submit(self._ask_on) for _ in range(2)]
             new = [pool.submit(self._ask_anew) for _ in range(2)]
-            self._asked.wait(20 * UNIT)
+            self._asked.wait(30 * UNIT)
             yield
             for client in (*kept, *new):
                 client.result(timeout=60 * UNIT)
@@ -95,7 +95,7 @@ class Clients:
                         break  # closed while it was idle, since this thread did not get to ask
                     self._check(response)
                     if first:
-                        self._asked.wait(20 * UNIT)
+                        self._asked.wait(30 * UNIT)
                         first = False
                     if b"\r\nConnection: close\r\n" in response:
                         break
@@ -122,7 +122,7 @@ class Clients:
                     raise
                 return
             if first:
-                self._asked.wait(20 * UNIT)
+                self._asked.wait(30 * UNIT)
                 first = False
 
     def _check(self, response: bytes) -> None:

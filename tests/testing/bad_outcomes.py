@@ -19,27 +19,39 @@ from tests.support import UNIT
 from tlshttp import testing
 
 GOOD = "200 1024"
-LONG = 5 * UNIT
+LONG = 30 * UNIT
 SHORT = 0.3 * UNIT
 """Seconds: what a client waits that is to time out."""
 
-Client = Callable[[testing.BadServer, float], "list[str]"]
+
+@dataclass(frozen=True)
+class Patience:
+    """How many seconds a client waits for a connection, TLS included, and for an answer."""
+
+    connect: float = LONG
+    read: float = LONG
+
+
+Client = Callable[[testing.BadServer, Patience], "list[str]"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One fault and its reports."""
+    """One fault and its reports, and what a client is to wait for in vain."""
 
     fault: str
     http_client: tuple[str, ...]
     httpx: tuple[str, ...]
-    times_out: bool = False
+    patience: Patience = Patience()
 
 
-def by_http_client(server: testing.BadServer, timeout: float) -> list[str]:
-    """Make two requests with the standard library."""
+def by_http_client(server: testing.BadServer, patience: Patience) -> list[str]:
+    """Make two requests with the standard library, which has one time for everything."""
     connection = http.client.HTTPSConnection(
-        server.host, server.port, timeout=timeout, context=server.client_context()
+        server.host,
+        server.port,
+        timeout=min(patience.connect, patience.read),
+        context=server.client_context(),
     )
 
     def get() -> tuple[int, bytes]:
@@ -53,8 +65,9 @@ def by_http_client(server: testing.BadServer, timeout: float) -> list[str]:
         connection.close()
 
 
-def by_httpx(server: testing.BadServer, timeout: float) -> list[str]:
+def by_httpx(server: testing.BadServer, patience: Patience) -> list[str]:
     """Make two requests with httpx."""
+    timeout = httpx.Timeout(LONG, connect=patience.connect, read=patience.read)
     with httpx.Client(verify=server.client_context(), timeout=timeout, trust_env=False) as client:
 
         def get() -> tuple[int, bytes]:
@@ -94,7 +107,8 @@ def _accepted(fault: str) -> Row:
 
 
 def _timed_out(fault: str, error: str) -> Row:
-    return Row(fault, ("TimeoutError: .*timed out",), (f"{error}: .*timed out",), times_out=True)
+    patience = Patience(connect=SHORT) if error == "ConnectTimeout" else Patience(read=SHORT)
+    return Row(fault, ("TimeoutError: .*timed out",), (f"{error}: .*timed out",), patience)
 
 
 def _broken(fault: str, http_client: str, by_httpx: str) -> Row:

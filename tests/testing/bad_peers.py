@@ -16,7 +16,7 @@ from tlshttp import testing
 # Where the reset comes before Python has put TLS on the socket, nobody in the client closes it.
 FORGOTTEN = pytest.mark.filterwarnings("ignore:unclosed <(ssl.SSLSocket|socket):ResourceWarning")
 
-_TIMEOUT = 5 * UNIT
+_TIMEOUT = 30 * UNIT
 
 
 def connection_to(

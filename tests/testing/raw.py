@@ -16,7 +16,7 @@ def connected(server: testing.Endpoint) -> Iterator[ssl.SSLSocket]:
     """Connect to a server, with TLS."""
     address = (server.host, server.port)
     with (
-        socket.create_connection(address, timeout=5 * UNIT) as sock,
+        socket.create_connection(address, timeout=30 * UNIT) as sock,
         server.client_context().wrap_socket(sock, server_hostname=server.host) as tls,
     ):
         yield tls

@@ -130,7 +130,7 @@ CHUNKED = (
 
 def test_a_function_has_a_chunked_body() -> None:
     """It may ask for the body whose end only the last chunk tells: it does not wait for itself."""
-    with testing.serve({"/": lambda request: request.body}, timeout=20 * UNIT) as server:
+    with testing.serve({"/": lambda request: request.body}, timeout=30 * UNIT) as server:
         assert exchange(server, CHUNKED).endswith(b"\r\n\r\nabcde")
 
 

@@ -185,7 +185,7 @@ def test_who_does_not_close_can_leave() -> None:
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
-        timeout=20 * UNIT,
+        timeout=120 * UNIT,
         check=True,
     )
     assert (done.stdout, done.stderr) == ("left\n", "")

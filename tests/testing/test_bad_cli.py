@@ -45,7 +45,7 @@ def program(*arguments: str) -> Iterator[tuple[str, str, subprocess.Popen[str]]]
     finally:
         if process.returncode is None:
             process.kill()
-        process.communicate(timeout=20 * UNIT)
+        process.communicate(timeout=60 * UNIT)
 
 
 def fetch(url: str, ca_file: str) -> bytes:
@@ -54,7 +54,7 @@ def fetch(url: str, ca_file: str) -> bytes:
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
     )
-    with opener.open(url, timeout=10 * UNIT) as response:
+    with opener.open(url, timeout=60 * UNIT) as response:
         body: bytes = response.read()
     return body
 
@@ -66,7 +66,7 @@ def test_a_bad_server_for_clients_in_other_languages(number: signal.Signals) -> 
         with pytest.raises(urllib.error.URLError, match="Hostname mismatch"):
             fetch(url, ca_file)
         process.send_signal(number)
-        out, err = process.communicate(timeout=20 * UNIT)
+        out, err = process.communicate(timeout=60 * UNIT)
     assert (process.returncode, out, err) == (0, "Stopped.\n", "")
 
 
@@ -100,7 +100,7 @@ def test_who_reads_only_a_part_of_the_list_is_not_shown_a_traceback() -> None:
     assert process.stderr is not None
     with process.stderr:
         assert process.stderr.read() == b""
-    process.wait(20 * UNIT)
+    process.wait(30 * UNIT)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_fixture(bad_tls_server: BadServerFactory) -> None:
     """It starts any number of bad servers, and closes them: nothing is left behind."""
     expired = bad_tls_server("expired")
-    reset = bad_tls_server(testing.Reset(testing.At.REQUEST), timeout=1.0)
+    reset = bad_tls_server(testing.Reset(testing.At.REQUEST), timeout=30.0)
     honest = bad_tls_server("expired", honest=True)
     with pytest.raises(ssl.SSLCertVerificationError, match="certificate has expired"):
         expired.get("/")

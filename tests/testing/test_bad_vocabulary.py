@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.support import UNIT
-from tests.testing.bad_outcomes import GOOD, LONG, by_http_client
+from tests.testing.bad_outcomes import GOOD, LONG, Patience, by_http_client
 from tests.testing.bad_peers import (
     FORGOTTEN,
     answer_to_hello,
@@ -75,7 +75,7 @@ def test_deeds_and_names_combine() -> None:
     with testing.bad_server(
         "unavailable-then-success", "dripped-body", Reset(At.REQUEST, request=3)
     ) as server:
-        reports = by_http_client(server, LONG)
+        reports = by_http_client(server, Patience())
         assert reports == ["503 6", GOOD]
         with pytest.raises(ConnectionResetError):
             server.get("/")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -180,6 +182,12 @@ def test_requests_are_logged_unless_the_handler_does_so_itself(
     assert lines == ['"GET / HTTP/1.1" 204 -']
 
 
+def is_at(line: str) -> bool:
+    """Tell whether a thread is at a line of this file, and waits in what is called there."""
+    stacks = map(traceback.extract_stack, sys._current_frames().values())
+    return any(frame.line == line for stack in stacks for frame in stack[:-1])
+
+
 @SERVERS
 def test_closing_says_whom_it_waits_for(server_class: type[HTTPServer]) -> None:
     """After its timeout it names the client, the request, the method and the very line."""
@@ -195,7 +203,7 @@ def test_closing_says_whom_it_waits_for(server_class: type[HTTPServer]) -> None:
     server = testing.serve(Stuck, server_class=server_class, timeout=0.2 * UNIT)
     with connected(server) as tls:
         tls.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        server.wait_for(1, timeout=5 * UNIT)
+        assert wait_until(lambda: is_at("goes_on.wait()  # this very line"))
         port = tls.getsockname()[1]
         with pytest.raises(TimeoutError) as caught:
             server.close()
@@ -238,7 +246,7 @@ def test_whatever_is_stuck_is_named(kind: str) -> None:
     server = testing.serve(served, timeout=0.2 * UNIT)
     with connected(server) as tls:
         tls.sendall(UPLOAD if kind == "reading" else b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        server.wait_for(1, timeout=5 * UNIT)
+        assert wait_until(lambda: is_at(expected))
         with pytest.raises(TimeoutError) as caught:
             server.close()
         goes_on.set()
@@ -262,7 +270,7 @@ def test_a_handler_that_ends_in_time_is_waited_for() -> None:
     server = testing.serve(Slow)
     client = threading.Thread(target=lambda: answers.append(server.get("/").body))
     client.start()
-    assert has_begun.wait(5 * UNIT)
+    assert has_begun.wait(30 * UNIT)
     closer = threading.Thread(target=server.close)
     closer.start()
     goes_on.set()
@@ -276,7 +284,7 @@ def test_closing_waits_for_no_idle_peer() -> None:
     with (
         testing.serve({"/": ""}) as server,
         connected(server) as tls,
-        socket.create_connection((server.host, server.port), timeout=5 * UNIT) as silent,
+        socket.create_connection((server.host, server.port), timeout=30 * UNIT) as silent,
     ):
         tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         server.wait_for(1)
@@ -311,6 +319,7 @@ def test_closing_at_once_ends_a_server_that_has_hardly_begun() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600 * UNIT)
 def test_two_hundred_servers_leave_nothing_behind() -> None:
     """Started, asked and closed, one after the other: no thread, no socket, no file, no class."""
     import gc
@@ -335,6 +344,7 @@ def number_of_classes(kind: type) -> int:
     return sum(1 for thing in gc.get_objects() if type(thing) is kind)
 
 
+@pytest.mark.timeout(300 * UNIT)
 def test_a_hundred_servers_at_once() -> None:
     """Many servers in one process do not disturb each other."""
     servers: list[testing.RunningServer] = []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import UNIT
+from tests.support import UNIT, wait_until
 from tests.testing.raw import connected
 from tests.testing.test_closing import SERVERS
 from tlshttp import testing
@@ -122,7 +122,7 @@ def test_a_handler_cannot_close_its_server(server_class: type[HTTPServer]) -> No
         def do_GET(self) -> None:
             server.close()
 
-    server = testing.serve(Closes, server_class=server_class, timeout=20 * UNIT)
+    server = testing.serve(Closes, server_class=server_class, timeout=30 * UNIT)
     assert server.get("/").status == 500
     (error,) = server.take_handler_errors()
     assert isinstance(error, RuntimeError)
@@ -166,11 +166,12 @@ def test_closing_again_raises_what_has_come_since() -> None:
     server = testing.serve(Late, timeout=0.2 * UNIT)
     with connected(server) as tls:
         tls.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        server.wait_for(1, timeout=5 * UNIT)
+        server.wait_for(1, timeout=30 * UNIT)
         with pytest.raises(TimeoutError):
             server.close()
         goes_on.set()
-        assert is_over.wait(5 * UNIT)
+        assert is_over.wait(30 * UNIT)
+        assert wait_until(lambda: bool(server.handler_errors))
         with pytest.raises(ValueError, match="late"):
             server.close()
     server.close()  # there is nothing more
@@ -190,7 +191,7 @@ def test_a_process_ends_though_its_handler_does_not() -> None:
         [sys.executable, "-c", program],
         capture_output=True,
         text=True,
-        timeout=20 * UNIT,
+        timeout=120 * UNIT,
         check=True,
     )
     assert (done.stdout, done.stderr) == ("left\n", "")

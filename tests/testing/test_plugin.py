@@ -8,7 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support import UNIT
+
+pytestmark = pytest.mark.timeout(300 * UNIT)  # a session takes a second, or many on a busy machine
 
 HEAD = """
 import http.client, os, subprocess, sys, urllib.request
@@ -32,7 +36,7 @@ def session(folder: Path, tests: str, *options: str) -> str:
         env={name: value for name, value in os.environ.items() if name != "CI"},
         capture_output=True,
         text=True,
-        timeout=50 * UNIT,
+        timeout=250 * UNIT,
         check=False,
     )  # fmt: skip
     return done.stdout + done.stderr
@@ -252,12 +256,12 @@ def test_two(checked, tls_server_factory):
     for _ in range(2):
         servers.append(tls_server_factory({"/": stuck}, timeout=0.1))
         threading.Thread(target=ask, args=(servers[-1],), daemon=True).start()
-        servers[-1].wait_for(1, timeout=10)
+        servers[-1].wait_for(1, timeout=30)
     servers.append(tls_server_factory({"/": "fine"}))
 
-def ask(server):
+def ask(server):  # with a time of its own: the server's may be over before it is asked
     try:
-        server.get("/")
+        urllib.request.urlopen(server.url, context=server.client_context(), timeout=60)
     except OSError:
         pass
 

@@ -160,7 +160,7 @@ def test_requests_of_one_connection_have_their_own_bodies(handler: type[Any]) ->
     """On a connection that is kept, each body goes to its own request."""
     with testing.serve(handler) as server:
         connection = http.client.HTTPSConnection(
-            server.host, server.port, context=server.client_context(), timeout=5 * UNIT
+            server.host, server.port, context=server.client_context(), timeout=30 * UNIT
         )
         for body in (b"first", b"", b"third"):
             connection.request("POST", "/", body)
@@ -240,10 +240,11 @@ def test_a_body_that_does_not_come_is_an_error() -> None:
     """The message says whose and how much of it there is."""
     with testing.serve(ReadsAll, timeout=0.2 * UNIT) as server, connected(server) as tls:
         tls.sendall(UPLOAD)
-        (request,) = server.wait_for(1, timeout=5 * UNIT)
+        (request,) = server.wait_for(1, timeout=30 * UNIT)
         with pytest.raises(TimeoutError, match=r"POST /up .* has read \d+ bytes"):
             request.body  # noqa: B018
-        tls.sendall(bytes(SIZE))  # so that closing waits for nobody
+        server._timeout = 30 * UNIT  # closing has its time again
+        tls.sendall(bytes(SIZE))  # so that it waits for nobody
 
 
 def test_headers_are_the_records_own() -> None:

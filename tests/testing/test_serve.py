@@ -25,6 +25,7 @@ from xmlrpc.server import SimpleXMLRPCServer
 import pytest
 from cryptography import x509
 
+from tests.support import UNIT
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, certs, context, errors, profiles, testing
 
 
@@ -187,7 +188,7 @@ def test_further_names_are_in_the_certificate() -> None:
     with testing.serve({"/": ""}, names=["api.example.test"]) as server:
         client = server.client_context()
         with (
-            socket.create_connection((server.host, server.port), timeout=5) as sock,
+            socket.create_connection((server.host, server.port), timeout=30 * UNIT) as sock,
             client.wrap_socket(sock, server_hostname="api.example.test") as tls,
         ):
             shown = x509.load_der_x509_certificate(tls.getpeercert(True) or b"")
@@ -225,7 +226,7 @@ def test_the_certificate_can_be_pinned() -> None:
     store = certs.CertificateStore.from_callable(lambda: now)
     for options in ({}, {"certificate": now}, {"certificate": store}):
         with testing.serve({"/": ""}, **options) as server:
-            pem = ssl.get_server_certificate((server.host, server.port), timeout=5)
+            pem = ssl.get_server_certificate((server.host, server.port), timeout=30 * UNIT)
         shown = x509.load_pem_x509_certificate(pem.encode())
         assert shown == server.certificate.leaf
     with (
@@ -360,7 +361,7 @@ def test_a_context_for_servers_of_others() -> None:
         thread = threading.Thread(target=serve, args=(listener,))
         thread.start()
         with (
-            socket.create_connection(listener.getsockname()[:2], timeout=5) as sock,
+            socket.create_connection(listener.getsockname()[:2], timeout=30 * UNIT) as sock,
             ca.client_context().wrap_socket(sock, server_hostname="localhost") as tls,
         ):
             tls.sendall(b"hello")

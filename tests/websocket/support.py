@@ -12,14 +12,18 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import websockets.sync.client
 
-from tests.handler.side_by_side import PATIENCE, Served, client_context, serving
+from tests.handler.side_by_side import Served, client_context, serving
+from tests.support import UNIT
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, websocket
 
 __all__ = ["PATIENCE", "STYLES", "Driven", "Raw", "Style", "client", "frame"]
+
+PATIENCE: Final = 30 * UNIT
+"""Seconds a client waits for anything."""
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
@@ -131,6 +135,7 @@ def client(echo: Echo, **options: Any) -> Iterator[websockets.sync.client.Client
     tickets while it writes its request, and `ssl` before Python 3.13 loses one in a hundred so.
     """
     options = {"open_timeout": PATIENCE, "close_timeout": PATIENCE, "max_size": None, **options}
+    options["ping_interval"] = None  # it would not wait for a busy machine
     with websockets.sync.client.connect(
         echo.url, ssl=client_context(ssl.TLSVersion.TLSv1_2), proxy=None, **options
     ) as connection:

@@ -87,7 +87,7 @@ def test_a_drain_that_a_silent_client_does_not_answer(style: Style) -> None:
         raw.frame()
         began = time.monotonic()
         echo.served.server.drain(60)
-        assert time.monotonic() - began < 8 * UNIT
+        assert time.monotonic() - began < 30 * UNIT
         assert raw.close_code() == 1001
 
 
@@ -116,7 +116,7 @@ def test_a_client_that_leaves_without_a_close(style: Style, how: object) -> None
 
 def test_a_silent_client_is_asked_and_kept(style: Style) -> None:
     """As long as it answers."""
-    terms: dict[str, Any] = {"ping_interval": 0.3 * UNIT, "ping_timeout": 2 * UNIT}
+    terms: dict[str, Any] = {"ping_interval": 0.3 * UNIT, "ping_timeout": 30 * UNIT}
     with style.serving(**terms) as echo, Raw.of(echo) as raw:
         raw.head()
         for _ in range(3):

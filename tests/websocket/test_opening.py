@@ -10,7 +10,17 @@ import pytest
 
 from tests.handler.side_by_side import serving
 from tests.support import wait_until
-from tests.websocket.support import CLOSE, TEXT, Blocking, Echo, Raw, Style, client, frame
+from tests.websocket.support import (
+    CLOSE,
+    PATIENCE,
+    TEXT,
+    Blocking,
+    Echo,
+    Raw,
+    Style,
+    client,
+    frame,
+)
 from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, websocket
 
 REFUSED: dict[str, tuple[dict[str, Any], bytes, bytes]] = {
@@ -127,7 +137,7 @@ def test_handlers_with_threads_of_their_own(server_class: type) -> None:
 
     with Style("own", server_class, Own).serving() as echo, client(echo) as connection:
         connection.send("hello")
-        assert connection.recv(timeout=10) == "hello"
+        assert connection.recv(timeout=PATIENCE) == "hello"
         connection.close()
         assert echo.end() == (1000, "")
 
@@ -142,7 +152,7 @@ def test_a_handler_that_waits_beside_a_single_thread() -> None:
     with style.serving() as echo, client(echo) as one, client(echo) as other:
         for connection in (one, other, one):
             connection.send("hello")
-            assert connection.recv(timeout=10) == "hello"
+            assert connection.recv(timeout=PATIENCE) == "hello"
 
 
 def test_other_paths_beside(style: Style) -> None:

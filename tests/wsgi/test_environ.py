@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 
 from tests.server.support import ask, read_all, read_until
-from tests.support import serving
+from tests.support import UNIT, serving
 from tests.wsgi.conftest import Run, Site
 from tlshttp import ForwardedMixIn, ThreadingTLSHTTPServer, TLSInfo, certs, context, wsgi
 from tlshttp.wsgi._environ import path_and_query
@@ -244,7 +244,7 @@ def test_a_streamed_body_is_read_as_it_comes(run: Run) -> None:
     site = run(application, stream_request=True)
     with site.client.connect(site.server) as sock:
         sock.sendall(request("Content-Length: 9").replace(b"GET", b"POST"))
-        assert called.wait(10)
+        assert called.wait(30 * UNIT)
         sock.sendall(b"abc\nd")
         sock.sendall(b"efgh")
         assert read_all(sock).endswith(b"\r\n\r\nabc\ndefgh")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.server.support import ask, read_until
+from tests.support import UNIT
 from tests.wsgi.conftest import Run, Site, Start, answering
 
 
@@ -106,7 +107,7 @@ def test_each_piece_is_sent_at_once(run: Run) -> None:
 
     def pieces() -> Iterator[bytes]:
         yield b"first"
-        assert got.wait(10)
+        assert got.wait(30 * UNIT)
         yield b"second"
 
     _ask_by_turns(run(answering(pieces())), b"first", got, b"second")
@@ -120,7 +121,7 @@ def test_write_sends_at_once(run: Run) -> None:
         write = start("200 OK", [("Content-Type", "text/plain")])
         write(b"")
         write(b"written")
-        assert got.wait(10)
+        assert got.wait(30 * UNIT)
         return [b"returned"]
 
     _ask_by_turns(run(application), b"written", got, b"returned")

@@ -17,5 +17,5 @@ def test_with_grpc(tls_ca):
     server.start()
     trust = grpc.ssl_channel_credentials(tls_ca.ca_path.read_bytes())
     with grpc.secure_channel(f"localhost:{port}", trust) as channel:
-        assert channel.unary_unary("/weather.Weather/Echo")(b"hello", timeout=5) == b"hello"
+        assert channel.unary_unary("/weather.Weather/Echo")(b"hello", timeout=30) == b"hello"
     server.stop(None).wait()

@@ -10,7 +10,7 @@ class WeatherTests(TLSServerMixIn, unittest.TestCase):
 
     def test_temperature(self):
         answer = requests.get(
-            f"{self.tls_server.url}/cities/oslo", verify=self.tls_server.ca_path, timeout=5
+            f"{self.tls_server.url}/cities/oslo", verify=self.tls_server.ca_path, timeout=30
         )
         self.assertEqual(answer.json(), {"temperature": -3})
         self.assertEqual(len(self.tls_server.requests), 1)
