@@ -170,6 +170,8 @@ class Answer:
             later.give_up()
         else:
             later.end(error)
+        if later.is_over:
+            self._told = None  # else both were left to the garbage collector
 
     def finish(self) -> None:
         """End the exchange before the coroutine does: its response is complete."""
@@ -181,6 +183,8 @@ class Answer:
             try:
                 handler.answered()
                 later.end(None)
+                if later.is_over:
+                    self._told = None
             finally:
                 CURRENT.reset(token)
 
@@ -192,8 +196,11 @@ class Answer:
 
     def look(self) -> None:
         """See what has come or gone."""
-        if self._told is not None:
-            self._told.look()  # where the answer is over, too: it may have to be told of that
+        told = self._told
+        if told is not None:
+            told.look()  # where the answer is over, too: it may have to be told of that
+            if told.is_over:
+                self._told = None
         later = self.later
         if later is None:
             return
