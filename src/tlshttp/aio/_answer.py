@@ -155,12 +155,13 @@ class Answer:
         """End the exchange, unless the coroutine has done so."""
         later, handler = self.later, self._handler
         self._handler = self._task = None
-        CURRENT.set(None)  # what is called from here on is the server's
         if later is None:
             self.handler_loop.outlasting.discard(self)
             if error is not None and not is_cancelled:  # after a response that was complete
+                CURRENT.set(None)
                 handler.server.handle_error(handler.request, handler.client_address)
             return
+        CURRENT.set(None)  # what is called from here on is the server's
         self._let_go()
         exchange = handler.request.exchange
         if error is None and later.cut is None and exchange.is_unanswered():
