@@ -65,6 +65,8 @@ class AnswersLater(Protocol):
     """Whether the answerer waits for its peer, and not for something else."""
     server_ends: bool
     """Whether the connection has been taken over, and is to come to its end with the server."""
+    is_over: bool
+    """Whether the exchange has ended, and the answerer is told nothing more."""
 
     @property
     def has_left(self) -> bool: ...

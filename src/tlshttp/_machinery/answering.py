@@ -81,7 +81,7 @@ class AnsweringConnection(DrivingConnection):
 
     def _end_answer(self, stream: Stream, error: BaseException | None) -> bool:
         """End the response; tell whether the connection may be kept."""
-        exchange = self._exchange(stream)
+        exchange = stream.exchange or self._exchange(stream)
         if self.phase is not Phase.CLOSED:
             self.phase = _HANDLER
         try:

@@ -51,8 +51,8 @@ class Later:
     """
 
     __slots__ = (
-        "_answerer", "_connection", "_error", "_is_ending", "_is_over", "_is_reported",
-        "_is_watched", "began", "server_ends", "stream", "waits_for_peer",
+        "_answerer", "_connection", "_error", "_is_ending", "_is_reported", "_is_watched", "began",
+        "is_over", "server_ends", "stream", "waits_for_peer",
     )  # fmt: skip
 
     def __init__(self, connection: AnsweringConnection, stream: Stream, answerer: Answerer) -> None:
@@ -62,7 +62,9 @@ class Later:
         self.began = time.monotonic()
         self._error: BaseException | None = None
         self._is_watched = self._is_reported = False
-        self._is_ending = self._is_over = False
+        self._is_ending = False
+        self.is_over = False
+        """Whether the exchange has ended, and the answerer is told nothing more."""
         self.waits_for_peer = False
         """Whether the answerer waits for its peer, and not for something else."""
         self.server_ends = False
@@ -127,7 +129,7 @@ class Later:
             self._is_reported = self._is_watched = False
             if self._is_ending:
                 self._end()
-        if self._is_over or self._is_watched or self._is_ending:
+        if self.is_over or self._is_watched or self._is_ending:
             return
         stream = self.stream
         try:
@@ -182,7 +184,7 @@ class Later:
         Args:
             error: What the answerer has failed with; `None`: it has not.
         """
-        if self._is_over or self._is_ending:
+        if self.is_over or self._is_ending:
             return
         self._error = error
         if self._is_watched and not self._connection.take_back_later():
@@ -191,6 +193,6 @@ class Later:
         self._end()
 
     def _end(self) -> None:
-        self._is_over = True
+        self.is_over = True
         error, self._error = self._error, None
         self._connection.end_later(self, error)

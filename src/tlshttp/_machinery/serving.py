@@ -59,7 +59,8 @@ class ServingConnection(AnsweringConnection):
                 if stream is None or phase not in _SERVING:
                     event = self._step(phase)
                 elif phase is _HANDLER:
-                    if others is not None and (others or self._exchange(stream).streams):
+                    exchange = stream.exchange or self._exchange(stream)
+                    if others is not None and (others or exchange.streams):
                         loop.submit(self)  # it may have to wait, and this thread must not
                         return
                     event = self._serve(stream)

@@ -155,12 +155,13 @@ class Answer:
         """End the exchange, unless the coroutine has done so."""
         later, handler = self.later, self._handler
         self._handler = self._task = None
-        CURRENT.set(None)  # what is called from here on is the server's
         if later is None:
             self.handler_loop.outlasting.discard(self)
             if error is not None and not is_cancelled:  # after a response that was complete
+                CURRENT.set(None)
                 handler.server.handle_error(handler.request, handler.client_address)
             return
+        CURRENT.set(None)  # what is called from here on is the server's
         self._let_go()
         exchange = handler.request.exchange
         if error is None and later.cut is None and exchange.is_unanswered():
@@ -170,6 +171,8 @@ class Answer:
             later.give_up()
         else:
             later.end(error)
+        if later.is_over:
+            self._told = None  # else both were left to the garbage collector
 
     def finish(self) -> None:
         """End the exchange before the coroutine does: its response is complete."""
@@ -181,6 +184,8 @@ class Answer:
             try:
                 handler.answered()
                 later.end(None)
+                if later.is_over:
+                    self._told = None
             finally:
                 CURRENT.reset(token)
 
@@ -192,8 +197,11 @@ class Answer:
 
     def look(self) -> None:
         """See what has come or gone."""
-        if self._told is not None:
-            self._told.look()  # where the answer is over, too: it may have to be told of that
+        told = self._told
+        if told is not None:
+            told.look()  # where the answer is over, too: it may have to be told of that
+            if told.is_over:
+                self._told = None
         later = self.later
         if later is None:
             return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tlshttp._several import require_several
 from tlshttp.aio._handler import AsyncTLSRequestHandler
+from tlshttp.aio._heads import Heads
 from tlshttp.aio._http import Call, Message
 from tlshttp.aio._lifespan import Lifespan
 from tlshttp.aio._scope import (
@@ -106,6 +107,7 @@ class _ASGIHandler(AsyncTLSRequestHandler):
     _wants_lifespan: bool | None
     _origins: Origins | Collection[str] | None
     _scopes: Scopes | None = None
+    _heads: Heads
     forwarded: ForwardedRequest | None = None
     """What `ForwardedMixIn` has found, where that comes before this class."""
 
@@ -119,6 +121,7 @@ class _ASGIHandler(AsyncTLSRequestHandler):
         """Call the application."""
         if self._scopes is None:
             self._scopes = Scopes(self._root_path, tls_extension(self.tls))
+            self._heads = Heads(type(self))
         scope = self._scopes.scope(self)
         state = vars(self.server).get("_asgi_state")
         if state is not None:

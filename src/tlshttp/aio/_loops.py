@@ -92,17 +92,27 @@ def _watch(answers: list[Answer]) -> None:
         answer.look()
 
 
-def begin_task(
-    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, _Result]
-) -> asyncio.Task[_Result]:
-    """Have a coroutine take its first step, at once where that can be; called in the loop.
+if sys.version_info >= (3, 12):
 
-    From Python 3.12 on a task can begin at once, which spares most coroutines a turn of the loop.
-    Where somebody has said how tasks are made, that is how this one is made.
-    """
-    if sys.version_info >= (3, 12) and loop.get_task_factory() is None:
-        return asyncio.Task(coroutine, loop=loop, eager_start=True)
-    return loop.create_task(coroutine)
+    def begin_task(
+        loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, _Result]
+    ) -> asyncio.Task[_Result]:
+        """Have a coroutine take its first step, at once where that can be; called in the loop.
+
+        That spares most coroutines a turn of the loop. Where somebody has said how tasks are made,
+        that is how this one is made.
+        """
+        if loop.get_task_factory() is None:
+            return asyncio.Task(coroutine, loop=loop, eager_start=True)
+        return loop.create_task(coroutine)
+
+else:
+
+    def begin_task(
+        loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, _Result]
+    ) -> asyncio.Task[_Result]:
+        """Have a coroutine take its first step soon: no task can begin at once."""
+        return loop.create_task(coroutine)
 
 
 class OwnLoop(HandlerLoop):

@@ -16,7 +16,8 @@ from collections.abc import Callable, Collection, Coroutine, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
-from tlshttp.aio._http import Message, send_whole
+from tlshttp.aio._heads import send_whole
+from tlshttp.aio._http import Message
 from tlshttp.aio._left import ClientLeft, tells_of_leaving
 from tlshttp.errors import ConnectionCut, PeerDisconnected, ProtocolViolation
 from tlshttp.websocket._conversation import (

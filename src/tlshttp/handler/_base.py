@@ -197,7 +197,7 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
             return
         if has_own:
             self.__judge_host(exchange)
-        method = getattr(self, "do_" + self.command, None)
+        method = getattr(self, _METHODS.get(self.command) or "do_" + self.command, None)
         if method is None:
             message = f"Unsupported method ({self.command!r})"
             self.send_error(HTTPStatus.NOT_IMPLEMENTED, message)
@@ -382,6 +382,9 @@ class TLSRequestHandler(BaseHTTPRequestHandler):
         except Exception:  # noqa: BLE001 (whatever it is)
             bear_log_failure(self)
 
+
+# Python finds such a name in its cache; one put together now it looks for in base after base.
+_METHODS = {"GET": "do_GET", "HEAD": "do_HEAD", "POST": "do_POST", "PUT": "do_PUT"}
 
 _NO_PHRASES = ("", "")  # of a status code that nobody knows
 
