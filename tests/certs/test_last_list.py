@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import pytest
 from cryptography import x509
@@ -13,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.revocation_lists import AUTHORITIES, NOW, USERS, make_list, part
 from tlshttp import _certs_cli, certs
+from tlshttp.certs import _revocation
 from tlshttp.errors import CertificateError
 
 CRL = x509.CertificateRevocationList
@@ -166,6 +169,58 @@ def test_list_without_a_number_is_gone_on_from(
     revoked = {7, alice.leaf.serial_number} if command[0] == "revoke" else {7}
     assert {entry.serial_number for entry in found} == revoked
     assert found.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number > 0
+
+
+@pytest.mark.parametrize("seconds", [0, -1, -299, -301, -3600])
+def test_servers_take_the_next_list_whoever_made_the_last_one(
+    seconds: int,
+    place: Path,
+    authority: certs.CertificateAuthority,
+    alice: certs.Certificate,
+) -> None:
+    """``openssl ca -gencrl`` begins its lists now, we some minutes ago: none may seem the older."""
+    (place / "ca.crl").write_bytes(pem(make_list(authority, 7, hours=seconds / 3600)))
+    store = certs.CRLStore("ca.crl")
+    for command in (COMMANDS[1], COMMANDS[0]):
+        assert _certs_cli.main(command) == 0
+        assert store.reload()
+    (found,) = store.current
+    assert {entry.serial_number for entry in found} == {7, alice.leaf.serial_number}
+
+
+def test_last_list_of_another_time_is_said(
+    place: Path, authority: certs.CertificateAuthority, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server whose clock goes as that of whoever made it would keep it; all others take ours."""
+    (place / "ca.crl").write_bytes(pem(make_list(authority, 7, hours=2)))
+    assert _certs_cli.main(COMMANDS[1]) == 0
+    assert "later than now" in caplog.text
+    assert len(list(certs.CRLStore("ca.crl").current[0])) == 2
+    caplog.clear()
+    assert _certs_cli.main(COMMANDS[1]) == 0
+    assert not caplog.records
+
+
+def test_lists_never_begin_before_the_last_one(
+    authority: certs.CertificateAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the clock is put back a little."""
+
+    class Clock(datetime):
+        ahead = timedelta()
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(time.time() + cls.ahead.total_seconds(), tz)
+
+    monkeypatch.setattr(_revocation, "datetime", Clock)
+    store = None
+    for Clock.ahead in (timedelta(), timedelta(minutes=-2), timedelta(minutes=-4)):
+        crl = authority.crl()
+        if store is not None:
+            store.replace(crl)
+        store = store or certs.CRLStore.from_crl(crl)
+        assert store.current == (crl,)
 
 
 def test_what_counts_again_can_be_revoked(

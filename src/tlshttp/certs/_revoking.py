@@ -70,8 +70,7 @@ class Revoking:
         Raises:
             CertificateError: It ends before it begins, or after the year 9999.
         """
-        number, revocations = self._ledger.next_crl()
-        return sign_crl(self._issuer, number, revocations, lifetime)
+        return sign_crl(self._issuer, self._ledger.next_crl(), lifetime)
 
     def ocsp_response(
         self,
