@@ -25,8 +25,8 @@ from tlshttp._certs_cli._arguments import (
     refuse_useless_password,
 )
 from tlshttp._command_line.endings import OK
+from tlshttp._issued_by import is_below
 from tlshttp.certs._documents import open_list
-from tlshttp.certs._inspect import is_below
 from tlshttp.certs._last_list import CRL_LABEL, write_list
 from tlshttp.certs._parse import open_source, parse_certificates, pem_labels
 from tlshttp.certs._reading import read_once

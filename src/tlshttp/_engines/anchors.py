@@ -26,7 +26,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tlshttp._engines.issuers import Issuers, fits_issuer, is_root, kind_of_issuers_key
-from tlshttp.certs._inspect import are_one_name, describe, is_authority
+from tlshttp._issued_by import are_one_name
+from tlshttp.certs._inspect import describe, is_authority
 from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 from cryptography import x509
 
 from tlshttp._engines.issuers import Issuers, is_root
-from tlshttp.certs._inspect import are_one_name, describe, find_extension
+from tlshttp._issued_by import are_one_name
+from tlshttp.certs._inspect import describe, find_extension
 
 __all__ = ["gap_findings", "may_be_above"]
 

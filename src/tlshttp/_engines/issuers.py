@@ -12,14 +12,8 @@ from cryptography import x509
 from cryptography.x509.oid import PublicKeyAlgorithmOID as Kind
 from cryptography.x509.oid import SignatureAlgorithmOID
 
-from tlshttp.certs._inspect import (
-    ComparableName,
-    are_one_name,
-    comparable_name,
-    find_extension,
-    fits_identifier,
-    was_signed_by,
-)
+from tlshttp._issued_by import ComparableName, are_one_name, comparable_name, was_signed_by
+from tlshttp.certs._inspect import find_extension, fits_identifier
 
 __all__ = ["Issuers", "fits_issuer", "is_root", "kind_of_issuers_key"]
 

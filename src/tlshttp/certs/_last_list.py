@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tlshttp._issued_by import are_one_name
 from tlshttp.certs._crl_makers import is_signed_by
 from tlshttp.certs._crl_scope import critical_unknown, find_in_list, revoked_by
 from tlshttp.certs._documents import Document
 from tlshttp.certs._files import MAXIMUM_LIST_SIZE, PUBLIC, write_atomically
-from tlshttp.certs._inspect import are_one_name
 from tlshttp.certs._parse import pem_labels
 from tlshttp.errors import CertificateError
 

@@ -7,8 +7,9 @@ from datetime import timedelta
 from cryptography import x509
 from cryptography.x509 import ocsp
 
+from tlshttp._issued_by import is_below
 from tlshttp.certs._certificate import Certificate, CertificateChain
-from tlshttp.certs._inspect import describe, is_below
+from tlshttp.certs._inspect import describe
 from tlshttp.certs._issue import Issuer
 from tlshttp.certs._revocation import Ledger, sign_crl, sign_ocsp_response
 from tlshttp.errors import CertificateError
