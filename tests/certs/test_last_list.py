@@ -176,6 +176,17 @@ def test_list_without_a_number_is_gone_on_from(
     assert found.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number > 0
 
 
+def test_list_that_goes_on_from_none_is_said_to_be_new(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a wrong path, or in another folder, it would take the place of one that has more."""
+    for command in COMMANDS:
+        (place / "ca.crl").unlink(missing_ok=True)
+        for words in (1, 0):
+            assert _certs_cli.main(command) == 0
+            assert capsys.readouterr().out.count("a new list: there was no such file") == words
+
+
 @pytest.mark.parametrize("seconds", [0, -1, -299, -301, -3600])
 def test_servers_take_the_next_list_whoever_made_the_last_one(
     seconds: int,

@@ -163,11 +163,13 @@ def _write(arguments: argparse.Namespace, authority: certs.CertificateAuthority)
     refuse_useless_password(arguments)
     crl = authority.crl(lifetime=lifetime_of(arguments) or STATEMENT_LIFETIME)
     crlfile = Path(arguments.crl)
-    is_der = crlfile.exists() and not open_list(crlfile).is_pem
+    is_new = not crlfile.exists()
+    is_der = not is_new and not open_list(crlfile).is_pem
     write_list(crlfile, crl, Encoding.DER if is_der else Encoding.PEM)
     count = len(list(crl))
     print(
         f"written to {arguments.crl}: {count} certificate{'' if count == 1 else 's'} revoked, good"
         f" until {crl.next_update_utc:%Y-%m-%d %H:%M} UTC"
+        f"{' (a new list: there was no such file)' if is_new else ''}"
     )
     return OK
