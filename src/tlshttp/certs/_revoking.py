@@ -65,6 +65,8 @@ class Revoking:
     def crl(self, *, lifetime: timedelta = STATEMENT_LIFETIME) -> x509.CertificateRevocationList:
         """Return a signed list of what is revoked, with a number that always rises.
 
+        It begins five minutes ago, for clients whose clock is behind, but not before the last one.
+
         Args:
             lifetime: When the next list is due; afterwards clients refuse this one.
 
