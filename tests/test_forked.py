@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import signal
@@ -13,6 +14,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,11 +30,11 @@ from tlshttp._engines import chain_ends
 from tlshttp._engines.chain_ends import ChainEnds
 from tlshttp._engines.moments import refused_from
 from tlshttp._machinery.counters import Counters
-from tlshttp._machinery.registry import Registry
+from tlshttp._machinery.registry import Phase, Registry
 from tlshttp._machinery.report import ThrottledLog
 from tlshttp._own_files import OwnFiles
 from tlshttp._spool import Budget
-from tlshttp.certs import _looking, _reading
+from tlshttp.certs import _looking, _reading, _reloading
 from tlshttp.certs._reloading import IN_A_LOOK
 from tlshttp.certs._revocation import Ledger
 from tlshttp.context import ClientAuth
@@ -364,3 +366,101 @@ def test_a_child_waits_for_nobody_who_counts(caplog: pytest.LogCaptureFixture) -
     finally:
         over.set()
         thread.join(60 * UNIT)
+
+
+def go_on_in_a_child() -> None:
+    """Fork as a signal's handler may, in the middle of whatever it interrupts: the child goes on.
+
+    This process waits for it, and ends likewise.
+    """
+    pid = os.fork()
+    if pid:
+        os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) & 0xFF)
+    signal.alarm(int(10 * UNIT))
+
+
+@BOTH
+@pytest.mark.parametrize("interrupted", ["the wait for a file", "the taking", "the context"])
+def test_a_fork_in_the_middle_of_a_look_ends_no_looking(
+    interrupted: str,
+    engine: str,
+    tmp_path: Path,
+    authority: certs.CertificateAuthority,
+    answers: threading.Event,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The child's look raises nothing, and what is revoked afterwards is refused there."""
+    alice = authority.issue_client("alice@example.org")
+    path = tmp_path / "ca.crl"
+    path.write_bytes(make_list(authority, hours=-3).public_bytes(Encoding.PEM))
+    store = certs.CRLStore(path)
+    made = CREATE[engine](
+        authority.issue_server("localhost"),
+        client_auth=ClientAuth.REQUIRED, client_cas=[authority.certificate.leaf], crls=[store],
+    )  # fmt: skip
+    places: dict[str, tuple[Any, str]] = {
+        "the wait for a file": (_reloading, "Look"),
+        "the taking": (store, "_take"),
+        "the context": (made, "_look"),
+    }
+    owner, name = places[interrupted]
+    original = getattr(owner, name)
+    times = itertools.count(1e9, 1e3)  # each look is due
+    been_there = False
+
+    def interrupt(*arguments: Any) -> Any:
+        nonlocal been_there
+        found = original(*arguments)
+        monkeypatch.setattr(owner, name, original)
+        go_on_in_a_child()
+        been_there = True
+        return found
+
+    def looks_until(it_is_so: Callable[[], bool]) -> bool:
+        def look() -> bool:
+            made.maintain(next(times))
+            return it_is_so()
+
+        return wait_until(look)
+
+    def refuses_her() -> bool:
+        monkeypatch.setattr(owner, name, interrupt)
+        path.write_bytes(make_list(authority, hours=-2).public_bytes(Encoding.PEM))
+        if name == "Look":
+            answers.clear()  # it goes on for as long as anybody waits for it
+        assert looks_until(lambda: been_there)
+        answers.set()
+        new = make_list(authority, alice.leaf.serial_number, hours=-1)
+        path.write_bytes(new.public_bytes(Encoding.PEM))
+        assert looks_until(lambda: store.current == (new,))
+        with pytest.raises((ssl.SSLError, TLSHTTPError), match="certificate revoked"):
+            shake_hands(made, client_context(authority, alice))
+        return True
+
+    assert is_so_in_a_child(refuses_her)
+
+
+def test_a_fork_in_the_middle_of_a_count_or_a_staple_raises_nothing(
+    authority: certs.CertificateAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock that is given back is the one that was taken."""
+
+    class Interrupted(SimpleNamespace):
+        @property
+        def phase(self) -> Phase:
+            go_on_in_a_child()
+            return Phase.CLOSED
+
+    def moves() -> bool:
+        registry: Any = Registry()
+        return registry.move(Interrupted(), Phase.IDLE, 0.0) is None
+
+    def asks() -> bool:
+        staples = Staples(lambda _: None)
+        monkeypatch.setattr(staples, "_forget", lambda _: go_on_in_a_child())
+        staples.refresh([authority.issue_server("localhost")], 0.0)
+        staples.join(5 * UNIT)
+        return True
+
+    assert is_so_in_a_child(moves)
+    assert is_so_in_a_child(asks)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Any, Self
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from tests.context.hierarchy import Node, client_of, named
 from tests.revocation_lists import AUTHORITIES, NOW, USERS, make_list, part
 from tlshttp import _certs_cli, certs
+from tlshttp._certs_cli import _revoking
+from tlshttp.certs import _last_list, _revocation
 from tlshttp.errors import CertificateError
 
 CRL = x509.CertificateRevocationList
@@ -168,6 +176,116 @@ def test_list_without_a_number_is_gone_on_from(
     assert found.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number > 0
 
 
+def test_list_that_goes_on_from_none_is_said_to_be_new(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a wrong path, or in another folder, it would take the place of one that has more."""
+    for command in COMMANDS:
+        (place / "ca.crl").unlink(missing_ok=True)
+        for words in (1, 0):
+            assert _certs_cli.main(command) == 0
+            assert capsys.readouterr().out.count("a new list: there was no such file") == words
+
+
+@pytest.mark.parametrize("seconds", [0, -1, -299, -301, -3600])
+def test_servers_take_the_next_list_whoever_made_the_last_one(
+    seconds: int,
+    place: Path,
+    authority: certs.CertificateAuthority,
+    alice: certs.Certificate,
+) -> None:
+    """``openssl ca -gencrl`` begins its lists now, we some minutes ago: none may seem the older."""
+    (place / "ca.crl").write_bytes(pem(make_list(authority, 7, hours=seconds / 3600)))
+    store = certs.CRLStore("ca.crl")
+    for command in (COMMANDS[1], COMMANDS[0]):
+        assert _certs_cli.main(command) == 0
+        assert store.reload()
+    (found,) = store.current
+    assert {entry.serial_number for entry in found} == {7, alice.leaf.serial_number}
+
+
+def test_last_list_of_another_time_is_said(
+    place: Path, authority: certs.CertificateAuthority, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server whose clock goes as that of whoever made it would keep it; all others take ours."""
+    (place / "ca.crl").write_bytes(pem(make_list(authority, 7, hours=2)))
+    assert _certs_cli.main(COMMANDS[1]) == 0
+    assert "later than now" in caplog.text
+    assert len(list(certs.CRLStore("ca.crl").current[0])) == 2
+    caplog.clear()
+    assert _certs_cli.main(COMMANDS[1]) == 0
+    assert not caplog.records
+
+
+def test_lists_never_begin_before_the_last_one(
+    authority: certs.CertificateAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the clock is put back a little."""
+
+    class Clock(datetime):
+        ahead = timedelta()
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(time.time() + cls.ahead.total_seconds(), tz)
+
+    monkeypatch.setattr(_revocation, "datetime", Clock)
+    store = None
+    for Clock.ahead in (timedelta(), timedelta(minutes=-2), timedelta(minutes=-4)):
+        crl = authority.crl()
+        if store is not None:
+            store.replace(crl)
+        store = store or certs.CRLStore.from_crl(crl)
+        assert store.current == (crl,)
+
+
+@pytest.mark.parametrize("encoding", [Encoding.DER, Encoding.PEM])
+def test_long_list_is_gone_on_from(
+    encoding: Encoding,
+    place: Path,
+    authority: certs.CertificateAuthority,
+    alice: certs.Certificate,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It may be as long as servers take it. What nobody could read again is not written."""
+    note = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.32473.1"), bytes(400_000))
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority.certificate.leaf.subject)
+        .last_update(NOW)
+        .next_update(NOW + timedelta(days=1))
+    )
+    for serial in (7, 8, 9):
+        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW)
+        builder = builder.add_revoked_certificate(entry.add_extension(note, critical=False).build())
+    last = builder.sign(authority.certificate.private_key, hashes.SHA256())
+    content = last.public_bytes(encoding)
+    assert len(content) > 1024 * 1024
+    (place / "ca.crl").write_bytes(content)
+    loaded = certs.CertificateAuthority.load("ca.pem", "ca-key.pem", crlfile=content)
+    assert {entry.serial_number for entry in loaded.crl()} == {7, 8, 9}
+    assert _certs_cli.main(COMMANDS[1]) == 0
+    (found,) = certs.CRLStore("ca.crl").current
+    assert {entry.serial_number for entry in found} == {7, 8, 9, alice.leaf.serial_number}
+    before = (place / "ca.crl").read_bytes()
+    monkeypatch.setattr(_last_list, "MAXIMUM_LIST_SIZE", 300)
+    capsys.readouterr()
+    assert _certs_cli.main(COMMANDS[0]) == 2
+    assert "which nobody here reads: 'ca.crl' stays as it is" in capsys.readouterr().err
+    with pytest.raises(CertificateError, match="nobody here reads"):
+        loaded.write("ca.pem", "ca-key.pem", crlfile="ca.crl")
+    assert (place / "ca.crl").read_bytes() == before
+
+
+def test_list_that_is_too_long_is_said_to_be_no_list(place: Path) -> None:
+    """By the limit of servers, and by its own name."""
+    with (place / "ca.crl").open("wb") as file:
+        file.truncate(64 * 1024 * 1024 + 1)
+    with pytest.raises(CertificateError, match="larger than 64 MiB: that is no revocation list"):
+        certs.CertificateAuthority.load("ca.pem", "ca-key.pem", crlfile="ca.crl")
+
+
 def test_what_counts_again_can_be_revoked(
     place: Path, authority: certs.CertificateAuthority, alice: certs.Certificate
 ) -> None:
@@ -194,9 +312,42 @@ def test_one_of_several_certificates_is_not_guessed(
     for name, reason in (("two", "there are 2 certificates"), ("ca-first", "the authority itself")):
         assert _certs_cli.main(("revoke", f"{name}.pem", *OURS)) == 2
         assert reason in capsys.readouterr().err
+    spelled = named("ca")
+    other = client_of(
+        Node(authority.certificate.leaf, authority.certificate.private_key, None), spelled=spelled
+    )
+    for two in (alice.leaf, other.leaf), (other.leaf, alice.leaf):
+        (place / "two.pem").write_bytes(b"".join(one.public_bytes(Encoding.PEM) for one in two))
+        assert _certs_cli.main(("revoke", "two.pem", *OURS)) == 2
+        assert "there are 2 certificates" in capsys.readouterr().err
     assert not (place / "ca.crl").exists()
     (place / "chain.pem").write_bytes(2 * alice.to_pem() + authority.certificate.to_pem())
     assert _certs_cli.main(("revoke", "chain.pem", *OURS)) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no flock()")
+@pytest.mark.parametrize("ca", ["ca.pem", "copy.pem"])
+def test_list_is_kept_from_commands_with_a_copy_of_the_authority(
+    ca: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that read it at the same time, the later one would forget what the other revokes."""
+    import fcntl
+
+    shutil.copy("ca.pem", "copy.pem")
+    (place / "lists").mkdir()
+    (place / "ca.crl").symlink_to("lists/ca.crl")
+    load = _revoking._authority
+
+    def look_and_load(arguments: Any) -> Any:
+        folder = os.open("lists", os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(folder)
+        return load(arguments)
+
+    monkeypatch.setattr(_revoking, "_authority", look_and_load)
+    assert _certs_cli.main(("revoke", "alice.pem", "--ca", ca, *OURS[2:])) == 0
+    assert (place / "lists" / "ca.crl").exists()
 
 
 @pytest.mark.parametrize(

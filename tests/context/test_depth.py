@@ -309,6 +309,21 @@ def test_limit_is_not_lost_by_tuning(
     shake_hands(made, deeper)
 
 
+def test_root_is_no_client_with_a_limit(
+    authority: certs.CertificateAuthority, certificate: certs.Certificate
+) -> None:
+    """OpenSSL takes a self-signed certificate only if it is the very one that it trusts."""
+    root = issue("root")
+    client = client_context(authority, root.as_client())
+    with pytest.raises(ssl.SSLError, match="self-signed certificate"):
+        shake_hands(trusting(certificate, root, verify_depth=0), client)
+    shake_hands(trusting(certificate, root), client)
+    made = context.create_server_context(
+        certificate, client_auth=ClientAuth.REQUIRED, client_certificates=[root.leaf]
+    )
+    shake_hands(made, client)
+
+
 def numbered_zero(node: Node) -> Node:
     """Return it with another number, and so without a signature that is right."""
     encoded, *signature = _der.children(_der.read(node.leaf.public_bytes(Encoding.DER)))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.context.hierarchy import client_of, issue
 from tests.context.support import Handler, RecordingServer, client_context, running, visit
 from tlshttp import StrictTransportSecurityMixIn, TLSRequestHandler, authorize, certs, context
 from tlshttp.context import ClientAuth
@@ -81,6 +82,24 @@ def test_authorize(
     assert len(lines) == 1 + (expected is not None)
     assert "'GET / HTTP/1.1' is forbidden: no client certificate" in lines[-1]
     assert expected is None or expected in lines[0]
+
+
+@pytest.mark.parametrize("written", ["CLIENTS", "  clients ", "other"])
+@pytest.mark.parametrize("key", ["same", "other"])
+def test_authorize_knows_an_issuer_in_any_spelling(
+    authority: certs.CertificateAuthority, certificate: certs.Certificate, written: str, key: str
+) -> None:
+    """As OpenSSL does, by which its clients are verified; name and key have to be right."""
+    issuer = issue("clients")
+    given = issue(written, key=issuer.key if key == "same" else None)
+    ssl_context = context.create_server_context(
+        certificate, client_auth=ClientAuth.REQUIRED, client_cas=[issuer.leaf]
+    )
+    is_let_in = key == "same" and written != "other"
+    alice = client_context(authority, client_of(issuer).as_client())
+    guarded = authorize(issuers=[given.leaf])(Handler)
+    with running(RecordingServer(ssl_context, guarded)) as server:
+        assert visit(server, alice, "localhost").status == (200 if is_let_in else 403)
 
 
 def test_authorize_covers_subclasses_and_every_method(

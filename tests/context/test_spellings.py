@@ -12,7 +12,7 @@ from cryptography.x509.name import _ASN1Type
 from tests.context.support import VERSIONS, client_context, shake_hands
 from tests.revocation_lists import Authority, make_list
 from tlshttp import certs, context
-from tlshttp.certs._inspect import are_one_name
+from tlshttp._issued_by import are_one_name
 from tlshttp.context import ClientAuth
 from tlshttp.errors import ConfigurationError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 
-from tests.context.hierarchy import HOUR, client_of, issue, trusting
+from tests.context.hierarchy import HOUR, KEYS, client_of, issue, trusting
 from tests.context.support import client_context, shake_hands
 from tests.revocation_lists import part
 from tlshttp import certs
@@ -55,6 +56,38 @@ def test_namesake_of_the_root_keeps_its_clients(
     made = trusting(certificate, below, namesake, crls=[below.crl(), namesake.crl()])
     for one in (namesake, below):
         shake_hands(made, client_context(authority, client_of(one, says="nothing").as_client(one)))
+
+
+@pytest.mark.parametrize("depth", [None, 1])
+@pytest.mark.parametrize("kind", KEYS)
+def test_issuer_that_is_no_anchor_keeps_its_clients(
+    authority: certs.CertificateAuthority,
+    certificate: certs.Certificate,
+    kind: str,
+    depth: int | None,
+) -> None:
+    """It is below another one, and has issued an anchor; what it has issued may say nothing of it.
+
+    So has what it has issued further. Where nobody above it is trusted, nor is it.
+    """
+    top = issue("Top")
+    between = issue("Between", top, key=KEYS[kind]())
+    below = issue("below", between, path_length=0)
+    beside = issue("beside", between, says="nothing")
+    clients = {
+        "below": client_of(below, says="nothing").as_client(below),
+        "between": client_of(between, says="nothing").as_client(between),
+        "beside": client_of(beside, says="nothing").as_client(beside, between),
+    }
+    for anchors, let_in in (
+        ((top, below), {"below", "between"} | (set() if depth else {"beside"})),
+        ((below,), {"below"}),
+    ):
+        made = trusting(certificate, *anchors, verify_depth=depth)
+        for name, client in clients.items():
+            refused = contextlib.nullcontext() if name in let_in else pytest.raises(ssl.SSLError)
+            with refused:
+                shake_hands(made, client_context(authority, client))
 
 
 def test_authority_that_no_list_is_for_is_said(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from cryptography import x509
@@ -24,9 +25,9 @@ from tlshttp._certs_cli._arguments import (
     refuse_useless_password,
 )
 from tlshttp._command_line.endings import OK
-from tlshttp.certs._files import PUBLIC, write_atomically
-from tlshttp.certs._inspect import was_issued_by
-from tlshttp.certs._last_list import CRL_LABEL
+from tlshttp._issued_by import is_below
+from tlshttp.certs._documents import open_list
+from tlshttp.certs._last_list import CRL_LABEL, write_list
 from tlshttp.certs._parse import open_source, parse_certificates, pem_labels
 from tlshttp.certs._reading import read_once
 from tlshttp.certs._revoking import STATEMENT_LIFETIME
@@ -97,16 +98,23 @@ def _alone(arguments: argparse.Namespace) -> Iterator[None]:
     """Keep other commands from the authority's list until ours has been written.
 
     Of two that read it at the same time, the later one would forget what the other has revoked.
+    They may be given the authority by two files, but not the list by two folders.
     """
     if arguments.ca is None:
         raise CertificateError("--ca is missing: the authority that has issued the certificate")
-    if sys.platform == "win32" or not Path(arguments.ca).is_file():
-        yield  # what is wrong with the file is found when it is read
+    if sys.platform == "win32":
+        yield
         return
     import fcntl
 
-    with Path(arguments.ca).open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with ExitStack() as locked:
+        if Path(arguments.ca).is_file():  # what else is wrong with it is found when it is read
+            file = locked.enter_context(Path(arguments.ca).open("rb"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(OSError):  # no such folder, or on a file system that locks none
+            folder = os.open(Path(os.path.realpath(arguments.crl)).parent, os.O_RDONLY)
+            locked.callback(os.close, folder)
+            fcntl.flock(folder, fcntl.LOCK_EX)
         yield
 
 
@@ -115,7 +123,7 @@ def _authority(arguments: argparse.Namespace) -> certs.CertificateAuthority:
     crlfile = Path(arguments.crl)
     if not crlfile.exists():
         return load_authority(arguments)
-    document = open_source(crlfile)
+    document = open_list(crlfile)
     if document.is_pem and any(label != CRL_LABEL for label in pem_labels(document)):
         raise CertificateError(
             f"{document.label} has more in it than a CRL, which would be lost: give a file with"
@@ -135,7 +143,7 @@ def _certificate(
     password = functools.cache(lambda: opening_password(arguments))
     with read_once():
         found = parse_certificates(open_source(path), password)
-        issued = {one for one in found if one != own and was_issued_by(one, own)}
+        issued = {one for one in found if one != own and is_below(one, own)}
         if len(issued) > 1:
             raise CertificateError(
                 f"there are {len(issued)} certificates of this authority in {str(path)!r}: give a"
@@ -155,12 +163,13 @@ def _write(arguments: argparse.Namespace, authority: certs.CertificateAuthority)
     refuse_useless_password(arguments)
     crl = authority.crl(lifetime=lifetime_of(arguments) or STATEMENT_LIFETIME)
     crlfile = Path(arguments.crl)
-    is_der = crlfile.exists() and not open_source(crlfile).is_pem
-    encoding = Encoding.DER if is_der else Encoding.PEM
-    write_atomically(crlfile, crl.public_bytes(encoding), mode=PUBLIC)
+    is_new = not crlfile.exists()
+    is_der = not is_new and not open_list(crlfile).is_pem
+    write_list(crlfile, crl, Encoding.DER if is_der else Encoding.PEM)
     count = len(list(crl))
     print(
         f"written to {arguments.crl}: {count} certificate{'' if count == 1 else 's'} revoked, good"
         f" until {crl.next_update_utc:%Y-%m-%d %H:%M} UTC"
+        f"{' (a new list: there was no such file)' if is_new else ''}"
     )
     return OK

@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from tlshttp._engines.issuers import Issuers, fits_issuer, is_root
-from tlshttp.certs._inspect import are_one_name, describe, is_authority
+from tlshttp._engines.issuers import Issuers, fits_issuer, is_root, kind_of_issuers_key
+from tlshttp._issued_by import are_one_name
+from tlshttp.certs._inspect import describe, is_authority
 from tlshttp.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class TrustAnchors:
         from tlshttp._engines.stand_in import StandInRoot
 
         try:
-            root_of_ours = StandInRoot(seen, self._issuers.named(anchor.issuer))
+            root_of_ours = StandInRoot(seen, self._kinds_of_namesakes(anchor))
         except ValueError as error:
             findings.append(
                 f"client_cas: {describe(anchor)} cannot be trusted without its root: {error}"
@@ -100,6 +101,18 @@ class TrustAnchors:
             return anchor
         self._stand_ins[anchor] = root_of_ours
         return root_of_ours.copy
+
+    def _kinds_of_namesakes(self, anchor: x509.Certificate) -> set[x509.ObjectIdentifier]:
+        """Return the kinds of keys of those that may be met by the name of an authority's issuer.
+
+        That issuer itself may be: as an intermediate that a client sends, below another anchor.
+        """
+        from tlshttp._engines.gaps import may_be_above
+
+        kinds = {one.public_key_algorithm_oid for one in self._issuers.named(anchor.issuer)}
+        if any(may_be_above(one, anchor, self._issuers) for one in self.certificates):
+            kinds.add(kind_of_issuers_key(anchor))
+        return kinds
 
     def _goes_on(self, anchor: x509.Certificate) -> bool:
         """Tell whether a chain goes on from an authority that is no root to another anchor.

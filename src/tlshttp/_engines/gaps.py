@@ -15,9 +15,10 @@ from collections.abc import Iterator, Sequence
 from cryptography import x509
 
 from tlshttp._engines.issuers import Issuers, is_root
-from tlshttp.certs._inspect import are_one_name, describe, find_extension
+from tlshttp._issued_by import are_one_name
+from tlshttp.certs._inspect import describe, find_extension
 
-__all__ = ["gap_findings"]
+__all__ = ["gap_findings", "may_be_above"]
 
 
 def gap_findings(anchors: Sequence[x509.Certificate]) -> Iterator[str]:
@@ -31,7 +32,7 @@ def gap_findings(anchors: Sequence[x509.Certificate]) -> Iterator[str]:
         if is_root(lower) or issuers.of(lower):
             continue
         for upper in anchors:
-            if _may_be_above(upper, lower, issuers):
+            if may_be_above(upper, lower, issuers):
                 issuer = lower.issuer.rfc4514_string()
                 yield (
                     f"client_cas: {describe(lower)} may be below {describe(upper)} by way of"
@@ -42,10 +43,15 @@ def gap_findings(anchors: Sequence[x509.Certificate]) -> Iterator[str]:
                 break
 
 
-def _may_be_above(upper: x509.Certificate, lower: x509.Certificate, issuers: Issuers) -> bool:
+def may_be_above(upper: x509.Certificate, lower: x509.Certificate, issuers: Issuers) -> bool:
     """Tell whether one authority may have issued the issuer of another, which is no anchor.
 
     It cannot where it is itself below the other one, or below that one's issuer.
+
+    Args:
+        upper: The one.
+        lower: The other one.
+        issuers: Finds those of all authorities that are trusted.
     """
     return _may_have_authorities_below(upper) and not any(
         one == lower or _have_one_issuer(one, lower) for one in issuers.above(upper)

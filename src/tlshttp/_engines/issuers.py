@@ -12,16 +12,10 @@ from cryptography import x509
 from cryptography.x509.oid import PublicKeyAlgorithmOID as Kind
 from cryptography.x509.oid import SignatureAlgorithmOID
 
-from tlshttp.certs._inspect import (
-    ComparableName,
-    are_one_name,
-    comparable_name,
-    find_extension,
-    fits_identifier,
-    was_signed_by,
-)
+from tlshttp._issued_by import ComparableName, are_one_name, comparable_name, was_signed_by
+from tlshttp.certs._inspect import find_extension, fits_identifier
 
-__all__ = ["Issuers", "fits_issuer", "is_root"]
+__all__ = ["Issuers", "fits_issuer", "is_root", "kind_of_issuers_key"]
 
 
 def _signatures(start: str) -> frozenset[x509.ObjectIdentifier]:
@@ -75,6 +69,13 @@ class Issuers:
     def named(self, name: x509.Name) -> list[x509.Certificate]:
         """Return those of a name."""
         return self._by_name.get(comparable_name(name), [])
+
+
+def kind_of_issuers_key(certificate: x509.Certificate) -> x509.ObjectIdentifier:
+    """Return of which kind the key is that has signed a certificate, as its signature tells."""
+    signature = certificate.signature_algorithm_oid
+    kinds = (kind for kind, signatures in _SIGNATURES.items() if signature in signatures)
+    return next(kinds, signature)
 
 
 def is_root(anchor: x509.Certificate) -> bool:

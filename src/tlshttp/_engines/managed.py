@@ -156,7 +156,8 @@ class ManagedContext:
         now = time.monotonic() if now is None else now
         if now < self._next_look and now < self._chain_ends.due:
             return
-        if not self._lock.acquire(blocking=False):
+        lock = self._lock  # another one if a signal's handler forks meanwhile, in the child
+        if not lock.acquire(blocking=False):
             return
         try:
             self._look(now)
@@ -166,7 +167,7 @@ class ManagedContext:
             self._next_look = now + _RETRY_SECONDS
             _log.exception("looking for new certificates failed")
         finally:
-            self._lock.release()
+            lock.release()
 
     def certificates_in_use(self) -> tuple[CertificateInUse, ...]:
         """Tell which certificates are shown now, and when each of them ends."""

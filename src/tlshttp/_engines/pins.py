@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tlshttp._engines.issuers import is_root
-from tlshttp.certs._inspect import describe, find_extension, is_below
+from tlshttp._issued_by import is_below
+from tlshttp.certs._inspect import describe, find_extension
 
 __all__ = ["Pins"]
 

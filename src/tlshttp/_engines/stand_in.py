@@ -14,7 +14,7 @@ What the root publishes about the copy we decide, from the lists that there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -37,16 +37,16 @@ class StandInRoot:
 
     Args:
         anchor: The authority's own certificate.
-        namesakes: Authorities that have the name of its issuer.
+        unlike: The kinds of keys of others that have the name of its issuer.
 
     Raises:
         ValueError: The certificate is not as RFC 5280 says, and cannot be copied.
     """
 
     def __init__(
-        self, anchor: x509.Certificate, namesakes: Iterable[x509.Certificate] = ()
+        self, anchor: x509.Certificate, unlike: Collection[x509.ObjectIdentifier] = ()
     ) -> None:
-        self._key = _key_unlike(namesakes)
+        self._key = _key_unlike(unlike)
         self._identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         self._name = anchor.issuer
         self._serial = serial_of(anchor)
@@ -125,13 +125,12 @@ class StandInRoot:
         )
 
 
-def _key_unlike(namesakes: Iterable[x509.Certificate]) -> _Key:
-    """Make a key of a kind that no namesake has, as far as there are kinds.
+def _key_unlike(kinds: Collection[x509.ObjectIdentifier]) -> _Key:
+    """Make a key of another kind than those of namesakes, as far as there are kinds.
 
     What is issued without an authorityKeyIdentifier tells by its signature alone which kind of key
     it is from. OpenSSL would take the stand-in for its issuer otherwise, and refuse it.
     """
-    kinds = {one.public_key_algorithm_oid for one in namesakes}
     if PublicKeyAlgorithmOID.EC_PUBLIC_KEY not in kinds:
         return ec.generate_private_key(ec.SECP256R1())
     if PublicKeyAlgorithmOID.ED25519 not in kinds:

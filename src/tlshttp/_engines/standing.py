@@ -8,9 +8,9 @@ from datetime import datetime
 
 from cryptography import x509
 
+from tlshttp._issued_by import are_one_name
 from tlshttp.certs._crl_makers import is_signed_by
 from tlshttp.certs._crl_scope import Scope, find_in_list, is_taken_back
-from tlshttp.certs._inspect import are_one_name
 
 __all__ = ["Standing", "describe_list", "standing"]
 

@@ -115,7 +115,10 @@ class Registry:
         has a queue: in `Phase.HANDLER` a connection stays where it was, and is passed over.
         """
         queue = self._queue_of[phase]
-        self._lock.acquire()  # not by `with`, which makes two bound methods and takes twice as long
+        # Not by `with`, which makes two bound methods and takes twice as long. It is another lock
+        # afterwards if a signal's handler forks meanwhile, in the child.
+        lock = self._lock
+        lock.acquire()
         try:
             if connection.phase is _CLOSED:
                 return
@@ -128,7 +131,7 @@ class Registry:
             connection.phase = phase
             connection.deadline = deadline
         finally:
-            self._lock.release()
+            lock.release()
 
     def remove(self, connection: Connection) -> bool:
         """Let a connection go; return whether its descriptor was still its own.

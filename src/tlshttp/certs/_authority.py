@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from tlshttp.certs._certificate import Certificate, CertificateChain
 from tlshttp.certs._constraints import constraint_findings
 from tlshttp.certs._contexts import add_trust_anchor
-from tlshttp.certs._files import PUBLIC, write_atomically
+from tlshttp.certs._documents import open_list
 from tlshttp.certs._findings import Purpose
 from tlshttp.certs._fitness import key_identifier, unfit_findings, url_findings
 from tlshttp.certs._inspect import describe, find_extension, is_self_signed
@@ -31,10 +31,10 @@ from tlshttp.certs._issue import (
     roles_of,
 )
 from tlshttp.certs._keys import KeyType, Password, PrivateKey
-from tlshttp.certs._last_list import read_last_list
+from tlshttp.certs._last_list import read_last_list, write_list
 from tlshttp.certs._load import load
 from tlshttp.certs._names import general_names
-from tlshttp.certs._parse import Source, open_source
+from tlshttp.certs._parse import Source
 from tlshttp.certs._requests import load_request, names_of_request
 from tlshttp.certs._revocation import Ledger
 from tlshttp.certs._revoking import Revoking
@@ -146,7 +146,7 @@ class CertificateAuthority(Revoking):
         certificate = load(certfile, keyfile, password, tolerate=tolerate)
         authority = CertificateAuthority(certificate, crl_url=crl_url, ocsp_url=ocsp_url)
         if crlfile is not None:
-            authority._ledger = Ledger(read_last_list(open_source(crlfile), certificate.leaf))
+            authority._ledger = Ledger(read_last_list(open_list(crlfile), certificate.leaf))
         return authority
 
     def write(
@@ -171,8 +171,7 @@ class CertificateAuthority(Revoking):
         """
         self.certificate.write(certfile, keyfile, password)
         if crlfile is not None:
-            pem = self.crl().public_bytes(serialization.Encoding.PEM)
-            write_atomically(crlfile, pem, mode=PUBLIC)
+            write_list(crlfile, self.crl(), serialization.Encoding.PEM)
 
     def issue_server(
         self,

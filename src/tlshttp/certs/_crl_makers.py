@@ -12,14 +12,9 @@ from typing import NamedTuple
 
 from cryptography import x509
 
+from tlshttp._issued_by import ComparableName, comparable_name
 from tlshttp.certs._crl_scope import Scope, find_in_list
-from tlshttp.certs._inspect import (
-    ComparableName,
-    comparable_name,
-    find_extension,
-    fits_identifier,
-    public_key_bytes,
-)
+from tlshttp.certs._inspect import find_extension, fits_identifier, public_key_bytes
 
 __all__ = ["Makers", "is_signed_by", "may_seem_signed_by", "why_refused"]
 

@@ -8,7 +8,8 @@ from typing import TypeAlias, TypeVar
 
 from cryptography import x509
 
-from tlshttp.certs._inspect import are_one_name, comparable_name, find_extension
+from tlshttp._issued_by import are_one_name, comparable_name
+from tlshttp.certs._inspect import find_extension
 
 __all__ = ["Entry", "Scope", "critical_unknown", "find_in_list", "is_taken_back", "revoked_by"]
 

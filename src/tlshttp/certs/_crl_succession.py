@@ -13,9 +13,9 @@ from typing import TypeAlias
 
 from cryptography import x509
 
+from tlshttp._issued_by import are_one_name
 from tlshttp.certs._crl_makers import Makers
 from tlshttp.certs._crl_scope import Scope, critical_unknown, find_in_list
-from tlshttp.certs._inspect import are_one_name
 from tlshttp.errors import ConfigurationError
 
 __all__ = ["Check", "Lists", "Succession", "describe_moment", "newest_lists", "succeed"]

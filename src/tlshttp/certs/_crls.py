@@ -13,6 +13,7 @@ from cryptography import x509
 from tlshttp._own_files import OWN_FILES
 from tlshttp._paths import require_path
 from tlshttp.certs._crl_succession import Check, Lists, Succession, describe_moment, succeed
+from tlshttp.certs._files import MAXIMUM_LIST_SIZE
 from tlshttp.certs._reading import read_file
 from tlshttp.certs._reloading import FILE_POLL_INTERVAL, ReloadingStore
 from tlshttp.certs._sources import FileSource, FixedSource
@@ -20,7 +21,6 @@ from tlshttp.errors import ConfigurationError
 
 __all__ = ["CRLStore"]
 
-_MAXIMUM_SIZE = 64 * 1024 * 1024  # bytes; the largest public lists have some 10 MB
 _BEGIN, _END = b"-----BEGIN X509 CRL-----", b"-----END X509 CRL-----"
 
 
@@ -171,12 +171,12 @@ def _require_lists(given: tuple[object, ...]) -> None:
 def _read(path: Path) -> bytes:
     OWN_FILES.add(path)
     try:
-        content = read_file(path, _MAXIMUM_SIZE + 1)
+        content = read_file(path, MAXIMUM_LIST_SIZE + 1)
     except OSError as error:
         raise ConfigurationError(f"cannot read CRL {path}: {error.strerror}") from None
     except ValueError:
         raise ConfigurationError(f"{str(path)!r} cannot be the path of a CRL") from None
-    if len(content) > _MAXIMUM_SIZE:
+    if len(content) > MAXIMUM_LIST_SIZE:
         raise ConfigurationError(f"CRL {path} is larger than 64 MiB")
     return content
 

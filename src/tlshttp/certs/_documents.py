@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from tlshttp.certs._files import MAXIMUM_FILE_SIZE, read_bounded
+from tlshttp.certs._files import MAXIMUM_FILE_SIZE, MAXIMUM_LIST_SIZE, read_bounded
 from tlshttp.errors import CertificateError
 
-__all__ = ["Document", "Source", "open_source", "read_source"]
+__all__ = ["Document", "Source", "open_list", "open_source", "read_source"]
 
 Source: TypeAlias = str | os.PathLike[str] | bytes
 """A path, PEM text, or the bytes of a file in PEM, DER or PKCS#12 form."""
@@ -69,34 +69,56 @@ def open_source(source: Source) -> Document:
     Raises:
         CertificateError: It cannot be read, or is larger than 1 MiB.
     """
+    return _open(source, MAXIMUM_FILE_SIZE, "certificate or key")
+
+
+def open_list(source: Source) -> Document:
+    """Read a source of a revocation list, wherever it is.
+
+    Raises:
+        CertificateError: It cannot be read, or is larger than 64 MiB.
+    """
+    return _open(source, MAXIMUM_LIST_SIZE, "revocation list")
+
+
+def _open(source: Source, limit: int, kind: str) -> Document:
     if isinstance(source, str) and "-----BEGIN" in source:
         source = source.encode("utf-8", "replace")
     if isinstance(source, bytes):
-        if len(source) > MAXIMUM_FILE_SIZE:
-            raise CertificateError("more than 1 MiB of bytes: that is no certificate or key")
+        if len(source) > limit:
+            raise CertificateError(f"more than {limit >> 20} MiB of bytes: that is no {kind}")
         return Document("the given PEM or DER", source)
     path = os.fspath(source)
     if not isinstance(path, str):
         raise TypeError("a path must be str or os.PathLike[str]")
-    return Document(repr(path), read_source(path), path)
+    return Document(repr(path), read_source(path, limit, kind), path)
 
 
-def read_source(path: str | os.PathLike[str]) -> bytes:
+def read_source(
+    path: str | os.PathLike[str],
+    limit: int = MAXIMUM_FILE_SIZE,
+    kind: str = "certificate or key",
+) -> bytes:
     """Read a whole file.
 
+    Args:
+        path: The file.
+        limit: The most bytes it may have.
+        kind: What there is nothing larger of.
+
     Raises:
-        CertificateError: It cannot be read, or is larger than 1 MiB. If it is no path at all, the
-            error names its kind only: the URI of a token has a PIN in it, and a key may have been
-            taken for a path.
+        CertificateError: It cannot be read, or is too large. If it is no path at all, the error
+            names its kind only: the URI of a token has a PIN in it, and a key may have been taken
+            for a path.
     """
     try:
-        return read_bounded(path)
+        return read_bounded(path, limit, kind)
     except CertificateError:
-        kind = _instead_of_a_path(os.fspath(path))
-        if kind is None:
+        instead = _instead_of_a_path(os.fspath(path))
+        if instead is None:
             raise
     # Raised outside the handler, so that not even the context of the error has the path.
-    raise CertificateError(kind)
+    raise CertificateError(instead)
 
 
 def _instead_of_a_path(path: str) -> str | None:

@@ -22,27 +22,39 @@ from tlshttp.errors import CertificateError
 MAXIMUM_FILE_SIZE = 1024 * 1024
 """Bytes. Four times the largest public bundle of trust anchors (certifi 2026: 0.28 MB)."""
 
+MAXIMUM_LIST_SIZE = 64 * 1024 * 1024
+"""Bytes of a file of revocation lists; the largest public ones have some 10 MB."""
+
 PRIVATE = 0o600
 PUBLIC = 0o644
 
 
-def read_bounded(path: str | os.PathLike[str]) -> bytes:
+def read_bounded(
+    path: str | os.PathLike[str],
+    limit: int = MAXIMUM_FILE_SIZE,
+    kind: str = "certificate or key",
+) -> bytes:
     """Read a whole file.
 
+    Args:
+        path: The file.
+        limit: The most bytes it may have.
+        kind: What there is nothing larger of.
+
     Raises:
-        CertificateError: It cannot be read, or is larger than 1 MiB.
+        CertificateError: It cannot be read, or is too large.
     """
     OWN_FILES.add(path)
     try:
-        content = read_file(path, MAXIMUM_FILE_SIZE + 1)
+        content = read_file(path, limit + 1)
     except OSError as error:
         raise CertificateError(f"cannot read {os.fspath(path)!r}: {error.strerror}") from error
     except ValueError:
         # What open() says to a null character in the path.
         raise CertificateError(f"{os.fspath(path)!r} cannot be the path of a file") from None
-    if len(content) > MAXIMUM_FILE_SIZE:
+    if len(content) > limit:
         raise CertificateError(
-            f"{os.fspath(path)!r} is larger than 1 MiB: that is no certificate or key"
+            f"{os.fspath(path)!r} is larger than {limit >> 20} MiB: that is no {kind}"
         )
     return content
 

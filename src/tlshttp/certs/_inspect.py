@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeVar
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
 
+from tlshttp._issued_by import are_one_name
 from tlshttp.certs._names import render_name
 from tlshttp.certs._serials import serial_of
-
-ComparableName: TypeAlias = tuple[Hashable, ...]
 
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
@@ -60,26 +57,6 @@ def public_key_bytes(key: CertificatePublicKeyTypes) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def comparable_name(name: x509.Name) -> ComparableName:
-    """Return a name as OpenSSL compares it: whatever its ASCII letters' case, spaces and types.
-
-    Who judges clients or revocation lists compares like this, since OpenSSL does. What a server is
-    to show is compared as it is written: some clients do the same.
-    """
-    return tuple(
-        frozenset((one.oid, _comparable_value(one.value)) for one in part) for part in name.rdns
-    )
-
-
-def _comparable_value(value: str | bytes) -> bytes:
-    return value if isinstance(value, bytes) else b" ".join(value.encode().lower().split())
-
-
-def are_one_name(one: x509.Name, other: x509.Name) -> bool:
-    """Tell whether two names are one to OpenSSL, however they are written."""
-    return one == other or comparable_name(one) == comparable_name(other)
-
-
 def is_authority(certificate: x509.Certificate) -> bool:
     """Tell whether a certificate may issue others."""
     extension = find_extension(certificate, x509.BasicConstraints)
@@ -89,37 +66,13 @@ def is_authority(certificate: x509.Certificate) -> bool:
 def was_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Tell whether the issuer's name stands in the certificate and its key signed it.
 
-    The name is compared as it is written; see `is_below`.
+    The name is compared as it is written; see `tlshttp._issued_by.is_below`.
     """
     try:
         certificate.verify_directly_issued_by(issuer)
     except Exception:  # noqa: BLE001
         # InvalidSignature, ValueError (names differ), TypeError or UnsupportedAlgorithm (a key that
         # cannot sign): whichever it is, this issuer has not issued the certificate.
-        return False
-    return True
-
-
-def is_below(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Tell whether the issuer's key signed the certificate in its name, however that is written."""
-    return are_one_name(certificate.issuer, issuer.subject) and was_signed_by(certificate, issuer)
-
-
-def was_signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Tell whether the issuer's key signed the certificate, in whatever name."""
-    try:
-        key: Any = issuer.public_key()
-        # How the kinds of keys that need to be told are told it; the others have one way only.
-        parameters: list[object] = [certificate.signature_algorithm_parameters]
-        if isinstance(key, (rsa.RSAPublicKey, dsa.DSAPublicKey)):
-            parameters.append(certificate.signature_hash_algorithm)
-        key.verify(
-            certificate.signature,
-            certificate.tbs_certificate_bytes,
-            *(one for one in parameters if one is not None),
-        )
-    except Exception:  # noqa: BLE001
-        # As above; and AttributeError and TypeError where key and signature are of two kinds.
         return False
     return True
 

@@ -6,18 +6,21 @@ issued. So what the next one would not say any more, or not rightly, is refused 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from tlshttp._issued_by import are_one_name
 from tlshttp.certs._crl_makers import is_signed_by
 from tlshttp.certs._crl_scope import critical_unknown, find_in_list, revoked_by
 from tlshttp.certs._documents import Document
-from tlshttp.certs._inspect import are_one_name
+from tlshttp.certs._files import MAXIMUM_LIST_SIZE, PUBLIC, write_atomically
 from tlshttp.certs._parse import pem_labels
 from tlshttp.errors import CertificateError
 
-__all__ = ["CRL_LABEL", "read_last_list"]
+__all__ = ["CRL_LABEL", "read_last_list", "write_list"]
 
 _List = x509.CertificateRevocationList
 
@@ -47,6 +50,21 @@ def read_last_list(document: Document, authority: x509.Certificate) -> _List:
         raise CertificateError(f"the CRL in {document.label} is not from this authority")
     CertificateError.raise_if(f"the CRL in {document.label} {flaw}" for flaw in _flaws(crl))
     return crl
+
+
+def write_list(crlfile: str | os.PathLike[str], crl: _List, encoding: Encoding) -> None:
+    """Write a list that the next one can go on from, replacing the last one in one step.
+
+    Raises:
+        CertificateError: It cannot be written, or could not be read again.
+    """
+    content = crl.public_bytes(encoding)
+    if len(content) > MAXIMUM_LIST_SIZE:
+        raise CertificateError(
+            f"the CRL would be larger than {MAXIMUM_LIST_SIZE >> 20} MiB, which nobody here reads:"
+            f" {os.fspath(crlfile)!r} stays as it is"
+        )
+    write_atomically(crlfile, content, mode=PUBLIC)
 
 
 def _read(document: Document) -> _List:

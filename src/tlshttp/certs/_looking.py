@@ -7,6 +7,7 @@ thread, and a later poll takes what it has found.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -33,6 +34,7 @@ class Look(Generic[_T]):
         self._error: Exception | None = None
         self._done = threading.Event()
         self._began = time.monotonic()
+        self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name="tlshttp-look", daemon=True)
         try:
             self._thread.start()
@@ -44,6 +46,11 @@ class Look(Generic[_T]):
     def is_over(self) -> bool:
         """Whether there is a `result`."""
         return self._done.is_set()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a process has begun it that this one was forked from: it never ends here."""
+        return os.getpid() != self._process
 
     @property
     def seconds(self) -> float:

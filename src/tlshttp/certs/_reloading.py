@@ -112,7 +112,8 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
         now = time.monotonic() if now is None else now
         if now < self._next_poll and not self._asked:
             return False
-        if not self._lock.acquire(blocking=False):
+        lock = self._lock  # another one if a signal's handler forks meanwhile, in the child
+        if not lock.acquire(blocking=False):
             return False
         try:
             with self._looking():
@@ -120,7 +121,7 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
                 self._next_poll = now + self._poll_interval
                 salvaged, event = self._look(asked=asked)
         finally:
-            self._lock.release()
+            lock.release()
         self._announce(salvaged)
         self._announce(event)
         return any(
@@ -297,6 +298,9 @@ class ReloadingStore(abc.ABC, Generic[_T, _E]):
                 self._suspicion = self._last_error = None  # that it did not answer
             self._pending = None
             return look.result()
+        if look.is_lost:
+            self._pending, self._asked = None, True
+            return None
         self._pending = look
         self._next_poll = 0.0  # for whoever polls: it costs nothing now
         if look.seconds > STALL_SECONDS:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -17,6 +19,8 @@ from tlshttp.certs._keys import signature_hash
 from tlshttp.certs._validity import BACKDATING
 from tlshttp.errors import CertificateError
 
+_log = logging.getLogger("tlshttp.certs")
+
 
 @dataclass(frozen=True)
 class Revocation:
@@ -26,15 +30,26 @@ class Revocation:
     reason: x509.ReasonFlags
 
 
+class Statement(NamedTuple):
+    """What the next CRL says."""
+
+    number: int
+    since: datetime
+    """When it begins."""
+    revocations: dict[int, Revocation]
+
+
 class Ledger:
-    """The revocations of one authority, and the number of its last CRL. Threads may share it."""
+    """The revocations of one authority, and what its last CRL was. Threads may share it."""
 
     def __init__(self, crl: x509.CertificateRevocationList | None = None) -> None:
         self._renew_lock()
         begin_anew_in_children(self, Ledger._renew_lock)
         self._revocations: dict[int, Revocation] = {}
         self._crl_number = 0
+        self._crl_since: datetime | None = None
         if crl is not None:
+            self._crl_since = crl.last_update_utc
             self._revocations = {
                 entry.serial_number: _read_entry(entry) for entry in crl if not is_taken_back(entry)
             }
@@ -55,31 +70,45 @@ class Ledger:
         with self._lock:
             return self._revocations.get(serial)
 
-    def next_crl(self) -> tuple[int, dict[int, Revocation]]:
-        """Return a number for the next CRL and what stands in it.
+    def next_crl(self) -> Statement:
+        """Return what the next CRL says.
 
-        The number is the time of issue, so that numbers rise even where the last one was lost.
+        The number is the time of issue, so that numbers rise even where the last one was lost. The
+        list begins earlier than that, but no earlier than the last one, or servers would take it
+        for the older of the two, and go on with that.
         """
+        now = datetime.now(UTC).replace(microsecond=0)
         with self._lock:
-            self._crl_number = max(self._crl_number + 1, int(datetime.now(UTC).timestamp()))
-            return self._crl_number, dict(self._revocations)
+            last, since = self._crl_since, now - BACKDATING
+            if last is not None:
+                since = max(since, min(last, now))
+            self._crl_since = since
+            self._crl_number = max(self._crl_number + 1, int(now.timestamp()))
+            statement = Statement(self._crl_number, since, dict(self._revocations))
+        if last is not None and last > now:
+            _log.warning(
+                "the last CRL of the authority begins at %s UTC, which is later than now: look at"
+                " this machine's clock. Servers that have it take the new one for older",
+                f"{last:%Y-%m-%d %H:%M:%S}",
+            )  # fmt: skip
+        return statement
 
 
 def sign_crl(
-    issuer: Issuer, number: int, revocations: dict[int, Revocation], lifetime: timedelta
+    issuer: Issuer, statement: Statement, lifetime: timedelta
 ) -> x509.CertificateRevocationList:
     """Sign a list of everything that is revoked."""
-    this_update, next_update = _updates(lifetime)
+    _, next_update = _updates(lifetime)
+    entries = [_build_entry(*one) for one in sorted(statement.revocations.items())]
     builder = (
-        x509.CertificateRevocationListBuilder()
+        # One by one they would take time with the square of their number.
+        x509.CertificateRevocationListBuilder(revoked_certificates=entries)
         .issuer_name(issuer.name)
-        .last_update(this_update)
+        .last_update(statement.since)
         .next_update(next_update)
         .add_extension(issuer.key_identifier, critical=False)
-        .add_extension(x509.CRLNumber(number), critical=False)
+        .add_extension(x509.CRLNumber(statement.number), critical=False)
     )
-    for serial, revocation in sorted(revocations.items()):
-        builder = builder.add_revoked_certificate(_build_entry(serial, revocation))
     return builder.sign(issuer.private_key, signature_hash(issuer.private_key))
 
 

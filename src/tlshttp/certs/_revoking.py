@@ -7,8 +7,9 @@ from datetime import timedelta
 from cryptography import x509
 from cryptography.x509 import ocsp
 
+from tlshttp._issued_by import is_below
 from tlshttp.certs._certificate import Certificate, CertificateChain
-from tlshttp.certs._inspect import describe, is_below
+from tlshttp.certs._inspect import describe
 from tlshttp.certs._issue import Issuer
 from tlshttp.certs._revocation import Ledger, sign_crl, sign_ocsp_response
 from tlshttp.errors import CertificateError
@@ -64,14 +65,15 @@ class Revoking:
     def crl(self, *, lifetime: timedelta = STATEMENT_LIFETIME) -> x509.CertificateRevocationList:
         """Return a signed list of what is revoked, with a number that always rises.
 
+        It begins five minutes ago, for clients whose clock is behind, but not before the last one.
+
         Args:
             lifetime: When the next list is due; afterwards clients refuse this one.
 
         Raises:
             CertificateError: It ends before it begins, or after the year 9999.
         """
-        number, revocations = self._ledger.next_crl()
-        return sign_crl(self._issuer, number, revocations, lifetime)
+        return sign_crl(self._issuer, self._ledger.next_crl(), lifetime)
 
     def ocsp_response(
         self,

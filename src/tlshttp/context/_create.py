@@ -61,8 +61,10 @@ def create_server_context(
             of its authority in ``client_cas``; 0: only clients of these authorities themselves. It
             counts up to the highest: of a root and an intermediate of it in ``client_cas``, up to
             the root, as in ``openssl verify -verify_depth``; the intermediate is one. Certificates
-            that an authority issued to itself do not count (RFC 5280, section 4.2.1.9). `None`: no
-            more than OpenSSL follows, which is 100 (``SSL_set_verify(3)``).
+            that an authority issued to itself do not count (RFC 5280, section 4.2.1.9). With a
+            number, who shows the certificate of a root itself is refused: that of a single client
+            belongs into ``client_certificates``. `None`: no more than OpenSSL follows, which is 100
+            (``SSL_set_verify(3)``).
         crls: Revocation lists of these authorities: paths of PEM or DER files, which are looked at
             every five seconds, `tlshttp.certs.CRLStore` objects, or lists. With any, there has to
             be one for every authority between a client's certificate and the trusted root, else the

@@ -129,7 +129,8 @@ class Staples:
         """
         shown = tuple(certificates)
         due = [one for one in shown if now >= self._next_look.get(_key(one), 0.0)]
-        if not due or not self._lock.acquire(blocking=False):
+        lock = self._lock  # another one if a signal's handler forks meanwhile, in the child
+        if not due or not lock.acquire(blocking=False):
             return
         try:
             if self._thread is None or not self._thread.is_alive():
@@ -139,7 +140,7 @@ class Staples:
                 )
                 self._thread.start()
         finally:
-            self._lock.release()
+            lock.release()
 
     def join(self, timeout: float) -> None:
         """Wait for the thread that asks, if there is one.
