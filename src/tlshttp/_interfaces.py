@@ -145,6 +145,10 @@ class Exchange(Protocol):
         """What the request, or the last one, asks for, without its details: a method and a path."""
 
     @property
+    def to_come(self) -> int:
+        """Bytes of the response that have been announced and not been written."""
+
+    @property
     def begun(self) -> bool:
         """Whether something of a request is there that has not been answered."""
 

@@ -209,8 +209,13 @@ class Spool:
         self.size = 0
         """Bytes in it."""
 
-    def append(self, data: bytes | memoryview) -> None:
+    def append(self, data: bytes | memoryview, more: int = 0) -> None:
         """Add bytes at the end.
+
+        Args:
+            data: The bytes.
+            more: How many are to come, for which there has to be room when the first of them go to
+                disk: to write nearly all of them first, in vain, would cost others time.
 
         Raises:
             NoRoom: The server has no more room on disk; nothing was added.
@@ -220,7 +225,7 @@ class Spool:
         if not self._on_disk and self._fits(self.size + size):
             self._keep(data)
         else:
-            self._write(data)
+            self._write(data, 0 if self._files else more)
         self.size += size
 
     def _keep(self, data: bytes | memoryview) -> None:
@@ -244,9 +249,11 @@ class Spool:
             self._taken += missing
         return True
 
-    def _write(self, data: bytes | memoryview) -> None:
+    def _write(self, data: bytes | memoryview, more: int) -> None:
         size = len(data)
-        self._budget.take_disk(size, self._holder)
+        self._budget.take_disk(size + more, self._holder)
+        if more:
+            self._budget.give_disk(more, self._holder)
         try:
             if not self._files or self._files[-1].written >= _LARGEST_FILE:
                 self._files.append(_File())

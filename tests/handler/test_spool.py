@@ -52,6 +52,24 @@ def in_memory(spool: Spool) -> int:
     return spool.size - spool._on_disk
 
 
+def test_what_does_not_fit_with_all_that_is_to_come_is_refused_at_once(files: list[Any]) -> None:
+    """Nothing is written, and nothing taken, unless there is room for the rest.
+
+    That is asked once: others may have taken some of that room since.
+    """
+    budget = Budget(0, 10_000)
+    spool = Spool(budget, FREE)
+    with pytest.raises(NoRoom):
+        spool.append(bytes(5_000), 5_001)
+    assert (spool.size, budget.disk, files) == (0, 0, [])
+    spool.append(bytes(5_000), 5_000)
+    assert budget.disk == 5_000
+    spool.append(bytes(2_500), 10_000)
+    assert spool.size == budget.disk == 7_500
+    spool.clear()
+    assert not budget.disk
+
+
 def test_what_is_small_stays_in_memory(files: list[Any]) -> None:
     """In order, however small the pieces, and without taking anything of what others have."""
     budget = Budget(0, 0)
