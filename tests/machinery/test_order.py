@@ -12,9 +12,11 @@ import pytest
 from tests.machinery.conftest import Recording, serving
 from tests.machinery.handlers import Plain
 from tests.machinery.peers import handshake
-from tests.support import UNIT
+from tests.support import UNIT, wait_until
 from tlshttp._machinery import order as module
+from tlshttp._machinery.loop import Loop
 from tlshttp._machinery.order import Order
+from tlshttp._spool import Budget
 
 
 class Peer:
@@ -219,3 +221,41 @@ def test_who_asks_for_little_is_served_before_all_who_do_not_take_what_is_large(
         for sock in socks:
             sock.close()
     assert recorder.asked == ["/small", "/large", "/large", "/large"]
+
+
+def test_the_files_of_those_who_leave_are_closed_one_at_a_time(
+    recorder: type[Recorder],
+    server_context: ssl.SSLContext,
+    any_client: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between two looks at the sockets one file is given back, when several peers have left."""
+    happened: list[str] = []
+    take_up, close_one = Loop._take_up, Budget.close_one
+
+    def looked(loop: Loop, fds: list[int]) -> None:
+        happened.append("look")
+        take_up(loop, fds)
+
+    def closed(budget: Budget) -> bool:
+        if budget.to_close:
+            happened.append("close")
+        return close_one(budget)
+
+    monkeypatch.setattr(Loop, "_take_up", looked)
+    monkeypatch.setattr(Budget, "close_one", closed)
+    server = Recording(("127.0.0.1", 0), recorder, ssl_context=server_context)
+    with serving(server):
+        socks = [handshake(server.server_address, any_client, rcvbuf=4096) for _ in range(4)]
+        keeper, *greedy = socks
+        for sock in greedy:
+            sock.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert sock.recv(1)
+        keeper.sendall(b"GET /gate HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert recorder.at_gate.wait(15 * UNIT)
+        for sock in greedy:
+            sock.close()
+        recorder.opened.set()
+        assert wait_until(lambda: happened.count("close") == 3)
+        keeper.close()
+    assert "close,close" not in ",".join(happened)

@@ -165,6 +165,7 @@ class Loop:
         self.roomless = Roomless(self.wake)
         self.budget.freed = self.roomless.room_freed
         self.budget.give_way = self._give_way
+        self.budget.postpones = not settings.leaders  # where one thread serves all
         self.places = Places(settings.max_workers, self._resume)
         self._waiting = Waiting(self.places)
         self.lingering = Lingering(self)
@@ -199,6 +200,8 @@ class Loop:
         self._take_up(fds)
         if self._leaders is None:
             self._order.serve(self._advance)
+            if self.budget.to_close:
+                self.budget.close_one()
         elif self._ready:
             self._call_leader()
         if self.loans.ended:
@@ -327,6 +330,9 @@ class Loop:
         for connection in self.registry:
             if connection.phase is not Phase.HANDLER:
                 connection.abort()
+        self.budget.postpones = False  # there are no more turns
+        while self.budget.close_one():
+            pass
         self.heads.close()
         self.drainer.close()
         self.loans.close()
@@ -468,6 +474,8 @@ class Loop:
         if self.draining.begun:
             timeout = min(timeout, DRAINING_SECONDS)
         if self._leaders is None:
+            if self.budget.to_close:
+                return 0.0
             return min(timeout, self._order.due()) if self._order else timeout
         return min(timeout, LOOK_SECONDS) if self._leaders.present else timeout
 
