@@ -143,6 +143,14 @@ class Exchange(Protocol):
         """The first line of the request, for the log."""
 
     @property
+    def subject(self) -> str:
+        """What the request, or the last one, asks for, without its details: a method and a path."""
+
+    @property
+    def to_come(self) -> int:
+        """Bytes of the response that have been announced and not been written."""
+
+    @property
     def begun(self) -> bool:
         """Whether something of a request is there that has not been answered."""
 

@@ -34,6 +34,9 @@ _LARGEST_FILE = 256 << 20
 """Bytes after which another file is begun, so that what has been taken of a long response is given
 back before its end."""
 
+_LONG_TO_CLOSE = 1 << 20
+"""Bytes of a file that it takes a while to give back: 4 ms of the processor for 50 MB."""
+
 _FIRST = 4_096
 """Bytes a connection may always have in memory, whatever the others have: less than what it costs
 anyway, and enough for a form. So an ordinary request needs no lock."""
@@ -82,6 +85,10 @@ class Budget:
         self.give_way: Callable[[Any], bool] | None = None
         """Called, from any thread, with a holder that others need room of; has it give back all it
         has, and tells if it has done so."""
+        self.postpones = False
+        """Whether large files are closed one by one by whoever calls `close_one`, not at once."""
+        self.to_close: deque[tuple[_File, Holder | None]] = deque()
+        """Those that wait for that; they count as long as they are open."""
         self._by_holder: Counter[Holder] = Counter()
         self._by_group: Counter[bytes] = Counter()
 
@@ -113,11 +120,14 @@ class Budget:
             NoRoom: They are not there.
         """
         while not self._takes_disk(size, holder):
+            if self.close_one():
+                continue
             greedy = self._greedy(holder.group) if holder is not None else None
             if greedy is None or self.give_way is None or not self.give_way(greedy):
                 raise NoRoom
-            if greedy in self._by_holder:  # it has begun anew
-                raise NoRoom
+            while greedy in self._by_holder:
+                if not self.close_one():  # it has begun anew
+                    raise NoRoom
 
     def _takes_disk(self, size: int, holder: Holder | None) -> bool:
         with self._lock:
@@ -169,6 +179,28 @@ class Budget:
             if greedy is not None and self.give_way is not None:
                 self.give_way(greedy)
 
+    def close(self, file: _File, holder: Holder | None) -> None:
+        """Have a file closed, now or by `close_one`, and its bytes given back."""
+        if self.postpones and file.written >= _LONG_TO_CLOSE:
+            self.to_close.append((file, holder))
+            return
+        try:
+            file.close()
+        finally:
+            self.give_disk(file.written, holder)
+
+    def close_one(self) -> bool:
+        """Close a file that has been postponed, from any thread; false where there is none."""
+        try:
+            file, holder = self.to_close.popleft()
+        except IndexError:
+            return False
+        try:
+            file.close()
+        finally:
+            self.give_disk(file.written, holder)
+        return True
+
     def give_disk(self, size: int, holder: Holder | None = None) -> None:
         """Give bytes of disk back."""
         with self._disk_freed:
@@ -209,8 +241,13 @@ class Spool:
         self.size = 0
         """Bytes in it."""
 
-    def append(self, data: bytes | memoryview) -> None:
+    def append(self, data: bytes | memoryview, more: int = 0) -> None:
         """Add bytes at the end.
+
+        Args:
+            data: The bytes.
+            more: How many are to come, for which there has to be room when the first of them go to
+                disk: to write nearly all of them first, in vain, would cost others time.
 
         Raises:
             NoRoom: The server has no more room on disk; nothing was added.
@@ -220,7 +257,7 @@ class Spool:
         if not self._on_disk and self._fits(self.size + size):
             self._keep(data)
         else:
-            self._write(data)
+            self._write(data, 0 if self._files else more)
         self.size += size
 
     def _keep(self, data: bytes | memoryview) -> None:
@@ -244,9 +281,11 @@ class Spool:
             self._taken += missing
         return True
 
-    def _write(self, data: bytes | memoryview) -> None:
+    def _write(self, data: bytes | memoryview, more: int) -> None:
         size = len(data)
-        self._budget.take_disk(size, self._holder)
+        self._budget.take_disk(size + more, self._holder)
+        if more:
+            self._budget.give_disk(more, self._holder)
         try:
             if not self._files or self._files[-1].written >= _LARGEST_FILE:
                 self._files.append(_File())
@@ -281,14 +320,8 @@ class Spool:
         data = file.read(most)
         self._on_disk -= len(data)
         if file.done == file.written >= _LARGEST_FILE:
-            self._close(self._files.popleft())
+            self._budget.close(self._files.popleft(), self._holder)
         return data
-
-    def _close(self, file: _File) -> None:
-        try:
-            file.close()
-        finally:
-            self._budget.give_disk(file.written, self._holder)
 
     def read_all(self) -> bytes:
         """Take all there is."""
@@ -305,7 +338,7 @@ class Spool:
             self._budget.give_memory(self._taken)
             self._taken = 0
         while self._files:
-            self._close(self._files.popleft())
+            self._budget.close(self._files.popleft(), self._holder)
 
 
 def warn_without_files() -> None:

@@ -84,13 +84,15 @@ def measure(state: State, server_class: str, options: argparse.Namespace) -> str
         with Siege(server.address) as siege:
             many_idle(siege, 50)  # so that what is made once is made
         _wait_until_gone(server)
-        before = server.resident()
+        before, threads = server.resident(), server.threads()
         with Siege(server.address) as siege:
             state(siege, options.count)
             wait_until(lambda: False, timeout=1.0)  # the server takes in what has been sent
             held, disk = server.resident(), server.spool_bytes()
             refused = siege.refused
         _wait_until_gone(server)
+        # Threads in which handlers have waited for their peers end when they have been idle.
+        wait_until(lambda: server.threads() <= threads, timeout=2 * _SETTLE_SECONDS)
         after, left = server.resident(), server.spool_bytes()
         evicted = server.stats()["evicted"]
     each = (held - before) / options.count / 1024

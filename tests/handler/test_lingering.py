@@ -222,3 +222,14 @@ def test_turns_are_one_after_the_other_and_wait_for_nobody() -> None:
     assert turns.book(1.0) == 0.75
     now = 200.0
     assert turns.book(1.0) == 0.0
+
+
+def test_what_the_disk_cannot_hold_is_not_begun_where_nobody_can_wait(
+    most_on_disk: list[int],
+) -> None:
+    """A response whose length is known, and for whose rest there is no room, is cut at once."""
+    room = Limits(max_total_disk=len(PIECE) * PIECES // 2)
+    serves = serving(Large, server_class=TLSHTTPServer, limits=room)
+    with serves as server, ask(server, "pieces"):
+        assert wait_until(lambda: server.stats().cut.get("response-aborted") == 1)
+    assert not most_on_disk

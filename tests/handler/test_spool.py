@@ -52,6 +52,75 @@ def in_memory(spool: Spool) -> int:
     return spool.size - spool._on_disk
 
 
+def test_what_does_not_fit_with_all_that_is_to_come_is_refused_at_once(files: list[Any]) -> None:
+    """Nothing is written, and nothing taken, unless there is room for the rest.
+
+    That is asked once: others may have taken some of that room since.
+    """
+    budget = Budget(0, 10_000)
+    spool = Spool(budget, FREE)
+    with pytest.raises(NoRoom):
+        spool.append(bytes(5_000), 5_001)
+    assert (spool.size, budget.disk, files) == (0, 0, [])
+    spool.append(bytes(5_000), 5_000)
+    assert budget.disk == 5_000
+    spool.append(bytes(2_500), 10_000)
+    assert spool.size == budget.disk == 7_500
+    spool.clear()
+    assert not budget.disk
+
+
+class Peer:
+    """Whoever holds something; all of an address have one name."""
+
+    def __init__(self, group: bytes) -> None:
+        self.group = group
+
+
+def on_disk(budget: Budget, size: int, holder: Any = None) -> Spool:
+    """Return a spool with so many bytes, all of which are on disk."""
+    spool = Spool(budget, 0, holder)
+    spool.append(bytes(size))
+    return spool
+
+
+def test_large_files_are_closed_one_by_one_where_one_thread_serves_all(files: list[Any]) -> None:
+    """Each counts until it is closed; small ones, which take no time, are closed at once."""
+    budget = Budget(0, None)
+    budget.postpones = True
+    spools = [on_disk(budget, size) for size in (2 << 20, 1 << 20, 1000)]
+    for spool in spools:
+        spool.clear()
+    assert ([file.closed for file in files], budget.disk) == ([False, False, True], 3 << 20)
+    assert budget.close_one()
+    assert ([file.closed for file in files], budget.disk) == ([True, False, True], 1 << 20)
+    assert budget.close_one()
+    assert not budget.close_one()
+    assert ([file.closed for file in files], budget.disk) == ([True] * 3, 0)
+
+
+def test_who_needs_room_closes_what_has_been_left_for_later() -> None:
+    """What has been given back, or gives way just now, is room."""
+    budget = Budget(0, 3 << 20)
+    budget.postpones = True
+    on_disk(budget, 2 << 20).clear()
+    second = on_disk(budget, 2 << 20, Peer(b"greedy"))
+    assert budget.disk == 2 << 20
+    given_way: list[object] = []
+
+    def give_way(holder: object) -> bool:
+        given_way.append(holder)
+        second.clear()
+        return True
+
+    budget.give_way = give_way
+    third = on_disk(budget, 2 << 20, Peer(b"modest"))
+    assert (len(given_way), budget.disk) == (1, 2 << 20)
+    third.clear()
+    assert budget.close_one()
+    assert not budget.disk
+
+
 def test_what_is_small_stays_in_memory(files: list[Any]) -> None:
     """In order, however small the pieces, and without taking anything of what others have."""
     budget = Budget(0, 0)

@@ -154,6 +154,10 @@ class ServerProcess:
                     total += link.stat().st_blocks * 512
         return total
 
+    def threads(self) -> int:
+        """Return how many threads the process has."""
+        return sum(1 for _ in Path(f"/proc/{self.process.pid}/task").iterdir())
+
     def resident(self) -> int:
         """Return the bytes of memory that the process occupies, not counting what it has freed."""
         self._ask("trim")

@@ -164,6 +164,12 @@ class Connection:
         return exchange.request_line if exchange is not None else ""
 
     @property
+    def subject(self) -> str:
+        """What is, or was last, asked for."""
+        exchange = self.stream.exchange if self.stream is not None else None
+        return exchange.subject if exchange is not None else ""
+
+    @property
     def is_idle(self) -> bool:
         """Whether a handler in blocking mode waits for a request to begin."""
         return self.stream is not None and self.stream.idle

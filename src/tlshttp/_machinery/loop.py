@@ -28,6 +28,7 @@ from tlshttp._machinery.leader import LOOK_SECONDS, Leaders
 from tlshttp._machinery.lent import Loans
 from tlshttp._machinery.lingering import Lingering
 from tlshttp._machinery.listener import RETRY_SECONDS, Listener
+from tlshttp._machinery.order import Order
 from tlshttp._machinery.parking import Parking
 from tlshttp._machinery.places import Hold, Places
 from tlshttp._machinery.poller import READ, create_poller, wait_for
@@ -134,10 +135,9 @@ class Loop:
             exhausted=lambda: self._waiting.cut_longest(self._workers),
         )
         self._leaders: Leaders | None = None
-        self._ready: collections.deque[Connection] = collections.deque()
-        self._again = self._ready
-        """Those that have had a turn and want another, where these come after the ones that have
-        not."""
+        self._order = Order()
+        """Without leaders: who comes when."""
+        self._ready, self._again = self._order.ready, self._order.again
         if settings.leaders:
             self._leaders = Leaders(
                 self._workers.submit,
@@ -165,6 +165,7 @@ class Loop:
         self.roomless = Roomless(self.wake)
         self.budget.freed = self.roomless.room_freed
         self.budget.give_way = self._give_way
+        self.budget.postpones = not settings.leaders  # where one thread serves all
         self.places = Places(settings.max_workers, self._resume)
         self._waiting = Waiting(self.places)
         self.lingering = Lingering(self)
@@ -198,9 +199,9 @@ class Loop:
         began, woke = self.clock.turned_at, self.clock.wake(timeout)
         self._take_up(fds)
         if self._leaders is None:
-            for _ in range(len(self._ready)):
-                if self._ready:  # a handler may close the server
-                    self._advance(self._ready.popleft())
+            self._order.serve(self._advance)
+            if self.budget.to_close:
+                self.budget.close_one()
         elif self._ready:
             self._call_leader()
         if self.loans.ended:
@@ -261,7 +262,7 @@ class Loop:
         """End every connection that waits for its peer or its turn; let requests be answered."""
         self.closing = True
         self._end_parked()
-        for queue in (self._ready, self._again):
+        for queue in (self._ready, self._again, self._order.large):
             with contextlib.suppress(IndexError):
                 while True:  # a leader may be taking them, too
                     connection = queue.popleft()
@@ -329,6 +330,9 @@ class Loop:
         for connection in self.registry:
             if connection.phase is not Phase.HANDLER:
                 connection.abort()
+        self.budget.postpones = False  # there are no more turns
+        while self.budget.close_one():
+            pass
         self.heads.close()
         self.drainer.close()
         self.loans.close()
@@ -353,7 +357,14 @@ class Loop:
             if (places.waiting or places.taken >= places.maximum) and places.queue_up(connection):
                 return False
             self._leaders.before_handler()
+        elif self._order.known:
+            return self._order.may_begin(connection)
         return True
+
+    def note_large(self, connection: Connection) -> None:
+        """Take note that a handler has left a large response to be sent."""
+        if self._leaders is None:
+            self._order.note(connection)
 
     def may_wait(self) -> bool:
         """Return whether this thread may wait for a peer: not if it is the loop's."""
@@ -367,7 +378,7 @@ class Loop:
     @property
     def has_more_to_do(self) -> bool:
         """Whether somebody waits for this thread, or may have waited for too long."""
-        return bool(self._ready) or (
+        return bool(self._ready or self._order) or (
             len(self.registry) > 1 and time.monotonic() >= self._next_sweep
         )
 
@@ -463,7 +474,9 @@ class Loop:
         if self.draining.begun:
             timeout = min(timeout, DRAINING_SECONDS)
         if self._leaders is None:
-            return 0.0 if self._ready else timeout
+            if self.budget.to_close:
+                return 0.0
+            return min(timeout, self._order.due()) if self._order else timeout
         return min(timeout, LOOK_SECONDS) if self._leaders.present else timeout
 
     def _take_up(self, fds: Iterable[int]) -> None:
@@ -478,6 +491,7 @@ class Loop:
                 self._call_leader()
             elif fd == self.listener.descriptor:
                 self.listener.accept()
+                self._order.expect()
             else:
                 others.append(fd)
         if others:

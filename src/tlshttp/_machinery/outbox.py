@@ -69,13 +69,17 @@ class Outbox:
         self.size = 0
         """Bytes in it."""
 
-    def put(self, data: bytes | memoryview) -> None:
+    def put(self, data: bytes | memoryview, more: int = 0) -> None:
         """Add bytes.
+
+        Args:
+            data: The bytes.
+            more: How many are to come, as for `Spool.append`.
 
         Raises:
             NoRoom, OSError: As `Spool.append`; nothing was added.
         """
-        self._spool.append(data)
+        self._spool.append(data, more)
         if self._parts and isinstance(self._parts[-1], int):
             self._parts[-1] += len(data)
         else:

@@ -205,13 +205,20 @@ class SendingStream(ReceivingStream):
         view = memoryview(rest).cast("B")
         if not view:
             return True
+        may_wait = self.owner.may_wait()
         try:
-            self._box().put(view)
+            self._box().put(view, 0 if may_wait else self._to_come())
         except (NoRoom, OSError) as error:
-            if not self.owner.may_wait():
+            if not may_wait:
                 self._abort(error)
             return False
         return True
+
+    def _to_come(self) -> int:
+        """Return how many bytes more of the response may have to wait for the peer."""
+        exchange, most = self.exchange, self._limits.max_response_backlog
+        left = exchange.to_come if exchange is not None else 0
+        return left if most is None else min(left, most)
 
     def _abort(self, error: Exception) -> NoReturn:
         why = "the server has too much on disk" if isinstance(error, NoRoom) else str(error)

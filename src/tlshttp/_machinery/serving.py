@@ -14,6 +14,7 @@ from tlshttp._machinery.answering import AnsweringConnection
 from tlshttp._machinery.beginning import shorter
 from tlshttp._machinery.connection import GO_ON, GONE, OTHERS_FIRST
 from tlshttp._machinery.lent import Lent, let_frames_go
+from tlshttp._machinery.order import LARGE
 from tlshttp._machinery.poller import READ, WRITE
 from tlshttp._machinery.registry import Phase
 from tlshttp._machinery.report import peer_name
@@ -261,6 +262,8 @@ class ServingConnection(AnsweringConnection):
             loop.parking.park(self, READ)
             return GONE
         if stream.failure is None and stream.backlog and self.phase is not _CLOSED:
+            if stream.backlog >= LARGE:
+                loop.note_large(self)
             self._rate = stream.begin_rate(WRITE)
             self._waits_since = loop.clock.now()
             self._enter(_RESPONSE, self._rate.left)

@@ -89,6 +89,11 @@ class HTTPExchange(Responding):
         self.rfile = RequestReader(self, stream)
         self.wfile = ResponseWriter(self, stream)
 
+    @property
+    def to_come(self) -> int:
+        """Bytes of the response that have been announced and not been written."""
+        return self.wfile.to_come
+
     # The handler reads --------------------------------------------------------------------------
 
     def begin_handler(self) -> None:

@@ -25,7 +25,7 @@ from tlshttp.handler._framing import Body, ChunkedBody, SizedBody
 from tlshttp.handler._head import CHUNKED
 from tlshttp.handler._hosts import agreed_host, refuse_by_policy
 from tlshttp.handler._log_failures import bear_log_failure
-from tlshttp.handler._requests import HeadFinder, Requests
+from tlshttp.handler._requests import LONGEST_SUBJECT, HeadFinder, Requests
 from tlshttp.limits import Limits
 
 if TYPE_CHECKING:
@@ -123,6 +123,12 @@ class Intake:
     def request_line(self) -> str:
         """The first line of the request."""
         return self.request.line
+
+    @property
+    def subject(self) -> str:
+        """What the request, or the last one, asks for: its method and path, without a query."""
+        request = self.request
+        return f"{request.command} {request.path.partition('?')[0][:LONGEST_SUBJECT]}"
 
     @property
     def begun(self) -> bool:

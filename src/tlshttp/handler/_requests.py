@@ -25,6 +25,9 @@ _LONGEST_LINE = 65_536  # as http.server has it
 _LONGEST_REMEMBERED = 2_048
 """Bytes of a head that is kept to be compared with the next: an idle connection holds no more."""
 
+LONGEST_SUBJECT = 64
+"""Characters of a path by which one thing that is asked for is told from another."""
+
 _SIMPLE = "HTTP/0.9"
 
 TOO_LONG = 0
@@ -154,7 +157,7 @@ class Requests:
         """Forget a request that is too large to be kept for the next one's sake."""
         self.raw = self.raw_line = b""
         self.head = NO_HEAD
-        self.line = self.path = ""
+        self.line, self.path = "", self.path[:LONGEST_SUBJECT]
         self._last_words = ("", "", "", "", 0)
         self._last_line = self._last_section = self._last_raw = None
 

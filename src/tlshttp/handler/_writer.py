@@ -174,6 +174,11 @@ class ResponseWriter(io.BufferedIOBase):
         """Whether the response has been sent, complete and as announced."""
         return self._framing is LENGTH and not (self._left or self._held or self._excess)
 
+    @property
+    def to_come(self) -> int:
+        """Bytes of the body that have been announced and not been written."""
+        return self._left
+
     def bounds(self, size: int) -> int:
         """Return how much of a file of that size belongs to the response."""
         return min(size, self._left) if self._framing is LENGTH else size
