@@ -163,30 +163,47 @@ class _TakenUnawares:
         return False
 
 
+class _Admitted:
+    """A client with a certificate and a session, both of which may be revoked."""
+
+    def __init__(self, engine: str, authority: certs.CertificateAuthority) -> None:
+        self._authority = authority
+        self._certificate = authority.issue_client("alice@example.org")
+        self._lists = certs.CRLStore.from_crl(make_list(authority, hours=-3))
+        self.context: Any = CREATE[engine](
+            authority.issue_server("localhost"), crls=[self._lists],
+            client_auth=ClientAuth.REQUIRED, client_cas=[authority.certificate.leaf],
+        )  # fmt: skip
+        self.own = client_context(authority, self._certificate)
+        self.session = shake_hands(self.context, self.own).client.session
+
+    def revoke(self) -> None:
+        """Have her stand in a newer list."""
+        serial = self._certificate.leaf.serial_number
+        self._lists.replace(make_list(self._authority, serial, hours=-2))
+
+    def is_refused(self) -> bool:
+        """Assert it, with her session and without; return true."""
+        for offered in (self.session, None):
+            with pytest.raises((ssl.SSLError, TLSHTTPError), match="certificate revoked"):
+                shake_hands(self.context, self.own, session=offered)
+        return True
+
+
 @BOTH
 def test_a_lock_is_not_believed_to_be_free(
     engine: str, authority: certs.CertificateAuthority
 ) -> None:
     """A child refuses who is revoked, though a thread of its parent's had just got the lock."""
-    alice = authority.issue_client("alice@example.org")
-    store = certs.CRLStore.from_crl(make_list(authority, hours=-3))
-    made = CREATE[engine](
-        authority.issue_server("localhost"),
-        client_auth=ClientAuth.REQUIRED, client_cas=[authority.certificate.leaf], crls=[store],
-    )  # fmt: skip
-    client = client_context(authority, alice)
-    session = shake_hands(made, client).client.session
-    made._lock = _TakenUnawares()
+    alice = _Admitted(engine, authority)
+    alice.context._lock = _TakenUnawares()
 
     def refuses_her() -> bool:
-        store.replace(make_list(authority, alice.leaf.serial_number, hours=-2))
-        for offered in (session, None):
-            with pytest.raises((ssl.SSLError, TLSHTTPError), match="certificate revoked"):
-                shake_hands(made, client, session=offered)
-        return True
+        alice.revoke()
+        return alice.is_refused()
 
     assert is_so_in_a_child(refuses_her)
-    assert shake_hands(made, client, session=session).client.session_reused
+    assert shake_hands(alice.context, alice.own, session=alice.session).client.session_reused
 
 
 @BOTH
@@ -275,22 +292,13 @@ def test_what_a_failed_reload_has_not_done_is_done_at_the_next_look(
     engine: str, authority: certs.CertificateAuthority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when a look fails: what is revoked is not forgotten."""
-    alice = authority.issue_client("alice@example.org")
-    store = certs.CRLStore.from_crl(make_list(authority, hours=-3))
-    made = CREATE[engine](
-        authority.issue_server("localhost"),
-        client_auth=ClientAuth.REQUIRED, client_cas=[authority.certificate.leaf], crls=[store],
-    )  # fmt: skip
-    client = client_context(authority, alice)
-    session = shake_hands(made, client).client.session
-    store.replace(make_list(authority, alice.leaf.serial_number, hours=-2))
+    alice = _Admitted(engine, authority)
+    alice.revoke()
     with monkeypatch.context() as patch:
-        patch.setattr(made, "_create_inner", lambda: 1 / 0)
+        patch.setattr(alice.context, "_create_inner", lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            made.reload()
-    for offered in (session, None):
-        with pytest.raises((ssl.SSLError, TLSHTTPError), match="certificate revoked"):
-            shake_hands(made, client, session=offered)
+            alice.context.reload()
+    assert alice.is_refused()
 
 
 def test_no_response_is_waited_for_that_a_parent_gets(

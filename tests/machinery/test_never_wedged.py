@@ -242,7 +242,7 @@ def test_a_peer_that_stalls_a_handler_delays_nobody(
 ) -> None:
     """A client that stops in the middle of a large body or response costs others no time."""
     context = client_context()
-    limits = {**PATIENT, "body_timeout": 2 * UNIT, "write_timeout": 2 * UNIT}
+    limits = {**PATIENT, "body_timeout": 60 * UNIT, "write_timeout": 60 * UNIT}
     with (
         server_process(server_name, limits=limits) as server,
         handshake(server.address, context) as stalled,
@@ -250,4 +250,4 @@ def test_a_peer_that_stalls_a_handler_delays_nobody(
         stalled.sendall(data)
         assert wait_until(lambda: server.stats().parked[phase] == 1)
         assert server.stats().active == 0
-        assert timed(lambda: get(server.address, context)) < 1 * UNIT
+        assert timed(lambda: get(server.address, context)) < 15 * UNIT

@@ -297,7 +297,6 @@ def test_dripped_headers_delay_nobody(
             assert time.monotonic() - began < 30 * UNIT  # who waits for one of them takes 60 s
             return len(reads) - before
 
-        usual = serve_ten()
         with closing_all([]) as held:
             for number in range(300):
                 sock = connect(server.server_address)
@@ -309,4 +308,4 @@ def test_dripped_headers_delay_nobody(
                     sock.sendall((line() if held.index(sock) % 2 else binary())[9:10])
                 assert tuple(ask(server, any_client, line())["client"]) == CLIENT
             assert wait_until(lambda: server.stats().parked["hello"] == 300)
-            assert serve_ten() <= 3 * usual  # a header and a hello come together, or do not
+            assert serve_ten() <= 50  # two or three each, as it comes

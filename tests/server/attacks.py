@@ -25,7 +25,7 @@ from tests.support import UNIT
 
 GET: Final = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 PATIENCE: Final = 3 * UNIT
-"""Seconds an attacker waits for anything before it takes it as refused."""
+"""Seconds an attacker waits for anything before it takes it as refused, unless told otherwise."""
 
 DRIP_BYTES: Final = 300
 DRIP_SECONDS: Final = 0.5
@@ -49,6 +49,8 @@ class Siege:
     address: tuple[str, int]
     context: ssl.SSLContext = field(default_factory=client_context)
     source: str = "127.0.0.1"
+    patience: float = PATIENCE
+    """Seconds that it waits for anything."""
     refused: int = 0
     """How often it gave up because a peer did not get as far as it wanted."""
 
@@ -66,7 +68,7 @@ class Siege:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(PATIENCE)
+            thread.join(self.patience)
         for sock in self._socks:
             sock.close()
 
@@ -74,7 +76,7 @@ class Siege:
         """Return a TCP connection."""
         sock = socket.socket()
         self._socks.append(sock)
-        sock.settimeout(PATIENCE)
+        sock.settimeout(self.patience)
         if rcvbuf:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -348,7 +350,7 @@ def besieged(name: str, count: int, port: int, version: str = "1.3") -> Iterator
         try:
             assert process.stdout is not None
             yield int(process.stdout.readline())
-            process.communicate(timeout=20 * UNIT)
+            process.communicate(timeout=40 * UNIT)
         except BaseException:
             process.kill()
             raise

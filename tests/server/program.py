@@ -202,7 +202,7 @@ def server_process(
     ) as process:
         try:
             yield ServerProcess(process)
-            _, errors = process.communicate(timeout=20 * UNIT)
+            _, errors = process.communicate(timeout=40 * UNIT)
         except BaseException:
             process.kill()
             raise

@@ -21,8 +21,13 @@ from tests.server.program import server_process
 from tests.support import UNIT
 
 SERVERS = ("TLSHTTPServer", "ThreadingTLSHTTPServer")
-WORST = 1.0 * UNIT
-"""Seconds that an honest request may take while others attack."""
+WORST = 10.0 * UNIT
+"""Seconds that an honest request may take while others attack, on the busiest machine; where one
+waits for peers it takes 20 s or more."""
+USUAL = 1.0 * UNIT
+"""Seconds that half of them may take; where one waits for all the work of an attack, none is that
+quick."""
+PATIENCE = 20.0 * UNIT
 
 EXHAUSTIVE_12 = pytest.param("1.2", marks=pytest.mark.exhaustive)
 
@@ -35,14 +40,17 @@ def honest_under(
     """Assert that honest clients are served while an attack is under way, and after it."""
     with server_process(server_class, **options) as server:
         context = client_context(version)
-        assert ask_honestly(server.address, context, count=3).failed == 0
-        with Siege(server.address, context) as siege:
+        assert ask_honestly(server.address, context, count=3, patience=PATIENCE).failed == 0
+        with Siege(server.address, context, patience=PATIENCE) as siege:
             ATTACKS[attack](siege, count)
-            honest = ask_honestly(server.address, client_context(version), count=12, pause=0.02)
+            honest = ask_honestly(
+                server.address, client_context(version), count=12, pause=0.02, patience=PATIENCE
+            )
             assert honest.failed == 0, f"{len(honest.fresh)} served, then one failed"
             assert honest.worst < WORST
+            assert honest.percentile(50) < USUAL
             assert siege.refused == 0
-        assert ask_honestly(server.address, context, count=3).failed == 0
+        assert ask_honestly(server.address, context, count=3, patience=PATIENCE).failed == 0
 
 
 @pytest.mark.parametrize("count", [2, pytest.param(16, marks=pytest.mark.thorough)])
@@ -52,10 +60,10 @@ def test_peers_02_pipelining_starves_nobody(count: int, server_class: str) -> No
     peers 2. The attacker is a process of its own, so that it keeps up with the server.
     """
     with server_process(server_class) as server, besieged("pipelining", count, server.port):
-        honest = ask_honestly(server.address, client_context(), pause=0.02)
+        honest = ask_honestly(server.address, client_context(), pause=0.02, patience=PATIENCE)
         assert honest.failed == 0
         assert honest.worst < WORST
-        assert honest.percentile(50) < 0.1 * UNIT
+        assert honest.percentile(50) < USUAL
 
 
 @pytest.mark.parametrize("attack", ["one-byte-records", "one-byte-records-of-a-body"])

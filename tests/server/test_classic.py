@@ -25,7 +25,7 @@ from tests.server.support import (
     running,
 )
 from tests.support import UNIT, wait_until
-from tlshttp import TLSHTTPServer
+from tlshttp import Limits, TLSHTTPServer
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -87,7 +87,8 @@ def test_unread_body_is_not_the_next_request_in_blocking_mode(serve: Serve, clie
 
     body = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n" * 40_000
     head = f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
-    answer = client.exchange(serve(Classic), head.encode() + body)
+    server = serve(Classic, limits=Limits(linger_timeout=60 * UNIT))
+    answer = client.exchange(server, head.encode() + body)
     assert answer.endswith(b"\r\n\r\nnot read")
     assert answer.count(b"HTTP/1.1 200") == 1
 

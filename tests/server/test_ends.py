@@ -20,8 +20,8 @@ from tests.server.support import (
     read_until,
     running,
 )
-from tests.support import wait_until
-from tlshttp import TLSHTTPServer
+from tests.support import UNIT, wait_until
+from tlshttp import Limits, TLSHTTPServer
 
 # The end of connections ---------------------------------------------------------------------------
 
@@ -90,7 +90,8 @@ def test_peer_that_leaves_without_a_word_is_closed_through_the_hook(
     serve: Serve, client: Client, tls: bool
 ) -> None:
     """A connection that ends in silence is closed once, too, and at once."""
-    server: Any = serve(Plain, Balance)
+    patient = Limits(handshake_timeout=60 * UNIT, header_timeout=60 * UNIT)
+    server: Any = serve(Plain, Balance, limits=patient)
     with client.connect(server) if tls else client.dial(server):
         phase = "request" if tls else "hello"
         assert wait_until(lambda: server.stats().parked[phase] == 1)

@@ -23,7 +23,7 @@ from tests.server.support import (
     read_until,
 )
 from tests.support import UNIT, wait_until
-from tlshttp import TLSHTTPServer, TLSRequestHandler
+from tlshttp import Limits, TLSHTTPServer, TLSRequestHandler
 
 # Composition --------------------------------------------------------------------------------------
 
@@ -444,7 +444,8 @@ def test_unread_body_is_never_executed_as_a_request(
     body = (smuggled * (size // len(smuggled) + 1))[: max(size, len(smuggled))]
     head = f"POST /lazy HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
     last = b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    answer = versioned_client.exchange(serve(Lazy), head.encode() + body + last)
+    server = serve(Lazy, limits=Limits(linger_timeout=60 * UNIT))
+    answer = versioned_client.exchange(server, head.encode() + body + last)
     assert b"not read" in answer
     assert "/smuggled" not in requests
     assert requests[0] == "/lazy"
