@@ -60,7 +60,7 @@ class Outbox:
         spool: Where bytes wait.
     """
 
-    __slots__ = ("_now", "_parts", "_spool", "size")
+    __slots__ = ("_now", "_parts", "_spool", "in_files", "size")
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
@@ -68,6 +68,8 @@ class Outbox:
         self._parts: deque[int | FilePart] = deque()  # a number: so many bytes of the spool
         self.size = 0
         """Bytes in it."""
+        self.in_files = 0
+        """Those of them that are still in files that were put into it: nothing is kept for them."""
 
     def put(self, data: bytes | memoryview) -> None:
         """Add bytes.
@@ -86,6 +88,7 @@ class Outbox:
         """Add a part of a file, which is closed here in the end."""
         self._parts.append(part)
         self.size += part.size
+        self.in_files += part.size
 
     def next(self, most: int) -> bytes | memoryview:
         """Return what is to be sent next, up to `most` bytes, without taking it.
@@ -107,6 +110,7 @@ class Outbox:
             data = part.read(most)
             if not data:
                 raise OSError("a file has become shorter while it was sent")
+            self.in_files -= len(data)
             if not part.size:
                 self._parts.popleft()
                 part.close()
@@ -126,4 +130,4 @@ class Outbox:
                 part.close()
         self._parts.clear()
         self._spool.clear()
-        self.size = 0
+        self.size = self.in_files = 0
