@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import os
 import socket
 import statistics
 import sys
@@ -160,6 +161,19 @@ def test_simple_http_request_handler_serves_a_folder(
     unchanged = {"If-Modified-Since": answer.headers["Last-Modified"]}
     again = versioned_client.ask(server, "GET", "/folder/data.bin", headers=unchanged)
     assert again.status == 304
+
+
+def test_file_may_be_larger_than_what_is_kept_for_a_peer(
+    serve: Serve, client: Client, tmp_path: Path
+) -> None:
+    """Nothing is kept of a file: `TLSHTTPServer` cut all that had more than 1 GiB at its start."""
+    data = bytes(range(256)) * 8_000
+    (tmp_path / "file").write_bytes(data)
+    os.utime(tmp_path / "file", (1, 1))  # it has not just been written
+    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    handler = functools.partial(quiet, directory=str(tmp_path))
+    server = serve(handler, limits=Limits(max_response_backlog=100_000))
+    assert client.get(server, "/file").body == data
 
 
 @pytest.mark.skipif(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 
 from tlshttp._spool import Spool
 
 __all__ = ["FilePart", "Outbox"]
+
+_READ_AT_ONCE = 131_072
+"""Bytes of a file that are read at once, at most: as many as leave at once."""
 
 
 class FilePart:
@@ -30,19 +34,24 @@ class FilePart:
         self.size = size
         """Bytes that are left of it."""
 
-    def read(self, most: int) -> bytes:
-        """Read on; empty where the file has become shorter.
+    def peek(self, most: int) -> bytes | memoryview:
+        """Return the beginning of what is left. It is good until this thread reads a file again.
 
         Raises:
-            OSError: The file cannot be read, or has been written to: what is left of it may be for
-                somebody else.
+            OSError: The file cannot be read, has become shorter or been written to: what is left
+                of it may be for somebody else.
         """
-        data = os.pread(self._fd, min(most, self.size), self._start)
-        if data and os.fstat(self._fd).st_mtime_ns != self._written_at:
+        data = _read_at(self._fd, min(most, self.size, _READ_AT_ONCE), self._start)
+        if not data:
+            raise OSError("a file has become shorter while it was sent")
+        if os.fstat(self._fd).st_mtime_ns != self._written_at:
             raise OSError("a file has been written to while it was sent")
-        self._start += len(data)
-        self.size -= len(data)
         return data
+
+    def took(self, size: int) -> None:
+        """Go on behind so many bytes."""
+        self._start += size
+        self.size -= size
 
     def close(self) -> None:
         """Give the descriptor back; again, do nothing."""
@@ -60,7 +69,7 @@ class Outbox:
         spool: Where bytes wait.
     """
 
-    __slots__ = ("_now", "_parts", "_spool", "size")
+    __slots__ = ("_now", "_parts", "_spool", "in_files", "size")
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
@@ -68,6 +77,8 @@ class Outbox:
         self._parts: deque[int | FilePart] = deque()  # a number: so many bytes of the spool
         self.size = 0
         """Bytes in it."""
+        self.in_files = 0
+        """Those of them that are still in files that were put into it: nothing is kept for them."""
 
     def put(self, data: bytes | memoryview, more: int = 0) -> None:
         """Add bytes.
@@ -90,31 +101,42 @@ class Outbox:
         """Add a part of a file, which is closed here in the end."""
         self._parts.append(part)
         self.size += part.size
+        self.in_files += part.size
 
     def next(self, most: int) -> bytes | memoryview:
         """Return what is to be sent next, up to `most` bytes, without taking it.
 
+        It is good until this thread asks again, for this connection or another.
+
         Raises:
-            OSError: A file cannot be read, or has become shorter.
+            OSError: A file cannot be read, or is not what it was.
         """
         if not self._now and self._parts:
-            self._now = self._read(self._parts[0], most)
+            part = self._parts[0]
+            if isinstance(part, FilePart):
+                return part.peek(most)
+            self._now = self._read(part, most)
         return self._now
 
     def took(self, size: int) -> None:
         """Take that many bytes of what `next` has returned."""
-        self._now = memoryview(self._now)[size:] if size < len(self._now) else b""
+        if self._now:
+            self._now = memoryview(self._now)[size:] if size < len(self._now) else b""
+        else:
+            self._took_of_file(size)
         self.size -= size
 
-    def _read(self, part: int | FilePart, most: int) -> bytes:
-        if isinstance(part, FilePart):
-            data = part.read(most)
-            if not data:
-                raise OSError("a file has become shorter while it was sent")
-            if not part.size:
-                self._parts.popleft()
-                part.close()
-            return data
+    def _took_of_file(self, size: int) -> None:
+        part = self._parts[0]
+        if not isinstance(part, FilePart):
+            raise RuntimeError("what has been taken was not there")
+        part.took(size)
+        self.in_files -= size
+        if not part.size:
+            self._parts.popleft()
+            part.close()
+
+    def _read(self, part: int, most: int) -> bytes:
         data = self._spool.read(min(most, part))
         if len(data) < part:
             self._parts[0] = part - len(data)
@@ -130,4 +152,28 @@ class Outbox:
                 part.close()
         self._parts.clear()
         self._spool.clear()
-        self.size = 0
+        self.size = self.in_files = 0
+
+
+class _Buffer(threading.local):
+    """What a thread reads files into.
+
+    With a new object for each read the C library gives memory back to the system all the time, and
+    gets it again, which took a twentieth of a download.
+    """
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(_READ_AT_ONCE))
+
+
+if hasattr(os, "preadv"):
+    _buffer = _Buffer()
+
+    def _read_at(fd: int, size: int, at: int) -> bytes | memoryview:
+        view = _buffer.view
+        return view[: os.preadv(fd, [view[:size]], at)]
+
+else:  # macOS, to Python 3.12
+
+    def _read_at(fd: int, size: int, at: int) -> bytes | memoryview:
+        return os.pread(fd, size, at)

@@ -255,7 +255,9 @@ class PatientStream(SocketLike):
     def backlog(self) -> int:
         """Bytes that were written and that the peer's socket has not taken."""
         outbox = self._outbox
-        return len(self._channel.unsent) + (outbox.size if outbox is not None else 0)
+        # In this order: another thread may just be sending, by which bytes go from there to here.
+        waiting = outbox.size if outbox is not None else 0
+        return waiting + len(self._channel.unsent)
 
     def do_handshake(self) -> TLSObject:
         """Take one step of the handshake; return what knows its outcome.

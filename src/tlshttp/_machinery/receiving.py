@@ -62,8 +62,8 @@ class ReceivingStream(PatientStream):
         return not (
             self._buffer
             or channel.has_input
+            or (outbox is not None and outbox.size)  # before the next: see `backlog`
             or channel.unsent
-            or (outbox is not None and outbox.size)
         )
 
     def fill(self) -> bool:

@@ -263,6 +263,8 @@ class SendingStream(ReceivingStream):
         most = self._limits.max_response_backlog
         if may_wait and not self.known_length:
             most = AHEAD if most is None else min(most, AHEAD)
+        if self._outbox is not None and self.known_length:
+            backlog -= self._outbox.in_files  # which end
         if most is None or backlog <= most:
             if not self.watched:
                 self.owner.watch()

@@ -1,0 +1,124 @@
+"""What waits to be sent: parts of files, and what the others see of it while it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tlshttp import Limits
+from tlshttp._machinery.outbox import FilePart, Outbox
+from tlshttp._machinery.stream import Stream
+from tlshttp._spool import Budget, Spool
+
+
+def outbox_of(path: Path, *, before: bytes = b"", after: bytes = b"") -> Outbox:
+    """Return one with a file, and bytes on either side."""
+    outbox = Outbox(Spool(Budget(None, None), None))
+    with path.open("rb") as file:
+        if before:
+            outbox.put(before)
+        outbox.put_file(FilePart(file.fileno(), 0, path.stat().st_size))
+        if after:
+            outbox.put(after)
+    return outbox
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> list[Path]:
+    """Make two files of many reads each."""
+    made = [tmp_path / name for name in "ab"]
+    for path in made:
+        path.write_bytes(path.name.encode() * 300_001)
+    return made
+
+
+def test_files_that_are_sent_by_turns_do_not_mix(paths: list[Path]) -> None:
+    """All of a thread share a buffer: what could not be sent is read again."""
+    outboxes = [outbox_of(path, before=b"<", after=b">") for path in paths]
+    sent = [bytearray(), bytearray()]
+    while any(outbox.size for outbox in outboxes):
+        for outbox in outboxes:
+            outbox.next(65_536)  # this one is not sent
+        for outbox, data in zip(outboxes, sent, strict=True):
+            piece = bytes(outbox.next(65_536))
+            taken = piece[: max(1, len(piece) - 7)]
+            data.extend(taken)
+            outbox.took(len(taken))
+    assert [bytes(data) for data in sent] == [b"<" + p.read_bytes() + b">" for p in paths]
+
+
+def test_only_what_is_still_in_files_counts_as_in_files(paths: list[Path]) -> None:
+    """It goes down with what is taken, and to nothing when all is thrown away."""
+    outbox = outbox_of(paths[0], before=b"head")
+    assert (outbox.size, outbox.in_files) == (300_005, 300_001)
+    outbox.next(65_536)
+    outbox.took(4)
+    assert (outbox.size, outbox.in_files) == (300_001, 300_001)
+    outbox.took(len(outbox.next(65_536)))
+    assert outbox.size == outbox.in_files < 300_001
+    outbox.clear()
+    assert (outbox.size, outbox.in_files) == (0, 0)
+
+
+def test_descriptor_is_given_back_with_the_last_byte(paths: list[Path]) -> None:
+    """A file of which all has been sent is closed."""
+    outbox = Outbox(Spool(Budget(None, None), None))
+    with paths[0].open("rb") as file:
+        part = FilePart(file.fileno(), 0, 300_001)
+    outbox.put_file(part)
+    outbox.put(b"more")
+    while outbox.in_files:
+        assert part._fd >= 0
+        outbox.took(len(outbox.next(65_536)))
+    assert part._fd < 0
+    assert bytes(outbox.next(65_536)) == b"more"
+
+
+class Sending:
+    """A channel and an outbox; another thread sends as soon as either has been looked at."""
+
+    has_input = False
+
+    def __init__(self) -> None:
+        self._waiting, self._unsent = b"some bytes", b""
+
+    def _looked_at(self, value: Any) -> Any:
+        if self._waiting:
+            self._waiting, self._unsent = b"", self._waiting
+        return value
+
+    @property
+    def unsent(self) -> bytes:
+        """What is encrypted."""
+        return bytes(self._looked_at(self._unsent))
+
+    @property
+    def size(self) -> int:
+        """What is not."""
+        return int(self._looked_at(len(self._waiting)))
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+@pytest.fixture
+def sending() -> Iterator[Stream]:
+    """Return a stream of which another thread sends something."""
+    both: Any = Sending()
+    stream = Stream(both, Limits(), both)
+    stream._outbox = both
+    yield stream
+    stream._outbox = None
+
+
+def test_what_another_thread_just_sends_is_not_overlooked(sending: Stream) -> None:
+    """Else the connection would be parked, or closed, with the end of a response in it."""
+    assert sending.backlog
+
+
+def test_what_another_thread_just_sends_is_something_left(sending: Stream) -> None:
+    """The same, where a connection that is kept is looked at."""
+    assert not sending.has_nothing_left()
