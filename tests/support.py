@@ -22,7 +22,11 @@ UNIT: Final = float(os.environ.get("TLSHTTP_TEST_UNIT", "1"))
 _S = TypeVar("_S", bound=socketserver.BaseServer)
 
 
-def wait_until(condition: Callable[[], bool], *, timeout: float = 30 * UNIT) -> bool:
+PATIENCE: Final = 30 * UNIT
+"""Seconds for what must happen: it costs nothing when it does, however slow the machine is."""
+
+
+def wait_until(condition: Callable[[], bool], *, timeout: float = PATIENCE) -> bool:
     """Wait for a condition that nothing signals, and return whether it came true.
 
     Where there is an event, a join or a blocking read to wait on, wait on that instead.
@@ -57,22 +61,27 @@ def serving(server: _S, poll_interval: float = 0.1) -> Iterator[_S]:
         server.server_close()
 
 
-def _bind_off_the_beaten_track(probe: socket.socket) -> None:
-    """Take a port that the system gives to nobody who asks for any: Linux's begin at 32768.
-
-    By `secrets`, as what seeds `random` may seed it alike in tests that run side by side.
-    """
-    while True:
-        with contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", 20_000 + secrets.randbelow(12_000)))
-            return
-
-
 def free_port() -> int:
-    """Return a port of the loopback address that is free now, for a program that is told one."""
-    with socket.socket() as probe:
-        _bind_off_the_beaten_track(probe)
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback address that is free now, for a program that is told one.
+
+    The system gives it to nobody else until the program has it: it is none of those for who asks
+    for any port, or connects.
+    """
+    first, last = _given_out()
+    others = [port for port in range(10_000, 65_536) if not first <= port <= last] or [0]
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", secrets.choice(others)))
+            return int(probe.getsockname()[1])
+
+
+def _given_out() -> tuple[int, int]:
+    """Return the first and last port that the system gives out by itself."""
+    try:
+        words = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    except OSError:
+        return 49_152, 65_535  # as IANA has it, and most systems
+    return int(words[0]), int(words[1])
 
 
 class NoOwner:
@@ -150,7 +159,7 @@ class Belongings:
 
 
 @contextmanager
-def nothing_left_behind(*, timeout: float = 30 * UNIT) -> Iterator[None]:
+def nothing_left_behind(*, timeout: float = PATIENCE) -> Iterator[None]:
     """Fail when the block leaves threads, open files or child processes behind.
 
     Args:
