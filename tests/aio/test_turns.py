@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from typing import Any
 
+import pytest
+
 from tests.aio.conftest import Run, connected
 from tests.aio.test_asgi import quiet
-from tests.aio.test_asgi_websocket import opened
+from tests.aio.test_asgi_websocket import Sockets, _Raw, opened
 from tests.aio.test_handlers import Base
 from tests.machinery.peers import read_response, read_to_end, request
 from tests.support import UNIT
+from tlshttp.aio import _websocket
+from tlshttp.aio._answer import Answer
+from tlshttp.websocket._terms import Terms
 
 MOST = 20_000
 """Bytes: more than anybody writes or reads within a turn, one by one."""
@@ -89,3 +95,22 @@ def test_who_has_sent_all_messages_keeps_nobody(run: Run) -> None:
             client.send("x")
         sent.set()
         assert client.recv(timeout=30 * UNIT) == "after others"
+
+
+def test_nothing_follows_a_close_that_comes_in_others_turn(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 6455, section 5.5.1: a message that is being sent has left before others go on."""
+
+    async def let_others(_: Answer) -> None:
+        await asyncio.sleep(0.02)
+
+    monkeypatch.setattr(Answer, "has_had_its_turn", lambda _: True)  # with each that is sent
+    monkeypatch.setattr(Answer, "let_others", let_others)
+
+    terms = functools.partial(Terms, ping_interval=0.2 * UNIT, ping_timeout=0.3 * UNIT)
+    monkeypatch.setattr(_websocket, "Terms", terms)
+    with run(quiet(Sockets())) as server, _Raw.opened(server, "two_tasks") as raw:
+        assert raw.close_code() == 1011  # no sign of life
+        assert not raw.buffer
+        assert raw.sock.recv(1) == b""

@@ -332,11 +332,16 @@ class WebSocketCall:
         self._answer.finish()
 
     async def _write(self, data: bytes) -> None:
+        """Send frames before anybody else has a turn: what others send may be the last there is."""
         if not data:
             return
         self._writing += 1
         try:
-            await self._handler.write(data)
+            self._handler.wfile.write(data)
+            if self._answer.has_had_its_turn():
+                await self._answer.let_others()
+            if self._answer.later is not None and self._answer.later.backlog > _BACKLOG:
+                await self._answer.wait_for_room()
         except ConnectionCut as cut:
             self._is_over = True
             raise self._left(f"the client has left: {cut}") from cut
