@@ -25,6 +25,8 @@ from tests.support import UNIT, serving, wait_until
 from tests.websocket.support import BINARY, CLOSE, FIELDS, PING, PONG, TEXT, Raw, frame
 from tlshttp import ForwardedMixIn, websocket
 from tlshttp.aio import _websocket
+from tlshttp.aio._answer import Answer
+from tlshttp.aio._websocket import WebSocketCall
 from tlshttp.websocket._terms import Terms
 
 
@@ -341,6 +343,37 @@ def test_who_neither_sends_nor_receives_is_looked_after(run: Run, path: str) -> 
             assert raw.sock.recv(1) == b""
             sockets.may_end.set()
             assert sockets.is_over.wait(30 * UNIT)
+
+
+def test_what_comes_while_others_have_their_turn_is_looked_at(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A close comes when a message has been read, and ``receive()`` has not returned it yet."""
+    ponged = threading.Event()
+    write = WebSocketCall._write
+
+    async def write_and_tell(call: WebSocketCall, data: bytes) -> None:
+        await write(call, data)
+        if data:
+            ponged.set()
+
+    async def let_the_client(answer: Answer) -> None:
+        await asyncio.sleep(0)
+        while ponged.is_set() and answer.later is not None and not answer.later.buffered:
+            await asyncio.sleep(0.001)
+        ponged.clear()
+
+    monkeypatch.setattr(WebSocketCall, "_write", write_and_tell)
+    monkeypatch.setattr(Answer, "has_had_its_turn", lambda _: True)
+    monkeypatch.setattr(Answer, "let_others", let_the_client)
+    sockets = Sockets()
+    with run(quiet(sockets)) as server, _Raw.opened(server, "hears_once") as raw:
+        raw.send(frame(TEXT, b"x") + frame(PING, b"there?"))
+        assert raw.frame() == (PONG, b"there?")
+        raw.send(frame(CLOSE, b"\x0f\xa0bye"))
+        assert raw.frame() == (CLOSE, b"\x0f\xa0bye")
+        sockets.end()
+        assert sockets.is_over.wait(5 * UNIT)
 
 
 def test_what_comes_early_waits_in_order_and_is_bounded(run: Run) -> None:

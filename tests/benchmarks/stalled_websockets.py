@@ -14,6 +14,7 @@ import base64
 import contextlib
 import logging
 import resource
+import select
 import socket
 import ssl
 import statistics
@@ -23,7 +24,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from tests.benchmarks import client
 from tests.benchmarks.asynchronous import Running
@@ -161,31 +162,71 @@ class Echoes:
     """Of the server, in microseconds for each."""
 
 
-def echoed(server: Running, socks: list[ssl.SSLSocket], times: int) -> Echoes:
-    """Have messages echoed over these connections, one after the other."""
-    took = []
-    cpu = server.cpu()
-    for sock in socks * times:
-        began = time.perf_counter()
-        _echo(sock)
-        took.append((time.perf_counter() - began) * 1e3)
-    cpu = (server.cpu() - cpu) * 1e6 / len(took)
-    return Echoes(statistics.quantiles(took, n=100)[98], cpu)
+class Readers:
+    """Clients that read: one is echoed after the other, and all answer pings.
+
+    Args:
+        server: Whose clients they are.
+        count: How many.
+    """
+
+    def __init__(self, server: Running, count: int) -> None:
+        self._server = server
+        context = client.create_context()
+        self._socks: dict[int, ssl.SSLSocket] = {}
+        self._poll = select.poll()
+        for _ in range(count):
+            sock = _open(server.port, context)
+            self._socks[sock.fileno()] = sock
+            self._poll.register(sock, select.POLLIN)
+
+    def echoed(self, times: int) -> Echoes:
+        """Have messages echoed over each connection, so many times."""
+        took = []
+        cpu = self._server.cpu()
+        for sock in [*self._socks.values()] * times:
+            began = time.perf_counter()
+            sock.sendall(_ASKED)
+            while _next(sock) != _BINARY:
+                pass
+            took.append((time.perf_counter() - began) * 1e3)
+            self._answer_pings(0)
+        cpu = (self._server.cpu() - cpu) * 1e6 / len(took)
+        return Echoes(statistics.quantiles(took, n=100)[98], cpu)
+
+    def line(self, says: IO[str]) -> str:
+        """Return the next line of a pipe, answering pings until it is there."""
+        self._poll.register(says, select.POLLIN)
+        while not self._answer_pings(None):
+            pass
+        self._poll.unregister(says)
+        return says.readline()
+
+    def _answer_pings(self, timeout: int | None) -> bool:
+        """Answer those that have come, or come in so many milliseconds; tell of anything else."""
+        fds = [fd for fd, _ in self._poll.poll(timeout)]
+        for fd in fds:
+            if fd in self._socks:
+                _next(self._socks[fd])
+        return any(fd not in self._socks for fd in fds)
+
+    def close(self) -> None:
+        """Close them all."""
+        for sock in self._socks.values():
+            sock.close()
 
 
-def _echo(sock: ssl.SSLSocket) -> None:
-    """Have a message echoed, and answer pings that come before."""
-    sock.sendall(_ASKED)
-    while True:
-        kind, size = _exactly(sock, 2)
-        if size == _LONGER:
-            (size,) = struct.unpack("!H", _exactly(sock, 2))
-        body = _exactly(sock, size)
-        if kind == _BINARY:
-            return
-        if kind != _PING:
-            raise NotServed("an honest client has been told goodbye")
+def _next(sock: ssl.SSLSocket) -> int:
+    """Read a message, or a ping, which is answered; return which it was."""
+    kind, size = _exactly(sock, 2)
+    if size == _LONGER:
+        (size,) = struct.unpack("!H", _exactly(sock, 2))
+    body = _exactly(sock, size)
+    if kind == _PING:
         sock.sendall(bytes((_PONG, 0x80 | size, 0, 0, 0, 0)) + body)
+    elif kind != _BINARY:
+        raise NotServed("an honest client has been told goodbye")
+    return kind
 
 
 def _exactly(sock: ssl.SSLSocket, size: int) -> bytes:
@@ -236,20 +277,14 @@ def measure(ground: Ground, name: str, count: int, times: int) -> None:
             told, says = stalling.stdin, stalling.stdout
             assert told is not None
             assert says is not None
-            context = client.create_context()
-            socks = [_open(server.port, context) for _ in range(half)]
-            try:
-                says.readline()
-                idle, memory = echoed(server, socks, times), server.memory()
+            with contextlib.closing(Readers(server, half)) as readers:
+                readers.line(says)
+                idle, memory = readers.echoed(times), server.memory()
                 told.write("go\n")
-                meanwhile = echoed(server, socks, times)
-                sent, is_open = (int(word) for word in says.readline().split())
-                beside = echoed(server, socks, times)
+                meanwhile = readers.echoed(times)
+                sent, is_open = (int(word) for word in readers.line(says).split())
+                beside = readers.echoed(times)
                 each = (server.memory() - memory) / half / 1024
-            finally:
-                told.close()
-                for sock in socks:
-                    sock.close()
     print(
         f"{name:<10} echo p99 {idle.p99:.1f} ms beside {half} idle clients, {meanwhile.p99:.1f}"
         f" while they send and stop reading, {beside.p99:.1f} afterwards; CPU {idle.cpu:.0f} and"

@@ -63,6 +63,8 @@ class WebSocketCall:
         self._is_told = self._is_over = self._has_closed = False
         self._receiving = self._writing = 0
         """How many calls are reading, and how many wait until the peer takes something."""
+        self._has_missed = False
+        """Whether something has come, or the server's end, since the last of these has looked."""
         self._deadline = math.inf
         """When the client is to have answered our close."""
         self._denial: Message | None = None
@@ -132,7 +134,14 @@ class WebSocketCall:
                 pass
         finally:
             self._receiving -= 1
+            self._look_at_rest()
         return event
+
+    def _look_at_rest(self) -> None:
+        """Have what has come meanwhile be looked at, unless the application asks for more."""
+        later = self._answer.later
+        if later is not None and (self._has_missed or later.buffered):
+            self._answer.wake()
 
     async def _next(self, conversation: Conversation) -> Message | None:
         """Return a message, or the end; `None` where there was only something else."""
@@ -156,6 +165,7 @@ class WebSocketCall:
     async def _take_in(self, conversation: Conversation) -> None:
         """Take in what comes; ping, and say goodbye when the server ends."""
         later, now = self._answer.later, time.monotonic()
+        self._has_missed = False
         if later.server_ends and conversation.sent is None:
             await self._close(GOING_AWAY, "the server ends")
         if self._keeping.is_lost(now):
@@ -184,7 +194,10 @@ class WebSocketCall:
     def _look(self) -> None:
         """See what has come, without waiting, unless ``receive()`` does."""
         conversation = self._conversation
-        if conversation is None or self._receiving or self._is_over or self._answer.later is None:
+        if conversation is None or self._is_over or self._answer.later is None:
+            return
+        if self._receiving:
+            self._has_missed = True
             return
         try:
             if self._server_ends() and conversation.sent is None:
@@ -307,6 +320,9 @@ class WebSocketCall:
         elif self._has_closed:
             raise RuntimeError(f"{self._line!r}: {kind} after websocket.close")
         else:
+            if self._answer.has_had_its_turn():
+                await self._answer.let_others()
+                self._is_over |= self._answer.later is None
             self._look()
             text = message.get("text")
             frame = conversation.encode(message["bytes"] if text is None else text)
@@ -332,14 +348,12 @@ class WebSocketCall:
         self._answer.finish()
 
     async def _write(self, data: bytes) -> None:
-        """Send frames before anybody else has a turn: what others send may be the last there is."""
+        """Write at once, lest a close that others send in between come first; wait for room."""
         if not data:
             return
         self._writing += 1
         try:
             self._handler.wfile.write(data)
-            if self._answer.has_had_its_turn():
-                await self._answer.let_others()
             if self._answer.later is not None and self._answer.later.backlog > _BACKLOG:
                 await self._answer.wait_for_room()
         except ConnectionCut as cut:
