@@ -80,22 +80,6 @@ def read_to_end(client: ssl.SSLSocket) -> bytes:
     return b"".join(pieces)
 
 
-def at_some_pace(attempt: Callable[[float], None]) -> None:
-    """Have a server bear a client that is slow by its limits, but not too slow.
-
-    How soon the client gets to do what it means to is the machine's doing. So this is tried with
-    limits of fractions of a second first, then with larger ones: of two and of ten seconds.
-
-    Args:
-        attempt: Called with what to multiply all seconds by, until it raises nothing.
-    """
-    for factor in (1, 5):
-        with contextlib.suppress(AssertionError, OSError):
-            attempt(factor * UNIT)
-            return
-    attempt(25 * UNIT)
-
-
 # The same without a network ----------------------------------------------------------------------
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from tests.handler.http_support import at_some_pace
 from tests.handler.side_by_side import (
     OURS,
     PATIENCE,
@@ -29,7 +28,7 @@ from tests.handler.side_by_side import (
     receive,
     serving,
 )
-from tests.support import wait_until
+from tests.support import at_some_pace, wait_until
 
 pytestmark = pytest.mark.parametrize("server_class", OURS)
 

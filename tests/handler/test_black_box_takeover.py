@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from tests.handler.http_support import at_some_pace
 from tests.handler.side_by_side import (
     OURS,
     PATIENCE,
@@ -24,6 +23,7 @@ from tests.handler.side_by_side import (
     receive,
     serving,
 )
+from tests.support import at_some_pace
 from tlshttp import Limits
 
 pytestmark = pytest.mark.parametrize("server_class", OURS)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.handler.http_support import at_some_pace, connect, read_to_end, serving
+from tests.handler.http_support import connect, read_to_end, serving
 from tests.handler.side_by_side import Quiet
-from tests.support import UNIT, wait_until
+from tests.support import UNIT, at_some_pace, wait_until
 from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer
 from tlshttp._spool import Budget, NoRoom
 

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 import pytest
 
 from tests import support
-from tests.handler.http_support import Quiet, at_some_pace, connect, read_to_end, serving
-from tests.support import wait_until
+from tests.handler.http_support import Quiet, connect, read_to_end, serving
+from tests.support import at_some_pace, wait_until
 from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer
 
 SERVERS = [TLSHTTPServer, ThreadingTLSHTTPServer]

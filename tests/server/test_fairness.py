@@ -12,14 +12,14 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.server.attacks import GET, Siege, client_context, connects, half_requests, non_readers
 from tests.server.program import ServerProcess, server_process
-from tests.support import UNIT, wait_until
+from tests.support import UNIT, at_some_pace, wait_until
 
 pytestmark = pytest.mark.parametrize("server_class", ["TLSHTTPServer", "ThreadingTLSHTTPServer"])
 
@@ -48,19 +48,7 @@ def _answer(sock: ssl.SSLSocket, body: bytes) -> bytes:
 def _hurried(pace: float) -> dict[str, float]:
     """Return limits of half a second, or so many times as much."""
     phases = "keep_alive", "handshake", "header", "body"
-    return {f"{phase}_timeout": 0.5 * pace * UNIT for phase in phases}
-
-
-def _at_some_pace(scenario: Callable[[float], None]) -> None:
-    """Try with short limits, then with longer ones.
-
-    On a busy machine the clients themselves may be later than short limits allow.
-    """
-    for pace in (1, 3):
-        with contextlib.suppress(AssertionError, OSError):
-            scenario(pace)
-            return
-    scenario(10)
+    return {f"{phase}_timeout": 0.5 * pace for phase in phases}
 
 
 @contextlib.contextmanager
@@ -69,14 +57,14 @@ def _stopped(server: ServerProcess, pace: float) -> Iterator[None]:
     os.kill(server.process.pid, signal.SIGSTOP)
     try:
         yield
-        time.sleep(pace * UNIT)  # that time passes is what is tested
+        time.sleep(pace)  # that time passes is what is tested
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
 
 
 def _occupy(server: ServerProcess, siege: Siege, workers: int, pace: float) -> None:
     """Have all workers compute for longer than the limits last."""
-    ask = GET.replace(b"/ ", b"/sleep/%.1f " % (pace * UNIT), 1)
+    ask = GET.replace(b"/ ", b"/sleep/%.1f " % pace, 1)
     for _ in range(workers):
         siege.tls().sendall(ask)
     wait_until(lambda: server.stats()["active"] >= workers, timeout=0.2 * UNIT)
@@ -112,7 +100,7 @@ def test_peers_06_what_arrived_in_time_is_answered_by_a_late_server(
             assert not server.stats()["cut"]
             assert not server.stats()["handshake_failures"]
 
-    _at_some_pace(scenario)
+    at_some_pace(scenario)
 
 
 def _say_hello(siege: Siege, sock: socket.socket) -> tuple[Any, ...]:
@@ -170,7 +158,7 @@ def test_peers_06_what_waits_for_our_handlers_does_not_expire(
             assert [_answer(sock, b"2")[9:12] for sock in idle] == [b"200"] * CLIENTS
             assert not server.stats()["cut"]
 
-    _at_some_pace(scenario)
+    at_some_pace(scenario)
 
 
 def test_peers_06_what_is_cut_has_its_event(server_class: str) -> None:
@@ -187,12 +175,12 @@ def test_peers_06_what_is_cut_has_its_event(server_class: str) -> None:
             assert len(statuses) == 2 * CLIENTS
             assert not [status for status in statuses if status == b"200"]
             # Who is cut before its first byte, on a slow machine, is no event.
-            timeout = 3 * pace * UNIT
+            timeout = 3 * pace
             assert wait_until(
                 lambda: sum(server.stats()["cut"].values()) == 2 * CLIENTS, timeout=timeout
             )
 
-    _at_some_pace(scenario)
+    at_some_pace(scenario)
 
 
 # peers 7: who gives way --------------------------------------------------------------------------
