@@ -27,7 +27,7 @@ _MOST_TRIES = 10
 """To find a port that is free at several addresses; of some thirty thousand few are not."""
 
 
-class _ChosenPortTaken(ConfigurationError):
+class _ChosenPortTaken(Exception):
     """Another port may be free."""
 
 
@@ -64,7 +64,10 @@ def listen(places: Sequence[Place], make: Make) -> list[FileServer]:
     for _ in range(_MOST_TRIES - 1):
         with contextlib.suppress(_ChosenPortTaken):
             return _listen_everywhere(places, make)
-    return _listen_everywhere(places, make)
+    try:
+        return _listen_everywhere(places, make)
+    except _ChosenPortTaken as taken:
+        raise ConfigurationError(str(taken)) from taken.__cause__
 
 
 def _listen_everywhere(places: Sequence[Place], make: Make) -> list[FileServer]:
@@ -105,9 +108,9 @@ def _listen(
             raise ConfigurationError(
                 f"{place}: another --bind is that address, too; give one of them"
             ) from error
-        taken = is_chosen and error.errno == errno.EADDRINUSE
-        kind = _ChosenPortTaken if taken else ConfigurationError
-        raise kind(_explain(error, place)) from error
+        if is_chosen and error.errno == errno.EADDRINUSE:
+            raise _ChosenPortTaken(_explain(error, place)) from error
+        raise ConfigurationError(_explain(error, place)) from error
 
 
 def _is_of(place: Place, port: int, servers: Sequence[FileServer]) -> bool:
