@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from tlshttp.certs._files import MAXIMUM_FILE_SIZE, MAXIMUM_LIST_SIZE, read_bounded
+from tlshttp.certs._files import ANY_KIND, LIST, Kind, read_bounded
 from tlshttp.errors import CertificateError
 
 __all__ = ["Document", "Source", "open_list", "open_source", "read_source"]
@@ -69,7 +69,7 @@ def open_source(source: Source) -> Document:
     Raises:
         CertificateError: It cannot be read, or is larger than 1 MiB.
     """
-    return _open(source, MAXIMUM_FILE_SIZE, "certificate or key")
+    return _open(source, ANY_KIND)
 
 
 def open_list(source: Source) -> Document:
@@ -78,33 +78,25 @@ def open_list(source: Source) -> Document:
     Raises:
         CertificateError: It cannot be read, or is larger than 64 MiB.
     """
-    return _open(source, MAXIMUM_LIST_SIZE, "revocation list")
+    return _open(source, LIST)
 
 
-def _open(source: Source, limit: int, kind: str) -> Document:
+def _open(source: Source, kind: Kind) -> Document:
     if isinstance(source, str) and "-----BEGIN" in source:
         source = source.encode("utf-8", "replace")
     if isinstance(source, bytes):
-        if len(source) > limit:
-            raise CertificateError(f"more than {limit >> 20} MiB of bytes: that is no {kind}")
+        if len(source) > kind.most:
+            size = f"more than {kind.most >> 20} MiB of bytes"
+            raise CertificateError(f"{size}: that is no {kind.name}")
         return Document("the given PEM or DER", source)
     path = os.fspath(source)
     if not isinstance(path, str):
         raise TypeError("a path must be str or os.PathLike[str]")
-    return Document(repr(path), read_source(path, limit, kind), path)
+    return Document(repr(path), read_source(path, kind), path)
 
 
-def read_source(
-    path: str | os.PathLike[str],
-    limit: int = MAXIMUM_FILE_SIZE,
-    kind: str = "certificate or key",
-) -> bytes:
+def read_source(path: str | os.PathLike[str], kind: Kind = ANY_KIND) -> bytes:
     """Read a whole file.
-
-    Args:
-        path: The file.
-        limit: The most bytes it may have.
-        kind: What there is nothing larger of.
 
     Raises:
         CertificateError: It cannot be read, or is too large. If it is no path at all, the error
@@ -112,7 +104,7 @@ def read_source(
             for a path.
     """
     try:
-        return read_bounded(path, limit, kind)
+        return read_bounded(path, kind)
     except CertificateError:
         instead = _instead_of_a_path(os.fspath(path))
         if instead is None:

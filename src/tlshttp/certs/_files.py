@@ -13,7 +13,7 @@ import os
 import secrets
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final, NamedTuple
 
 from tlshttp._own_files import OWN_FILES
 from tlshttp.certs._reading import read_file
@@ -29,32 +29,35 @@ PRIVATE = 0o600
 PUBLIC = 0o644
 
 
-def read_bounded(
-    path: str | os.PathLike[str],
-    limit: int = MAXIMUM_FILE_SIZE,
-    kind: str = "certificate or key",
-) -> bytes:
-    """Read a whole file.
+class Kind(NamedTuple):
+    """What a file is to have in it."""
 
-    Args:
-        path: The file.
-        limit: The most bytes it may have.
-        kind: What there is nothing larger of.
+    name: str
+    most: int
+    """Bytes: no file of this kind is larger."""
+
+
+ANY_KIND: Final = Kind("certificate or key", MAXIMUM_FILE_SIZE)
+LIST: Final = Kind("revocation list", MAXIMUM_LIST_SIZE)
+
+
+def read_bounded(path: str | os.PathLike[str], kind: Kind = ANY_KIND) -> bytes:
+    """Read a whole file.
 
     Raises:
         CertificateError: It cannot be read, or is too large.
     """
     OWN_FILES.add(path)
     try:
-        content = read_file(path, limit + 1)
+        content = read_file(path, kind.most + 1)
     except OSError as error:
         raise CertificateError(f"cannot read {os.fspath(path)!r}: {error.strerror}") from error
     except ValueError:
         # What open() says to a null character in the path.
         raise CertificateError(f"{os.fspath(path)!r} cannot be the path of a file") from None
-    if len(content) > limit:
+    if len(content) > kind.most:
         raise CertificateError(
-            f"{os.fspath(path)!r} is larger than {limit >> 20} MiB: that is no {kind}"
+            f"{os.fspath(path)!r} is larger than {kind.most >> 20} MiB: that is no {kind.name}"
         )
     return content
 
