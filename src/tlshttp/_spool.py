@@ -157,7 +157,13 @@ class Budget:
     def _has_disk(self, size: int) -> bool:
         return self._most_disk is None or self.disk + size <= self._most_disk
 
-    def await_disk(self, size: int, timeout: float | None, holder: Holder | None = None) -> bool:
+    def await_disk(
+        self,
+        size: int,
+        timeout: float | None,
+        holder: Holder | None = None,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> bool:
         """Wait until there is room on disk, in this thread; false where there is none in time.
 
         Args:
@@ -165,6 +171,7 @@ class Budget:
             timeout: Seconds; `None`: for ever.
             holder: Who needs them, as for `take_disk`. Whoever was at work when it was to give way
                 is asked again.
+            is_over: Tells whether they are not needed any more.
         """
         end = float("inf") if timeout is None else time.monotonic() + timeout
         while True:
@@ -173,7 +180,7 @@ class Budget:
                 moment = min(max(0.0, left), _ASKS_AGAIN_SECONDS)
                 if self._disk_freed.wait_for(lambda: self._has_disk(size), moment):
                     return True
-            if left <= 0:
+            if left <= 0 or is_over():
                 return False
             greedy = self._greedy(holder.group) if holder is not None else None
             if greedy is not None and self.give_way is not None:

@@ -135,7 +135,8 @@ class Limits:
     """Bytes in temporary files for all connections. At the limit the address that has most gives
     way to others, if that is an eighth or more. Else further bodies are not read until there is
     room, for `body_timeout` at most (then they get 507), and responses wait in their handlers, or
-    are cut where these cannot wait.
+    are cut where these cannot wait. So keep it at many times what one client may ask for: with
+    less, an honest client that reads slowly may itself be the one that has most.
 
     It is four of the largest bodies. `None`: no limit.
     """

@@ -102,9 +102,9 @@ class Stub:
         self.parked = True
 
     @property
-    def can_be_spared(self) -> bool:
-        """Whether it may give way to another."""
-        return self.parked
+    def spared_as(self) -> Phase | None:
+        """As what it may give way to another."""
+        return self.phase if self.parked else None
 
 
 def filled(*deadlines: float) -> tuple[Any, list[Any]]:
@@ -129,10 +129,8 @@ def test_who_is_not_parked_is_left_alone() -> None:
     registry, stubs = filled(1, 1)
     stubs[0].parked = False
     assert registry.take_overdue(5) == [stubs[1]]
-    assert not registry.has_spare()
     assert not registry.take_back(stubs[1])
     stubs[1].parked = True
-    assert registry.has_spare()
     assert registry.take([0, 1, 7]) == ([stubs[1]], [0, 7])
     assert registry.take([1]) == ([], [1])
 
@@ -167,8 +165,11 @@ def test_where_deadlines_move_the_overdue_are_found_behind_others(phase: Phase) 
 # Eviction -----------------------------------------------------------------------------------
 
 
-def chosen(*stubs: tuple[bytes, Phase, float, float]) -> list[int]:
-    """Return the numbers of those that make room, in order: group, phase, deadline, age."""
+def chosen(*stubs: tuple[bytes, Phase, float, float], parked: bool = True) -> list[int]:
+    """Return the numbers of those that make room, in order: group, phase, deadline, age.
+
+    Those that are not parked have waited in a handler since their deadline.
+    """
     now = time.monotonic()
     connections: Any = [
         SimpleNamespace(
@@ -177,12 +178,15 @@ def chosen(*stubs: tuple[bytes, Phase, float, float]) -> list[int]:
             phase=phase,
             deadline=deadline,
             since=now - age,
-            parked=True,
-            can_be_spared=True,
+            handler_waits_since=deadline,
+            parked=parked,
+            spared_as=phase,
         )
         for number, (group, phase, deadline, age) in enumerate(stubs)
     ]
-    chosen: list[Any] = list(Eviction(lambda: connections).candidates())
+    eviction = Eviction(lambda: connections)
+    eviction.find()
+    chosen: list[Any] = [one for one, _ in eviction._chosen]
     return [one.number for one in chosen]
 
 
@@ -191,6 +195,70 @@ def test_the_address_that_holds_most_makes_room() -> None:
     mine = [(b"a", Phase.REQUEST, 3.0, 9.0), (b"a", Phase.REQUEST, 2.0, 9.0)]
     others = [(name, Phase.HELLO, 1.0, 9.0) for name in (b"b", b"c", b"d")]
     assert chosen(*others, *mine) == [4, 3]
+
+
+def test_who_has_waited_longest_inside_a_handler_makes_room_first() -> None:
+    """As where the loop waits for the peer."""
+    waiting = [(b"a", Phase.BODY, float(since), 9.0) for since in (3, 1, 2)]
+    assert chosen(*waiting, parked=False) == [1, 2, 0]
+
+
+class Held:
+    """A connection as far as eviction knows it."""
+
+    def __init__(self, group: bytes, phase: Phase | None = Phase.IDLE) -> None:
+        self.group = group
+        self.phase = self.spared_as = phase
+        self.parked = True
+        self.deadline = self.since = 0.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the time that eviction goes by, to be set."""
+    now = [1000.0]
+    monkeypatch.setattr("tlshttp._machinery.eviction.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_nobody_gives_way_because_the_greediest_is_at_work_for_a_moment(clock: list[float]) -> None:
+    """When it is for longer, others do; and what can be spared of it is taken at any time."""
+    idle, *working = held = [Held(b"b"), *(Held(b"a", None) for _ in range(5))]
+    eviction: Any = Eviction(lambda: held)  # type: ignore[arg-type, return-value]
+    assert eviction.find() is None
+    clock[0] += 0.2
+    assert eviction.find() is None
+    clock[0] += 0.1
+    assert eviction.find() is idle
+    working[3].spared_as = Phase.RESPONSE
+    clock[0] += 0.3
+    assert eviction.find() is working[3]
+    working[3].spared_as = None
+    assert eviction.find() is None
+
+
+def test_a_choice_that_does_not_hold_any_more_is_made_anew(clock: list[float]) -> None:
+    """Though it is fresh: else nobody would give way, and another would come in all the same."""
+    held = [Held(b"a", Phase.RESPONSE), Held(b"a", None)]
+    eviction: Any = Eviction(lambda: held)  # type: ignore[arg-type, return-value]
+    assert eviction.find() is held[0]
+    held[0].spared_as, held[1].spared_as = None, Phase.BODY
+    assert eviction.find() is held[1]
+    eviction.forget(held[1])
+    held[1].spared_as = None
+    assert eviction.find() is None
+
+
+def test_nothing_is_done_to_a_number_that_belongs_to_another() -> None:
+    """A connection that has gone is not hung up on: its number may have been given out again."""
+    registry, [old] = filled(9)
+    done: list[str] = []
+    registry.while_open(old, lambda: done.append("open"))
+    registry.remove(old)
+    registry.while_open(old, lambda: done.append("gone"))
+    registry.add(Stub(old.fd, 9))
+    registry.while_open(old, lambda: done.append("another"))
+    assert done == ["open"]
 
 
 def test_where_nobody_holds_much_the_commonest_phase_makes_room() -> None:

@@ -17,8 +17,19 @@ from typing import Any
 
 import pytest
 
-from tests.server.attacks import GET, Siege, client_context, connects, half_requests, non_readers
-from tests.server.program import ServerProcess, server_process
+from tests.server.attacks import (
+    GET,
+    Attack,
+    Siege,
+    client_context,
+    connects,
+    half_requests,
+    many_idle,
+    non_readers,
+    slow_chunked,
+    slow_length,
+)
+from tests.server.program import LARGE, ServerProcess, server_process
 from tests.support import UNIT, at_some_pace, wait_until
 
 pytestmark = pytest.mark.parametrize("server_class", ["TLSHTTPServer", "ThreadingTLSHTTPServer"])
@@ -187,6 +198,7 @@ def test_peers_06_what_is_cut_has_its_event(server_class: str) -> None:
 
 CONNECTIONS = 60
 HONEST = 20
+CROWD = 12
 
 
 @LINUX
@@ -211,6 +223,46 @@ def test_peers_07_whoever_holds_most_gives_way(server_class: str) -> None:
         assert [_answer(sock, b"hello")[9:12] for sock in idle] == [b"200"] * len(idle)
         stats = server.stats()
         assert stats["evicted"] + sum(stats["handshake_failures"].values()) > 0
+
+
+def _half_bodies(siege: Siege, count: int) -> None:
+    """Send half of a body that the server has no room for."""
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 600000\r\n\r\n"
+    siege.peers(count, lambda sock: sock.sendall(head + bytes(300_000)))
+
+
+@LINUX
+@pytest.mark.only_engine("ssl", reason="it is about connections, not about engines")
+@pytest.mark.parametrize(
+    ("handler", "attack"),
+    [
+        ("own-handle", non_readers),
+        ("function", non_readers),
+        ("function", many_idle),
+        ("function", slow_length),
+        ("streaming", slow_chunked),
+        ("plain", non_readers),
+        ("plain", _half_bodies),
+    ],
+)
+def test_peers_07_who_is_waited_for_inside_a_handler_gives_way(
+    server_class: str, handler: str, attack: Attack
+) -> None:
+    """It makes no difference whether the loop waits for a peer, or its handler, or it for room."""
+    limits = {"max_connections": CROWD, "max_total_disk": 1_000_000 + LARGE}
+    with (
+        server_process(server_class, limits=limits, handler=handler) as server,
+        Siege(server.address, source="127.0.0.2", patience=PATIENCE) as honest,
+        Siege(server.address, patience=PATIENCE) as attacker,
+    ):
+        idle = honest.peers(1, lambda sock: sock.sendall(GET))
+        assert [_answer(sock, b"hello")[9:12] for sock in idle] == [b"200"]
+        attack(attacker, 2 * CROWD)
+        assert attacker.refused == 0
+        assert all(_served_once(honest) for _ in range(4))
+        for sock in idle:
+            sock.sendall(GET)
+        assert [_answer(sock, b"hello")[9:12] for sock in idle] == [b"200"]
 
 
 def _served_far_away(honest: Siege, count: int) -> int:

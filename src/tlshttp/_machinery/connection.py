@@ -81,6 +81,7 @@ class Connection:
         "deadline",
         "fd",
         "group",
+        "handler_waits_since",
         "is_lent",
         "lent",
         "parked",
@@ -118,6 +119,8 @@ class Connection:
         """Whether it belongs to whoever holds that."""
         self.paused = False
         """Whether its handler's thread has given its place back, to wait."""
+        self.handler_waits_since = 0.0
+        """Since when its handler's thread has waited, where it does; 0: it does not."""
         self.taken = False
         """Whether its handler has taken it over: that thread is no worker at work any more."""
         self.armed = 0
@@ -150,12 +153,28 @@ class Connection:
         return self.stream.later if self.stream is not None else None
 
     @property
-    def can_be_spared(self) -> bool:
-        """Whether it may be closed for another: not where somebody is at work on an answer."""
+    def spared_as(self) -> Phase | None:
+        """The phase in which it may be closed for another; `None`: somebody is at work for it."""
+        if not self.parked:
+            return self._loop.waits_as(self)
         if self.phase is not Phase.LATER:
-            return self.parked
+            return self.phase
         later = self.later
-        return self.parked and later is not None and later.waits_for_peer
+        return self.phase if later is not None and later.waits_for_peer else None
+
+    @property
+    def handler_waits_as(self) -> Phase | None:
+        """The phase that a handler which waits is in, by what it waits for.
+
+        `None`: it has taken the connection over, and has a thread of its own that does something
+        else.
+        """
+        stream = self.stream
+        if self.taken or stream is None or stream.tunnel:
+            return Phase.TAKEN_OVER if self.handler_waits_since else None
+        if stream.backlog:
+            return Phase.RESPONSE
+        return Phase.IDLE if stream.idle else Phase.BODY
 
     @property
     def request_line(self) -> str:
@@ -262,12 +281,15 @@ class Connection:
             self._loop.wait_again(self)
         elif self.stream is not None and self.stream.tunnel:
             self.lend()
+            self._loop.wait_again(self)
         else:
             self._loop.before_wait(self)
 
     def after_wait(self) -> None:
         """Take note that it goes on."""
-        if not self.taken:
+        if self.taken:
+            self.handler_waits_since = 0.0
+        else:
             self._loop.after_wait(self)
 
     def lend(self) -> None:
@@ -278,6 +300,7 @@ class Connection:
         if os.getpid() == self._loop.pid:
             self.taken = True
             self._loop.before_wait(self)
+            self.handler_waits_since = 0.0
 
     def _take_back(self) -> None:
         """Have it be one again, where it is `taken`, in the same thread."""
@@ -331,7 +354,7 @@ class Connection:
     def cut_waiting(self, cut: ConnectionCut) -> None:
         """Have a handler that waits for the peer, in another thread, wait no more."""
         stream = self.stream
-        if stream is not None and not stream.idle and stream.failure is None:
+        if stream is not None and stream.failure is None and not stream.rests:
             stream.failure = cut
         self._loop.hang_up_one(self)
 

@@ -61,6 +61,10 @@ to be equally good.
 
 _AT_WORK = frozenset({Phase.HANDLER, Phase.LATER})
 
+_MOST_LEAVING = 8
+"""How many more connections there are than there may be, at most, while threads end those that they
+replace. A handler may be long in coming to its end, and is not to keep all others out."""
+
 _ACCEPTS_AT_ONCE = 64
 """How many the loop lets in on each tick while all workers are busy."""
 
@@ -101,6 +105,8 @@ class Loop:
         self.events = Events(hooks, self.counters)
         self.registry = Registry()
         self._eviction = Eviction(lambda: self.registry)
+        self._leaving: set[Connection] = set()
+        """Those that have been made to give way."""
         self._fullness = Fullness(self.places, self.counters)
         self.drainer = Drainer("tlshttp-drainer")
         self.heads = Heads("tlshttp-heads")
@@ -262,12 +268,14 @@ class Loop:
         """End every connection that waits for its peer or its turn; let requests be answered."""
         self.closing = True
         self._end_parked()
-        for queue in (self._ready, self._again, self._order.large):
+        for queue in (self._ready, self._again):
             with contextlib.suppress(IndexError):
                 while True:  # a leader may be taking them, too
                     connection = queue.popleft()
                     self.guard(connection.leave_with_server, connection)
-        for connection in [*self.places.take_all(), *self.roomless.take_all()]:
+        for connection in [
+            *self.places.take_all(), *self.roomless.take_all(), *self._order.take_all(),
+        ]:  # fmt: skip
             self.guard(connection.leave_with_server, connection)
         self._workers.close()
         self._hang_up(connection for connection in self.busy() if connection.is_idle)
@@ -317,11 +325,7 @@ class Loop:
         if later is not None:
             later.break_off(ResponseAborted("the server has closed before the answer was there"))
             return
-        try:
-            with socket.fromfd(connection.fd, socket.AF_INET, socket.SOCK_STREAM) as double:
-                double.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass  # it has just ended by itself
+        self.registry.while_open(connection, lambda: _shut(connection.fd))
 
     def close(self) -> None:
         """Give back everything; after `leave`, and with the loop stopped."""
@@ -458,6 +462,8 @@ class Loop:
             return
         if self.lends:
             self.loans.forget(connection)
+        if self._leaving:
+            self._leaving.discard(connection)
         if connection.stream is not None:
             self.counters.take(connection.stream)
         self.parking.forget(connection)
@@ -598,16 +604,22 @@ class Loop:
     # Room ---------------------------------------------------------------------------------------
 
     def has_room(self) -> bool:
-        """Return whether there is a place, or one that can be made.
-
-        One too many is there while a worker ends the one that it replaces; not more than that.
-        """
-        missing = self.max_connections - len(self.registry)
-        return missing > 0 or (missing == 0 and self.registry.has_spare())
+        """Return whether there is a place, or one that can be made."""
+        if len(self.registry) < self.max_connections:  # as nearly always
+            return True
+        if self._places_left() < 0:  # who was to give way was at work again just then
+            self.make_room()
+        left = self._places_left()
+        return left > 0 or (left == 0 and self._eviction.find() is not None)
 
     def is_full(self) -> bool:
         """Return whether another connection can only take the place of one."""
-        return len(self.registry) >= self.max_connections
+        return len(self.registry) >= self.max_connections and self._places_left() <= 0
+
+    def _places_left(self) -> int:
+        """Return how many more there may be; those are not counted that threads are ending."""
+        leaving = sum(1 for connection in [*self._leaving] if not connection.parked)
+        return self.max_connections - len(self.registry) + min(leaving, _MOST_LEAVING)
 
     def _give_way(self, connection: Connection) -> bool:
         """Have a connection give back what it has on disk; tell if it has done so, not soon will.
@@ -627,10 +639,49 @@ class Loop:
 
     def make_room(self) -> None:
         """Close the connection that can best be spared, if there is one."""
-        for connection in self._eviction.candidates():
-            if self.registry.take_back(connection):
-                self.dismiss(connection, connection.crowd_out)
+        while (connection := self._eviction.find()) is not None:
+            self._eviction.forget(connection)
+            if self._evict(connection):
                 return
+
+    def waits_as(self, connection: Connection) -> Phase | None:
+        """Return the phase in which one that is not parked may be closed for another.
+
+        Its handler waits for the peer, or it waits until the server has room or time for it.
+        """
+        if connection in self._waiting:
+            return connection.handler_waits_as
+        if connection in self.roomless:
+            return Phase.BODY
+        return Phase.RESPONSE if connection in self._order.large else None
+
+    def _evict(self, connection: Connection) -> bool:
+        """End a connection that nobody is at work for; false where somebody is, by now."""
+        if (
+            self.registry.take_back(connection)
+            or self.roomless.take(connection)
+            or self._order.take(connection)
+        ):
+            self._leaving.add(connection)
+            self.dismiss(connection, connection.crowd_out)
+        elif self._waiting.take(connection):
+            self._leaving.add(connection)
+            self.counters.add("evicted")
+            connection.cut_waiting(
+                RequestCrowdedOut(f"more than {self.max_connections} connections")
+            )
+        else:
+            return False
+        return True
+
+
+def _shut(fd: int) -> None:
+    """Break a connection, whose socket stays its handler's."""
+    with (
+        contextlib.suppress(OSError),  # it has just ended by itself
+        socket.fromfd(fd, socket.AF_INET, socket.SOCK_STREAM) as double,
+    ):
+        double.shutdown(socket.SHUT_RDWR)
 
 
 def _do_nothing() -> None:

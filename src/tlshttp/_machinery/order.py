@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LARGE", "Order"]
 
+_ABSENT = object()
+
 LARGE = 1 << 20
 """Bytes of a response that a handler leaves to be sent, from which on the next one like it has to
 wait for others: to write as many to a file takes some hundred microseconds."""
@@ -66,7 +68,7 @@ class Order:
         """Those that have had no turn since they were ready."""
         self.again: collections.deque[Connection] = collections.deque()
         """Those that have had one, and want another."""
-        self.large: collections.deque[Connection] = collections.deque()
+        self.large: collections.OrderedDict[Connection, object] = collections.OrderedDict()
         """Those that ask for what was not taken the last time."""
         self.known: dict[str, None] = {}
         """What that is."""
@@ -93,8 +95,18 @@ class Order:
         if connection is self._admitted or connection.subject not in self.known:
             return True
         self._others -= 1
-        self.large.append(connection)
+        self.large[connection] = None
         return False
+
+    def take(self, connection: Connection) -> bool:
+        """Take one of `large`, to end it; false where it is not there."""
+        return self.large.pop(connection, _ABSENT) is None
+
+    def take_all(self) -> list[Connection]:
+        """Take all of `large`: the server closes."""
+        taken = list(self.large)
+        self.large.clear()
+        return taken
 
     def note(self, connection: Connection) -> None:
         """Take note that a response has been left that is `LARGE`."""
@@ -129,7 +141,7 @@ class Order:
         self._others = 0
         if now < self._next and now < self._patience:
             return
-        connection = self._admitted = self.large.popleft()
+        connection = self._admitted = self.large.popitem(last=False)[0]
         self.known.pop(connection.subject, None)  # if this one is taken, it is like others
         try:
             advance(connection)

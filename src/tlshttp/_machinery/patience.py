@@ -259,6 +259,11 @@ class PatientStream(SocketLike):
         waiting = outbox.size if outbox is not None else 0
         return waiting + len(self._channel.unsent)
 
+    @property
+    def rests(self) -> bool:
+        """Whether nobody misses anything if it ends: the next request has not begun."""
+        return self.idle and not self.backlog
+
     def do_handshake(self) -> TLSObject:
         """Take one step of the handshake; return what knows its outcome.
 
@@ -363,7 +368,9 @@ class PatientStream(SocketLike):
         """Wait until there is room for `size` bytes on disk; false where none is made in time."""
         self.owner.before_wait()
         try:
-            return self.budget.await_disk(size, self._limits.body_timeout, self.owner)
+            return self.budget.await_disk(
+                size, self._limits.body_timeout, self.owner, lambda: self.failure is not None
+            )
         finally:
             self.owner.after_wait()
 

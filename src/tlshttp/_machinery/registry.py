@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from tlshttp._forked import begin_anew_in_children
@@ -194,10 +194,11 @@ class Registry:
                         overdue.append(connection)
         return overdue
 
-    def has_spare(self) -> bool:
-        """Return whether any connection can give way to another."""
+    def while_open(self, connection: Connection, do: Callable[[], None]) -> None:
+        """Do something with the descriptor of a connection, if it still is that, and quickly."""
         with self._lock:
-            return any(connection.can_be_spared for connection in self._by_fd.values())
+            if self._by_fd.get(connection.fd) is connection:
+                do()
 
     def take_all(self) -> list[Connection]:
         """Return every parked connection, no longer parked."""

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Roomless"]
 
+_ABSENT = object()
+
 
 class Roomless:
     """A queue of them.
@@ -22,7 +24,7 @@ class Roomless:
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
-        self._queue: collections.deque[Connection] = collections.deque()
+        self._queue: collections.OrderedDict[Connection, object] = collections.OrderedDict()
         self.has_freed_room = False
         """Whether there is more room than before, for who waits."""
 
@@ -30,17 +32,17 @@ class Roomless:
         """Return how many wait."""
         return len(self._queue)
 
+    def __contains__(self, connection: object) -> bool:
+        """Return whether it waits."""
+        return connection in self._queue
+
     def add(self, connection: Connection) -> None:
         """Have a connection wait."""
-        self._queue.append(connection)
+        self._queue[connection] = None
 
     def take(self, connection: Connection) -> bool:
         """Take one that waits; false where it does not."""
-        try:
-            self._queue.remove(connection)
-        except ValueError:
-            return False
-        return True
+        return self._queue.pop(connection, _ABSENT) is None
 
     def room_freed(self) -> None:
         """Take note that there is more room."""
@@ -56,9 +58,9 @@ class Roomless:
     def take_all(self) -> list[Connection]:
         """Take all who wait."""
         taken = []
-        with contextlib.suppress(IndexError):
+        with contextlib.suppress(KeyError):
             while True:
-                taken.append(self._queue.popleft())
+                taken.append(self._queue.popitem(last=False)[0])
         return taken
 
     def look_after(self, resume: Callable[[Connection], None]) -> None:

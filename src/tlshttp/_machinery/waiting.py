@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from tlshttp._machinery.eviction import FAIR_PART
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Waiting"]
 
+_ABSENT = object()
+
 
 class Waiting:
     """Who waits, in the order in which they began.
@@ -26,11 +29,12 @@ class Waiting:
 
     def __init__(self, places: Places) -> None:
         self._places = places
-        self._connections: collections.OrderedDict[Connection, None] = collections.OrderedDict()
+        self._connections: collections.OrderedDict[Connection, object] = collections.OrderedDict()
         self._lock = threading.RLock()
 
     def begin(self, connection: Connection) -> None:
         """Take note that this thread waits for a peer, in the middle of a handler."""
+        connection.handler_waits_since = time.monotonic()
         with self._lock:
             self._connections[connection] = None
         connection.paused = self._places.pause()
@@ -47,11 +51,17 @@ class Waiting:
         """Take note that a wait has come to an end, and another begins."""
         with self._lock:
             if connection in self._connections:
+                connection.handler_waits_since = time.monotonic()
                 self._connections.move_to_end(connection)
 
     def __contains__(self, connection: object) -> bool:
         """Return whether it waits."""
         return connection in self._connections
+
+    def take(self, connection: Connection) -> bool:
+        """Have a connection wait no more, to end it; false where it does not wait."""
+        with self._lock:
+            return self._connections.pop(connection, _ABSENT) is None
 
     def cut_longest(self, workers: Workers) -> None:
         """Have one thread of those that wait end its connection, because others need threads.
