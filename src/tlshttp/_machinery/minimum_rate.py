@@ -24,7 +24,7 @@ class MinimumRate:
         began: How many bytes had moved in this direction before.
     """
 
-    __slots__ = ("_base", "_began", "_error", "_owed", "_rate", "_seen", "_waited", "_what", "left")
+    __slots__ = ("_base", "_began", "_error", "_owed", "_rate", "_seen", "_what", "left", "waited")
 
     def __init__(
         self,
@@ -43,7 +43,8 @@ class MinimumRate:
         self._owed = 0.0
         """Seconds that it has taken beyond those; else a byte now and then would always buy more
         than nothing."""
-        self._waited = 0.0
+        self.waited = 0.0
+        """Seconds that somebody has waited for the peer so far."""
         self._began = self._seen = began
 
     def earn(self, total: int) -> None:
@@ -57,7 +58,7 @@ class MinimumRate:
 
     def spend(self, seconds: float) -> None:
         """Take note that somebody has waited for the peer so long."""
-        self._waited += seconds
+        self.waited += seconds
         left = self.left - seconds
         self.left, self._owed = max(0.0, left), self._owed + max(0.0, -left)
 
@@ -65,5 +66,5 @@ class MinimumRate:
         """Return what to report."""
         return self._error(
             f"the peer {self._what} too slowly: "
-            f"{self._seen - self._began} bytes in {self._waited:.1f} s of waiting"
+            f"{self._seen - self._began} bytes in {self.waited:.1f} s of waiting"
         )

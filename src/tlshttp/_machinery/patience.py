@@ -7,17 +7,18 @@ can tell it from the handler's own exceptions, however the handler dealt with it
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
+from tlshttp._machinery.in_bulk import Wait, is_worthwhile, wait_for_many
 from tlshttp._machinery.minimum_rate import MinimumRate
 from tlshttp._machinery.outbox import Outbox
-from tlshttp._machinery.poller import READ, WRITE, wait_for
+from tlshttp._machinery.poller import READ, wait_for
 from tlshttp._machinery.socket_like import SocketLike
 from tlshttp._spool import Budget
 from tlshttp._tls import TLSObject
@@ -301,24 +302,18 @@ class PatientStream(SocketLike):
         """Bytes of responses that the kernel has taken."""
         return self.bytes_out - len(self._channel.unsent)
 
-    def _waiting(self, operation: Callable[[], Any]) -> Any:
-        """Call `operation` until it need not wait.
+    def _wait_at_rate(self, event: int, direction: int, wanted: int = 1) -> None:
+        """Wait as long as the peer's rate and the handler's own timeout have it.
+
+        Args:
+            event: For what.
+            direction: What the peer is to do: send (`READ`), or take what is sent.
+            wanted: Bytes that will come, and before which nobody goes on.
 
         Raises:
             TimeoutError: The handler's own timeout (`settimeout`) has passed.
             ConnectionCut: The peer was too slow, or is gone.
         """
-        while True:
-            try:
-                return operation()
-            except ssl.SSLWantReadError:
-                event = READ
-            except ssl.SSLWantWriteError:
-                event = WRITE
-            self._wait_at_rate(event, READ)
-
-    def _wait_at_rate(self, event: int, direction: int) -> None:
-        """Wait as long as the peer's rate and the handler's own timeout have it."""
         if self.timeout == 0 or self.later is not None:
             raise WouldBlock("the operation would have to wait for the peer")
         if self.late and direction == READ:
@@ -332,8 +327,12 @@ class PatientStream(SocketLike):
         rate = self._rate
         rate.earn(self.bytes_in if self._reading else self.moved_out)
         shortest = rate.left if self.timeout is None else min(rate.left, self.timeout)
+        wait = wait_for
+        # A timeout of the handler's own is one for each piece that comes.
+        if event == READ and self.timeout is None and is_worthwhile(wanted, rate.waited):
+            wait = functools.partial(wait_for_many, self._channel.socket, wanted, rate.waited)
         began = time.monotonic()
-        ready = self._wait_here(event, shortest)
+        ready = self._wait_here(event, shortest, wait)
         waited = time.monotonic() - began
         # That we wake late, when it has moved, is not the peer's fault.
         rate.spend(min(waited, shortest) if ready else waited)
@@ -356,11 +355,11 @@ class PatientStream(SocketLike):
         self.last_timeout = TimeoutError("timed out")
         raise self.last_timeout
 
-    def _wait_here(self, event: int, timeout: float | None) -> bool:
+    def _wait_here(self, event: int, timeout: float | None, wait: Wait = wait_for) -> bool:
         """Wait in this thread, which has no place among the workers meanwhile."""
         self.owner.before_wait()
         try:
-            return wait_for(self.fd, event, timeout if timeout != float("inf") else None)
+            return wait(self.fd, event, timeout if timeout != float("inf") else None)
         finally:
             self.owner.after_wait()
 

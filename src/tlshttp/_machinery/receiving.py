@@ -145,9 +145,23 @@ class ReceivingStream(PatientStream):
         self._buffer = data + self._buffer[self._position :]
         self._position = 0
 
-    def fill_waiting(self) -> bool:
-        """Receive something, waiting for it at the minimum rate; false at the peer's end."""
-        return bool(self._waiting(self.fill))
+    def fill_waiting(self, wanted: int = 1) -> bool:
+        """Receive something, waiting for it at the minimum rate; false at the peer's end.
+
+        Args:
+            wanted: Bytes that will come, unless the peer ends, and before which nobody goes on.
+
+        Raises:
+            TimeoutError: The handler's own timeout (`settimeout`) has passed.
+            ConnectionCut: The peer was too slow, or is gone.
+        """
+        while True:
+            try:
+                return self.fill()
+            except WANTS as want:
+                event = READ if isinstance(want, ssl.SSLWantReadError) else WRITE
+            # What is here already no poller sees, and it need not be so many that are to come.
+            self._wait_at_rate(event, READ, 1 if self._channel.has_input else wanted)
 
     def wait_for_request(self) -> bool:
         """Wait until a request begins; false where none will.

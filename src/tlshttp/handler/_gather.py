@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["gather"]
 
-_AT_ONCE = 65_536
-
 
 def gather(exchange: HTTPExchange, stream: Transport, reader: RequestReader, size: int) -> bytes:
     """Read `size` bytes, fewer at the end of the body; all of it where that is negative.
@@ -31,7 +29,7 @@ def gather(exchange: HTTPExchange, stream: Transport, reader: RequestReader, siz
     """
     spool, left = Spool(stream.budget, None, stream.owner), size
     try:
-        while left and (data := reader.read1(min(left, _AT_ONCE) if left > 0 else _AT_ONCE)):
+        while left and (data := reader.take_some(left)):
             _keep(exchange, stream, spool, data)
             left -= len(data) if left > 0 else 0
         return spool.read_all()

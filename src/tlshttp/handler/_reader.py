@@ -15,6 +15,7 @@ Rules:
 from __future__ import annotations
 
 import io
+import sys
 from typing import TYPE_CHECKING
 
 from tlshttp._interfaces import Transport
@@ -170,7 +171,7 @@ class RequestReader(io.BufferedIOBase):
         if (left < 0 or left > _AT_ONCE) and self._body is not None and not self._body.done:
             return gather(self._exchange, self._stream, self, left)
         pieces = []
-        while left and (data := self.read1(min(left, _AT_ONCE) if left > 0 else _AT_ONCE)):
+        while left and (data := self.take_some(left)):
             pieces.append(data)
             left -= len(data) if left > 0 else 0
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -189,6 +190,16 @@ class RequestReader(io.BufferedIOBase):
         if not size or not self._has_more():
             return b""
         return self._take(size)
+
+    def take_some(self, size: int) -> bytes:
+        """Take some of `size` bytes (all there are, where that is negative) that are read.
+
+        It waits where nothing is there, and not for each byte: whoever reads gets none before all
+        have come.
+        """
+        if not self._has_more(size if size >= 0 else sys.maxsize):
+            return b""
+        return self._take(min(size, _AT_ONCE) if size > 0 else _AT_ONCE)
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Read a line, with its line feed, of at most `size` bytes."""
@@ -238,8 +249,12 @@ class RequestReader(io.BufferedIOBase):
             self._at = self._head_end = 0
         return data
 
-    def _has_more(self) -> bool:
-        """Return whether there is more of the request; with bytes at hand if so."""
+    def _has_more(self, wanted: int = 1) -> bool:
+        """Return whether there is more of the request; with bytes at hand if so.
+
+        Args:
+            wanted: How many bytes are read in all, at least.
+        """
         if self._at < len(self._data) and self._state == _BODY:
             return True
         if self._state == _BETWEEN:
@@ -250,7 +265,7 @@ class RequestReader(io.BufferedIOBase):
             self._data = self._spool.read(_AT_ONCE)
             if self._data:
                 return True
-        return self._await_more()
+        return self._await_more(wanted)
 
     def _give_head(self) -> bool:
         """Put the head before what is there of the body; there is always one."""
@@ -265,7 +280,7 @@ class RequestReader(io.BufferedIOBase):
         self._state = _BODY
         return True
 
-    def _await_more(self) -> bool:
+    def _await_more(self, wanted: int) -> bool:
         """Take more of the body from the connection, waiting for it."""
         body, stream = self._body, self._stream
         if body is None or body.done:
@@ -282,7 +297,7 @@ class RequestReader(io.BufferedIOBase):
                 if stream.buffered != before:
                     continue
             self._exchange.before_wait()
-            if not stream.fill_waiting():
+            if not stream.fill_waiting(min(wanted, body.left)):
                 stream.fail(PeerDisconnected("the peer left in the middle of a request body"))
 
     def _take_of_body(self, body: Body) -> bytes:
