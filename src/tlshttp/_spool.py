@@ -21,14 +21,19 @@ from collections.abc import Callable
 from typing import IO, Any, Protocol
 
 from tlshttp._forked import begin_anew_in_children
+from tlshttp._pieces import Pieces
 from tlshttp._turns import Turns
 
 __all__ = ["Budget", "Holder", "NoRoom", "Spool", "warn_without_files"]
 
 _log = logging.getLogger("tlshttp.server")
 
-_PIECE = 16_384
-"""Bytes up to which small pieces are kept together: each would cost an object of its own."""
+_AT_ONCE = 1 << 20
+"""Bytes that are written at once of what has been postponed: a quarter of a millisecond, or ten
+times that where the host of a virtual machine has to find the memory first."""
+
+_MOST_LATE = 64 << 20
+"""Bytes of one connection that are in memory until they are written, where there is no limit."""
 
 _LARGEST_FILE = 256 << 20
 """Bytes after which another file is begun, so that what has been taken of a long response is given
@@ -86,7 +91,10 @@ class Budget:
         """Called, from any thread, with a holder that others need room of; has it give back all it
         has, and tells if it has done so."""
         self.postpones = False
-        """Whether large files are closed one by one by whoever calls `close_one`, not at once."""
+        """Whether what takes long is done bit by bit, by whoever calls `write_one` and `close_one`:
+        one thread serves all."""
+        self.to_write: deque[Callable[[], bool]] = deque()
+        """Each writes to a file a part of what is in memory, and tells whether there is more."""
         self.to_close: deque[tuple[_File, Holder | None]] = deque()
         """Those that wait for that; they count as long as they are open."""
         self._by_holder: Counter[Holder] = Counter()
@@ -186,6 +194,15 @@ class Budget:
             if greedy is not None and self.give_way is not None:
                 self.give_way(greedy)
 
+    def write_one(self) -> None:
+        """Write a part of what has been postponed."""
+        write_on = self.to_write.popleft()
+        try:
+            if write_on():
+                self.to_write.appendleft(write_on)
+        except OSError:
+            pass  # no room for it: it stays in memory until it is taken, or the next one is written
+
     def close(self, file: _File, holder: Holder | None) -> None:
         """Have a file closed, now or by `close_one`, and its bytes given back."""
         if self.postpones and file.written >= _LONG_TO_CLOSE:
@@ -235,47 +252,46 @@ class Spool:
         holder: Whose they are; `None`: nobody's who could give way.
     """
 
-    __slots__ = ("_budget", "_files", "_holder", "_most", "_on_disk", "_pieces", "_taken", "size")
+    __slots__ = (
+        "_budget", "_files", "_holder", "_late", "_most", "_on_disk", "_pieces", "_taken",
+        "_taken_late", "size",
+    )  # fmt: skip
 
     def __init__(self, budget: Budget, most: int | None, holder: Holder | None = None) -> None:
         self._budget = budget
         self._holder = holder
         self._most = most
-        self._pieces: deque[bytes | bytearray] = deque()
+        self._pieces = Pieces()
         self._taken = 0  # of the budget's memory
         self._files: deque[_File] = deque()
         self._on_disk = 0
+        self._late = Pieces()  # what is still to be written to them
+        self._taken_late = 0
         self.size = 0
         """Bytes in it."""
 
-    def append(self, data: bytes | memoryview, more: int = 0) -> None:
+    def append(
+        self, data: bytes | memoryview, more: int = 0, write_on: Callable[[], bool] | None = None
+    ) -> None:
         """Add bytes at the end.
 
         Args:
             data: The bytes.
             more: How many are to come, for which there has to be room when the first of them go to
                 disk: to write nearly all of them first, in vain, would cost others time.
+            write_on: Calls this spool's, where the budget postpones that: what is for a file stays
+                in memory until then, as far as that goes. `None`: it is written now.
 
         Raises:
             NoRoom: The server has no more room on disk; nothing was added.
-            OSError: The disk is full, or the like; nothing was added.
+            OSError: The disk is full, or the like; nothing was added, or only a part if that was
+                postponed.
         """
-        size = len(data)
-        if not self._on_disk and self._fits(self.size + size):
-            self._keep(data)
+        if not (self._on_disk or self._late.size) and self._fits(self.size + len(data)):
+            self._pieces.append(data)
+            self.size += len(data)
         else:
-            self._write(data, 0 if self._files else more)
-        self.size += size
-
-    def _keep(self, data: bytes | memoryview) -> None:
-        if len(data) >= _PIECE:
-            self._pieces.append(bytes(data))
-            return
-        last = self._pieces[-1] if self._pieces else None
-        if type(last) is bytearray and len(last) < _PIECE:
-            last += data
-        else:
-            self._pieces.append(bytearray(data))
+            self._keep_on_disk(data, more, write_on)
 
     def _fits(self, size: int) -> bool:
         """Return whether so many bytes in all may be in memory, and take what that needs."""
@@ -288,19 +304,71 @@ class Spool:
             self._taken += missing
         return True
 
-    def _write(self, data: bytes | memoryview, more: int) -> None:
-        size = len(data)
+    def _keep_on_disk(
+        self, data: bytes | memoryview, more: int, write_on: Callable[[], bool] | None
+    ) -> None:
+        """Do what `append` does with what has no place in memory for good."""
+        size, before = len(data), self.size
+        more = 0 if self._files or self._late.size else more
         self._budget.take_disk(size + more, self._holder)
         if more:
             self._budget.give_disk(more, self._holder)
         try:
-            if not self._files or self._files[-1].written >= _LARGEST_FILE:
-                self._files.append(_File())
-            self._files[-1].write(data)
+            if write_on is not None and self._budget.postpones:
+                self._postpone(memoryview(data), write_on)
+            else:
+                while self.write_on():
+                    pass
+                self._write(data)
+                self.size += size
         except BaseException:
-            self._budget.give_disk(size, self._holder)
+            self._budget.give_disk(before + size - self.size, self._holder)
             raise
-        self._on_disk += size
+
+    def _postpone(self, data: memoryview, write_on: Callable[[], bool]) -> None:
+        """Keep bytes in memory until they are written; where that is full, write the first now."""
+        while data and not self._may_keep(len(data)):
+            if self._late.size:
+                self.write_on()
+                continue
+            self._write(data[:_AT_ONCE])
+            self.size += len(data[:_AT_ONCE])
+            data = data[_AT_ONCE:]
+        if not data:
+            return
+        self._taken_late += len(data)
+        if not self._late.size:
+            self._budget.to_write.append(write_on)
+        self._late.append(data)
+        self.size += len(data)
+
+    def _may_keep(self, size: int) -> bool:
+        return self._late.size + size <= _MOST_LATE and self._budget.take_memory(size)
+
+    def write_on(self) -> bool:
+        """Write a part of what has been postponed; tell whether there is more.
+
+        Raises:
+            OSError: The disk is full, or the like; it is still there.
+        """
+        left = _AT_ONCE
+        while left > 0 and self._late.size:
+            piece = self._late.peek(left)
+            self._write(piece)
+            left -= len(piece)
+            self._let_go(len(piece))
+        return bool(self._late.size)
+
+    def _let_go(self, size: int) -> None:
+        freed = self._late.drop(size)
+        self._taken_late -= freed
+        self._budget.give_memory(freed)
+
+    def _write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._files or self._files[-1].written >= _LARGEST_FILE:
+            self._files.append(_File())
+        self._files[-1].write(data)
+        self._on_disk += len(data)
 
     def read(self, most: int) -> bytes:
         """Take up to `most` bytes from the beginning; empty where there are none.
@@ -308,13 +376,15 @@ class Spool:
         Raises:
             OSError: A file cannot be read.
         """
-        if self._pieces:
-            piece = self._pieces.popleft()
-            if len(piece) > most:
-                self._pieces.appendleft(bytes(piece[most:]))
-            data = bytes(piece[:most])
+        if self._pieces.size:
+            data = bytes(self._pieces.peek(most))
+            self._pieces.drop(len(data))
         elif self._on_disk:
             data = self._read_file(most)
+        elif self._late.size:
+            data = bytes(self._late.peek(most))
+            self._let_go(len(data))
+            self._budget.give_disk(len(data), self._holder)
         else:
             return b""
         self.size -= len(data)
@@ -339,11 +409,15 @@ class Spool:
 
     def clear(self) -> None:
         """Forget what is in it, and give everything back."""
+        late = self._late.size
         self._pieces.clear()
+        self._late.clear()
         self.size = self._on_disk = 0
-        if self._taken:
-            self._budget.give_memory(self._taken)
-            self._taken = 0
+        if self._taken or self._taken_late:
+            self._budget.give_memory(self._taken + self._taken_late)
+            self._taken = self._taken_late = 0
+        if late:
+            self._budget.give_disk(late, self._holder)
         while self._files:
             self._budget.close(self._files.popleft(), self._holder)
 
@@ -385,7 +459,7 @@ class _File:
         self.done = 0
         """Bytes that have been read."""
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, data: bytes | bytearray | memoryview) -> None:
         """Add bytes; where that fails, none of them."""
         left, at = memoryview(data), self.written
         while left:

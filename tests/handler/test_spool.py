@@ -264,6 +264,169 @@ def test_any_order_of_adding_and_taking(seed: int, monkeypatch: pytest.MonkeyPat
     assert (budget.memory, budget.disk) == (0, 0)
 
 
+# What is written bit by bit, where one thread serves all ------------------------------------------
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows with the size of all that is written to files."""
+    sizes: list[int] = []
+    original = _spool._write_at
+
+    def write(file: Any, data: memoryview, at: int) -> int:
+        sizes.append(len(data))
+        return original(file, data, at)
+
+    monkeypatch.setattr(_spool, "_write_at", write)
+    return sizes
+
+
+def postponing(memory: int | None, disk: int | None = None) -> Budget:
+    """Return a budget of a server with one thread."""
+    budget = Budget(memory, disk)
+    budget.postpones = True
+    return budget
+
+
+def test_nothing_is_written_at_once_where_one_thread_serves_all(written: list[int]) -> None:
+    """A mebibyte at a time is, afterwards; until then it counts as both, in memory and on disk."""
+    budget = postponing(4 << 20)
+    spool = Spool(budget, 0)
+    for _ in range(48):
+        spool.append(bytes(65_536), 0, spool.write_on)
+    assert (written, budget.memory, budget.disk) == ([], 3 << 20, 3 << 20)
+    for left in (2 << 20, 1 << 20, 0):
+        written.clear()
+        assert len(budget.to_write) == 1
+        budget.write_one()
+        assert (sum(written), budget.memory, budget.disk) == (1 << 20, left, 3 << 20)
+    assert not budget.to_write
+    assert len(spool.read_all()) == 3 << 20
+    assert budget.close_one()
+    assert budget.disk == 0
+
+
+def test_only_what_memory_has_no_room_for_is_written_at_once(written: list[int]) -> None:
+    """The first that has come, so that the order stays."""
+    budget = postponing(1 << 20)
+    spool = Spool(budget, 0)
+    pieces = [bytes([number]) * 65_536 for number in range(20)]
+    for piece in pieces:
+        spool.append(piece, 0, spool.write_on)
+    assert sum(written) + budget.memory == 20 * 65_536
+    assert sum(written) <= 1 << 20
+    assert budget.memory
+    is_whole = spool.read_all() == b"".join(pieces)
+    assert is_whole
+    while budget.close_one():
+        pass
+    assert (budget.memory, budget.disk) == (0, 0)
+
+
+def test_one_piece_that_is_too_large_for_memory_is_divided(written: list[int]) -> None:
+    """As much is written at once as has to be, in steps of a mebibyte."""
+    budget = postponing(2 << 20)
+    spool = Spool(budget, 0)
+    data = random.Random(1).randbytes((4 << 20) + 5)
+    spool.append(data, 0, spool.write_on)
+    assert written == [1 << 20] * 3
+    assert (spool.size, budget.memory) == (len(data), (1 << 20) + 5)
+    is_whole = spool.read_all() == data
+    assert is_whole
+    assert budget.close_one()
+    assert (budget.memory, budget.disk) == (0, 0)
+
+
+def test_without_any_memory_all_is_written_at_once(written: list[int]) -> None:
+    """Where others have it all, for instance, or there is none to be had."""
+    budget = postponing(0)
+    spool = Spool(budget, 0)
+    spool.append(b"x" * 100_000, 0, spool.write_on)
+    assert (sum(written), [*budget.to_write]) == (100_000, [])
+    assert spool.read_all() == b"x" * 100_000
+
+
+def test_without_a_limit_one_connection_has_its_share(
+    written: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory that nobody counts is not filled with what is for files."""
+    monkeypatch.setattr(_spool, "_MOST_LATE", 100_000)
+    budget = postponing(None)
+    spool = Spool(budget, 0)
+    for _ in range(5):
+        spool.append(bytes(50_000), 0, spool.write_on)
+    assert spool.size - sum(written) <= 100_000
+    spool.clear()
+
+
+def test_what_is_thrown_away_is_not_written_any_more(written: list[int]) -> None:
+    """A peer that leaves has its memory and its part of the disk given back at once."""
+    budget = postponing(1 << 20)
+    spool = Spool(budget, 0, Peer(b"leaves"))
+    spool.append(bytes(100_000), 0, spool.write_on)
+    spool.clear()
+    assert (budget.memory, budget.disk, budget._by_holder) == (0, 0, {})
+    budget.write_one()
+    assert (written, [*budget.to_write]) == ([], [])
+
+
+def test_what_is_put_off_has_to_fit_on_disk() -> None:
+    """So it is refused when it comes, not later."""
+    budget = postponing(1 << 20, 100_000)
+    spool = Spool(budget, 0)
+    spool.append(bytes(60_000), 0, spool.write_on)
+    with pytest.raises(NoRoom):
+        spool.append(bytes(60_000), 0, spool.write_on)
+    assert (spool.size, budget.memory, budget.disk) == (60_000, 60_000, 60_000)
+    spool.clear()
+
+
+def test_who_does_not_put_off_writes_what_has_been_first(written: list[int]) -> None:
+    """A handler that can wait, after one that could not."""
+    budget = postponing(1 << 20)
+    spool = Spool(budget, 0)
+    spool.append(b"1" * 20_000, 0, spool.write_on)
+    spool.append(b"2" * 10_000)
+    assert written == [20_000, 10_000]
+    assert spool.read_all() == b"1" * 20_000 + b"2" * 10_000
+    assert (budget.memory, budget.disk) == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_any_order_of_adding_writing_and_taking(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It makes no difference to who reads what has been written meanwhile."""
+    monkeypatch.setattr(_spool, "_LARGEST_FILE", 50_000 * seed or 1)
+    monkeypatch.setattr(_spool, "_AT_ONCE", 7_000)
+    chance = random.Random(seed)
+    budget = postponing(60_000, 10_000_000)
+    spools = [(Spool(budget, 20_000), bytearray()) for _ in range(3)]
+    for _ in range(2_000):
+        spool, model = chance.choice(spools)
+        if chance.random() < 0.5:
+            data = chance.randbytes(chance.choice([1, 10, 3_000, 17_000, 40_000]))
+            spool.append(memoryview(data), 0, spool.write_on if chance.random() < 0.9 else None)
+            model += data
+        else:
+            data = spool.read(chance.choice([1, 100, 5_000, 65_536]))
+            assert data == model[: len(data)]
+            assert data or not model
+            del model[: len(data)]
+        if budget.to_write and chance.random() < 0.3:
+            budget.write_one()
+        if budget.to_close and chance.random() < 0.3:
+            budget.close_one()
+        if chance.random() < 0.01:
+            spool.clear()
+            model.clear()
+        assert spool.size == len(model)
+        assert 0 <= budget.memory <= 60_000
+    for spool, model in spools:
+        assert spool.read_all() == model
+    while budget.close_one():
+        pass
+    assert (budget.memory, budget.disk) == (0, 0)
+
+
 # Disks that fail ---------------------------------------------------------------------------------
 
 
@@ -297,6 +460,27 @@ def test_full_disk_adds_nothing(full_disk: Callable[[int], None]) -> None:
     spool.append(b"3" * 6_000)
     assert spool.read_all() == b"1" * 4_000 + b"3" * 6_000
     assert budget.disk == 0
+
+
+def test_what_a_full_disk_has_no_room_for_later_stays_in_memory(
+    full_disk: Callable[[int], None],
+) -> None:
+    """The response is whole. More is refused when there is no room in memory for it, either."""
+    full_disk(30_000)
+    budget = postponing(100_000)
+    spool = Spool(budget, 0)
+    for number in range(5):
+        spool.append(bytes([number]) * 20_000, 0, spool.write_on)
+    budget.write_one()
+    assert not budget.to_write
+    assert (budget.memory, budget.disk) == (80_000, 100_000)
+    spool.append(bytes([5]) * 20_000, 0, spool.write_on)
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space left"):
+            spool.append(bytes([6]) * 20_000, 0, spool.write_on)
+        assert (spool.size, budget.disk) == (120_000, 120_000)
+    assert spool.read_all() == b"".join(bytes([number]) * 20_000 for number in range(6))
+    assert (budget.memory, budget.disk) == (0, 0)
 
 
 def test_disk_without_any_room_leaves_no_file(

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from tests.machinery.conftest import Recording, serving
-from tests.machinery.handlers import Plain
+from tests.machinery.handlers import LARGE, Plain
 from tests.machinery.peers import handshake
 from tests.support import UNIT, wait_until
+from tlshttp import _spool
 from tlshttp._machinery import order as module
 from tlshttp._machinery.loop import Loop
 from tlshttp._machinery.order import Order
 from tlshttp._spool import Budget
+from tlshttp.limits import Limits
 
 
 class Peer:
@@ -32,7 +34,8 @@ class Turns:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.order = Order(lambda: self.now)
+        self.to_write: list[str] = []
+        self.order = Order(lambda: self.now, self.to_write)
         self.served: list[str] = []
 
     def bring(self, *peers: Peer) -> None:
@@ -130,6 +133,40 @@ def test_large_ones_have_a_quarter_of_the_time(thread: Turns) -> None:
         assert looks == pytest.approx(100, abs=1)
 
 
+def test_the_next_large_one_waits_until_the_last_has_been_written(thread: Turns) -> None:
+    """What one has in memory takes longer to write than its handler ran; then others come first.
+
+    They have three times what both took.
+    """
+    thread.bring(*[Peer("large", is_large=True) for _ in range(2)])
+    assert thread.turn() == ["large"]
+    thread.to_write.extend(["first part", "second part"])
+
+    def write() -> None:
+        thread.to_write.pop()
+        thread.now += 0.008
+
+    for _ in range(2):
+        thread.bring(Peer("small"))
+        assert thread.turn(passes=1) == ["small"]
+        thread.order.write(write)
+    assert thread.order._patience - thread.now == pytest.approx(min(3 * 0.080, 0.1))
+    assert thread.turn() == []  # the moment that others have for their next step
+    assert thread.turn(passes=0.0051) == ["large"]
+
+
+def test_what_has_been_written_counts_for_the_large_one_whose_it_is(thread: Turns) -> None:
+    """Others have three times what that one took, not what the one before did."""
+    thread.order.write(lambda: None)
+    thread.know("other")
+
+    def write() -> None:
+        thread.now += 0.002
+
+    thread.order.write(write)
+    assert thread.order._patience - thread.now == pytest.approx(0.006)
+
+
 def test_what_is_taken_now_is_like_all_others(thread: Turns) -> None:
     """What has been left by one peer, and is taken by the next, waits for nobody afterwards."""
     thread.bring(Peer("large"))
@@ -221,6 +258,44 @@ def test_who_asks_for_little_is_served_before_all_who_do_not_take_what_is_large(
         for sock in socks:
             sock.close()
     assert recorder.asked == ["/small", "/large", "/large", "/large"]
+
+
+def test_what_is_large_is_written_a_mebibyte_between_two_looks(
+    recorder: type[Recorder],
+    server_context: ssl.SSLContext,
+    any_client: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of several that nobody reads, whatever their handlers have left."""
+    written = [0]
+    take_up, write_at = Loop._take_up, _spool._write_at
+
+    def looked(loop: Loop, fds: list[int]) -> None:
+        written.append(0)
+        take_up(loop, fds)
+
+    def wrote(*arguments: Any) -> int:
+        size = write_at(*arguments)
+        written[-1] += size
+        return size
+
+    monkeypatch.setattr(Loop, "_take_up", looked)
+    monkeypatch.setattr(_spool, "_write_at", wrote)
+    server = Recording(
+        ("127.0.0.1", 0), recorder, ssl_context=server_context, limits=Limits(max_total_memory=None)
+    )
+    with serving(server):
+        socks = [handshake(server.server_address, any_client, rcvbuf=4096) for _ in range(4)]
+        keeper, *greedy = socks
+        keeper.sendall(b"GET /gate HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert recorder.at_gate.wait(15 * UNIT)
+        for sock in greedy:
+            sock.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        recorder.opened.set()
+        assert wait_until(lambda: sum(written) > LARGE)  # more than one of them
+        for sock in socks:
+            sock.close()
+    assert max(written) <= 1 << 20
 
 
 def test_the_files_of_those_who_leave_are_closed_one_at_a_time(

@@ -141,7 +141,7 @@ class Loop:
             exhausted=lambda: self._waiting.cut_longest(self._workers),
         )
         self._leaders: Leaders | None = None
-        self._order = Order()
+        self._order = Order(to_write=self.budget.to_write)
         """Without leaders: who comes when."""
         self._ready, self._again = self._order.ready, self._order.again
         if settings.leaders:
@@ -205,9 +205,7 @@ class Loop:
         began, woke = self.clock.turned_at, self.clock.wake(timeout)
         self._take_up(fds)
         if self._leaders is None:
-            self._order.serve(self._advance)
-            if self.budget.to_close:
-                self.budget.close_one()
+            self._do_in_order()
         elif self._ready:
             self._call_leader()
         if self.loans.ended:
@@ -222,6 +220,15 @@ class Loop:
             self._watch(self._leaders, now, began, late)
         if self.listener.is_closed:
             self.listener.reopen(now)
+
+    def _do_in_order(self) -> None:
+        """Give turns, and do a part of what was put off in some of them."""
+        order, budget = self._order, self.budget
+        order.serve(self._advance)
+        if budget.to_write:
+            order.write(budget.write_one)
+        elif budget.to_close:
+            budget.close_one()
 
     def _end_loans(self) -> None:
         for connection in self.loans.take_ended():
@@ -335,6 +342,7 @@ class Loop:
             if connection.phase is not Phase.HANDLER:
                 connection.abort()
         self.budget.postpones = False  # there are no more turns
+        self.budget.to_write.clear()
         while self.budget.close_one():
             pass
         self.heads.close()
@@ -480,7 +488,7 @@ class Loop:
         if self.draining.begun:
             timeout = min(timeout, DRAINING_SECONDS)
         if self._leaders is None:
-            if self.budget.to_close:
+            if self.budget.to_write or self.budget.to_close:
                 return 0.0
             return min(timeout, self._order.due()) if self._order else timeout
         return min(timeout, LOOK_SECONDS) if self._leaders.present else timeout

@@ -12,6 +12,8 @@ for a hundred of them, one after the other, because a hundred peers have asked. 
 *   Who is in the middle of something, such as a handshake, goes on within a millisecond or so. When
     others have had a turn, the next large one waits a moment for that; else each step of theirs
     would find another large one at work.
+*   What such a response has in memory is written to its file bit by bit, between two looks, and the
+    next large one waits for that (`Order.write`): to write it takes longer than to run the handler.
 *   Large ones have a quarter of the time, whatever the others do.
 
 Whoever asks for something else each time is not held back by that.
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 import collections
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,15 +57,19 @@ class Order:
 
     Args:
         clock: Tells the time in seconds.
+        to_write: What large responses have left to be written; the next one waits for that.
     """
 
     __slots__ = (
-        "_admitted", "_clock", "_moment", "_next", "_others", "_patience", "again", "known",
-        "large", "ready",
+        "_admitted", "_clock", "_moment", "_next", "_others", "_patience", "_to_write", "_took",
+        "again", "known", "large", "ready",
     )  # fmt: skip
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, to_write: Collection[object] = ()
+    ) -> None:
         self._clock = clock
+        self._to_write = to_write
         self.ready: collections.deque[Connection] = collections.deque()
         """Those that have had no turn since they were ready."""
         self.again: collections.deque[Connection] = collections.deque()
@@ -75,6 +81,7 @@ class Order:
         self._admitted: Connection | None = None
         self._others = 0
         self._moment = self._next = self._patience = 0.0
+        self._took = 0.0
 
     def __bool__(self) -> bool:
         """Whether anybody waits."""
@@ -113,6 +120,7 @@ class Order:
         if len(self.known) >= _MOST_REMEMBERED:
             del self.known[next(iter(self.known))]
         self.known[connection.subject] = None
+        self._took = 0.0
 
     def serve(self, advance: Callable[[Connection], None]) -> None:
         """Give each its turn whose turn it is, between two looks at the sockets."""
@@ -128,25 +136,37 @@ class Order:
                     advance(again.popleft())
                 if self._clock() >= end:
                     break
-        if self.large:
-            self._serve_large(advance)
-        else:
+        if not self.large:
             self._others = 0
+        elif not self._to_write:
+            self._serve_large(advance)
 
     def _serve_large(self, advance: Callable[[Connection], None]) -> None:
         """Give one of those its turn, if the others have had theirs."""
-        now = self._clock()
+        began = self._clock()
         if self._others > 0:
-            self._next = now + self._moment
+            self._next = began + self._moment
         self._others = 0
-        if now < self._next and now < self._patience:
+        if began < self._next and began < self._patience:
             return
         connection = self._admitted = self.large.popitem(last=False)[0]
         self.known.pop(connection.subject, None)  # if this one is taken, it is like others
+        self._took = 0.0
         try:
             advance(connection)
         finally:
             self._admitted = None
-            self._next = end = self._clock()
-            self._moment = min((end - now) * _MOMENT, _LONGEST_MOMENT)
-            self._patience = end + min((end - now) * _SHARE, _LONGEST_PATIENCE)
+            self._rest(began)
+
+    def write(self, work: Callable[[], None]) -> None:
+        """Do a part of what the last large one has left to be written."""
+        began = self._clock()
+        work()
+        self._rest(began)
+
+    def _rest(self, began: float) -> None:
+        """Have others come first for a while."""
+        self._next = end = self._clock()
+        self._took += end - began
+        self._moment = min(self._took * _MOMENT, _LONGEST_MOMENT)
+        self._patience = end + min(self._took * _SHARE, _LONGEST_PATIENCE)

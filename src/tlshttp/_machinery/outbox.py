@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from tlshttp._spool import Spool
 
@@ -80,22 +81,29 @@ class Outbox:
         self.in_files = 0
         """Those of them that are still in files that were put into it: nothing is kept for them."""
 
-    def put(self, data: bytes | memoryview, more: int = 0) -> None:
+    def put(
+        self, data: bytes | memoryview, more: int = 0, write_on: Callable[[], bool] | None = None
+    ) -> None:
         """Add bytes.
 
         Args:
             data: The bytes.
             more: How many are to come, as for `Spool.append`.
+            write_on: Calls `write_on`, as for that.
 
         Raises:
             NoRoom, OSError: As `Spool.append`; nothing was added.
         """
-        self._spool.append(data, more)
+        self._spool.append(data, more, write_on)
         if self._parts and isinstance(self._parts[-1], int):
             self._parts[-1] += len(data)
         else:
             self._parts.append(len(data))
         self.size += len(data)
+
+    def write_on(self) -> bool:
+        """Do what `Spool.write_on` does."""
+        return self._spool.write_on()
 
     def put_file(self, part: FilePart) -> None:
         """Add a part of a file, which is closed here in the end."""

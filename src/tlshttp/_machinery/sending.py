@@ -207,12 +207,20 @@ class SendingStream(ReceivingStream):
             return True
         may_wait = self.owner.may_wait()
         try:
-            self._box().put(view, 0 if may_wait else self._to_come())
+            if may_wait:
+                self._box().put(view)
+            else:
+                self._box().put(view, self._to_come(), self.write_on)
         except (NoRoom, OSError) as error:
             if not may_wait:
                 self._abort(error)
             return False
         return True
+
+    def write_on(self) -> bool:
+        """Write to a file a part of what has to go there; tell whether there is more."""
+        with self._lock:
+            return self._outbox is not None and self._outbox.write_on()
 
     def _to_come(self) -> int:
         """Return how many bytes more of the response may have to wait for the peer."""
