@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import IO, Any, Protocol
 
 from tlshttp._forked import begin_anew_in_children
-from tlshttp._pieces import Pieces
+from tlshttp._pieces import SMALL, Pieces
 from tlshttp._turns import Turns
 
 __all__ = ["Budget", "Holder", "NoRoom", "Spool", "warn_without_files"]
@@ -31,6 +31,9 @@ _log = logging.getLogger("tlshttp.server")
 _AT_ONCE = 1 << 20
 """Bytes that are written at once of what has been postponed: a quarter of a millisecond, or ten
 times that where the host of a virtual machine has to find the memory first."""
+
+_LARGE = 4 << 20
+"""Bytes of one object from which on it is not written at once: up to ten milliseconds."""
 
 _MOST_LATE = 64 << 20
 """Bytes of one connection that are in memory until they are written, where there is no limit."""
@@ -97,6 +100,7 @@ class Budget:
         """Each writes to a file a part of what is in memory, and tells whether there is more."""
         self.to_close: deque[tuple[_File, Holder | None]] = deque()
         """Those that wait for that; they count as long as they are open."""
+        self._last: bytes | None = None  # that a handler has written
         self._by_holder: Counter[Holder] = Counter()
         self._by_group: Counter[bytes] = Counter()
 
@@ -187,6 +191,22 @@ class Budget:
             if greedy is not None and self.give_way is not None:
                 self.give_way(greedy)
 
+    def may_put_off(self, data: bytes | memoryview) -> bool:
+        """Return whether these bytes may stay where they are until they are written.
+
+        That is so where one thread serves all, and if they are in memory anyway: a large object of
+        the handler's, or one that it writes over and over. To keep many others would take new
+        memory from the system, and that takes longer than to write them.
+        """
+        if not self.postpones:
+            return False
+        whole = data.obj if isinstance(data, memoryview) else data
+        if not isinstance(whole, bytes):
+            return False
+        is_there = whole is self._last and len(data) >= SMALL
+        self._last = whole if len(whole) <= _AT_ONCE else None
+        return is_there or len(data) >= _LARGE
+
     def write_one(self) -> None:
         """Write a part of what has been postponed."""
         write_on = self.to_write.popleft()
@@ -272,8 +292,8 @@ class Spool:
             data: The bytes.
             more: How many are to come, for which there has to be room when the first of them go to
                 disk: to write nearly all of them first, in vain, would cost others time.
-            write_on: Calls this spool's, where the budget postpones that: what is for a file stays
-                in memory until then, as far as that goes. `None`: it is written now.
+            write_on: Calls this spool's, where the budget has that put off (`Budget.may_put_off`).
+                `None`: it is written now.
 
         Raises:
             NoRoom: The server has no more room on disk; nothing was added.
@@ -307,7 +327,7 @@ class Spool:
         if more:
             self._budget.give_disk(more, self._holder)
         try:
-            if write_on is not None and self._budget.postpones:
+            if write_on is not None and (self._late.size or self._budget.may_put_off(data)):
                 self._postpone(memoryview(data), write_on)
             else:
                 while self.write_on():
