@@ -9,8 +9,9 @@ __all__ = ["SMALL", "Pieces"]
 SMALL = 16_384
 """Bytes up to which small pieces are kept together: each would cost an object of its own."""
 
-_MOST_UNUSED = 8
-"""A part of somebody's bytes is kept as it is if no more than one of so many is kept in vain."""
+_MOST_UNUSED = 4
+"""A part of somebody's bytes is kept as it is if no more than one of so many is kept in vain: a
+socket has taken up to a few MiB of a large one."""
 
 
 class Pieces:

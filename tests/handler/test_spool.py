@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support import UNIT, Belongings, nothing_left_behind
-from tlshttp import _spool
+from tlshttp import _spool, _to_write
 from tlshttp._spool import Budget, NoRoom, Spool
 
 FREE = 4_096
@@ -284,7 +284,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.fixture
 def all_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have all be put off that a handler writes, however small."""
-    monkeypatch.setattr(_spool, "_LARGE", 1)
+    monkeypatch.setattr(_to_write, "_LARGE", 1)
 
 
 def postponing(memory: int | None, disk: int | None = None) -> Budget:
@@ -304,7 +304,7 @@ def test_nothing_large_is_written_at_once_where_one_thread_serves_all(written: l
     for memory in (3 << 20, 3 << 20, 0):  # it is one object
         written.clear()
         assert len(budget.to_write) == 1
-        budget.write_one()
+        budget.to_write.write_one()
         assert (sum(written), budget.memory, budget.disk) == (1 << 20, memory, 3 << 20)
     assert not budget.to_write
     assert len(spool.read_all()) == 3 << 20
@@ -341,10 +341,10 @@ def test_only_a_small_piece_is_remembered_for_that() -> None:
     """A large one would be kept by the server when nobody needs it any more."""
     budget = postponing(16 << 20)
     large = bytes(5 << 20)
-    assert budget.may_put_off(large)
-    assert budget.may_put_off(memoryview(large)[1:])
-    assert not budget.may_put_off(memoryview(large)[: 1 << 20])
-    assert budget._last is None
+    assert budget.to_write.may_have(large)
+    assert budget.to_write.may_have(memoryview(large)[1:])
+    assert not budget.to_write.may_have(memoryview(large)[: 1 << 20])
+    assert budget.to_write._last is None
 
 
 def test_what_is_small_and_written_over_and_over_is_not_put_off(written: list[int]) -> None:
@@ -395,7 +395,7 @@ def test_without_any_memory_all_is_written_at_once(written: list[int]) -> None:
     budget = postponing(0)
     spool = Spool(budget, 0)
     spool.append(b"x" * 100_000, 0, spool.write_on)
-    assert (sum(written), [*budget.to_write]) == (100_000, [])
+    assert (sum(written), len(budget.to_write)) == (100_000, 0)
     assert spool.read_all() == b"x" * 100_000
 
 
@@ -421,8 +421,8 @@ def test_what_is_thrown_away_is_not_written_any_more(written: list[int]) -> None
     spool.append(bytes(100_000), 0, spool.write_on)
     spool.clear()
     assert (budget.memory, budget.disk, budget._by_holder) == (0, 0, {})
-    budget.write_one()
-    assert (written, [*budget.to_write]) == ([], [])
+    budget.to_write.write_one()
+    assert (written, len(budget.to_write)) == ([], 0)
 
 
 @pytest.mark.usefixtures("all_large")
@@ -453,8 +453,8 @@ def test_who_does_not_put_off_writes_what_has_been_first(written: list[int]) -> 
 def test_any_order_of_adding_writing_and_taking(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """It makes no difference to who reads what has been written meanwhile."""
     monkeypatch.setattr(_spool, "_LARGEST_FILE", 50_000 * seed or 1)
-    monkeypatch.setattr(_spool, "_AT_ONCE", 7_000)
-    monkeypatch.setattr(_spool, "_LARGE", 10_000)
+    monkeypatch.setattr(_spool, "AT_ONCE", 7_000)
+    monkeypatch.setattr(_to_write, "_LARGE", 10_000)
     chance = random.Random(seed)
     budget = postponing(60_000, 10_000_000)
     spools = [(Spool(budget, 20_000), bytearray()) for _ in range(3)]
@@ -470,7 +470,7 @@ def test_any_order_of_adding_writing_and_taking(seed: int, monkeypatch: pytest.M
             assert data or not model
             del model[: len(data)]
         if budget.to_write and chance.random() < 0.3:
-            budget.write_one()
+            budget.to_write.write_one()
         if budget.to_close and chance.random() < 0.3:
             budget.close_one()
         if chance.random() < 0.01:
@@ -530,7 +530,7 @@ def test_what_a_full_disk_has_no_room_for_later_stays_in_memory(
     spool = Spool(budget, 0)
     for number in range(5):
         spool.append(bytes([number]) * 20_000, 0, spool.write_on)
-    budget.write_one()
+    budget.to_write.write_one()
     assert not budget.to_write
     assert (budget.memory, budget.disk) == (80_000, 100_000)
     spool.append(bytes([5]) * 20_000, 0, spool.write_on)
