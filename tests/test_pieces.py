@@ -43,7 +43,7 @@ def test_large_bytes_are_kept_as_they_are() -> None:
 def test_a_small_part_of_what_is_large_is_copied() -> None:
     """Else all of it would be kept for that."""
     pieces = Pieces()
-    pieces.append(memoryview(bytes(1_000_000))[:800_000])
+    pieces.append(memoryview(bytes(1_000_000))[:700_000])
     assert isinstance(pieces.peek(1_000_000), bytes)
 
 

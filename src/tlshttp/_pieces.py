@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 
-__all__ = ["Pieces"]
+__all__ = ["SMALL", "Pieces"]
 
-_SMALL = 16_384
+SMALL = 16_384
 """Bytes up to which small pieces are kept together: each would cost an object of its own."""
 
-_MOST_UNUSED = 8
-"""A part of somebody's bytes is kept as it is if no more than one of so many is kept in vain."""
+_MOST_UNUSED = 4
+"""A part of somebody's bytes is kept as it is if no more than one of so many is kept in vain: a
+socket has taken up to a few MiB of a large one."""
 
 
 class Pieces:
@@ -28,9 +29,9 @@ class Pieces:
         """Add bytes at the end."""
         size = len(data)
         last = self._pieces[-1] if self._pieces else None
-        if size >= _SMALL:
+        if size >= SMALL:
             self._pieces.append(_unchanging(data))
-        elif type(last) is bytearray and len(last) < _SMALL:
+        elif type(last) is bytearray and len(last) < SMALL:
             last += data
         else:
             self._pieces.append(bytearray(data))

@@ -22,15 +22,12 @@ from typing import IO, Any, Protocol
 
 from tlshttp._forked import begin_anew_in_children
 from tlshttp._pieces import Pieces
+from tlshttp._to_write import AT_ONCE, ToWrite
 from tlshttp._turns import Turns
 
 __all__ = ["Budget", "Holder", "NoRoom", "Spool", "warn_without_files"]
 
 _log = logging.getLogger("tlshttp.server")
-
-_AT_ONCE = 1 << 20
-"""Bytes that are written at once of what has been postponed: a quarter of a millisecond, or ten
-times that where the host of a virtual machine has to find the memory first."""
 
 _MOST_LATE = 64 << 20
 """Bytes of one connection that are in memory until they are written, where there is no limit."""
@@ -91,10 +88,10 @@ class Budget:
         """Called, from any thread, with a holder that others need room of; has it give back all it
         has, and tells if it has done so."""
         self.postpones = False
-        """Whether what takes long is done bit by bit, by whoever calls `write_one` and `close_one`:
-        one thread serves all."""
-        self.to_write: deque[Callable[[], bool]] = deque()
-        """Each writes to a file a part of what is in memory, and tells whether there is more."""
+        """Whether what takes long is done bit by bit, by whoever calls `ToWrite.write_one` and
+        `close_one`: one thread serves all."""
+        self.to_write = ToWrite()
+        """What is in memory until then."""
         self.to_close: deque[tuple[_File, Holder | None]] = deque()
         """Those that wait for that; they count as long as they are open."""
         self._by_holder: Counter[Holder] = Counter()
@@ -194,15 +191,6 @@ class Budget:
             if greedy is not None and self.give_way is not None:
                 self.give_way(greedy)
 
-    def write_one(self) -> None:
-        """Write a part of what has been postponed."""
-        write_on = self.to_write.popleft()
-        try:
-            if write_on():
-                self.to_write.appendleft(write_on)
-        except OSError:
-            pass  # no room for it: it stays in memory until it is taken, or the next one is written
-
     def close(self, file: _File, holder: Holder | None) -> None:
         """Have a file closed, now or by `close_one`, and its bytes given back."""
         if self.postpones and file.written >= _LONG_TO_CLOSE:
@@ -279,8 +267,8 @@ class Spool:
             data: The bytes.
             more: How many are to come, for which there has to be room when the first of them go to
                 disk: to write nearly all of them first, in vain, would cost others time.
-            write_on: Calls this spool's, where the budget postpones that: what is for a file stays
-                in memory until then, as far as that goes. `None`: it is written now.
+            write_on: Calls this spool's, where the budget has that put off (`ToWrite.may_have`).
+                `None`: it is written now.
 
         Raises:
             NoRoom: The server has no more room on disk; nothing was added.
@@ -314,7 +302,7 @@ class Spool:
         if more:
             self._budget.give_disk(more, self._holder)
         try:
-            if write_on is not None and self._budget.postpones:
+            if write_on is not None and self._puts_off(data):
                 self._postpone(memoryview(data), write_on)
             else:
                 while self.write_on():
@@ -325,20 +313,24 @@ class Spool:
             self._budget.give_disk(before + size - self.size, self._holder)
             raise
 
+    def _puts_off(self, data: bytes | memoryview) -> bool:
+        budget = self._budget
+        return bool(self._late.size) or (budget.postpones and budget.to_write.may_have(data))
+
     def _postpone(self, data: memoryview, write_on: Callable[[], bool]) -> None:
         """Keep bytes in memory until they are written; where that is full, write the first now."""
         while data and not self._may_keep(len(data)):
             if self._late.size:
                 self.write_on()
                 continue
-            self._write(data[:_AT_ONCE])
-            self.size += len(data[:_AT_ONCE])
-            data = data[_AT_ONCE:]
+            self._write(data[:AT_ONCE])
+            self.size += len(data[:AT_ONCE])
+            data = data[AT_ONCE:]
         if not data:
             return
         self._taken_late += len(data)
         if not self._late.size:
-            self._budget.to_write.append(write_on)
+            self._budget.to_write.add(write_on)
         self._late.append(data)
         self.size += len(data)
 
@@ -351,7 +343,7 @@ class Spool:
         Raises:
             OSError: The disk is full, or the like; it is still there.
         """
-        left = _AT_ONCE
+        left = AT_ONCE
         while left > 0 and self._late.size:
             piece = self._late.peek(left)
             self._write(piece)

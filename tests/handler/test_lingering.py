@@ -12,7 +12,7 @@ import pytest
 
 from tests.handler.http_support import MemoryEngine, Quiet, connect, serving
 from tests.support import NoOwner, wait_until
-from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer
+from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer, _spool
 from tlshttp._machinery import patience, sending
 from tlshttp._machinery.lingering import Lingering
 from tlshttp._machinery.patience import LINGER_SECONDS
@@ -135,6 +135,28 @@ def test_who_does_not_read_keeps_no_handler(
         assert wait_until(Large.wrote.is_set)
         assert sum(most_on_disk) > 10_000_000
         assert read_all(client) == len(PIECE) * PIECES
+
+
+def test_what_is_written_at_once_is_on_disk_when_its_handler_has_returned(
+    most_on_disk: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In `TLSHTTPServer` others wait for the handler of a peer that does not read, not for a disk.
+
+    It has waited for its peer for a while before that, with nobody else there.
+    """
+    returned: list[bool] = []
+    write_at = _spool._write_at
+
+    def write(*arguments: Any) -> int:
+        returned.append(Large.wrote.is_set())
+        return write_at(*arguments)
+
+    with serving(Large, server_class=TLSHTTPServer) as server:
+        monkeypatch.setattr(_spool, "_write_at", write)
+        with ask(server, "at-once") as client:
+            assert wait_until(lambda: len(returned) > 20)
+            assert all(returned)
+            assert read_all(client) == len(PIECE) * PIECES
 
 
 def test_who_reads_a_little_now_and_then_keeps_no_handler(most_on_disk: list[int]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support import UNIT, Belongings, nothing_left_behind
-from tlshttp import _spool
+from tlshttp import _spool, _to_write
 from tlshttp._spool import Budget, NoRoom, Spool
 
 FREE = 4_096
@@ -281,6 +281,12 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+@pytest.fixture
+def all_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have all be put off that a handler writes, however small."""
+    monkeypatch.setattr(_to_write, "_LARGE", 1)
+
+
 def postponing(memory: int | None, disk: int | None = None) -> Budget:
     """Return a budget of a server with one thread."""
     budget = Budget(memory, disk)
@@ -288,24 +294,69 @@ def postponing(memory: int | None, disk: int | None = None) -> Budget:
     return budget
 
 
-def test_nothing_is_written_at_once_where_one_thread_serves_all(written: list[int]) -> None:
+@pytest.mark.usefixtures("all_large")
+def test_nothing_large_is_written_at_once_where_one_thread_serves_all(written: list[int]) -> None:
     """A mebibyte at a time is, afterwards; until then it counts as both, in memory and on disk."""
     budget = postponing(4 << 20)
     spool = Spool(budget, 0)
-    for _ in range(48):
-        spool.append(bytes(65_536), 0, spool.write_on)
+    spool.append(bytes(3 << 20), 0, spool.write_on)
     assert (written, budget.memory, budget.disk) == ([], 3 << 20, 3 << 20)
-    for left in (2 << 20, 1 << 20, 0):
+    for memory in (3 << 20, 3 << 20, 0):  # it is one object
         written.clear()
         assert len(budget.to_write) == 1
-        budget.write_one()
-        assert (sum(written), budget.memory, budget.disk) == (1 << 20, left, 3 << 20)
+        budget.to_write.write_one()
+        assert (sum(written), budget.memory, budget.disk) == (1 << 20, memory, 3 << 20)
     assert not budget.to_write
     assert len(spool.read_all()) == 3 << 20
     assert budget.close_one()
     assert budget.disk == 0
 
 
+def test_what_would_take_memory_of_its_own_is_written_at_once(written: list[int]) -> None:
+    """As one piece after the other does that a handler reads or makes."""
+    budget = postponing(4 << 20)
+    spool = Spool(budget, 0)
+    for number in range(10):
+        spool.append(bytes([number]) * 65_536, 0, spool.write_on)
+    spool.append(memoryview(bytearray(5 << 20)), 0, spool.write_on)
+    assert sum(written) == spool.size
+    spool.clear()
+    assert budget.close_one()
+
+
+def test_what_is_written_over_and_over_takes_none(written: list[int]) -> None:
+    """And what comes behind it waits for it, so that the order stays."""
+    budget = postponing(4 << 20)
+    spool = Spool(budget, 0)
+    piece = bytes(65_536)
+    for _ in range(10):
+        spool.append(memoryview(piece), 0, spool.write_on)
+    spool.append(b"end", 0, spool.write_on)
+    assert (sum(written), spool._late.size) == (65_536, 9 * 65_536 + 3)
+    assert spool.read_all() == piece * 10 + b"end"
+    assert (budget.memory, budget.disk) == (0, 0)
+
+
+def test_only_a_small_piece_is_remembered_for_that() -> None:
+    """A large one would be kept by the server when nobody needs it any more."""
+    budget = postponing(16 << 20)
+    large = bytes(5 << 20)
+    assert budget.to_write.may_have(large)
+    assert budget.to_write.may_have(memoryview(large)[1:])
+    assert not budget.to_write.may_have(memoryview(large)[: 1 << 20])
+    assert budget.to_write._last is None
+
+
+def test_what_is_small_and_written_over_and_over_is_not_put_off(written: list[int]) -> None:
+    """Small ones are kept together, which takes memory."""
+    spool = Spool(postponing(4 << 20), 0)
+    for _ in range(10):
+        spool.append(b"small", 0, spool.write_on)
+    assert sum(written) == spool.size
+    spool.clear()
+
+
+@pytest.mark.usefixtures("all_large")
 def test_only_what_memory_has_no_room_for_is_written_at_once(written: list[int]) -> None:
     """The first that has come, so that the order stays."""
     budget = postponing(1 << 20)
@@ -323,6 +374,7 @@ def test_only_what_memory_has_no_room_for_is_written_at_once(written: list[int])
     assert (budget.memory, budget.disk) == (0, 0)
 
 
+@pytest.mark.usefixtures("all_large")
 def test_one_piece_that_is_too_large_for_memory_is_divided(written: list[int]) -> None:
     """As much is written at once as has to be, in steps of a mebibyte."""
     budget = postponing(2 << 20)
@@ -337,15 +389,17 @@ def test_one_piece_that_is_too_large_for_memory_is_divided(written: list[int]) -
     assert (budget.memory, budget.disk) == (0, 0)
 
 
+@pytest.mark.usefixtures("all_large")
 def test_without_any_memory_all_is_written_at_once(written: list[int]) -> None:
     """Where others have it all, for instance, or there is none to be had."""
     budget = postponing(0)
     spool = Spool(budget, 0)
     spool.append(b"x" * 100_000, 0, spool.write_on)
-    assert (sum(written), [*budget.to_write]) == (100_000, [])
+    assert (sum(written), len(budget.to_write)) == (100_000, 0)
     assert spool.read_all() == b"x" * 100_000
 
 
+@pytest.mark.usefixtures("all_large")
 def test_without_a_limit_one_connection_has_its_share(
     written: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,6 +413,7 @@ def test_without_a_limit_one_connection_has_its_share(
     spool.clear()
 
 
+@pytest.mark.usefixtures("all_large")
 def test_what_is_thrown_away_is_not_written_any_more(written: list[int]) -> None:
     """A peer that leaves has its memory and its part of the disk given back at once."""
     budget = postponing(1 << 20)
@@ -366,10 +421,11 @@ def test_what_is_thrown_away_is_not_written_any_more(written: list[int]) -> None
     spool.append(bytes(100_000), 0, spool.write_on)
     spool.clear()
     assert (budget.memory, budget.disk, budget._by_holder) == (0, 0, {})
-    budget.write_one()
-    assert (written, [*budget.to_write]) == ([], [])
+    budget.to_write.write_one()
+    assert (written, len(budget.to_write)) == ([], 0)
 
 
+@pytest.mark.usefixtures("all_large")
 def test_what_is_put_off_has_to_fit_on_disk() -> None:
     """So it is refused when it comes, not later."""
     budget = postponing(1 << 20, 100_000)
@@ -381,6 +437,7 @@ def test_what_is_put_off_has_to_fit_on_disk() -> None:
     spool.clear()
 
 
+@pytest.mark.usefixtures("all_large")
 def test_who_does_not_put_off_writes_what_has_been_first(written: list[int]) -> None:
     """A handler that can wait, after one that could not."""
     budget = postponing(1 << 20)
@@ -396,7 +453,8 @@ def test_who_does_not_put_off_writes_what_has_been_first(written: list[int]) -> 
 def test_any_order_of_adding_writing_and_taking(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """It makes no difference to who reads what has been written meanwhile."""
     monkeypatch.setattr(_spool, "_LARGEST_FILE", 50_000 * seed or 1)
-    monkeypatch.setattr(_spool, "_AT_ONCE", 7_000)
+    monkeypatch.setattr(_spool, "AT_ONCE", 7_000)
+    monkeypatch.setattr(_to_write, "_LARGE", 10_000)
     chance = random.Random(seed)
     budget = postponing(60_000, 10_000_000)
     spools = [(Spool(budget, 20_000), bytearray()) for _ in range(3)]
@@ -412,7 +470,7 @@ def test_any_order_of_adding_writing_and_taking(seed: int, monkeypatch: pytest.M
             assert data or not model
             del model[: len(data)]
         if budget.to_write and chance.random() < 0.3:
-            budget.write_one()
+            budget.to_write.write_one()
         if budget.to_close and chance.random() < 0.3:
             budget.close_one()
         if chance.random() < 0.01:
@@ -462,6 +520,7 @@ def test_full_disk_adds_nothing(full_disk: Callable[[int], None]) -> None:
     assert budget.disk == 0
 
 
+@pytest.mark.usefixtures("all_large")
 def test_what_a_full_disk_has_no_room_for_later_stays_in_memory(
     full_disk: Callable[[int], None],
 ) -> None:
@@ -471,7 +530,7 @@ def test_what_a_full_disk_has_no_room_for_later_stays_in_memory(
     spool = Spool(budget, 0)
     for number in range(5):
         spool.append(bytes([number]) * 20_000, 0, spool.write_on)
-    budget.write_one()
+    budget.to_write.write_one()
     assert not budget.to_write
     assert (budget.memory, budget.disk) == (80_000, 100_000)
     spool.append(bytes([5]) * 20_000, 0, spool.write_on)

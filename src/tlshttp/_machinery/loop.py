@@ -226,7 +226,7 @@ class Loop:
         order, budget = self._order, self.budget
         order.serve(self._advance)
         if budget.to_write:
-            order.write(budget.write_one)
+            order.write(budget.to_write.write_one)
         elif budget.to_close:
             budget.close_one()
 

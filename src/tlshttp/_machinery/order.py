@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import collections
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -65,9 +65,7 @@ class Order:
         "again", "known", "large", "ready",
     )  # fmt: skip
 
-    def __init__(
-        self, clock: Callable[[], float] = time.monotonic, to_write: Collection[object] = ()
-    ) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, to_write: Sized = ()) -> None:
         self._clock = clock
         self._to_write = to_write
         self.ready: collections.deque[Connection] = collections.deque()

@@ -312,9 +312,11 @@ class SendingStream(ReceivingStream):
             self._await_turn()
             if self.linger_left > 0:
                 rest = self._linger(rest)
-            if not self._put_in_turn(rest[:_TURN]):
+            # Nobody else has a turn on the loop's thread, and what is whole may be put off there.
+            size = _TURN if self.owner.may_wait() else len(rest)
+            if not self._put_in_turn(rest[:size]):
                 break
-            rest = rest[_TURN:]
+            rest = rest[size:]
         return rest
 
     def _await_turn(self) -> None:

@@ -1,0 +1,62 @@
+"""What is written to files bit by bit, where one thread serves all."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from tlshttp._pieces import SMALL
+
+__all__ = ["AT_ONCE", "ToWrite"]
+
+AT_ONCE = 1 << 20
+"""Bytes that are written at once of what has been put off: a quarter of a millisecond, or ten times
+that where the host of a virtual machine has to find the memory first."""
+
+_LARGE = 4 << 20
+"""Bytes of one object from which on it is not written at once: up to ten milliseconds."""
+
+
+class ToWrite:
+    """What the connections of a server have put off."""
+
+    def __init__(self) -> None:
+        self._parts: deque[Callable[[], bool]] = deque()
+        self._last: bytes | None = None  # that a handler has written
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def may_have(self, data: bytes | memoryview) -> bool:
+        """Return whether these bytes may stay where they are until they are written.
+
+        That is so if they are in memory anyway: a large object of the handler's, or one that it
+        writes over and over. To keep many others would take new memory from the system, and that
+        takes longer than to write them.
+        """
+        whole = data.obj if isinstance(data, memoryview) else data
+        if not isinstance(whole, bytes):
+            return False
+        is_there = whole is self._last and len(data) >= SMALL
+        self._last = whole if len(whole) <= AT_ONCE else None
+        return is_there or len(data) >= _LARGE
+
+    def add(self, write_on: Callable[[], bool]) -> None:
+        """Have this called by `write_one`, from any thread, as long as it returns true.
+
+        Each call writes a part.
+        """
+        self._parts.append(write_on)
+
+    def write_one(self) -> None:
+        """Write a part; called by the one thread."""
+        write_on = self._parts.popleft()
+        try:
+            if write_on():
+                self._parts.appendleft(write_on)
+        except OSError:
+            pass  # no room for it: it stays in memory until it is taken, or the next one is written
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._parts.clear()
