@@ -11,7 +11,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
@@ -122,6 +122,10 @@ class NoOwner:
 
     def after_wait(self) -> None:
         """Bear that it goes on."""
+
+    def turn(self) -> AbstractContextManager[object]:
+        """Let it, whoever else goes on."""
+        return nullcontext()
 
     def watch(self) -> None:
         """Bear that something is left to be sent."""

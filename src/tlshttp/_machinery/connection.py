@@ -24,6 +24,7 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -291,6 +292,12 @@ class Connection:
             self.handler_waits_since = 0.0
         else:
             self._loop.after_wait(self)
+
+    def turn(self) -> contextlib.AbstractContextManager[object]:
+        """Return what is entered by one thread at a time, of those that have waited for peers."""
+        loop = self._loop
+        # Another thread may have been in there when this process was forked.
+        return loop.turn_after_wait if os.getpid() == loop.pid else contextlib.nullcontext()
 
     def lend(self) -> None:
         """Have the handler's thread be no worker at work until the handler returns."""

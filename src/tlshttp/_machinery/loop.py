@@ -174,6 +174,8 @@ class Loop:
         self.budget.postpones = not settings.leaders  # where one thread serves all
         self.places = Places(settings.max_workers, self._resume)
         self._waiting = Waiting(self.places)
+        self.turn_after_wait = threading.RLock()
+        """What a thread has that has waited long for its peer, while it takes in what has come."""
         self.lingering = Lingering(self)
         self.draining = Draining(self)
         self.answering: set[Later] = set()

@@ -30,6 +30,12 @@ _FILLED_AT_ONCE = 65_536
 _RECORDS_AT_ONCE = 64
 """How many records are read before others have their turn, however little is in each."""
 
+_NOBODY_ELSE = contextlib.nullcontext()
+
+_LONG_SECONDS = 0.05
+"""After so long a wait a thread takes in what has come when it is its turn. Hundreds may wake at
+once, and if all of them want the interpreter's lock at every step, everybody else has to wait."""
+
 
 class ReceivingStream(PatientStream):
     """A connection that is read from."""
@@ -155,13 +161,18 @@ class ReceivingStream(PatientStream):
             TimeoutError: The handler's own timeout (`settimeout`) has passed.
             ConnectionCut: The peer was too slow, or is gone.
         """
+        turn: contextlib.AbstractContextManager[object] = _NOBODY_ELSE
         while True:
             try:
-                return self.fill()
+                with turn:
+                    return self.fill()
             except WANTS as want:
                 event = READ if isinstance(want, ssl.SSLWantReadError) else WRITE
+            began = time.monotonic()
             # What is here already no poller sees, and it need not be so many that are to come.
             self._wait_at_rate(event, READ, 1 if self._channel.has_input else wanted)
+            is_slow = time.monotonic() - began >= _LONG_SECONDS
+            turn = self.owner.turn() if is_slow else _NOBODY_ELSE
 
     def wait_for_request(self) -> bool:
         """Wait until a request begins; false where none will.
