@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import IO, Any, Protocol
 
 from tlshttp._forked import begin_anew_in_children
+from tlshttp._kept_file import KeptFile
 from tlshttp._turns import Turns
 
 __all__ = ["Budget", "Holder", "NoRoom", "Spool", "warn_without_files"]
@@ -89,6 +90,8 @@ class Budget:
         """Whether large files are closed one by one by whoever calls `close_one`, not at once."""
         self.to_close: deque[tuple[_File, Holder | None]] = deque()
         """Those that wait for that; they count as long as they are open."""
+        self.kept = KeptFile(disk)
+        """What the next file may be written over."""
         self._by_holder: Counter[Holder] = Counter()
         self._by_group: Counter[bytes] = Counter()
 
@@ -131,7 +134,7 @@ class Budget:
 
     def _takes_disk(self, size: int, holder: Holder | None) -> bool:
         with self._lock:
-            if not self._has_disk(size):
+            if not self.has_disk(size):
                 return False
             self.disk += size
             if holder is not None:
@@ -154,7 +157,8 @@ class Budget:
                 key=self._by_holder.__getitem__,
             )
 
-    def _has_disk(self, size: int) -> bool:
+    def has_disk(self, size: int) -> bool:
+        """Return whether so many bytes of disk are there just now."""
         return self._most_disk is None or self.disk + size <= self._most_disk
 
     def await_disk(self, size: int, timeout: float | None, holder: Holder | None = None) -> bool:
@@ -171,7 +175,7 @@ class Budget:
             left = end - time.monotonic()
             with self._disk_freed:
                 moment = min(max(0.0, left), _ASKS_AGAIN_SECONDS)
-                if self._disk_freed.wait_for(lambda: self._has_disk(size), moment):
+                if self._disk_freed.wait_for(lambda: self.has_disk(size), moment):
                     return True
             if left <= 0:
                 return False
@@ -180,7 +184,10 @@ class Budget:
                 self.give_way(greedy)
 
     def close(self, file: _File, holder: Holder | None) -> None:
-        """Have a file closed, now or by `close_one`, and its bytes given back."""
+        """Have a file closed, now or by `close_one`, or kept, and its bytes given back."""
+        if file.is_kept(self.kept):
+            self.give_disk(file.written, holder)
+            return
         if self.postpones and file.written >= _LONG_TO_CLOSE:
             self.to_close.append((file, holder))
             return
@@ -241,6 +248,11 @@ class Spool:
         self.size = 0
         """Bytes in it."""
 
+    @property
+    def in_file(self) -> bool:
+        """Whether what is added now goes to a file."""
+        return self._on_disk > 0
+
     def append(self, data: bytes | memoryview, more: int = 0) -> None:
         """Add bytes at the end.
 
@@ -288,7 +300,7 @@ class Spool:
             self._budget.give_disk(more, self._holder)
         try:
             if not self._files or self._files[-1].written >= _LARGEST_FILE:
-                self._files.append(_File())
+                self._files.append(_File(self._budget.kept.take()))
             self._files[-1].write(data)
         except BaseException:
             self._budget.give_disk(size, self._holder)
@@ -370,8 +382,8 @@ class _File:
 
     __slots__ = ("_file", "done", "written")
 
-    def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(  # noqa: SIM115 (closed with the spool)
+    def __init__(self, kept: IO[bytes] | None = None) -> None:
+        self._file: IO[bytes] = kept or tempfile.TemporaryFile(  # noqa: SIM115 (closed in `close`)
             prefix="tlshttp-", buffering=0
         )
         self.written = 0
@@ -393,6 +405,10 @@ class _File:
             raise OSError("a temporary file has become shorter")
         self.done += len(data)
         return data
+
+    def is_kept(self, place: KeptFile) -> bool:
+        """Leave what is underneath there instead of closing it, if it fits; tell whether it did."""
+        return place.keep(self._file, self.written)
 
     def close(self) -> None:
         """Give it back."""
