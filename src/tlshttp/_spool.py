@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import IO, Any, Protocol
 
 from tlshttp._forked import begin_anew_in_children
+from tlshttp._kept_file import KeptFile
 from tlshttp._pieces import Pieces
 from tlshttp._to_write import AT_ONCE, ToWrite
 from tlshttp._turns import Turns
@@ -94,6 +95,8 @@ class Budget:
         """What is in memory until then."""
         self.to_close: deque[tuple[_File, Holder | None]] = deque()
         """Those that wait for that; they count as long as they are open."""
+        self.kept = KeptFile(disk)
+        """What the next file may be written over."""
         self._by_holder: Counter[Holder] = Counter()
         self._by_group: Counter[bytes] = Counter()
 
@@ -136,7 +139,7 @@ class Budget:
 
     def _takes_disk(self, size: int, holder: Holder | None) -> bool:
         with self._lock:
-            if not self._has_disk(size):
+            if not self.has_disk(size):
                 return False
             self.disk += size
             if holder is not None:
@@ -159,7 +162,8 @@ class Budget:
                 key=self._by_holder.__getitem__,
             )
 
-    def _has_disk(self, size: int) -> bool:
+    def has_disk(self, size: int) -> bool:
+        """Return whether so many bytes of disk are there just now."""
         return self._most_disk is None or self.disk + size <= self._most_disk
 
     def await_disk(
@@ -183,7 +187,7 @@ class Budget:
             left = end - time.monotonic()
             with self._disk_freed:
                 moment = min(max(0.0, left), _ASKS_AGAIN_SECONDS)
-                if self._disk_freed.wait_for(lambda: self._has_disk(size), moment):
+                if self._disk_freed.wait_for(lambda: self.has_disk(size), moment):
                     return True
             if left <= 0 or is_over():
                 return False
@@ -192,7 +196,10 @@ class Budget:
                 self.give_way(greedy)
 
     def close(self, file: _File, holder: Holder | None) -> None:
-        """Have a file closed, now or by `close_one`, and its bytes given back."""
+        """Have a file closed, now or by `close_one`, or kept, and its bytes given back."""
+        if file.is_kept(self.kept):
+            self.give_disk(file.written, holder)
+            return
         if self.postpones and file.written >= _LONG_TO_CLOSE:
             self.to_close.append((file, holder))
             return
@@ -257,6 +264,11 @@ class Spool:
         self._taken_late = 0
         self.size = 0
         """Bytes in it."""
+
+    @property
+    def in_file(self) -> bool:
+        """Whether what is added now goes to a file."""
+        return self._on_disk > 0
 
     def append(
         self, data: bytes | memoryview, more: int = 0, write_on: Callable[[], bool] | None = None
@@ -358,7 +370,7 @@ class Spool:
 
     def _write(self, data: bytes | bytearray | memoryview) -> None:
         if not self._files or self._files[-1].written >= _LARGEST_FILE:
-            self._files.append(_File())
+            self._files.append(_File(self._budget.kept.take()))
         self._files[-1].write(data)
         self._on_disk += len(data)
 
@@ -443,8 +455,8 @@ class _File:
 
     __slots__ = ("_file", "done", "written")
 
-    def __init__(self) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(  # noqa: SIM115 (closed with the spool)
+    def __init__(self, kept: IO[bytes] | None = None) -> None:
+        self._file: IO[bytes] = kept or tempfile.TemporaryFile(  # noqa: SIM115 (closed in `close`)
             prefix="tlshttp-", buffering=0
         )
         self.written = 0
@@ -466,6 +478,10 @@ class _File:
             raise OSError("a temporary file has become shorter")
         self.done += len(data)
         return data
+
+    def is_kept(self, place: KeptFile) -> bool:
+        """Leave what is underneath there instead of closing it, if it fits; tell whether it did."""
+        return place.keep(self._file, self.written)
 
     def close(self) -> None:
         """Give it back."""

@@ -23,6 +23,9 @@ from tlshttp._spool import Budget, NoRoom, Spool
 FREE = 4_096
 """Bytes that each has in memory whatever the others have."""
 
+KEEPS_NOTHING = 32 << 20
+"""Bytes of disk of which a 64th is too small for a file that is kept."""
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -86,7 +89,7 @@ def on_disk(budget: Budget, size: int, holder: Any = None) -> Spool:
 
 def test_large_files_are_closed_one_by_one_where_one_thread_serves_all(files: list[Any]) -> None:
     """Each counts until it is closed; small ones, which take no time, are closed at once."""
-    budget = Budget(0, None)
+    budget = Budget(0, KEEPS_NOTHING)
     budget.postpones = True
     spools = [on_disk(budget, size) for size in (2 << 20, 1 << 20, 1000)]
     for spool in spools:

@@ -245,6 +245,7 @@ class Loop:
         self.roomless.look_after(self.resume_later)
         self._fullness.look(now, self.busy)
         self.loans.let_frames_go()
+        self.budget.kept.close(now)
 
     def _watch(self, leaders: Leaders, now: float, began: float, late: float) -> None:
         """See to it that somebody leads."""
@@ -347,6 +348,7 @@ class Loop:
         self.budget.to_write.clear()
         while self.budget.close_one():
             pass
+        self.budget.kept.end()
         self.heads.close()
         self.drainer.close()
         self.loans.close()
@@ -485,7 +487,7 @@ class Loop:
     def _shortest(self, timeout: float) -> float:
         if self.listener.is_closed:
             timeout = min(timeout, RETRY_SECONDS)
-        elif len(self.registry):
+        elif len(self.registry) or self.budget.kept.is_there:
             timeout = min(timeout, _SWEEP_SECONDS)
         if self.draining.begun:
             timeout = min(timeout, DRAINING_SECONDS)

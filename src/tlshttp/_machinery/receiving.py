@@ -122,6 +122,39 @@ class ReceivingStream(PatientStream):
         self.bytes_in += size - len(pieces[0])
         return b"".join(pieces)
 
+    def fill_into(self, buffer: memoryview) -> int:
+        """Receive what has arrived, without waiting, where it is to be; return how many bytes.
+
+        It raises nothing: where there is nothing, for whatever reason, `fill` tells.
+
+        Args:
+            buffer: Where to. Of what is there a record is left that might not fit.
+        """
+        if self._buffer or self.at_end or self.failure is not None or not self.awaits_more:
+            return 0
+        recv, size, last = self._channel.recv, 0, len(buffer) - _RECORD
+        self._lock.acquire()  # not by `with`: see `fill`
+        try:
+            for _ in range(_RECORDS_AT_ONCE):
+                if size > last:
+                    break
+                data = recv(_RECORD)
+                if not data:
+                    self.at_end = True
+                    break
+                end = size + len(data)
+                buffer[size:end] = data
+                size = end
+        except WANTS:
+            pass
+        except OSError as error:
+            with contextlib.suppress(OSError):  # it is raised next time
+                self._lose(error)
+        finally:
+            self._lock.release()
+        self.bytes_in += size
+        return size
+
     def look(self, find: Callable[[bytes, int], Any]) -> Any:
         """Return ``find(buffer, position)`` for the bytes received and not read."""
         return find(self._buffer, self._position)

@@ -21,6 +21,7 @@ from tlshttp._interfaces import (
 )
 from tlshttp._spool import NoRoom, Spool
 from tlshttp.errors import RequestRefused
+from tlshttp.handler._blocks import comes_in_blocks, take_block
 from tlshttp.handler._framing import Body, ChunkedBody, SizedBody
 from tlshttp.handler._head import CHUNKED
 from tlshttp.handler._hosts import agreed_host, refuse_by_policy
@@ -338,9 +339,13 @@ class Intake:
         body, stream = self._body, self._stream
         if body is None:
             return self._ready()
-        before, data = stream.buffered, b""
+        before = stream.buffered
+        data: bytes | memoryview = b""
         try:
-            data = self._kept_back or body.take(stream, AT_ONCE)
+            if self._kept_back or before or not comes_in_blocks(body, self._spool, stream):
+                data = self._kept_back or body.take(stream, AT_ONCE)
+            else:
+                data = take_block(body, stream)
             self._kept_back = b""
             if data:
                 self._keep(data)
@@ -348,7 +353,7 @@ class Intake:
             self.refused = refused
             return self._ready()
         except NoRoom:
-            self._kept_back = data
+            self._kept_back = bytes(data)
             return ROOM_MISSING
         except OSError as error:
             self.warn("a request body cannot be kept: %s", error)
@@ -358,7 +363,9 @@ class Intake:
             size = self._spool.size if self._spool is not None else 0
             self._forget_coding(size)
             return self._ready()
-        if stream.buffered and stream.buffered != before:
+        if stream.buffered:
+            return OTHERS_FIRST if stream.buffered != before else BODY_MISSING
+        if len(data) > AT_ONCE or (before and comes_in_blocks(body, self._spool, stream)):
             return OTHERS_FIRST
         return BODY_MISSING
 
@@ -379,7 +386,7 @@ class Intake:
         )
         self._ready()
 
-    def _keep(self, data: bytes) -> None:
+    def _keep(self, data: bytes | memoryview) -> None:
         if self._spool is None:
             stream = self._stream
             self._spool = Spool(stream.budget, self._limits.max_buffer_memory, stream.owner)

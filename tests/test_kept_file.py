@@ -1,0 +1,134 @@
+"""A temporary file that is kept to be written over: one, not for long, not in two processes."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from tests.support import nothing_left_behind
+from tlshttp._kept_file import KeptFile
+from tlshttp._spool import Budget, Spool
+
+MIB = 1 << 20
+LONG = 3_600.0
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Have temporary files in a folder of our own, in which there is never anything to be seen."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with nothing_left_behind():
+        yield tmp_path
+    assert not [*tmp_path.iterdir()]
+
+
+def file_of(spool: Spool) -> IO[bytes]:
+    """Return what is underneath a spool."""
+    return spool._files[-1]._file
+
+
+def filled(budget: Budget, data: bytes) -> Spool:
+    """Return a spool with all of that in a file."""
+    spool = Spool(budget, 0)
+    spool.append(data)
+    return spool
+
+
+@pytest.fixture
+def budget() -> Iterator[Budget]:
+    """Return a budget without limits, of which nothing is left afterwards."""
+    budget = Budget(0, None)
+    yield budget
+    assert budget.disk == 0
+    budget.kept.close(time.monotonic() + LONG)
+    assert not budget.kept.is_there
+
+
+def test_the_next_writes_over_it_and_reads_nothing_of_it(budget: Budget) -> None:
+    """However much of what was in it before is still there behind the end."""
+    first = filled(budget, b"1" * (2 * MIB))
+    kept = file_of(first)
+    first.clear()
+    assert (budget.disk, kept.closed) == (0, False)
+    second = filled(budget, b"2" * 10)
+    assert file_of(second) is kept
+    assert budget.disk == 10
+    second.append(b"3" * 10)
+    assert second.read_all() == b"2" * 10 + b"3" * 10
+    third = filled(budget, b"4" * (3 * MIB))
+    assert third.read_all() == b"4" * (3 * MIB)
+
+
+def test_there_is_one(budget: Budget) -> None:
+    """What ends next is closed, and who comes next makes another."""
+    spools = [filled(budget, bytes(2 * MIB)) for _ in range(3)]
+    files = [file_of(spool) for spool in spools]
+    for spool in spools:
+        spool.clear()
+    assert [file.closed for file in files] == [False, True, True]
+    first, second = filled(budget, bytes(10)), filled(budget, bytes(10))
+    assert file_of(first) is files[0]
+    assert file_of(second) not in files
+    first.clear()
+    second.clear()
+
+
+@pytest.mark.parametrize(
+    ("disk", "size", "kept"),
+    [
+        (None, 64 * MIB, True),
+        (None, 64 * MIB + 1, False),
+        (None, MIB, True),
+        (None, MIB - 1, False),
+        (128 * MIB, 2 * MIB, True),
+        (128 * MIB, 2 * MIB + 1, False),
+        (64, 1, False),
+    ],
+)
+def test_how_large_it_may_be(disk: int | None, size: int, kept: bool) -> None:
+    """A 64th of the disk, and 64 MiB, at most; a small one is not worth it."""
+    place = KeptFile(disk)
+    with tempfile.TemporaryFile() as file:
+        assert place.keep(file, size) is kept
+        assert place.is_there is kept
+        assert place.take() is (file if kept else None)
+
+
+def test_it_is_closed_when_nobody_has_needed_it_for_a_while() -> None:
+    """Not before: five seconds, counted from when it was given back."""
+    place = KeptFile(None)
+    with tempfile.TemporaryFile() as file:
+        before = time.monotonic()
+        assert place.keep(file, MIB)
+        place.close(before + 4.9)
+        assert (file.closed, place.is_there) == (False, True)
+        place.close(time.monotonic() + 5.1)
+        assert (file.closed, place.is_there) == (True, False)
+
+
+def test_when_a_server_has_ended_none_is_kept() -> None:
+    """What others give back later, they close."""
+    place = KeptFile(None)
+    with tempfile.TemporaryFile() as first, tempfile.TemporaryFile() as second:
+        assert place.keep(first, MIB)
+        place.end()
+        assert (first.closed, place.is_there) == (True, False)
+        assert not place.keep(second, MIB)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_a_child_has_none_of_its_parents(budget: Budget) -> None:
+    """Both would write to the same file."""
+    filled(budget, bytes(MIB)).clear()
+    assert budget.kept.is_there
+    child = os.fork()
+    if not child:
+        os._exit(budget.kept.is_there)
+    assert os.waitpid(child, 0)[1] == 0
+    assert budget.kept.is_there
