@@ -9,12 +9,15 @@ from tlshttp._pieces import SMALL
 
 __all__ = ["AT_ONCE", "ToWrite"]
 
-AT_ONCE = 1 << 20
-"""Bytes that are written at once of what has been put off: a quarter of a millisecond, or ten times
-that where the host of a virtual machine has to find the memory first."""
+AT_ONCE = 1 << 18
+"""Bytes that are written at once of what has been put off: 60 microseconds, or ten times that where
+the host of a virtual machine has to find the memory first."""
 
 _LARGE = 4 << 20
 """Bytes of one object from which on it is not written at once: up to ten milliseconds."""
+
+_LARGEST_REMEMBERED = 1 << 20
+"""Bytes of one that is recognized when it is written again; it is kept for that."""
 
 
 class ToWrite:
@@ -38,7 +41,7 @@ class ToWrite:
         if not isinstance(whole, bytes):
             return False
         is_there = whole is self._last and len(data) >= SMALL
-        self._last = whole if len(whole) <= AT_ONCE else None
+        self._last = whole if len(whole) <= _LARGEST_REMEMBERED else None
         return is_there or len(data) >= _LARGE
 
     def add(self, write_on: Callable[[], bool]) -> None:

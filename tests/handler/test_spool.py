@@ -19,6 +19,7 @@ import pytest
 from tests.support import UNIT, Belongings, nothing_left_behind
 from tlshttp import _spool, _to_write
 from tlshttp._spool import Budget, NoRoom, Spool
+from tlshttp._to_write import AT_ONCE
 
 FREE = 4_096
 """Bytes that each has in memory whatever the others have."""
@@ -299,19 +300,19 @@ def postponing(memory: int | None, disk: int | None = None) -> Budget:
 
 @pytest.mark.usefixtures("all_large")
 def test_nothing_large_is_written_at_once_where_one_thread_serves_all(written: list[int]) -> None:
-    """A mebibyte at a time is, afterwards; until then it counts as both, in memory and on disk."""
+    """A part at a time is, afterwards; until then it counts as both, in memory and on disk."""
     budget = postponing(4 << 20)
     spool = Spool(budget, 0)
-    spool.append(bytes(3 << 20), 0, spool.write_on)
-    assert (written, budget.memory, budget.disk) == ([], 3 << 20, 3 << 20)
-    for memory in (3 << 20, 3 << 20, 0):  # it is one object
+    size = 3 * AT_ONCE
+    spool.append(bytes(size), 0, spool.write_on)
+    assert (written, budget.memory, budget.disk) == ([], size, size)
+    for memory in (size, size, 0):  # it is one object
         written.clear()
         assert len(budget.to_write) == 1
         budget.to_write.write_one()
-        assert (sum(written), budget.memory, budget.disk) == (1 << 20, memory, 3 << 20)
+        assert (sum(written), budget.memory, budget.disk) == (AT_ONCE, memory, size)
     assert not budget.to_write
-    assert len(spool.read_all()) == 3 << 20
-    assert budget.close_one()
+    assert len(spool.read_all()) == size
     assert budget.disk == 0
 
 
@@ -379,13 +380,13 @@ def test_only_what_memory_has_no_room_for_is_written_at_once(written: list[int])
 
 @pytest.mark.usefixtures("all_large")
 def test_one_piece_that_is_too_large_for_memory_is_divided(written: list[int]) -> None:
-    """As much is written at once as has to be, in steps of a mebibyte."""
+    """As much is written at once as has to be, in such parts."""
     budget = postponing(2 << 20)
     spool = Spool(budget, 0)
     data = random.Random(1).randbytes((4 << 20) + 5)
     spool.append(data, 0, spool.write_on)
-    assert written == [1 << 20] * 3
-    assert (spool.size, budget.memory) == (len(data), (1 << 20) + 5)
+    assert written == [AT_ONCE] * 9
+    assert (spool.size, budget.memory) == (len(data), len(data) - 9 * AT_ONCE)
     is_whole = spool.read_all() == data
     assert is_whole
     assert budget.close_one()

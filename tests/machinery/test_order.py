@@ -18,6 +18,7 @@ from tlshttp._machinery import order as module
 from tlshttp._machinery.loop import Loop
 from tlshttp._machinery.order import Order
 from tlshttp._spool import Budget
+from tlshttp._to_write import AT_ONCE
 from tlshttp.limits import Limits
 
 
@@ -157,14 +158,34 @@ def test_the_next_large_one_waits_until_the_last_has_been_written(thread: Turns)
 
 def test_what_has_been_written_counts_for_the_large_one_whose_it_is(thread: Turns) -> None:
     """Others have three times what that one took, not what the one before did."""
-    thread.order.write(lambda: None)
-    thread.know("other")
 
     def write() -> None:
+        thread.to_write.pop()
         thread.now += 0.002
 
+    for _ in range(2):
+        thread.to_write.append("part")
+        thread.order.write(write)
+    thread.know("other")
+    thread.to_write.append("part")
     thread.order.write(write)
     assert thread.order._patience - thread.now == pytest.approx(0.006)
+
+
+def test_for_half_a_millisecond_is_written_between_two_looks(thread: Turns) -> None:
+    """Small parts one after the other, and at least one."""
+    for seconds, parts in ((0.00012, 5), (0.0004, 2), (0.1, 1)):
+        thread.to_write[:] = ["part"] * 10
+
+        def write(seconds: float = seconds) -> None:
+            thread.to_write.pop()
+            thread.now += seconds
+
+        thread.order.write(write)
+        assert 10 - len(thread.to_write) == parts
+    thread.to_write[:] = ["part"] * 3
+    thread.order.write(thread.to_write.clear)
+    assert not thread.to_write
 
 
 def test_what_is_taken_now_is_like_all_others(thread: Turns) -> None:
@@ -260,13 +281,17 @@ def test_who_asks_for_little_is_served_before_all_who_do_not_take_what_is_large(
     assert recorder.asked == ["/small", "/large", "/large", "/large"]
 
 
-def test_what_is_large_is_written_a_mebibyte_between_two_looks(
+def test_what_is_large_is_written_in_parts_between_two_looks(
     recorder: type[Recorder],
     server_context: ssl.SSLContext,
     any_client: ssl.SSLContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of several that nobody reads; their handlers write the same piece over and over."""
+    """Of several that nobody reads; their handlers write the same piece over and over.
+
+    One part is enough here, as if it took long.
+    """
+    monkeypatch.setattr(module, "_WRITING_SECONDS", 0.0)
     written = [0]
     take_up, write_at = Loop._take_up, _spool._write_at
 
@@ -295,7 +320,7 @@ def test_what_is_large_is_written_a_mebibyte_between_two_looks(
         assert wait_until(lambda: sum(written) > LARGE)  # more than one of them
         for sock in socks:
             sock.close()
-    assert max(written) <= (1 << 20) + 65_536  # and the piece when it was new
+    assert max(written) <= AT_ONCE + 65_536  # and the piece when it was new
 
 
 def test_the_files_of_those_who_leave_are_closed_one_at_a_time(

@@ -48,6 +48,9 @@ _SHARE, _LONGEST_PATIENCE = 3, 0.1
 """How long others come first: so many times what the last large one took, so that a quarter of the
 time is left for those, and so many seconds at most."""
 
+_WRITING_SECONDS = 0.0005
+"""For how long is written between two looks at the sockets, if one part does not take longer."""
+
 _MOST_REMEMBERED = 1024
 """How many things that were not taken are remembered."""
 
@@ -157,9 +160,16 @@ class Order:
             self._rest(began)
 
     def write(self, work: Callable[[], None]) -> None:
-        """Do a part of what the last large one has left to be written."""
+        """Do a part of what the last large one has left to be written, or a few.
+
+        Args:
+            work: Does one.
+        """
         began = self._clock()
-        work()
+        while self._to_write:
+            work()
+            if self._clock() >= began + _WRITING_SECONDS:
+                break
         self._rest(began)
 
     def _rest(self, began: float) -> None:
