@@ -6,7 +6,6 @@ import collections
 import contextlib
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -332,7 +331,8 @@ class Loop:
         if later is not None:
             later.break_off(ResponseAborted("the server has closed before the answer was there"))
             return
-        self.registry.while_open(connection, lambda: _shut(connection.fd))
+        if connection.stream is not None:
+            self.registry.while_open(connection, connection.stream.hang_up)
 
     def close(self) -> None:
         """Give back everything; after `leave`, and with the loop stopped."""
@@ -681,15 +681,6 @@ class Loop:
         else:
             return False
         return True
-
-
-def _shut(fd: int) -> None:
-    """Break a connection, whose socket stays its handler's."""
-    with (
-        contextlib.suppress(OSError),  # it has just ended by itself
-        socket.fromfd(fd, socket.AF_INET, socket.SOCK_STREAM) as double,
-    ):
-        double.shutdown(socket.SHUT_RDWR)
 
 
 def _do_nothing() -> None:
