@@ -470,11 +470,11 @@ class Loop:
             return
         if self.lends:
             self.loans.forget(connection)
-        if self._leaving:
-            self._leaving.discard(connection)
         if connection.stream is not None:
             self.counters.take(connection.stream)
         self.parking.forget(connection)
+        if self._leaving:
+            self._leaving.discard(connection)
         if self.listener.is_closed:
             self.listener.make_way()
 
@@ -680,6 +680,8 @@ class Loop:
             )
         else:
             return False
+        if connection.phase is Phase.CLOSED:  # its thread has ended it just then
+            self._leaving.discard(connection)
         return True
 
 
