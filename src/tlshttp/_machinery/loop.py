@@ -672,7 +672,7 @@ class Loop:
         ):
             self._leaving.add(connection)
             self.dismiss(connection, connection.crowd_out)
-        elif self._waiting.take(connection):
+        elif self._waiting.take(connection) or connection.spared_as is Phase.LATER:
             self._leaving.add(connection)
             self.counters.add("evicted")
             connection.cut_waiting(
