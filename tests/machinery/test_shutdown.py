@@ -197,6 +197,24 @@ def test_who_has_gone_when_it_is_to_give_way_is_not_counted_as_leaving(
         assert not loop._leaving
 
 
+def test_who_waits_for_another_turn_makes_room(server_context: ssl.SSLContext) -> None:
+    """Whoever pipelines without end is never parked; who is in the middle of a turn is spared."""
+    server = Recording(
+        ("127.0.0.1", 0), Plain, ssl_context=server_context, limits=Limits(max_connections=1)
+    )
+    loop: Any = server._TLSHTTPServer__loop  # type: ignore[attr-defined]
+    with server, connect(server.server_address) as sock:
+        loop.listener.accept()
+        loop.registry.take_all()
+        assert not loop.has_room()
+        loop.resume_again(*loop.registry)
+        assert loop.has_room()
+        loop.make_room()
+        assert sock.recv(1) == b""
+        assert not loop._again
+        assert not loop._leaving
+
+
 def test_new_connections_wait_while_all_are_busy(
     gate: type[Gate], server_context: ssl.SSLContext, any_client: ssl.SSLContext
 ) -> None:

@@ -655,13 +655,24 @@ class Loop:
     def waits_as(self, connection: Connection) -> Phase | None:
         """Return the phase in which one that is not parked may be closed for another.
 
-        Its handler waits for the peer, or it waits until the server has room or time for it.
+        Its handler waits for the peer, or it waits until the server has room or time for it. Who
+        pipelines without end is never parked, but has had a turn, and waits for another.
         """
+        if connection in self._again:
+            return connection.phase
         if connection in self._waiting:
             return connection.handler_waits_as
         if connection in self.roomless:
             return Phase.BODY
         return Phase.RESPONSE if connection in self._order.large else None
+
+    def _take_again(self, connection: Connection) -> bool:
+        """Take one that waits for another turn, to end it; false where it does not."""
+        try:
+            self._again.remove(connection)
+        except ValueError:
+            return False
+        return True
 
     def _evict(self, connection: Connection) -> bool:
         """End a connection that nobody is at work for; false where somebody is, by now."""
@@ -669,6 +680,7 @@ class Loop:
             self.registry.take_back(connection)
             or self.roomless.take(connection)
             or self._order.take(connection)
+            or self._take_again(connection)
         ):
             self._leaving.add(connection)
             self.dismiss(connection, connection.crowd_out)
