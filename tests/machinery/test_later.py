@@ -304,13 +304,19 @@ def test_a_drain_that_has_no_more_time_breaks_it_off(
             read_response(sock)
 
 
-def test_who_waits_for_a_peer_gives_way(serve: Serve, handler: type[Deferring]) -> None:
-    """At `max_connections` an answerer that waits for its peer is cut; one at work is not."""
+@pytest.mark.parametrize("ahead", [0, 80_000], ids=["parked", "ahead"])
+def test_who_waits_for_a_peer_gives_way(serve: Serve, handler: type[Deferring], ahead: int) -> None:
+    """At `max_connections` an answerer that waits for its peer is cut; one at work is not.
+
+    It makes no difference whether that has sent so much that nobody looks for more.
+    """
     with serve(handler, Limits(max_connections=2)) as server, contextlib.ExitStack() as stack:
         stack.enter_context(ask(server, "/first"))
         at_work = next_answerer(handler)
-        stack.enter_context(ask(server, "/second"))
+        second = stack.enter_context(ask(server, "/second"))
         waits = next_answerer(handler)
+        second.sendall(bytes(ahead))
+        assert wait_until(lambda: waits.later.buffered >= min(ahead, 65_536))
         waits.later.waits_for_peer = True
         with ask(server, "/now") as third:
             assert waits.left.wait(30 * UNIT)

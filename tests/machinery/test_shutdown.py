@@ -172,6 +172,49 @@ def test_a_half_sent_request_makes_room(serve: Serve) -> None:
     assert [type(error) for error, _ in server.events] == [errors.RequestCrowdedOut]
 
 
+def test_who_has_gone_when_it_is_to_give_way_is_not_counted_as_leaving(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler's thread may end its connection in the middle of that."""
+
+    def handle(*arguments: Any) -> None:
+        Plain(*arguments)
+
+    with serve(handle) as server, closing_all([]) as held:
+        loop: Any = server._TLSHTTPServer__loop  # type: ignore[attr-defined]
+        held.append(idle(server.server_address, client_context()))
+        assert wait_until(lambda: bool(loop._waiting._connections))
+        [connection] = loop.registry
+        take = loop._waiting.take
+
+        def end_meanwhile(taken: Any) -> bool:
+            is_taken = take(taken)
+            taken.closed()
+            return bool(is_taken)
+
+        monkeypatch.setattr(loop._waiting, "take", end_meanwhile)
+        assert loop._evict(connection)
+        assert not loop._leaving
+
+
+def test_who_waits_for_another_turn_makes_room(server_context: ssl.SSLContext) -> None:
+    """Whoever pipelines without end is never parked; who is in the middle of a turn is spared."""
+    server = Recording(
+        ("127.0.0.1", 0), Plain, ssl_context=server_context, limits=Limits(max_connections=1)
+    )
+    loop: Any = server._TLSHTTPServer__loop  # type: ignore[attr-defined]
+    with server, connect(server.server_address) as sock:
+        loop.listener.accept()
+        loop.registry.take_all()
+        assert not loop.has_room()
+        loop.resume_again(*loop.registry)
+        assert loop.has_room()
+        loop.make_room()
+        assert sock.recv(1) == b""
+        assert not loop._again
+        assert not loop._leaving
+
+
 def test_new_connections_wait_while_all_are_busy(
     gate: type[Gate], server_context: ssl.SSLContext, any_client: ssl.SSLContext
 ) -> None:

@@ -265,6 +265,21 @@ def test_peers_07_who_is_waited_for_inside_a_handler_gives_way(
         assert [_answer(sock, b"hello")[9:12] for sock in idle] == [b"200"]
 
 
+@LINUX
+@pytest.mark.only_engine("ssl", reason="it is about connections, not about engines")
+def test_peers_07_handlers_that_wait_give_way_without_a_descriptor(server_class: str) -> None:
+    """A process that has none left could not make a double of a socket to hang up on its peer."""
+    limits = {"max_connections": 1000}
+    with (
+        server_process(server_class, limits=limits, handler="function", files=4 * CROWD) as server,
+        Siege(server.address, source="127.0.0.2", patience=PATIENCE) as honest,
+        Siege(server.address, patience=PATIENCE) as attacker,
+    ):
+        many_idle(attacker, 5 * CROWD)
+        assert all(_served_once(honest) for _ in range(4))
+        assert server.stats()["evicted"]
+
+
 def _served_far_away(honest: Siege, count: int) -> int:
     """Return how many of so many clients, five at once, are served at a distance of 50 ms."""
     numbers = itertools.count()

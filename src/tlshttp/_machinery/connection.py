@@ -156,12 +156,11 @@ class Connection:
     @property
     def spared_as(self) -> Phase | None:
         """The phase in which it may be closed for another; `None`: somebody is at work for it."""
-        if not self.parked:
-            return self._loop.waits_as(self)
         if self.phase is not Phase.LATER:
-            return self.phase
-        later = self.later
-        return self.phase if later is not None and later.waits_for_peer else None
+            return self.phase if self.parked else self._loop.waits_as(self)
+        later = self.later  # it is not parked while its peer sends too far ahead
+        waits = later is not None and later.waits_for_peer and later.cut is None
+        return self.phase if waits else None
 
     @property
     def handler_waits_as(self) -> Phase | None:

@@ -6,7 +6,6 @@ import collections
 import contextlib
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -335,7 +334,8 @@ class Loop:
         if later is not None:
             later.break_off(ResponseAborted("the server has closed before the answer was there"))
             return
-        self.registry.while_open(connection, lambda: _shut(connection.fd))
+        if connection.stream is not None:
+            self.registry.while_open(connection, connection.stream.hang_up)
 
     def close(self) -> None:
         """Give back everything; after `leave`, and with the loop stopped."""
@@ -474,11 +474,11 @@ class Loop:
             return
         if self.lends:
             self.loans.forget(connection)
-        if self._leaving:
-            self._leaving.discard(connection)
         if connection.stream is not None:
             self.counters.take(connection.stream)
         self.parking.forget(connection)
+        if self._leaving:
+            self._leaving.discard(connection)
         if self.listener.is_closed:
             self.listener.make_way()
 
@@ -659,13 +659,24 @@ class Loop:
     def waits_as(self, connection: Connection) -> Phase | None:
         """Return the phase in which one that is not parked may be closed for another.
 
-        Its handler waits for the peer, or it waits until the server has room or time for it.
+        Its handler waits for the peer, or it waits until the server has room or time for it. Who
+        pipelines without end is never parked, but has had a turn, and waits for another.
         """
+        if connection in self._again:
+            return connection.phase
         if connection in self._waiting:
             return connection.handler_waits_as
         if connection in self.roomless:
             return Phase.BODY
         return Phase.RESPONSE if connection in self._order.large else None
+
+    def _take_again(self, connection: Connection) -> bool:
+        """Take one that waits for another turn, to end it; false where it does not."""
+        try:
+            self._again.remove(connection)
+        except ValueError:
+            return False
+        return True
 
     def _evict(self, connection: Connection) -> bool:
         """End a connection that nobody is at work for; false where somebody is, by now."""
@@ -673,10 +684,11 @@ class Loop:
             self.registry.take_back(connection)
             or self.roomless.take(connection)
             or self._order.take(connection)
+            or self._take_again(connection)
         ):
             self._leaving.add(connection)
             self.dismiss(connection, connection.crowd_out)
-        elif self._waiting.take(connection):
+        elif self._waiting.take(connection) or connection.spared_as is Phase.LATER:
             self._leaving.add(connection)
             self.counters.add("evicted")
             connection.cut_waiting(
@@ -684,16 +696,9 @@ class Loop:
             )
         else:
             return False
+        if connection.phase is Phase.CLOSED:  # its thread has ended it just then
+            self._leaving.discard(connection)
         return True
-
-
-def _shut(fd: int) -> None:
-    """Break a connection, whose socket stays its handler's."""
-    with (
-        contextlib.suppress(OSError),  # it has just ended by itself
-        socket.fromfd(fd, socket.AF_INET, socket.SOCK_STREAM) as double,
-    ):
-        double.shutdown(socket.SHUT_RDWR)
 
 
 def _do_nothing() -> None:

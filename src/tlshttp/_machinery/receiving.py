@@ -257,6 +257,14 @@ class ReceivingStream(PatientStream):
         with contextlib.suppress(OSError):  # it has just ended by itself
             self._channel.socket.shutdown(socket.SHUT_RD)  # which wakes it
 
+    def hang_up(self) -> None:
+        """Break the connection, from any thread, though the socket stays its handler's.
+
+        It takes no descriptor: that others need one may be why.
+        """
+        with contextlib.suppress(OSError):  # it has just ended by itself
+            self._channel.socket.shutdown(socket.SHUT_RDWR)
+
     def _has_arrived(self) -> bool:
         """Tell whether there is something to read."""
         if self._buffer or self._channel.has_input:
