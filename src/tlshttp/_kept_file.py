@@ -35,11 +35,13 @@ class KeptFile:
     def __init__(self, disk: int | None) -> None:
         self._most = _AT_MOST if disk is None else min(disk // _PART, _AT_MOST)
         self._until = 0.0
-        self._forget()
-        begin_anew_in_children(self, KeptFile._forget)
+        self._file: deque[IO[bytes]] = deque()
+        begin_anew_in_children(self, KeptFile._let_go)
 
-    def _forget(self) -> None:
-        self._file: deque[IO[bytes]] = deque()  # a child must not write to its parent's
+    def _let_go(self) -> None:
+        """Close it in a child, which must not write to its parent's."""
+        if file := self.take():
+            file.close()
 
     @property
     def is_there(self) -> bool:
@@ -69,8 +71,8 @@ class KeptFile:
         Args:
             now: The time in seconds, from `time.monotonic`.
         """
-        if now >= self._until and (file := self.take()):
-            file.close()
+        if now >= self._until:
+            self._let_go()
 
     def __del__(self) -> None:
         """Close it: not every budget is that of a loop, which says when it ends."""
