@@ -21,7 +21,7 @@ count as long as it is here, and when it is used again, only what is in it then.
 _AT_MOST, _AT_LEAST = 64 << 20, 1 << 20
 """Bytes of it, however large the disk is; a small one is made faster than it is worth."""
 
-_SECONDS = 5.0
+_SECONDS = 1.0
 """For how long it is kept."""
 
 
