@@ -67,6 +67,8 @@ class AnswersLater(Protocol):
     """Whether the connection has been taken over, and is to come to its end with the server."""
     is_over: bool
     """Whether the exchange has ended, and the answerer is told nothing more."""
+    sends_no_more: bool
+    """Whether the peer has said so behind more than is taken in ahead."""
 
     @property
     def has_left(self) -> bool: ...

@@ -21,7 +21,7 @@ count as long as it is here, and when it is used again, only what is in it then.
 _AT_MOST, _AT_LEAST = 64 << 20, 1 << 20
 """Bytes of it, however large the disk is; a small one is made faster than it is worth."""
 
-_SECONDS = 5.0
+_SECONDS = 1.0
 """For how long it is kept."""
 
 
@@ -35,11 +35,13 @@ class KeptFile:
     def __init__(self, disk: int | None) -> None:
         self._most = _AT_MOST if disk is None else min(disk // _PART, _AT_MOST)
         self._until = 0.0
-        self._forget()
-        begin_anew_in_children(self, KeptFile._forget)
+        self._file: deque[IO[bytes]] = deque()
+        begin_anew_in_children(self, KeptFile._let_go)
 
-    def _forget(self) -> None:
-        self._file: deque[IO[bytes]] = deque()  # a child must not write to its parent's
+    def _let_go(self) -> None:
+        """Close it in a child, which must not write to its parent's."""
+        if file := self.take():
+            file.close()
 
     @property
     def is_there(self) -> bool:
@@ -69,8 +71,8 @@ class KeptFile:
         Args:
             now: The time in seconds, from `time.monotonic`.
         """
-        if now >= self._until and (file := self.take()):
-            file.close()
+        if now >= self._until:
+            self._let_go()
 
     def __del__(self) -> None:
         """Close it: not every budget is that of a loop, which says when it ends."""

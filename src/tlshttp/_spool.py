@@ -268,7 +268,7 @@ class Spool:
     @property
     def in_file(self) -> bool:
         """Whether what is added now goes to a file."""
-        return self._on_disk > 0
+        return self._on_disk > 0 or self._late.size > 0
 
     def append(
         self, data: bytes | memoryview, more: int = 0, write_on: Callable[[], bool] | None = None

@@ -138,9 +138,9 @@ class Limits:
     way to others, if that is an eighth or more. Else further bodies are not read until there is
     room, for `body_timeout` at most (then they get 507), and responses wait in their handlers, or
     are cut where these cannot wait. So keep it at many times what one client may ask for: with
-    less, an honest client that reads slowly may itself be the one that has most. Besides,
-    one file that is no longer needed may be kept for the next one, for five seconds: a 64th of
-    this, 64 MiB at most.
+    less, an honest client that reads slowly may itself be the one that has most. Besides, one file
+    that is no longer needed may be kept for the next one, for a second: a 64th of this, 64 MiB at
+    most.
 
     It is four of the largest bodies. `None`: no limit.
     """

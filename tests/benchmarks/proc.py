@@ -52,5 +52,12 @@ def resident_of(rollup: str) -> int:
     return int(match[1])
 
 
+def kernel_seconds(pid: int) -> tuple[float, float]:
+    """Return the seconds of a process in the kernel and in all, to a hundredth of a second."""
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    user, kernel = int(fields[11]), int(fields[12])
+    return kernel / _TICKS_PER_SECOND, (user + kernel) / _TICKS_PER_SECOND
+
+
 def _read(path: str) -> str:
     return Path(path).read_text()

@@ -28,7 +28,7 @@ from tests.handler.http_support import (
     statuses,
 )
 from tests.support import UNIT
-from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer
+from tlshttp import ThreadingTLSHTTPServer, TLSHTTPServer, _kept_file
 
 BODY = b"the quick brown fox\n"
 EVENTS = b"".join(b"data: %d\n\n" % n for n in range(3))
@@ -163,6 +163,12 @@ class Buffered(Everything):
     """Has a buffer before its responses, as handlers may ask for."""
 
     wbufsize = 4096
+
+
+@pytest.fixture(autouse=True)
+def soon_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no test wait, at its end, for the file that a server keeps."""
+    monkeypatch.setattr(_kept_file, "_SECONDS", 0.0)
 
 
 @pytest.fixture(scope="module", params=[Unbuffered, Buffered])

@@ -295,6 +295,7 @@ def postponing(memory: int | None, disk: int | None = None) -> Budget:
     """Return a budget of a server with one thread."""
     budget = Budget(memory, disk)
     budget.postpones = True
+    budget.kept.end()  # else a file would be kept, not closed
     return budget
 
 

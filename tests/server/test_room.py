@@ -15,7 +15,8 @@ import pytest
 
 from tests.handler.http_support import Quiet, client_context, connect, serving
 from tests.support import UNIT, wait_until
-from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer
+from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer, _kept_file
+from tlshttp._kept_file import KeptFile
 from tlshttp._spool import Budget, NoRoom, Spool
 
 SERVERS = [TLSHTTPServer, ThreadingTLSHTTPServer]
@@ -240,3 +241,30 @@ def _count_turns(loop: Any) -> list[float]:
 
     loop.turn = counted
     return taken
+
+
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_a_file_that_nobody_needs_is_closed_while_nobody_is_there(
+    server_class: type[TLSHTTPServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept for the next upload is given back, although nothing else happens."""
+    kept: list[bool] = []
+    keep = KeptFile.keep
+
+    def listen(place: KeptFile, file: Any, size: int) -> bool:
+        kept.append(keep(place, file, size))
+        return kept[-1]
+
+    monkeypatch.setattr(_kept_file, "_SECONDS", 0.01)
+    monkeypatch.setattr(KeptFile, "keep", listen)
+    size = 3 << 20
+    with serving(
+        Upload, server_class=server_class, limits=Limits(max_collected_body=None)
+    ) as server:
+        with connect(server) as client:
+            client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
+            client.sendall(bytes(size))
+            assert client.recv(4_096).startswith(b"HTTP/1.1 200 ")
+        budget = vars(server)["_TLSHTTPServer__loop"].budget
+        assert wait_until(lambda: kept == [True])
+        assert wait_until(lambda: not budget.kept.is_there)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from tlshttp._machinery.minimum_rate import MinimumRate
 from tlshttp._machinery.patience import WANTS
-from tlshttp._machinery.poller import READ, WRITE
+from tlshttp._machinery.poller import LEFT, READ, WRITE, wait_for
 from tlshttp.errors import ConnectionCut, PeerDisconnected, TunnelTimeout
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Later:
 
     __slots__ = (
         "_answerer", "_connection", "_error", "_is_ending", "_is_reported", "_is_watched", "began",
-        "is_over", "server_ends", "stream", "waits_for_peer",
+        "is_over", "sends_no_more", "server_ends", "stream", "waits_for_peer",
     )  # fmt: skip
 
     def __init__(self, connection: AnsweringConnection, stream: Stream, answerer: Answerer) -> None:
@@ -67,6 +67,8 @@ class Later:
         """Whether the exchange has ended, and the answerer is told nothing more."""
         self.waits_for_peer = False
         """Whether the answerer waits for its peer, and not for something else."""
+        self.sends_no_more = False
+        """Whether the peer has said so behind more than is taken in ahead."""
         self.server_ends = False
         """Whether the connection has been taken over, and is to come to its end with the server."""
 
@@ -143,9 +145,15 @@ class Later:
             pass
         except ConnectionCut:
             return  # it is remembered
-        if not self.has_left and stream.buffered < _AHEAD:
+        if self.has_left:
+            return
+        event = READ
+        if stream.buffered >= _AHEAD:
+            event = LEFT
+            self.sends_no_more = self.sends_no_more or wait_for(stream.fd, LEFT, 0)
+        if event == READ or not self.sends_no_more:
             self._is_watched = True
-            self._connection.park_later(READ)
+            self._connection.park_later(event)
 
     def reading_rate(self) -> MinimumRate:
         """Return how long the peer may take with the rest of the request, or to say something."""

@@ -197,9 +197,10 @@ class RequestReader(io.BufferedIOBase):
         It waits where nothing is there, and not for each byte: whoever reads gets none before all
         have come.
         """
-        if not self._has_more(size if size >= 0 else sys.maxsize):
-            return b""
-        return self._take(min(size, _AT_ONCE) if size > 0 else _AT_ONCE)
+        most = min(size, _AT_ONCE) if size > 0 else _AT_ONCE
+        if self._state == _RAW:
+            return self._stream.raw_recv(most)
+        return self._take(most) if self._has_more(size if size >= 0 else sys.maxsize) else b""
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Read a line, with its line feed, of at most `size` bytes."""
