@@ -360,7 +360,10 @@ class Connection:
     def cut_waiting(self, cut: ConnectionCut) -> None:
         """Have a handler that waits for the peer, in another thread, wait no more."""
         stream = self.stream
-        if stream is not None and stream.failure is None and not stream.rests:
+        if stream is not None and stream.rests:
+            self.end_waiting_for_request()  # one that has come just now is answered
+            return
+        if stream is not None and stream.failure is None:
             stream.failure = cut
         self._loop.hang_up_one(self)
 

@@ -12,6 +12,7 @@ Rules:
 1.  All that is read is read by the answerer's thread. The loop only reports, once, that something
     has come (`Later.report`); then the answerer looks (`Later.look`) and watches again. So what a
     peer sends ahead, or sends of a body that nobody reads, is taken in up to 64 KiB and no further.
+    That it leaves is still told, where the system does so behind what has not been read.
 2.  A connection that is being reported is in the hands of whoever reports it. Where the answerer
     comes to its end at that very moment, `Later.end` leaves the rest to the report.
 3.  What the socket does not take the drainer sends; it says so when all has left
@@ -145,15 +146,17 @@ class Later:
             pass
         except ConnectionCut:
             return  # it is remembered
-        if self.has_left:
+        if not self.has_left:
+            self._watch()
+
+    def _watch(self) -> None:
+        """Ask to be told of what comes next; who has sent too far ahead can only leave."""
+        event = READ if self.stream.buffered < _AHEAD else LEFT
+        if event == LEFT and (self.sends_no_more or wait_for(self.stream.fd, LEFT, 0)):
+            self.sends_no_more = True
             return
-        event = READ
-        if stream.buffered >= _AHEAD:
-            event = LEFT
-            self.sends_no_more = self.sends_no_more or wait_for(stream.fd, LEFT, 0)
-        if event == READ or not self.sends_no_more:
-            self._is_watched = True
-            self._connection.park_later(event)
+        self._is_watched = True
+        self._connection.park_later(event)
 
     def reading_rate(self) -> MinimumRate:
         """Return how long the peer may take with the rest of the request, or to say something."""

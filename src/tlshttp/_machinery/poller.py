@@ -35,8 +35,8 @@ NOTHING = 2
 LEFT = NOTHING | (0x2000 if sys.platform == "linux" else 0)
 """Wait until the peer sends no more, whatever has come before that, if the system tells it."""
 
-# They are the numbers of POLLIN, POLLOUT and POLLPRI (urgent data, which TLS has none of), which
-# Linux also uses for epoll, as it does with POLLRDHUP (``include/uapi/linux/eventpoll.h``). READ | WRITE waits for either.
+# They are the numbers of POLLIN, POLLOUT, POLLPRI (urgent data, which TLS has none of) and
+# POLLRDHUP, which Linux also uses for epoll. READ | WRITE waits for either.
 
 
 class Poller(Protocol):
