@@ -26,6 +26,7 @@ from tests.must_staple import must_staple
 from tests.revocation_lists import make_list
 from tests.support import UNIT, wait_until
 from tlshttp import certs
+from tlshttp._budget import Budget
 from tlshttp._engines import chain_ends
 from tlshttp._engines.chain_ends import ChainEnds
 from tlshttp._engines.moments import refused_from
@@ -33,7 +34,6 @@ from tlshttp._machinery.counters import Counters
 from tlshttp._machinery.registry import Phase, Registry
 from tlshttp._machinery.report import ThrottledLog
 from tlshttp._own_files import OwnFiles
-from tlshttp._spool import Budget
 from tlshttp.certs import _looking, _reading, _reloading
 from tlshttp.certs._reloading import IN_A_LOOK
 from tlshttp.certs._revocation import Ledger

@@ -12,8 +12,9 @@ from typing import IO
 import pytest
 
 from tests.support import nothing_left_behind
+from tlshttp._budget import Budget
 from tlshttp._kept_file import KeptFile
-from tlshttp._spool import Budget, Spool
+from tlshttp._spool import Spool
 
 MIB = 1 << 20
 LONG = 3_600.0

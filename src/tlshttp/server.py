@@ -42,8 +42,8 @@ from tlshttp._machinery.settings import Settings
 from tlshttp._machinery.stream import Stream
 from tlshttp._members import require_instance
 from tlshttp._second_bases import adopt, default_handler, set_up_wsgi
-from tlshttp._spool import warn_without_files
 from tlshttp._ssl_arguments import given_context
+from tlshttp._temporary_file import warn_without_files
 from tlshttp._tls import ShowsCertificates
 from tlshttp._trusted_proxies import TrustedProxies
 from tlshttp.errors import ConfigurationError, ConnectionCut, HandshakeError

@@ -13,8 +13,8 @@ import pytest
 from tests.handler.http_support import MemoryEngine
 from tests.handler.test_exchange import Connected, content, post
 from tests.support import nothing_left_behind
+from tlshttp._budget import Budget, NoRoom
 from tlshttp._interfaces import BODY_MISSING, OTHERS_FIRST, READY, ROOM_MISSING
-from tlshttp._spool import Budget, NoRoom
 from tlshttp.errors import PeerDisconnected
 
 MIB = 1 << 20

@@ -17,10 +17,11 @@ import pytest
 
 from tests.handler.http_support import MemoryEngine, Outcome, Quiet, Recorder, converse, statuses
 from tests.support import NoOwner, nothing_left_behind
-from tlshttp import TLSRequestHandler, _spool
+from tlshttp import TLSRequestHandler, _temporary_file
+from tlshttp._budget import Budget
 from tlshttp._interfaces import BODY_MISSING, HEAD_MISSING, OTHERS_FIRST, READY, ROOM_MISSING
 from tlshttp._machinery.stream import Stream
-from tlshttp._spool import Budget, Spool
+from tlshttp._spool import Spool
 from tlshttp.handler._compose import compose
 from tlshttp.handler._exchange import HTTPExchange
 from tlshttp.limits import Limits
@@ -563,7 +564,7 @@ def test_full_disk_refuses_the_request_and_goes_on(
     def write(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(_spool, "_write_at", write)
+    monkeypatch.setattr(_temporary_file, "_write_at", write)
     body = content(200_000)
     large = (
         post(b"Transfer-Encoding: chunked") + chunked(body)

@@ -15,7 +15,7 @@ from tests.handler.http_support import connect, read_to_end, serving
 from tests.handler.side_by_side import Quiet
 from tests.support import UNIT, at_some_pace, wait_until
 from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer
-from tlshttp._spool import Budget, NoRoom
+from tlshttp._budget import Budget, NoRoom
 
 SIZE = 300_000
 BODY = (bytes(range(256)) * (SIZE // 256 + 1))[:SIZE]

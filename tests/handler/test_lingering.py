@@ -12,12 +12,12 @@ import pytest
 
 from tests.handler.http_support import MemoryEngine, Quiet, connect, serving
 from tests.support import NoOwner, wait_until
-from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer, _spool
+from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer, _temporary_file
+from tlshttp._budget import Budget
 from tlshttp._machinery import patience, sending
 from tlshttp._machinery.lingering import Lingering
 from tlshttp._machinery.patience import LINGER_SECONDS
 from tlshttp._machinery.stream import Stream
-from tlshttp._spool import Budget
 from tlshttp._turns import Turns
 
 SINGLE = pytest.param(
@@ -145,14 +145,14 @@ def test_what_is_written_at_once_is_on_disk_when_its_handler_has_returned(
     It has waited for its peer for a while before that, with nobody else there.
     """
     returned: list[bool] = []
-    write_at = _spool._write_at
+    write_at = _temporary_file._write_at
 
     def write(*arguments: Any) -> int:
         returned.append(Large.wrote.is_set())
         return write_at(*arguments)
 
     with serving(Large, server_class=TLSHTTPServer) as server:
-        monkeypatch.setattr(_spool, "_write_at", write)
+        monkeypatch.setattr(_temporary_file, "_write_at", write)
         with ask(server, "at-once") as client:
             assert wait_until(lambda: len(returned) > 20)
             assert all(returned)

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from tests.support import UNIT, Belongings, nothing_left_behind
-from tlshttp import _spool, _to_write
-from tlshttp._spool import Budget, NoRoom, Spool
+from tlshttp import _spool, _temporary_file, _to_write
+from tlshttp._budget import Budget, NoRoom
+from tlshttp._spool import Spool
 from tlshttp._to_write import AT_ONCE
 
 FREE = 4_096
@@ -275,13 +276,13 @@ def test_any_order_of_adding_and_taking(seed: int, monkeypatch: pytest.MonkeyPat
 def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that grows with the size of all that is written to files."""
     sizes: list[int] = []
-    original = _spool._write_at
+    original = _temporary_file._write_at
 
     def write(file: Any, data: memoryview, at: int) -> int:
         sizes.append(len(data))
         return original(file, data, at)
 
-    monkeypatch.setattr(_spool, "_write_at", write)
+    monkeypatch.setattr(_temporary_file, "_write_at", write)
     return sizes
 
 
@@ -496,7 +497,7 @@ def test_any_order_of_adding_writing_and_taking(seed: int, monkeypatch: pytest.M
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Return what makes each file have room for so many bytes, and take few at a time."""
-    original = _spool._write_at
+    original = _temporary_file._write_at
 
     def make(room: int) -> None:
         def write(file: Any, data: memoryview, at: int) -> int:
@@ -505,7 +506,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
                 raise OSError(errno.ENOSPC, "No space left on device")
             return original(file, data[:size], at)
 
-        monkeypatch.setattr(_spool, "_write_at", write)
+        monkeypatch.setattr(_temporary_file, "_write_at", write)
 
     return make
 
@@ -601,7 +602,8 @@ def test_killed_process_leaves_nothing(folder: Path) -> None:
     outcome = run(
         """
         import os, signal
-        from tlshttp._spool import Budget, Spool
+        from tlshttp._budget import Budget
+        from tlshttp._spool import Spool
         spool = Spool(Budget(0, None), 0)
         spool.append(bytes(1_000_000))
         print(spool.size, flush=True)
@@ -620,7 +622,8 @@ def test_file_size_limit_of_the_process(folder: Path) -> None:
     outcome = run(
         """
         import resource
-        from tlshttp._spool import Budget, Spool
+        from tlshttp._budget import Budget
+        from tlshttp._spool import Spool
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         budget = Budget(0, None)
         spool = Spool(budget, 0)

@@ -13,11 +13,11 @@ from tests.machinery.conftest import Recording, serving
 from tests.machinery.handlers import LARGE, Plain
 from tests.machinery.peers import handshake
 from tests.support import UNIT, wait_until
-from tlshttp import _kept_file, _spool
+from tlshttp import _kept_file, _temporary_file
+from tlshttp._budget import Budget
 from tlshttp._machinery import order as module
 from tlshttp._machinery.loop import Loop
 from tlshttp._machinery.order import Order
-from tlshttp._spool import Budget
 from tlshttp._to_write import AT_ONCE
 from tlshttp.limits import Limits
 
@@ -293,7 +293,7 @@ def test_what_is_large_is_written_in_parts_between_two_looks(
     """
     monkeypatch.setattr(module, "_WRITING_SECONDS", 0.0)
     written = [0]
-    take_up, write_at = Loop._take_up, _spool._write_at
+    take_up, write_at = Loop._take_up, _temporary_file._write_at
 
     def looked(loop: Loop, fds: list[int]) -> None:
         written.append(0)
@@ -305,7 +305,7 @@ def test_what_is_large_is_written_in_parts_between_two_looks(
         return size
 
     monkeypatch.setattr(Loop, "_take_up", looked)
-    monkeypatch.setattr(_spool, "_write_at", wrote)
+    monkeypatch.setattr(_temporary_file, "_write_at", wrote)
     server = Recording(
         ("127.0.0.1", 0), recorder, ssl_context=server_context, limits=Limits(max_total_memory=None)
     )

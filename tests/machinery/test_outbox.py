@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from tlshttp import Limits
+from tlshttp._budget import Budget
 from tlshttp._machinery.outbox import FilePart, Outbox
 from tlshttp._machinery.stream import Stream
-from tlshttp._spool import Budget, Spool
+from tlshttp._spool import Spool
 
 
 def outbox_of(path: Path, *, before: bytes = b"", after: bytes = b"") -> Outbox:

@@ -16,8 +16,9 @@ import pytest
 from tests.handler.http_support import Quiet, client_context, connect, serving
 from tests.support import UNIT, wait_until
 from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer, _kept_file
+from tlshttp._budget import Budget, NoRoom
 from tlshttp._kept_file import KeptFile
-from tlshttp._spool import Budget, NoRoom, Spool
+from tlshttp._spool import Spool
 
 SERVERS = [TLSHTTPServer, ThreadingTLSHTTPServer]
 SIZE = 600_000

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from tlshttp._budget import Budget
 from tlshttp._machinery.answers import Answers
 from tlshttp._machinery.clock import Clock
 from tlshttp._machinery.connection import Connection
@@ -35,7 +36,6 @@ from tlshttp._machinery.registry import Phase, Registry
 from tlshttp._machinery.roomless import Roomless
 from tlshttp._machinery.waiting import Waiting
 from tlshttp._machinery.workers import Workers
-from tlshttp._spool import Budget
 from tlshttp._tls import ManagedContext
 from tlshttp.errors import RequestCrowdedOut, ResponseAborted
 from tlshttp.stats import Stats

@@ -16,12 +16,12 @@ import threading
 import time
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
+from tlshttp._budget import Budget
 from tlshttp._machinery.in_bulk import Wait, is_worthwhile, wait_for_many
 from tlshttp._machinery.minimum_rate import MinimumRate
 from tlshttp._machinery.outbox import Outbox
 from tlshttp._machinery.poller import READ, wait_for
 from tlshttp._machinery.socket_like import SocketLike
-from tlshttp._spool import Budget
 from tlshttp._tls import TLSObject
 from tlshttp._tls_info import TLSInfo
 from tlshttp.errors import (

@@ -13,11 +13,12 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tlshttp._budget import NoRoom
 from tlshttp._machinery.outbox import FilePart, Outbox
 from tlshttp._machinery.patience import LINGER_SECONDS, WANTS
 from tlshttp._machinery.poller import WRITE
 from tlshttp._machinery.receiving import ReceivingStream
-from tlshttp._spool import NoRoom, Spool
+from tlshttp._spool import Spool
 from tlshttp.errors import ConnectionCut, ResponseAborted, ResponseBacklog
 
 if TYPE_CHECKING:

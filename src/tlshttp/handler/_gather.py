@@ -10,8 +10,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from tlshttp._budget import NoRoom
 from tlshttp._interfaces import Transport
-from tlshttp._spool import NoRoom, Spool
+from tlshttp._spool import Spool
 from tlshttp.errors import RequestRefused
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final
 
+from tlshttp._budget import NoRoom
 from tlshttp._interfaces import (
     BODY_MISSING,
     HEAD_MISSING,
@@ -19,7 +20,7 @@ from tlshttp._interfaces import (
     ROOM_MISSING,
     Transport,
 )
-from tlshttp._spool import NoRoom, Spool
+from tlshttp._spool import Spool
 from tlshttp.errors import RequestRefused
 from tlshttp.handler._blocks import comes_in_blocks, take_block
 from tlshttp.handler._framing import Body, ChunkedBody, SizedBody
