@@ -193,8 +193,8 @@ def test_who_has_gone_when_it_is_to_give_way_is_not_counted_as_leaving(
             return bool(is_taken)
 
         monkeypatch.setattr(loop._waiting, "take", end_meanwhile)
-        assert loop._evict(connection)
-        assert not loop._leaving
+        assert loop.room._evict(connection)
+        assert not loop.room.leaving
 
 
 def test_who_waits_for_another_turn_makes_room(server_context: ssl.SSLContext) -> None:
@@ -206,13 +206,13 @@ def test_who_waits_for_another_turn_makes_room(server_context: ssl.SSLContext) -
     with server, connect(server.server_address) as sock:
         loop.listener.accept()
         loop.registry.take_all()
-        assert not loop.has_room()
+        assert not loop.room.has_room()
         loop.resume_again(*loop.registry)
-        assert loop.has_room()
-        loop.make_room()
+        assert loop.room.has_room()
+        loop.room.make_room()
         assert sock.recv(1) == b""
         assert not loop._again
-        assert not loop._leaving
+        assert not loop.room.leaving
 
 
 def test_new_connections_wait_while_all_are_busy(

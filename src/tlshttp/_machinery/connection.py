@@ -157,7 +157,7 @@ class Connection:
     def spared_as(self) -> Phase | None:
         """The phase in which it may be closed for another; `None`: somebody is at work for it."""
         if self.phase is not Phase.LATER:
-            return self.phase if self.parked else self._loop.waits_as(self)
+            return self.phase if self.parked else self._loop.room.waits_as(self)
         later = self.later  # it is not parked while its peer sends too far ahead
         waits = later is not None and later.waits_for_peer and later.cut is None
         return self.phase if waits else None

@@ -111,7 +111,7 @@ class Listener:
 
     def _accept(self, most: int) -> None:
         for _ in range(0 if self._is_shut else min(most, self._left)):
-            if not self._loop.has_room() or (self._spares and self._loop.is_full()):
+            if not self._loop.room.has_room() or (self._spares and self._loop.room.is_full()):
                 self._close()
                 return
             try:
@@ -169,7 +169,7 @@ class Listener:
         """
         self._close()
         if self._keeps_somebody_waiting():
-            self._loop.make_room()
+            self._loop.room.make_room()
 
     def _keeps_somebody_waiting(self) -> bool:
         """Tell whether nothing is accepted now though somebody waits for that."""
@@ -196,8 +196,8 @@ class Listener:
         loop.answers.add()
 
     def _let_in(self, request: socket.socket, address: object, *, proxied: bool) -> None:
-        if self._loop.is_full():
-            self._loop.make_room()
+        if self._loop.room.is_full():
+            self._loop.room.make_room()
         request.setblocking(False)
         try:
             request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

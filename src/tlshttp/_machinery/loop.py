@@ -21,7 +21,6 @@ from tlshttp._machinery.drainer import Drainer
 from tlshttp._machinery.draining import LOOK_SECONDS as DRAINING_SECONDS
 from tlshttp._machinery.draining import Draining
 from tlshttp._machinery.events import Events
-from tlshttp._machinery.eviction import Eviction
 from tlshttp._machinery.fullness import Fullness
 from tlshttp._machinery.heads import Heads
 from tlshttp._machinery.leader import LOOK_SECONDS, Leaders
@@ -33,11 +32,12 @@ from tlshttp._machinery.parking import Parking
 from tlshttp._machinery.places import Hold, Places
 from tlshttp._machinery.poller import READ, create_poller, wait_for
 from tlshttp._machinery.registry import Phase, Registry
+from tlshttp._machinery.room import Room
 from tlshttp._machinery.roomless import Roomless
 from tlshttp._machinery.waiting import Waiting
 from tlshttp._machinery.workers import Workers
 from tlshttp._tls import ManagedContext
-from tlshttp.errors import RequestCrowdedOut, ResponseAborted
+from tlshttp.errors import ResponseAborted
 from tlshttp.stats import Stats
 
 if TYPE_CHECKING:
@@ -59,10 +59,6 @@ to be equally good.
 """
 
 _AT_WORK = frozenset({Phase.HANDLER, Phase.LATER})
-
-_MOST_LEAVING = 8
-"""How many more connections there are than there may be, at most, while threads end those that they
-replace. A handler may be long in coming to its end, and is not to keep all others out."""
 
 _ACCEPTS_AT_ONCE = 64
 """How many the loop lets in on each tick while all workers are busy."""
@@ -103,9 +99,6 @@ class Loop:
         self.counters = Counters()
         self.events = Events(hooks, self.counters)
         self.registry = Registry()
-        self._eviction = Eviction(lambda: self.registry)
-        self._leaving: set[Connection] = set()
-        """Those that have been made to give way."""
         self._fullness = Fullness(self.places, self.counters)
         self.drainer = Drainer("tlshttp-drainer")
         self.heads = Heads("tlshttp-heads")
@@ -120,6 +113,8 @@ class Loop:
             self._leaders.before_handshake if self._leaders is not None else _do_nothing
         )
         """Called by a connection: this thread is about to compute."""
+        self.room = Room(self, self._waiting, self._order, self._again)
+        self.budget.give_way = self.room.give_way
         self.parking = Parking(self.registry, self._lane)
         self.listener = Listener(self, self._lane if self._leader_accepts else self._poller)
         self.running = False
@@ -169,7 +164,6 @@ class Loop:
         self.budget = Budget(limits.max_total_memory, limits.max_total_disk)
         self.roomless = Roomless(self.wake)
         self.budget.freed = self.roomless.room_freed
-        self.budget.give_way = self._give_way
         self.budget.postpones = not settings.leaders  # where one thread serves all
         self.places = Places(settings.max_workers, self._resume)
         self._waiting = Waiting(self.places)
@@ -477,8 +471,8 @@ class Loop:
         if connection.stream is not None:
             self.counters.take(connection.stream)
         self.parking.forget(connection)
-        if self._leaving:
-            self._leaving.discard(connection)
+        if self.room.leaving:
+            self.room.leaving.discard(connection)
         if self.listener.is_closed:
             self.listener.make_way()
 
@@ -612,93 +606,6 @@ class Loop:
     def _end_parked(self) -> None:
         for connection in self.registry.take_all():
             self.guard(connection.leave_with_server, connection)
-
-    # Room ---------------------------------------------------------------------------------------
-
-    def has_room(self) -> bool:
-        """Return whether there is a place, or one that can be made."""
-        if len(self.registry) < self.max_connections:  # as nearly always
-            return True
-        if self._places_left() < 0:  # who was to give way was at work again just then
-            self.make_room()
-        left = self._places_left()
-        return left > 0 or (left == 0 and self._eviction.find() is not None)
-
-    def is_full(self) -> bool:
-        """Return whether another connection can only take the place of one."""
-        return len(self.registry) >= self.max_connections and self._places_left() <= 0
-
-    def _places_left(self) -> int:
-        """Return how many more there may be; those are not counted that threads are ending."""
-        leaving = sum(1 for connection in [*self._leaving] if not connection.parked)
-        return self.max_connections - len(self.registry) + min(leaving, _MOST_LEAVING)
-
-    def _give_way(self, connection: Connection) -> bool:
-        """Have a connection give back what it has on disk; tell if it has done so, not soon will.
-
-        It may be called by anybody who writes to disk, in the middle of a handler.
-        """
-        if os.getpid() != self.pid:
-            return False
-        if self.registry.take_back(connection) or self.roomless.take(connection):
-            if connection.phase in (Phase.BODY, Phase.RESPONSE):
-                connection.give_way()
-                return True
-            self.resume_later(connection)  # it has moved on just now
-        elif connection in self._waiting:
-            connection.cut_waiting(RequestCrowdedOut("others need the room on disk"))
-        return False
-
-    def make_room(self) -> None:
-        """Close the connection that can best be spared, if there is one."""
-        while (connection := self._eviction.find()) is not None:
-            self._eviction.forget(connection)
-            if self._evict(connection):
-                return
-
-    def waits_as(self, connection: Connection) -> Phase | None:
-        """Return the phase in which one that is not parked may be closed for another.
-
-        Its handler waits for the peer, or it waits until the server has room or time for it. Who
-        pipelines without end is never parked, but has had a turn, and waits for another.
-        """
-        if connection in self._again:
-            return connection.phase
-        if connection in self._waiting:
-            return connection.handler_waits_as
-        if connection in self.roomless:
-            return Phase.BODY
-        return Phase.RESPONSE if connection in self._order.large else None
-
-    def _take_again(self, connection: Connection) -> bool:
-        """Take one that waits for another turn, to end it; false where it does not."""
-        try:
-            self._again.remove(connection)
-        except ValueError:
-            return False
-        return True
-
-    def _evict(self, connection: Connection) -> bool:
-        """End a connection that nobody is at work for; false where somebody is, by now."""
-        if (
-            self.registry.take_back(connection)
-            or self.roomless.take(connection)
-            or self._order.take(connection)
-            or self._take_again(connection)
-        ):
-            self._leaving.add(connection)
-            self.dismiss(connection, connection.crowd_out)
-        elif self._waiting.take(connection) or connection.spared_as is Phase.LATER:
-            self._leaving.add(connection)
-            self.counters.add("evicted")
-            connection.cut_waiting(
-                RequestCrowdedOut(f"more than {self.max_connections} connections")
-            )
-        else:
-            return False
-        if connection.phase is Phase.CLOSED:  # its thread has ended it just then
-            self._leaving.discard(connection)
-        return True
 
 
 def _do_nothing() -> None:
