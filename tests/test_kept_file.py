@@ -80,6 +80,24 @@ def test_there_is_one(budget: Budget) -> None:
     second.clear()
 
 
+def test_there_is_one_in_all(budget: Budget) -> None:
+    """Used again, it counts for what is in it then, and has what has been there: but for one.
+
+    Else each of a thousand small bodies could have a large file, one after the other.
+    """
+    filled(budget, bytes(2 * MIB)).clear()
+    small, other = filled(budget, bytes(10)), filled(budget, bytes(2 * MIB))
+    large = file_of(other)
+    other.clear()
+    assert large.closed
+    assert not budget.kept.is_there
+    small.clear()  # too small by now: it is closed, too
+    other = filled(budget, bytes(2 * MIB))
+    large = file_of(other)
+    other.clear()
+    assert not large.closed
+
+
 @pytest.mark.parametrize(
     ("disk", "size", "kept"),
     [

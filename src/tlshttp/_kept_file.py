@@ -16,7 +16,8 @@ __all__ = ["KeptFile"]
 
 _PART = 64
 """A file is kept that is no larger than one of so many parts of what may be on disk: it does not
-count as long as it is here, and when it is used again, only what is in it then."""
+count as long as it is here, and when it is used again, only what is in it then. So there is one in
+all: until that one is given back no other is kept."""
 
 _AT_MOST, _AT_LEAST = 64 << 20, 1 << 20
 """Bytes of it, however large the disk is; a small one is made faster than it is worth."""
@@ -36,12 +37,15 @@ class KeptFile:
         self._most = _AT_MOST if disk is None else min(disk // _PART, _AT_MOST)
         self._until = 0.0
         self._file: deque[IO[bytes]] = deque()
+        self._taken: IO[bytes] | None = None
+        """What has been taken, and not been given back."""
         begin_anew_in_children(self, KeptFile._let_go)
 
     def _let_go(self) -> None:
         """Close it in a child, which must not write to its parent's."""
         if file := self.take():
             file.close()
+            self._taken = None
 
     @property
     def is_there(self) -> bool:
@@ -50,10 +54,14 @@ class KeptFile:
 
     def keep(self, file: IO[bytes], size: int) -> bool:
         """Keep a file of so many bytes instead of closing it; false where it is to be closed."""
-        if not _AT_LEAST <= size <= self._most or self._file:
+        if self._file or self._taken not in (None, file):
+            return False
+        if not _AT_LEAST <= size <= self._most:
+            self._taken = None
             return False
         self._until = time.monotonic() + _SECONDS
         self._file.append(file)
+        self._taken = None
         if self._most < 0:  # just now
             self.end()
         return True
@@ -61,6 +69,7 @@ class KeptFile:
     def take(self) -> IO[bytes] | None:
         """Return the file, of which everything may be written over; `None` where there is none."""
         try:
+            self._taken = self._file[0]  # first: another thread may keep one
             return self._file.pop()
         except IndexError:
             return None
