@@ -6,6 +6,7 @@ import contextlib
 import ssl
 import threading
 import time
+import types
 from typing import Any, cast
 
 import pytest
@@ -147,8 +148,7 @@ def test_peers_15_closing_and_reopening_at_once(server_context: ssl.SSLContext) 
     class FullLoop:
         trusted_proxies = ()
 
-        def has_room(self) -> bool:
-            return False
+        room = types.SimpleNamespace(has_room=lambda: False)
 
     poller = Poller()
     listener = Listener(cast("Any", FullLoop()), cast("Any", poller))

@@ -146,17 +146,18 @@ class Later:
             pass
         except ConnectionCut:
             return  # it is remembered
-        if not self.has_left:
-            self._watch()
+        if not self.has_left and stream.buffered < _AHEAD:
+            self._is_watched = True
+            self._connection.park_later(READ)
 
-    def _watch(self) -> None:
-        """Ask to be told of what comes next; who has sent too far ahead can only leave."""
-        event = READ if self.stream.buffered < _AHEAD else LEFT
-        if event == LEFT and (self.sends_no_more or wait_for(self.stream.fd, LEFT, 0)):
-            self.sends_no_more = True
+    def look_for_end(self) -> None:
+        """See whether the peer sends no more, and ask to be told, where no more is taken in."""
+        if self.is_over or self._is_watched or self._is_ending or self.has_left:
             return
-        self._is_watched = True
-        self._connection.park_later(event)
+        self.sends_no_more = self.sends_no_more or wait_for(self.stream.fd, LEFT, 0)
+        if not self.sends_no_more:
+            self._is_watched = True
+            self._connection.park_later(LEFT)
 
     def reading_rate(self) -> MinimumRate:
         """Return how long the peer may take with the rest of the request, or to say something."""
