@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
-import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,8 +14,7 @@ from tests.aio.test_asgi import BODY, START, only_http, quiet
 from tests.aio.test_asgi_websocket import _Raw
 from tests.aio.test_handlers import Base
 from tests.machinery.peers import request
-from tests.support import UNIT, wait_until
-from tlshttp._machinery.registry import Phase
+from tests.support import UNIT
 
 Stream = Callable[[], Awaitable[None]]
 
@@ -191,31 +187,3 @@ def test_only_a_mistake_beside_a_lost_client_has_a_traceback(
     assert found == [each.__name__ for each in MISTAKES]
     assert len(reports) == len(MISTAKES)
     assert said == [["OSError"] * 4] * (len(CASES) + 1)
-
-
-@only_http
-async def _until_it_leaves(scope: Any, receive: Any, send: Any) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    over.release()
-
-
-def _reset(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="others do not tell an end behind other bytes")
-@pytest.mark.parametrize("ahead", [0, 4_000])
-@pytest.mark.parametrize("prepare", [lambda sock: None, _reset], ids=["end", "reset"])
-def test_who_has_sent_too_far_ahead_is_seen_to_leave(
-    run: Run, prepare: Callable[[socket.socket], None], ahead: int
-) -> None:
-    """More has come than is taken in, and no more is read: still no connection stays for ever."""
-    with run(quiet(_until_it_leaves)) as server:
-        with connected(server) as sock:
-            sock.sendall(request("/") * (1 + ahead))
-            loop = server._TLSHTTPServer__loop
-            assert wait_until(lambda: loop.registry.count()[Phase.LATER] == 1)
-            prepare(sock)
-        assert over.acquire(timeout=30 * UNIT)
-        assert wait_until(lambda: not len(loop.registry))

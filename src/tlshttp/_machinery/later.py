@@ -12,7 +12,6 @@ Rules:
 1.  All that is read is read by the answerer's thread. The loop only reports, once, that something
     has come (`Later.report`); then the answerer looks (`Later.look`) and watches again. So what a
     peer sends ahead, or sends of a body that nobody reads, is taken in up to 64 KiB and no further.
-    That it leaves is still told, where the system does so behind what has not been read.
 2.  A connection that is being reported is in the hands of whoever reports it. Where the answerer
     comes to its end at that very moment, `Later.end` leaves the rest to the report.
 3.  What the socket does not take the drainer sends; it says so when all has left
@@ -29,7 +28,7 @@ from typing import TYPE_CHECKING
 
 from tlshttp._machinery.minimum_rate import MinimumRate
 from tlshttp._machinery.patience import WANTS
-from tlshttp._machinery.poller import LEFT, READ, WRITE, wait_for
+from tlshttp._machinery.poller import READ, WRITE
 from tlshttp.errors import ConnectionCut, PeerDisconnected, TunnelTimeout
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Later:
 
     __slots__ = (
         "_answerer", "_connection", "_error", "_is_ending", "_is_reported", "_is_watched", "began",
-        "is_over", "sends_no_more", "server_ends", "stream", "waits_for_peer",
+        "is_over", "server_ends", "stream", "waits_for_peer",
     )  # fmt: skip
 
     def __init__(self, connection: AnsweringConnection, stream: Stream, answerer: Answerer) -> None:
@@ -68,8 +67,6 @@ class Later:
         """Whether the exchange has ended, and the answerer is told nothing more."""
         self.waits_for_peer = False
         """Whether the answerer waits for its peer, and not for something else."""
-        self.sends_no_more = False
-        """Whether the peer has said so behind more than is taken in ahead."""
         self.server_ends = False
         """Whether the connection has been taken over, and is to come to its end with the server."""
 
@@ -149,15 +146,6 @@ class Later:
         if not self.has_left and stream.buffered < _AHEAD:
             self._is_watched = True
             self._connection.park_later(READ)
-
-    def look_for_end(self) -> None:
-        """See whether the peer sends no more, and ask to be told, where no more is taken in."""
-        if self.is_over or self._is_watched or self._is_ending or self.has_left:
-            return
-        self.sends_no_more = self.sends_no_more or wait_for(self.stream.fd, LEFT, 0)
-        if not self.sends_no_more:
-            self._is_watched = True
-            self._connection.park_later(LEFT)
 
     def reading_rate(self) -> MinimumRate:
         """Return how long the peer may take with the rest of the request, or to say something."""

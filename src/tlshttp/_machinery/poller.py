@@ -21,7 +21,7 @@ import socket
 import sys
 from typing import Protocol
 
-__all__ = ["LEFT", "NOTHING", "READ", "WRITE", "Poller", "create_poller", "wait_for"]
+__all__ = ["NOTHING", "READ", "WRITE", "Poller", "create_poller", "wait_for"]
 
 READ = 1
 """Wait until there is something to read."""
@@ -32,11 +32,8 @@ WRITE = 4
 NOTHING = 2
 """Wait until the connection is broken, if the system tells that: for who wants neither."""
 
-LEFT = NOTHING | (0x2000 if sys.platform == "linux" else 0)
-"""Wait until the peer sends no more, whatever has come before that, if the system tells it."""
-
-# They are the numbers of POLLIN, POLLOUT, POLLPRI (urgent data, which TLS has none of) and
-# POLLRDHUP, which Linux also uses for epoll. READ | WRITE waits for either.
+# They are the numbers of POLLIN, POLLOUT and POLLPRI (urgent data, which TLS has none of), which
+# Linux also uses for epoll. READ | WRITE waits for either.
 
 
 class Poller(Protocol):
@@ -210,7 +207,7 @@ class SelectorPoller:
             fd, event = self._wishes.popleft()
             with contextlib.suppress(KeyError, ValueError, OSError):
                 self._selector.unregister(fd)
-            if event not in (0, NOTHING, LEFT):
+            if event not in (0, NOTHING):
                 # The descriptor may be closed by now: its connection is over.
                 with contextlib.suppress(KeyError, ValueError, OSError):
                     self._selector.register(fd, _SELECTOR_EVENTS[event])

@@ -272,10 +272,6 @@ class Answer:
     async def wait_for_end(self) -> None:
         """Wait until the peer has left, or the exchange is over."""
         while (later := self.later) is not None and not later.has_left:
-            later.look_for_end()
-            if later.sends_no_more:  # and nobody will read what has come before that
-                later.fail(PeerDisconnected("the peer left before it had its answer"))
-                return
             await self._sleep()
 
     def _connection(self) -> AnswersLater:
