@@ -168,6 +168,8 @@ def test_peers_10_an_address_that_has_all_the_disk_gives_way(
         for _ in range(1 if attack is ask_for_much else 3):
             attack(stack.enter_context(connect(server)))
         assert wait_until(lambda: budget.disk > disk - size)
+        if attack is ask_for_much:  # its handler has returned: else both would share what is left
+            assert wait_until(lambda: server.stats().parked["response"] == 1)
         honest = stack.enter_context(from_elsewhere(server))
         began = time.monotonic()
         honest.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
