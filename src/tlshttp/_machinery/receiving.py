@@ -30,6 +30,9 @@ _FILLED_AT_ONCE = 65_536
 _RECORDS_AT_ONCE = 64
 """How many records are read before others have their turn, however little is in each."""
 
+_LOCKED_SECONDS = 0.1
+"""For how long a thread may be at its look at the socket, which takes no time."""
+
 _NOBODY_ELSE = contextlib.nullcontext()
 
 _LONG_SECONDS = 0.05
@@ -253,9 +256,16 @@ class ReceivingStream(PatientStream):
 
     def end_waiting_for_request(self) -> None:
         """Have a handler in blocking mode, in another thread, wait for no further request."""
-        self.awaits_more = False
-        with contextlib.suppress(OSError):  # it has just ended by itself
-            self._channel.socket.shutdown(socket.SHUT_RD)  # which wakes it
+        # Not between a look at `awaits_more` and at the socket: the engine would take this for the
+        # peer's fault. Whoever has the lock may be what a signal's handler, this one, interrupts.
+        is_locked = self._lock.acquire(timeout=_LOCKED_SECONDS)
+        try:
+            self.awaits_more = False
+            with contextlib.suppress(OSError):  # it has just ended by itself
+                self._channel.socket.shutdown(socket.SHUT_RD)  # which wakes it
+        finally:
+            if is_locked:
+                self._lock.release()
 
     def hang_up(self) -> None:
         """Break the connection, from any thread, though the socket stays its handler's.
