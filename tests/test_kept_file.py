@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -129,6 +131,23 @@ def test_it_is_closed_when_nobody_has_needed_it_for_a_while() -> None:
         assert (file.closed, place.is_there) == (False, True)
         place.close(time.monotonic() + 1.1)
         assert (file.closed, place.is_there) == (True, False)
+
+
+def test_it_is_closed_when_its_budget_goes_in_a_reference_cycle() -> None:
+    """Before Python finalizes the file itself, which would warn that it was open.
+
+    The file is older than its place, and so the first to be finalized.
+    """
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (it is kept)
+    budget = Budget(0, None)
+    cycle: dict[str, object] = {"budget": budget}
+    budget.give_way = cycle.get  # type: ignore[assignment]
+    assert budget.kept.keep(file, MIB)
+    del file, budget, cycle
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert not caught
 
 
 def test_when_a_server_has_ended_none_is_kept() -> None:

@@ -7,6 +7,7 @@ of a large upload that one thread collects.
 from __future__ import annotations
 
 import time
+import weakref
 from collections import deque
 from typing import IO
 
@@ -40,6 +41,9 @@ class KeptFile:
         self._taken: IO[bytes] | None = None
         """What has been taken, and not been given back."""
         begin_anew_in_children(self, KeptFile._let_go)
+        # Not every budget is that of a loop, which says when it ends. No `__del__`: in a reference
+        # cycle the file would be finalized as well, and perhaps first.
+        weakref.finalize(self, _close, self._file)
 
     def _let_go(self) -> None:
         """Close it in a child, which must not write to its parent's."""
@@ -83,11 +87,12 @@ class KeptFile:
         if now >= self._until:
             self._let_go()
 
-    def __del__(self) -> None:
-        """Close it: not every budget is that of a loop, which says when it ends."""
-        self.end()
-
     def end(self) -> None:
         """Close it, and keep no other."""
         self._most = -1
         self.close(float("inf"))
+
+
+def _close(files: deque[IO[bytes]]) -> None:
+    while files:
+        files.pop().close()
