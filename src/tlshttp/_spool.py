@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from tlshttp._budget import Budget, Holder
+from tlshttp._budget import Budget, Holder, NoRoom
 from tlshttp._pieces import Pieces
 from tlshttp._temporary_file import TemporaryFile
 from tlshttp._to_write import AT_ONCE
@@ -25,6 +25,10 @@ _MOST_LATE = 64 << 20
 _LARGEST_FILE = 256 << 20
 """Bytes after which another file is begun, so that what has been taken of a long response is given
 back before its end."""
+
+_PAID_AT_ONCE = 1 << 20
+"""Bytes for which room is taken at once where so many are to come: to ask for each piece would take
+longer than all else that is done with one that stays in memory."""
 
 _FIRST = 4_096
 """Bytes a connection may always have in memory, whatever the others have: less than what it costs
@@ -41,7 +45,7 @@ class Spool:
     """
 
     __slots__ = (
-        "_budget", "_files", "_holder", "_late", "_most", "_on_disk", "_pieces", "_taken",
+        "_budget", "_files", "_holder", "_late", "_most", "_on_disk", "_paid", "_pieces", "_taken",
         "_taken_late", "size",
     )  # fmt: skip
 
@@ -55,6 +59,7 @@ class Spool:
         self._on_disk = 0
         self._late = Pieces()  # what is still to be written to them
         self._taken_late = 0
+        self._paid = 0  # bytes that may yet be added to it: there is room for them
         self.size = 0
         """Bytes in it."""
 
@@ -86,6 +91,19 @@ class Spool:
         else:
             self._keep_on_disk(data, more, write_on)
 
+    def append_late(self, data: bytes) -> bool:
+        """Add bytes that are put off, as those before them, where there is room for them already.
+
+        Returns:
+            Whether they have been added; else `append` does it.
+        """
+        size = len(data)
+        if size > self._paid or not self._late.size:
+            return False
+        self._paid -= size
+        self._add_late(data)
+        return True
+
     def _fits(self, size: int) -> bool:
         """Return whether so many bytes in all may be in memory, and take what that needs."""
         if self._most is not None and size > self._most:
@@ -101,7 +119,7 @@ class Spool:
         self, data: bytes | memoryview, more: int, write_on: Callable[[], bool] | None
     ) -> None:
         """Do what `append` does with what has no place in memory for good."""
-        size, before = len(data), self.size
+        size, before, to_come = len(data), self.size, more
         more = 0 if self._files or self._late.size else more
         self._budget.take_disk(size + more, self._holder)
         if more:
@@ -109,6 +127,7 @@ class Spool:
         try:
             if write_on is not None and self._puts_off(data):
                 self._postpone(memoryview(data), write_on)
+                self._pay_for(min(to_come, _PAID_AT_ONCE))
             else:
                 while self.write_on():
                     pass
@@ -133,11 +152,26 @@ class Spool:
             data = data[AT_ONCE:]
         if not data:
             return
-        self._taken_late += len(data)
         if not self._late.size:
             self._budget.to_write.add(write_on)
+        self._add_late(data)
+
+    def _add_late(self, data: bytes | memoryview) -> None:
         self._late.append(data)
+        self._taken_late += len(data)
         self.size += len(data)
+
+    def _pay_for(self, size: int) -> None:
+        """Have room for so many bytes that are to come, if it is there."""
+        missing = size - self._paid
+        if missing <= 0 or not self._may_keep(missing):
+            return
+        try:
+            self._budget.take_disk(missing, self._holder)
+        except NoRoom:
+            self._budget.give_memory(missing)
+        else:
+            self._paid = size
 
     def _may_keep(self, size: int) -> bool:
         return self._late.size + size <= _MOST_LATE and self._budget.take_memory(size)
@@ -210,10 +244,10 @@ class Spool:
         self._pieces.clear()
         self._late.clear()
         self.size = self._on_disk = 0
-        if self._taken or self._taken_late:
-            self._budget.give_memory(self._taken + self._taken_late)
-            self._taken = self._taken_late = 0
-        if late:
-            self._budget.give_disk(late, self._holder)
+        if self._taken or self._taken_late or self._paid:
+            self._budget.give_memory(self._taken + self._taken_late + self._paid)
+        if late or self._paid:
+            self._budget.give_disk(late + self._paid, self._holder)
+        self._taken = self._taken_late = self._paid = 0
         while self._files:
             self._budget.close(self._files.popleft(), self._holder)

@@ -18,7 +18,9 @@ from tlshttp._budget import Budget
 from tlshttp._machinery import order as module
 from tlshttp._machinery.loop import Loop
 from tlshttp._machinery.order import Order
+from tlshttp._machinery.outbox import Outbox
 from tlshttp._to_write import AT_ONCE
+from tlshttp.errors import ResponseBacklog
 from tlshttp.limits import Limits
 
 
@@ -321,6 +323,38 @@ def test_what_is_large_is_written_in_parts_between_two_looks(
         for sock in socks:
             sock.close()
     assert max(written) <= AT_ONCE + 65_536  # and the piece when it was new
+
+
+@pytest.mark.parametrize("most", [3 << 20, 3_333_333, 200_000])
+def test_no_more_is_put_off_than_may_wait_for_one_peer(
+    server_context: ssl.SSLContext,
+    any_client: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+) -> None:
+    """``Limits.max_response_backlog`` holds for the pieces that nobody is asked for, as well."""
+    highest = [0]
+    original = Outbox.put_late
+
+    def put_late(outbox: Outbox, data: Any) -> bool:
+        done = original(outbox, data)
+        highest[0] = max(highest[0], outbox.size)
+        return done
+
+    monkeypatch.setattr(Outbox, "put_late", put_late)
+    server = Recording(
+        ("127.0.0.1", 0),
+        Plain,
+        ssl_context=server_context,
+        limits=Limits(max_response_backlog=most),
+    )
+    with serving(server):
+        sock = handshake(server.server_address, any_client, rcvbuf=4096)
+        sock.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert wait_until(lambda: bool(server.events))
+        sock.close()
+    assert isinstance(server.events[0][0], ResponseBacklog)
+    assert most - 131_072 <= highest[0] <= most  # and what is encrypted counts as well
 
 
 def test_the_files_of_those_who_leave_are_closed_one_at_a_time(

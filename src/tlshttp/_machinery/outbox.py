@@ -6,8 +6,12 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tlshttp._spool import Spool
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = ["FilePart", "Outbox"]
 
@@ -100,6 +104,17 @@ class Outbox:
         else:
             self._parts.append(len(data))
         self.size += len(data)
+
+    def put_late(self, data: Buffer) -> bool:
+        """Add bytes as `Spool.append_late` does; tell whether they have been added."""
+        parts = self._parts
+        if not parts or not isinstance(parts[-1], int) or type(data) is not bytes:
+            return False
+        if not self._spool.append_late(data):
+            return False
+        parts[-1] += len(data)
+        self.size += len(data)
+        return True
 
     def write_on(self) -> bool:
         """Do what `Spool.write_on` does."""

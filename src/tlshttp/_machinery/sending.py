@@ -69,8 +69,10 @@ class SendingStream(ReceivingStream):
             if self.held_head:
                 data = b"".join((self.held_head, data))
                 self.held_head = b""
-            is_last = is_last and self.goodbye_with_response
             outbox = self._outbox
+            if self.watched and outbox is not None and outbox.put_late(data):
+                return  # as nearly all of a response that is put off
+            is_last = is_last and self.goodbye_with_response
             rest: Any = data
             if outbox is None or not outbox.size:
                 rest = self._send(data, hold=is_last)
@@ -211,7 +213,7 @@ class SendingStream(ReceivingStream):
             if may_wait:
                 self._box().put(view)
             else:
-                self._box().put(view, self._to_come(), self.write_on)
+                self._box().put(view, self._to_come(len(view)), self.write_on)
         except (NoRoom, OSError) as error:
             if not may_wait:
                 self._abort(error)
@@ -223,11 +225,11 @@ class SendingStream(ReceivingStream):
         with self._lock:
             return self._outbox is not None and self._outbox.write_on()
 
-    def _to_come(self) -> int:
-        """Return how many bytes more of the response may have to wait for the peer."""
+    def _to_come(self, size: int) -> int:
+        """Return how many bytes of the response may have to wait for the peer besides so many."""
         exchange, most = self.exchange, self._limits.max_response_backlog
         left = exchange.to_come if exchange is not None else 0
-        return left if most is None else min(left, most)
+        return left if most is None else max(0, min(left, most - self.backlog - size))
 
     def _abort(self, error: Exception) -> NoReturn:
         why = "the server has too much on disk" if isinstance(error, NoRoom) else str(error)
