@@ -26,7 +26,7 @@ from tests.engine_of_program import create_server_context
 from tests.machinery.handlers import Plain
 from tests.support import UNIT
 from tlshttp import Limits, Stats, certs
-from tlshttp._machinery import loop
+from tlshttp._machinery import dispatcher
 from tlshttp._machinery.poller import SelectorPoller
 
 _COMMAND = (sys.executable, "-W", "error", "-m", "tests.machinery.program")
@@ -112,7 +112,7 @@ def main(server_class: str, options: dict[str, Any]) -> None:
     if "files" in options:
         resource.setrlimit(resource.RLIMIT_NOFILE, (options["files"],) * 2)
     if options.get("selector"):
-        vars(loop)["create_poller"] = SelectorPoller
+        vars(dispatcher)["create_poller"] = SelectorPoller
     more = {"max_workers": options["max_workers"]} if "max_workers" in options else {}
     server = getattr(tlshttp, server_class)(
         options.get("address") or ("127.0.0.1", 0),

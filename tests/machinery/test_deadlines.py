@@ -29,7 +29,7 @@ from tests.machinery.peers import (
 from tests.machinery.test_client_hello import padded
 from tests.support import UNIT, wait_until
 from tlshttp import Limits, errors
-from tlshttp._machinery import loop
+from tlshttp._machinery import dispatcher
 from tlshttp._machinery.clock import Clock
 from tlshttp._machinery.minimum_rate import MinimumRate
 from tlshttp._machinery.poller import SelectorPoller
@@ -96,7 +96,7 @@ def serve_any_way(
         return serve
     if request.param == "AF_UNIX":
         return lambda *arguments: serve(*arguments, address=str(tmp_path / "socket"))
-    monkeypatch.setattr(loop, "create_poller", SelectorPoller)
+    monkeypatch.setattr(dispatcher, "create_poller", SelectorPoller)
     return serve
 
 

@@ -12,7 +12,7 @@ from tests.machinery.conftest import Recording, serving
 from tests.machinery.handlers import Plain
 from tests.machinery.peers import get, handshake, read_response, request
 from tests.support import UNIT
-from tlshttp._machinery import loop
+from tlshttp._machinery import dispatcher
 from tlshttp._machinery import poller as module
 from tlshttp._machinery.poller import READ, WRITE, Poller, SelectorPoller, create_poller, wait_for
 
@@ -208,7 +208,7 @@ def test_a_server_works_with_the_poller_of_other_platforms(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Fresh and kept connections, one after the other and at once, are served with selectors."""
-    monkeypatch.setattr(loop, "create_poller", SelectorPoller)
+    monkeypatch.setattr(dispatcher, "create_poller", SelectorPoller)
     server = server_class(("127.0.0.1", 0), Plain, ssl_context=server_context)
     with serving(server), handshake(server.server_address, any_client) as kept:
         for number in range(20):

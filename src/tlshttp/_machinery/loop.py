@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tlshttp._budget import Budget
@@ -17,6 +16,7 @@ from tlshttp._machinery.clock import Clock
 from tlshttp._machinery.connection import Connection
 from tlshttp._machinery.counters import Counters
 from tlshttp._machinery.departure import Departure
+from tlshttp._machinery.dispatcher import Dispatcher
 from tlshttp._machinery.drainer import Drainer
 from tlshttp._machinery.draining import LOOK_SECONDS as DRAINING_SECONDS
 from tlshttp._machinery.draining import Draining
@@ -27,15 +27,11 @@ from tlshttp._machinery.leader import LOOK_SECONDS, Leaders
 from tlshttp._machinery.lent import Loans
 from tlshttp._machinery.lingering import Lingering
 from tlshttp._machinery.listener import RETRY_SECONDS, Listener
-from tlshttp._machinery.order import Order
 from tlshttp._machinery.parking import Parking
-from tlshttp._machinery.places import Hold, Places
-from tlshttp._machinery.poller import READ, create_poller, wait_for
-from tlshttp._machinery.registry import Phase, Registry
+from tlshttp._machinery.poller import READ, wait_for
+from tlshttp._machinery.registry import Phase
 from tlshttp._machinery.room import Room
 from tlshttp._machinery.roomless import Roomless
-from tlshttp._machinery.waiting import Waiting
-from tlshttp._machinery.workers import Workers
 from tlshttp._tls import ManagedContext
 from tlshttp.errors import ResponseAborted
 from tlshttp.stats import Stats
@@ -64,7 +60,7 @@ _ACCEPTS_AT_ONCE = 64
 """How many the loop lets in on each tick while all workers are busy."""
 
 
-class Loop:
+class Loop(Dispatcher):
     """All connections of one server.
 
     Args:
@@ -74,8 +70,7 @@ class Loop:
 
     # What each request looks up; with more than thirty attributes the others take longer to find.
     __slots__ = (
-        "__dict__", "__weakref__", "_leaders", "_ready", "answers", "clock", "closing", "counters",
-        "draining", "hooks", "limits", "parking", "places", "registry", "running", "worker_phases",
+        "answers", "clock", "counters", "draining", "hooks", "limits", "parking", "running",
     )  # fmt: skip
 
     def __init__(self, hooks: Hooks, settings: Settings) -> None:
@@ -88,7 +83,6 @@ class Loop:
         """The context where it is one that has to be looked after."""
         self.redirect_plain_http = settings.redirect_plain_http
         self.goodbye_with_response = settings.goodbye_with_response
-        self.worker_phases = settings.worker_phases
         self.create_exchange = settings.create_exchange
         self.url = settings.url
         self.is_work_over = settings.is_work_over
@@ -96,19 +90,15 @@ class Loop:
         self.first_timeout = settings.first_timeout
         """Seconds that handlers give their peers for the first request, by their class."""
         self._share(settings)
+        super().__init__(settings, self.budget)
         self.counters = Counters()
         self.events = Events(hooks, self.counters)
-        self.registry = Registry()
         self._fullness = Fullness(self.places, self.counters)
         self.drainer = Drainer("tlshttp-drainer")
         self.heads = Heads("tlshttp-heads")
-        self._loop_thread: int | None = None
         self.clock = Clock()
         """By which deadlines go."""
-        self.pid = os.getpid()
-        self.closing = False
         self.departure = Departure()
-        self._employ(settings)
         self.before_handshake = (
             self._leaders.before_handshake if self._leaders is not None else _do_nothing
         )
@@ -122,38 +112,6 @@ class Loop:
         self._next_sweep = 0.0
         self.answers = Answers(self.wake)
 
-    def _employ(self, settings: Settings) -> None:
-        """Make the workers, and what they and the loop wait on."""
-        self._poller = create_poller()
-        """What the loop waits on."""
-        self._lane = self._poller
-        """What connections wait in: a poller of their own where a worker asks it."""
-        self._workers = Workers(
-            settings.max_threads,
-            name="tlshttp-worker",
-            daemon=settings.daemon_workers,
-            exhausted=lambda: self._waiting.cut_longest(self._workers),
-        )
-        self._leaders: Leaders | None = None
-        self._order = Order(to_write=self.budget.to_write)
-        """Without leaders: who comes when."""
-        self._ready, self._again = self._order.ready, self._order.again
-        if settings.leaders:
-            self._leaders = Leaders(
-                self._workers.submit,
-                self._ask,
-                self._advance_on_worker,
-                self._leader_resigned,
-                self.places,
-                settings.processes,
-            )
-            self._ready, self._again = self._leaders.ready, self._leaders.again
-            if self._poller.waits_in_poller:
-                self._lane = create_poller()
-                self._poller.add(self._lane.fileno(), READ)
-        self._lane_fd = self._lane.fileno() if self._lane is not self._poller else None
-        self._leader_accepts = settings.leaders_accept and self._lane_fd is not None
-
     def _share(self, settings: Settings) -> None:
         """Make what all connections have together: room, where they wait for it, and an end."""
         limits = settings.limits
@@ -165,8 +123,6 @@ class Loop:
         self.roomless = Roomless(self.wake)
         self.budget.freed = self.roomless.room_freed
         self.budget.postpones = not settings.leaders  # where one thread serves all
-        self.places = Places(settings.max_workers, self._resume)
-        self._waiting = Waiting(self.places)
         self.turn_after_wait = threading.RLock()
         """What a thread has that has waited long for its peer, while it takes in what has come."""
         self.lingering = Lingering(self)
@@ -203,8 +159,8 @@ class Loop:
             self._do_in_order()
         elif self._ready:
             self._call_leader()
-        if self.loans.ended:
-            self._end_loans()
+        for connection in self.loans.take_ended() if self.loans.ended else ():
+            self.guard(connection.end_after_loan, connection)
         now = self.clock.end_turn(woke)
         if self.draining.begun:
             self.draining.look(now)
@@ -224,10 +180,6 @@ class Loop:
             order.write(budget.to_write.write_one)
         elif budget.to_close:
             budget.close_one()
-
-    def _end_loans(self) -> None:
-        for connection in self.loans.take_ended():
-            self.guard(connection.end_after_loan, connection)
 
     def _look_after(self, now: float) -> None:
         """Do what is to be done every quarter of a second."""
@@ -258,11 +210,6 @@ class Loop:
         streams = [connection.stream for connection in self.registry if connection.stream]
         return self.counters.snapshot(self.registry.count(), streams, len(self.places.waiting))
 
-    @property
-    def on_worker(self) -> bool:
-        """Whether this is a worker's thread, which a handler runs in."""
-        return self._workers.has_this_thread
-
     def busy(self) -> list[Connection]:
         """Return the connections that are in a handler."""
         return [connection for connection in self.registry if connection.phase in _AT_WORK]
@@ -281,7 +228,9 @@ class Loop:
         ]:  # fmt: skip
             self.guard(connection.leave_with_server, connection)
         self._workers.close()
-        self._hang_up(connection for connection in self.busy() if connection.is_idle)
+        for connection in self.busy():
+            if connection.is_idle:
+                self.hang_up_one(connection)
         for connection in self.busy():
             connection.tell_of_end()
             if connection.later is not None:
@@ -316,10 +265,7 @@ class Loop:
 
         The socket is not closed here: it belongs to the handler's thread.
         """
-        self._hang_up(self.busy())
-
-    def _hang_up(self, connections: Iterable[Connection]) -> None:
-        for connection in connections:
+        for connection in self.busy():
             self.hang_up_one(connection)
 
     def hang_up_one(self, connection: Connection) -> None:
@@ -360,107 +306,12 @@ class Loop:
 
     # Called by connections ---------------------------------------------------------------------
 
-    def may_handle(self, connection: Connection) -> bool:
-        """Tell whether a handler may be called now; else do it when there is a place for it."""
-        if self._leaders is not None:
-            places = self.places
-            if (places.waiting or places.taken >= places.maximum) and places.queue_up(connection):
-                return False
-            self._leaders.before_handler()
-        elif self._order.known:
-            return self._order.may_begin(connection)
-        return True
-
-    def note_large(self, connection: Connection) -> None:
-        """Take note that a handler has left a large response to be sent."""
-        if self._leaders is None:
-            self._order.note(connection)
-
-    def may_wait(self) -> bool:
-        """Return whether this thread may wait for a peer: not if it is the loop's."""
-        return self._leaders is not None or threading.get_ident() != self._loop_thread
-
-    @property
-    def wants_threads(self) -> bool:
-        """Whether there is more to do than there are threads."""
-        return bool(self._workers.backlog)
-
     @property
     def has_more_to_do(self) -> bool:
         """Whether somebody waits for this thread, or may have waited for too long."""
         return bool(self._ready or self._order) or (
             len(self.registry) > 1 and time.monotonic() >= self._next_sweep
         )
-
-    def before_wait(self, connection: Connection) -> None:
-        """Take note that this thread waits for a peer, in the middle of a handler."""
-        if os.getpid() != self.pid:  # a forked child has no workers
-            return
-        if self._leaders is not None:
-            self._leaders.step_aside()
-        self._waiting.begin(connection)
-        if self._workers.backlog:
-            self._waiting.cut_longest(self._workers)
-
-    def wait_again(self, connection: Connection) -> None:
-        """Take note that a handler which has taken its connection over has seen it move."""
-        if os.getpid() == self.pid:
-            self._waiting.touch(connection)
-
-    def take_up(self, connection: Connection) -> None:
-        """Advance a connection that is parked, in another thread; else whoever has it, will."""
-        if self.registry.take_back(connection):
-            self.resume_later(connection)
-            self._poller.wake()
-
-    def after_wait(self, connection: Connection) -> None:
-        """Take note that it goes on."""
-        if os.getpid() == self.pid:
-            self._waiting.end(connection)
-
-    def submit(self, connection: Connection) -> None:
-        """Have a worker advance the connection, when there is a place for its handler."""
-        if self.places.queue_up(connection):
-            return
-        hold = Hold(connection)
-        self.places.take(hold)
-        self._delegate(lambda: self._work(connection, hold), connection)
-
-    def _work(self, connection: Connection, hold: Hold) -> None:
-        self.places.begin(hold)
-        try:
-            self._advance_on_worker(connection)
-        finally:
-            self.places.give_back(hold)
-
-    def _resume(self, connection: Connection) -> None:
-        """Take up a connection that has waited for a place."""
-        if self.closing:
-            self.guard(connection.leave_with_server, connection)
-        elif self._leaders is None:
-            self.submit(connection)
-        else:
-            self._ready.append(connection)
-            self._call_leader()
-
-    def resume_later(self, connection: Connection) -> None:
-        """Advance a connection that need not wait, after others have had their turn."""
-        self._queue_up(connection, self._ready)
-
-    def resume_again(self, connection: Connection) -> None:
-        """Do the same for one that has just had its turn, and is not done."""
-        self._queue_up(connection, self._again)
-
-    def _queue_up(self, connection: Connection, queue: collections.deque[Connection]) -> None:
-        if connection.phase in self.worker_phases:
-            self.submit(connection)
-            return
-        queue.append(connection)
-        if self._leaders is not None and not self._leaders.present:
-            self._call_leader()
-            self._poller.wake()  # for it to watch the leader
-        elif self._leaders is None and threading.get_ident() != self._loop_thread:
-            self._poller.wake()
 
     def forget(self, connection: Connection) -> None:
         """Let go of a connection whose socket is being closed."""
@@ -529,42 +380,6 @@ class Loop:
                 self._ready.extend(self.parking.take(fds, in_passing=not waits))
             accepted = accepted and not self._ready
 
-    def _call_leader(self) -> None:
-        if self._leaders is None:
-            return
-        try:
-            self._leaders.call()
-        except RuntimeError as error:  # dismissed, or not one thread to be had
-            self._ask()
-            for queue in (self._ready, self._again):
-                while queue:
-                    self._leave_unserved(queue.popleft(), error)
-            self._leader_resigned()
-
-    def _leader_resigned(self) -> None:
-        """Have the loop see to what is ready from now on."""
-        if self._lane_fd is not None:
-            with contextlib.suppress(OSError):  # it sees to it already, or is closed
-                self._poller.add(self._lane_fd, READ)
-        if (self._ready or self._again) and not self.closing:
-            self._call_leader()
-
-    def _advance(self, connection: Connection) -> None:
-        """Advance a connection; a mistake of ours ends that connection and nothing else."""
-        try:
-            connection.advance(self.worker_phases)
-        except Exception:
-            _log.exception("connection with %s ended by an internal error", connection.address)
-
-    def _advance_on_worker(self, connection: Connection) -> None:
-        """Do the same on a worker, of which a handler that exits is not the end."""
-        try:
-            connection.advance(None)
-        except Exception:
-            _log.exception("connection with %s ended by an internal error", connection.address)
-        except SystemExit:
-            _log.info("a handler ended its worker's task with SystemExit")
-
     def _sweep(self) -> None:
         for connection in self.registry.take_overdue(self.clock.now()):
             is_driven = connection.phase is Phase.TAKEN_OVER
@@ -573,35 +388,6 @@ class Loop:
                 self.resume_later(connection)
             else:
                 self.dismiss(connection, connection.expire)
-
-    def dismiss(self, connection: Connection, how: Callable[[], None]) -> None:
-        """End a parked connection; where a handler has to finish, where handlers run."""
-        has_handler = connection.stream is not None and connection.stream.handler is not None
-        on_worker = self._leaders is not None or Phase.HANDLER in self.worker_phases
-        if not (has_handler and on_worker):
-            self.guard(how, connection)
-        else:
-            self._delegate(lambda: self.guard(how, connection), connection)
-
-    def _delegate(self, task: Callable[[], None], connection: Connection) -> None:
-        try:
-            self._workers.submit(task)
-        except RuntimeError as error:
-            self._leave_unserved(connection, error)
-
-    def _leave_unserved(self, connection: Connection, error: RuntimeError) -> None:
-        """End a connection because there is no worker: all dismissed, or not one to be had."""
-        if not self.closing:
-            _log.error("connection with %s ended: %s", connection.address, error)
-        self.guard(connection.leave_with_server, connection)
-
-    def guard(self, how: Callable[[], None], connection: Connection) -> None:
-        """Do something with a connection; a mistake of ours ends that one and nothing else."""
-        try:
-            how()
-        except Exception:
-            _log.exception("connection with %s ended by an internal error", connection.address)
-            connection.abort()
 
     def _end_parked(self) -> None:
         for connection in self.registry.take_all():
