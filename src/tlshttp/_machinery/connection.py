@@ -68,33 +68,11 @@ class Connection:
     """
 
     __slots__ = (
-        "_ending",
-        "_failure_reported",
-        "_first_bytes",
-        "_keeps",
-        "_loop",
-        "_rate",
-        "_socket",
-        "_waits_since",
-        "address",
-        "armed",
-        "awaits_proxy",
-        "deadline",
-        "fd",
-        "group",
-        "handler_waits_since",
-        "is_lent",
-        "lent",
-        "parked",
-        "paused",
-        "phase",
-        "proxy",
-        "queue",
-        "server_name",
-        "since",
-        "stream",
-        "taken",
-    )
+        "_ending", "_failure_reported", "_first_bytes", "_keeps", "_loop", "_rate", "_socket",
+        "_waits_since", "address", "armed", "awaits_proxy", "deadline", "fd", "group",
+        "handler_waits_since", "is_lent", "lent", "parked", "paused", "phase", "proxy", "queue",
+        "server_name", "since", "stream", "taken",
+    )  # fmt: skip
 
     def __init__(self, loop: Loop, sock: socket.socket, address: object) -> None:
         self._loop = loop

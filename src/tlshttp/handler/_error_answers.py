@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tlshttp._interfaces import Transport
-    from tlshttp.handler._exchange import HTTPExchange
+    from tlshttp.handler._responding import Responding
 
 __all__ = ["say_error"]
 
 
 def say_error(
-    exchange: HTTPExchange, stream: Transport, status: HTTPStatus, message: str | None
+    exchange: Responding, stream: Transport, status: HTTPStatus, message: str | None
 ) -> None:
     """Answer with an error, if nothing of a response has left, and drop the rest of it."""
     wfile = exchange.wfile
@@ -36,7 +36,7 @@ def say_error(
 
 
 def _have_handler_say(
-    exchange: HTTPExchange, stream: Transport, status: HTTPStatus, message: str | None
+    exchange: Responding, stream: Transport, status: HTTPStatus, message: str | None
 ) -> bool:
     """Have the handler's own ``send_error()`` say it; tell if it did."""
     handler = exchange.handler
@@ -56,7 +56,7 @@ def _have_handler_say(
     return exchange.wfile.head_ended or exchange.wfile.started
 
 
-def _drop_response(exchange: HTTPExchange) -> None:
+def _drop_response(exchange: Responding) -> None:
     """Have nothing more sent of the response, not even what is in a buffer."""
     exchange.wfile.mute()
     handler = exchange.handler

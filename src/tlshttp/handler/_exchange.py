@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from tlshttp._interfaces import (
@@ -36,9 +35,7 @@ from tlshttp._interfaces import (
     Ending,
     Transport,
 )
-from tlshttp._passed_on import passes_on
 from tlshttp.errors import PeerDisconnected, RequestRefused
-from tlshttp.handler._error_answers import say_error
 from tlshttp.handler._intake import AT_ONCE, AT_WORK, LONGEST_PLAIN, NONE, STATE_READY
 from tlshttp.handler._reader import RequestReader
 from tlshttp.handler._renewal import another_as_made, forget_head
@@ -354,51 +351,11 @@ class HTTPExchange(Responding):
         wfile.closes = True
         return True
 
-    def mute(self) -> None:
-        """Drop what is still written of the response, and what is held back."""
-        self.wfile.mute()
-
     def _forget(self) -> None:
         """Let go of a large head: while it is idle a connection is to be small."""
         self.request.forget()
         self.fields = []
         forget_head(self.handler)
-
-    def refuse(self, refused: RequestRefused) -> None:
-        """Answer what is wrong with a request, if it has not been answered."""
-        self._stream.fault = refused
-        say_error(self, self._stream, refused.status, str(refused))
-
-    def apologise(self) -> None:
-        """Tell the client of a handler's failure, if it can still be told, and spoil the rest."""
-        if self._state == AT_WORK:
-            say_error(self, self._stream, HTTPStatus.INTERNAL_SERVER_ERROR, None)
-
-    def is_unanswered(self) -> bool:
-        """Return whether the response has not so much as a head."""
-        return not (self.wfile.head_ended or self.wfile.started)
-
-    def say_unanswered(self) -> None:
-        """Answer what a handler has left without an answer, and say so in the log."""
-        self.warn("%r: the handler has ended without an answer", self.request_line)
-        self.apologise()
-
-    def doubt(self) -> None:
-        """Take note that the handler has raised an exception, which it may bear itself.
-
-        If it writes nothing more, the client is told as the response ends.
-        """
-        if self._state == AT_WORK:
-            self.wfile.doubt()
-
-    def bear(self, error: BaseException) -> bool:
-        """Answer what a handler has raised; tell if that is only what the peer did wrong."""
-        refused = self.refused
-        if refused is not None and passes_on(error, lambda each: each is refused):
-            self.refuse(refused)
-            return True
-        self.apologise()
-        return False
 
     def let_go(self) -> None:
         """Give back what is collected: the connection is over."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final
 
 from tlshttp._budget import NoRoom
@@ -23,6 +22,7 @@ from tlshttp._interfaces import (
 from tlshttp._spool import Spool
 from tlshttp.errors import RequestRefused
 from tlshttp.handler._blocks import comes_in_blocks, take_block
+from tlshttp.handler._foreknowledge import decides_on_100, has_method, needs_thread
 from tlshttp.handler._framing import Body, ChunkedBody, SizedBody
 from tlshttp.handler._head import CHUNKED
 from tlshttp.handler._hosts import agreed_host, refuse_by_policy
@@ -190,11 +190,11 @@ class Intake:
         if not is_plain or self._stream.restricted or self._has_policy():
             return self._judge()
         policy = self._policy()
-        if not self._has_method(policy):
+        if not has_method(policy, self.request.command, self.composition):
             return self._ready()
         if request.minor_version and head.host is None:
             raise RequestRefused("Missing Host")
-        if getattr(policy, "stream_request", False) and self._needs_thread(policy):
+        if getattr(policy, "stream_request", False) and needs_thread(policy, self.request.command):
             return self._ready_for_thread()
         if len(raw) <= LONGEST_PLAIN:
             self._plain = raw
@@ -231,30 +231,9 @@ class Intake:
             policy.allowed_hosts is not None or policy.refuse_misdirected
         )
 
-    def _has_method(self, policy: Any) -> bool:
-        """Return whether the handler has a method for the request, as far as that is known."""
-        return (
-            policy is None
-            or hasattr(policy, "do_" + self.request.command)
-            or hasattr(policy, "__getattr__")
-            or self.composition is None
-            or self.composition.dispatches
-        )
-
     def _ready(self) -> int:
         self._state = STATE_READY
         return READY
-
-    def _needs_thread(self, policy: Any) -> bool:
-        """Return whether the method for a request without a body may wait in its thread.
-
-        It has said that it waits for its peer, and may take the connection over. A coroutine waits
-        in a loop of its own.
-        """
-        if not getattr(policy, "stream_request", False):
-            return False
-        is_coroutine = getattr(policy, "_answers_by_coroutine", None)
-        return is_coroutine is None or not is_coroutine(self.request.command)
 
     def _ready_for_thread(self) -> int:
         """Have the handler be called where it may wait."""
@@ -268,24 +247,26 @@ class Intake:
             RequestRefused: It must be refused.
         """
         head, policy = self.request.head, self._policy()
-        host, has_method = self._agree_on_host(), self._has_method(policy)
-        if has_method and head.host is None and self.request.minor_version:
+        host = self._agree_on_host()
+        is_served = has_method(policy, self.request.command, self.composition)
+        if is_served and head.host is None and self.request.minor_version:
             raise RequestRefused("Missing Host")
         refuse_by_policy(host, policy, self._stream)
-        if not (has_method or (head.body_size and isinstance(policy, type))):
+        if not (is_served or (head.body_size and isinstance(policy, type))):
             self._body = self._framing(head.body_size) if head.body_size else None
             return self._ready()  # for its 501, which may lack a Host, as in http.server
         size, limit = head.body_size, self._limits.max_body_bytes
         if limit is not None and size > limit:
             raise RequestRefused("Body too large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if not size:
-            return self._ready_for_thread() if self._needs_thread(policy) else self._ready()
+            waits = needs_thread(policy, self.request.command)
+            return self._ready_for_thread() if waits else self._ready()
         self._body = self._framing(size)
-        own_100 = head.expects_continue and _decides_on_100(policy)
+        own_100 = head.expects_continue and decides_on_100(policy)
         # A handler that has yet to be made may itself add the method that its class lacks. If it
         # does not, its 501 must not wait for the body; if it does, the method waits for the body
         # itself.
-        if own_100 or not has_method or getattr(policy, "stream_request", False):
+        if own_100 or not is_served or getattr(policy, "stream_request", False):
             self.streams = not hasattr(policy, "_create_answerer")  # else nobody waits in a thread
             self.asks_handler_for_100 = own_100
             self._forget_coding(None)
@@ -413,9 +394,3 @@ class Intake:
         except Exception:  # noqa: BLE001 (whatever it is)
             if self.handler is not None:
                 bear_log_failure(self.handler)
-
-
-def _decides_on_100(policy: Any) -> bool:
-    """Return whether a handler has a ``handle_expect_100()`` of its own."""
-    own = getattr(policy, "handle_expect_100", None)
-    return getattr(own, "__func__", own) not in (None, BaseHTTPRequestHandler.handle_expect_100)

@@ -1,7 +1,7 @@
-"""What a response asks of its exchange.
+"""What a response asks of its exchange, and what is said in its place.
 
 Whether the connection is kept after it, whether it goes over to the handler with it, and what of it
-is sent as a file.
+is sent as a file. Where a request is refused or a handler fails, the client is told.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from tlshttp._passed_on import passes_on
 from tlshttp.handler._buffered_writer import buffered
-from tlshttp.handler._intake import Intake
+from tlshttp.handler._error_answers import say_error
+from tlshttp.handler._intake import AT_WORK, Intake
 from tlshttp.handler._regular_files import regular_file
 from tlshttp.handler._response import ResponseHead
 
 if TYPE_CHECKING:
     from tlshttp._interfaces import Ending
+    from tlshttp.errors import RequestRefused
     from tlshttp.handler._reader import RequestReader
     from tlshttp.handler._writer import ResponseWriter
 
@@ -121,3 +124,45 @@ class Responding(Intake):
             return None
         file.seek(position + size)
         return size
+
+    # In the place of a response ---------------------------------------------------------------
+
+    def mute(self) -> None:
+        """Drop what is still written of the response, and what is held back."""
+        self.wfile.mute()
+
+    def refuse(self, refused: RequestRefused) -> None:
+        """Answer what is wrong with a request, if it has not been answered."""
+        self._stream.fault = refused
+        say_error(self, self._stream, refused.status, str(refused))
+
+    def apologise(self) -> None:
+        """Tell the client of a handler's failure, if it can still be told, and spoil the rest."""
+        if self._state == AT_WORK:
+            say_error(self, self._stream, HTTPStatus.INTERNAL_SERVER_ERROR, None)
+
+    def is_unanswered(self) -> bool:
+        """Return whether the response has not so much as a head."""
+        return not (self.wfile.head_ended or self.wfile.started)
+
+    def say_unanswered(self) -> None:
+        """Answer what a handler has left without an answer, and say so in the log."""
+        self.warn("%r: the handler has ended without an answer", self.request_line)
+        self.apologise()
+
+    def doubt(self) -> None:
+        """Take note that the handler has raised an exception, which it may bear itself.
+
+        If it writes nothing more, the client is told as the response ends.
+        """
+        if self._state == AT_WORK:
+            self.wfile.doubt()
+
+    def bear(self, error: BaseException) -> bool:
+        """Answer what a handler has raised; tell if that is only what the peer did wrong."""
+        refused = self.refused
+        if refused is not None and passes_on(error, lambda each: each is refused):
+            self.refuse(refused)
+            return True
+        self.apologise()
+        return False
