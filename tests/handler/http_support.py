@@ -118,6 +118,10 @@ class MemoryEngine:
         data, self._now = self._now[:size], self._now[size:]
         return data
 
+    def recv_more(self, pieces: list[bytes], size: int) -> None:
+        """Append all of the segment that has arrived, or what is wanted of it."""
+        pieces.append(self.recv(size))
+
     def send(self, data: Any, /, *, hold: bool = False) -> int:
         """Keep what is sent."""
         self.sends.append(bytes(data))

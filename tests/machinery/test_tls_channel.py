@@ -274,6 +274,53 @@ def test_records_arrive_whole_however_they_are_cut(open_pair: Pair, record: int,
         assert wanted <= 2
 
 
+@pytest.mark.parametrize("size", [10, 16_384, 50_000, 65_536])
+@pytest.mark.parametrize("cut", [1_000, 40_000, 200_000])
+def test_many_bytes_are_as_many_as_asked_for(open_pair: Pair, size: int, cut: int) -> None:
+    """What is left of a record comes next; a wait loses nothing, and nothing is left unseen."""
+    channel, received = open_pair.channel, bytearray()
+    sent = bytes(range(256)) * 500
+    for at in range(0, len(sent), 16_384):
+        open_pair.client.write(sent[at : at + 16_384])
+    stream = open_pair.far_bytes()
+    for at in range(0, len(stream), cut):
+        open_pair.far.sendall(stream[at : at + cut])
+        waits = False
+        while not waits:
+            pieces: list[bytes] = []
+            try:
+                channel.recv_more(pieces, size)
+            except ssl.SSLWantReadError:
+                waits = True
+            data = b"".join(pieces)
+            assert len(data) <= size
+            assert pieces or waits
+            received += data
+        assert not channel.has_input
+    assert received == sent
+
+
+def test_many_bytes_end_with_the_peer(open_pair: Pair) -> None:
+    """The end is the last piece."""
+    open_pair.client.write(b"last")
+    with pytest.raises(ssl.SSLWantReadError):
+        open_pair.client.unwrap()
+    open_pair.reply()
+    pieces: list[bytes] = []
+    open_pair.channel.recv_more(pieces, 100)
+    assert pieces == [b"last", b""]
+
+
+def test_many_small_records_are_not_all_read_at_once(open_pair: Pair) -> None:
+    """Others have their turn."""
+    for _ in range(200):
+        open_pair.client.write(b"1")
+    open_pair.reply()
+    pieces: list[bytes] = []
+    open_pair.channel.recv_more(pieces, 65_536)
+    assert pieces == [b"1"] * 64
+
+
 class Measured:
     """A TLS engine that remembers how much it was given at once."""
 

@@ -125,6 +125,31 @@ class ReceivingStream(PatientStream):
         self.bytes_in += size - len(pieces[0])
         return b"".join(pieces)
 
+    def receive(self, size: int) -> bytes:
+        """Receive up to `size` bytes of what has arrived, without waiting, and take them at once.
+
+        They do not pass through the buffer: many bytes are put together once. It raises nothing:
+        where there is nothing, for whatever reason, `fill` tells.
+        """
+        if self._buffer or self.at_end or self.failure is not None:
+            return b""
+        pieces: list[bytes] = []
+        self._lock.acquire()  # not by `with`: see `fill`
+        try:
+            if self.awaits_more:  # else see `end_waiting_for_request`
+                self._channel.recv_more(pieces, size)
+                self.at_end = not pieces[-1]
+        except WANTS:
+            pass
+        except OSError as error:
+            with contextlib.suppress(OSError):  # it is raised next time
+                self._lose(error)
+        finally:
+            self._lock.release()
+        data = b"".join(pieces)
+        self.bytes_in += len(data)
+        return data
+
     def fill_into(self, buffer: memoryview) -> int:
         """Receive what has arrived, without waiting, where it is to be; return how many bytes.
 

@@ -71,6 +71,9 @@ _MOST_READS = range(16)
 """How many reads of the socket may bring no data (records of handshake messages, or empty ones)
 before others have their turn."""
 
+_MOST_RECORDS = range(64)
+"""How many records are read before others have their turn, however little is in each."""
+
 _BACKLOG = 16_384
 """Bytes for the peer that reading may leave to be sent later."""
 
@@ -172,6 +175,20 @@ class TLSChannel:
         self.has_input = len(self._ahead) > 0
         self.flush()
         raise ssl.SSLWantReadError
+
+    def recv_more(self, pieces: list[bytes], size: int) -> None:
+        """Append what is there, decrypted: `size` bytes, or fewer where there are no more now.
+
+        It may come to an exception of `recv`; what has been appended by then counts. Where an empty
+        piece is the last one, the peer has come to its end.
+        """
+        for _ in _MOST_RECORDS:
+            data = self.recv(min(size, _RECORD))
+            pieces.append(data)
+            size -= len(data)
+            # After a large record there may be more in the kernel.
+            if not size or not data or not (self.has_input or len(data) == _RECORD):
+                return
 
     def send(self, data: Buffer, *, hold: bool = False) -> int:
         """Encrypt a piece of `data`, not empty, and send it; return how many bytes of it.

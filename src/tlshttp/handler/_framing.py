@@ -83,6 +83,13 @@ class SizedBody(Body):
         self.done = not self.left
         return data
 
+    def receive(self, stream: Transport, most: int) -> bytes:
+        """Do the same with what has not been received, and pass by the stream's buffer."""
+        data = stream.receive(min(most, self.left))
+        self.left -= len(data)
+        self.done = not self.left
+        return data
+
 
 class ChunkedBody(Body):
     """A body in chunks.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from tlshttp._interfaces import Transport
 from tlshttp.errors import PeerDisconnected, RequestRefused
-from tlshttp.handler._framing import Body
+from tlshttp.handler._framing import Body, SizedBody
 from tlshttp.handler._gather import gather
 
 if TYPE_CHECKING:
@@ -31,6 +31,10 @@ __all__ = ["RequestReader"]
 
 _AT_ONCE = 65_536
 """Bytes that are taken from what was collected, or from the connection, at once."""
+
+_BLOCK = 16_384
+"""Bytes of a read, at least, that are received as it returns them, past the buffers that smaller
+reads are taken from: those of a TLS record."""
 
 _HTTP_SERVERS_LIMIT = 65_537
 """What `http.server` and `wsgiref` ask ``readline()`` for when they want a request line."""
@@ -51,8 +55,8 @@ class RequestReader(io.BufferedIOBase):
 
     # What derives from `io` has a dictionary as well, in which looking up takes longer.
     __slots__ = (
-        "_at", "_body", "_data", "_exchange", "_head_end", "_line_taken", "_owes_100", "_spool",
-        "_state", "_stream",
+        "_at", "_body", "_comes_quickly", "_data", "_exchange", "_head_end", "_line_taken",
+        "_owes_100", "_spool", "_state", "_stream",
     )  # fmt: skip
 
     def __init__(self, exchange: HTTPExchange, stream: Transport) -> None:
@@ -65,6 +69,7 @@ class RequestReader(io.BufferedIOBase):
         self._line_taken = False
         self._spool: Spool | None = None
         self._body: Body | None = None
+        self._comes_quickly = False
         self._owes_100 = False
 
     # For the exchange -------------------------------------------------------------------------
@@ -117,6 +122,7 @@ class RequestReader(io.BufferedIOBase):
         if spool is not None:
             spool.clear()
         self._body = None
+        self._comes_quickly = False
         self._owes_100 = False
 
     def told_to_continue(self) -> None:
@@ -200,6 +206,8 @@ class RequestReader(io.BufferedIOBase):
         most = min(size, _AT_ONCE) if size > 0 else _AT_ONCE
         if self._state == _RAW:
             return self._stream.raw_recv(most)
+        if self._comes_quickly and most >= _BLOCK and (data := self._receive_block(most)):
+            return data
         return self._take(most) if self._has_more(size if size >= 0 else sys.maxsize) else b""
 
     def readline(self, size: int | None = -1, /) -> bytes:
@@ -293,13 +301,26 @@ class RequestReader(io.BufferedIOBase):
             before = stream.buffered
             if before or body.refused:
                 self._data = self._take_of_body(body)
+                self._comes_quickly |= len(self._data) == _AT_ONCE
                 if self._data or _is_over(body):
                     return bool(self._data)
                 if stream.buffered != before:
                     continue
+            self._comes_quickly = False
             self._exchange.before_wait()
             if not stream.fill_waiting(min(wanted, body.left)):
                 stream.fail(PeerDisconnected("the peer left in the middle of a request body"))
+
+    def _receive_block(self, most: int) -> bytes:
+        """Receive what has come of the body as it is, unless something of it is here already.
+
+        Where there is nothing, for whatever reason, `_has_more` tells. So this is only for a peer
+        of whom as much as is taken at once was there: else there were two looks before each wait.
+        """
+        body = self._body
+        if type(body) is not SizedBody or body.done or self._data or self._state != _BODY:
+            return b""
+        return body.receive(self._stream, most)
 
     def _take_of_body(self, body: Body) -> bytes:
         try:
