@@ -103,6 +103,10 @@ class Loop:
         self.drainer = Drainer("tlshttp-drainer")
         self.heads = Heads("tlshttp-heads")
         self._loop_thread: int | None = None
+        self._has_turn = False
+        """Whether that thread is in `turn`, and looks once more before it waits."""
+        self._leader_lingers = False
+        """Whether the leader waits for more, and sees nothing but what its poller reports."""
         self.clock = Clock()
         """By which deadlines go."""
         self.pid = os.getpid()
@@ -195,6 +199,13 @@ class Loop:
             waits: If not, whoever calls this has waited already, until `due`.
         """
         self._loop_thread = threading.get_ident()
+        self._has_turn = True
+        try:
+            self._take_turn(timeout, waits=waits)
+        finally:
+            self._has_turn = False
+
+    def _take_turn(self, timeout: float, *, waits: bool) -> None:
         timeout = self._shortest(timeout)
         fds = self._poller.wait(timeout if waits else 0.0)
         began, woke = self.clock.turned_at, self.clock.wake(timeout)
@@ -442,6 +453,13 @@ class Loop:
         else:
             self._ready.append(connection)
             self._call_leader()
+            self._rouse_leader()
+
+    def _rouse_leader(self) -> None:
+        """Have a leader that waits for what comes look at what is ready."""
+        if self._leader_lingers:
+            self._leader_lingers = False
+            self._lane.wake()
 
     def resume_later(self, connection: Connection) -> None:
         """Advance a connection that need not wait, after others have had their turn."""
@@ -459,7 +477,9 @@ class Loop:
         if self._leaders is not None and not self._leaders.present:
             self._call_leader()
             self._poller.wake()  # for it to watch the leader
-        elif self._leaders is None and threading.get_ident() != self._loop_thread:
+        elif self._leaders is not None:
+            self._rouse_leader()
+        elif not self._has_turn or threading.get_ident() != self._loop_thread:
             self._poller.wake()
 
     def forget(self, connection: Connection) -> None:
@@ -516,10 +536,14 @@ class Loop:
         waits = not (self._ready or self._again)
         accepted = self._lane is not self._poller
         while accepted and not self.closing:
+            self._leader_lingers = waits  # before the last look at what is ready
             try:
-                fds = self._lane.wait(_LINGER_SECONDS if waits and not self._ready else 0)
+                is_free = waits and not (self._ready or self._again)
+                fds = self._lane.wait(_LINGER_SECONDS if is_free else 0)
             except (OSError, ValueError):
                 return  # the server has been closed meanwhile
+            finally:
+                self._leader_lingers = False
             listening = self.listener.descriptor
             accepted = self.running and listening in fds
             if accepted:
