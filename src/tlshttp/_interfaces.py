@@ -243,6 +243,10 @@ class Transport(Protocol):
     """The connection."""
 
     @property
+    def ending(self) -> bool:
+        """Whether nothing is received any more but what has come already."""
+
+    @property
     def tls(self) -> TLSInfo: ...
     @property
     def restricted(self) -> bool: ...
