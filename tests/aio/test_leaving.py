@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,11 +12,12 @@ from typing import Any
 import pytest
 
 from tests.aio.conftest import Run, connected
-from tests.aio.test_asgi import BODY, START, only_http, quiet
+from tests.aio.test_asgi import BODY, START, answer, only_http, quiet
 from tests.aio.test_asgi_websocket import _Raw
 from tests.aio.test_handlers import Base
-from tests.machinery.peers import request
-from tests.support import UNIT
+from tests.machinery.peers import read_response, read_to_end, request
+from tests.support import UNIT, wait_until
+from tlshttp import Limits
 
 Stream = Callable[[], Awaitable[None]]
 
@@ -187,3 +190,102 @@ def test_only_a_mistake_beside_a_lost_client_has_a_traceback(
     assert found == [each.__name__ for each in MISTAKES]
     assert len(reports) == len(MISTAKES)
     assert said == [["OSError"] * 4] * (len(CASES) + 1)
+
+
+read = threading.Semaphore(0)
+
+answers = threading.Event()
+
+
+@only_http
+async def _until_it_leaves(scope: Any, receive: Any, send: Any) -> None:
+    if scope["method"] == "POST":
+        await asyncio.to_thread(answers.wait, 30 * UNIT)
+    while (message := await receive())["type"] != "http.disconnect":
+        if not message["more_body"]:
+            read.release()
+    over.release()
+
+
+class _Cancelled(Base):
+    stream_request = True
+
+    async def do_POST(self) -> None:
+        await asyncio.to_thread(answers.wait, 30 * UNIT)
+        await self.read()
+        read.release()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            over.release()
+
+
+@pytest.mark.parametrize("size", [65_535, 65_536, 70_000, 200_000])
+@pytest.mark.parametrize("handler", [quiet(_until_it_leaves), _Cancelled], ids=["asgi", "handler"])
+def test_who_sends_a_body_that_is_read_late_is_seen_to_leave(
+    run: Run, handler: Any, size: int
+) -> None:
+    """As much has come as is taken in; when that has been read, the peer is watched again."""
+    answers.clear()
+    with run(handler) as server, connected(server) as sock:
+        head = f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size}\r\n\r\n"
+        sock.sendall(head.encode() + bytes(size))
+        loop = server._TLSHTTPServer__loop
+        assert wait_until(lambda: any(one.stream.buffered >= 65_000 for one in loop.registry))
+        answers.set()
+        assert read.acquire(timeout=30 * UNIT)
+        sock.close()
+        assert over.acquire(timeout=30 * UNIT)
+
+
+def _reset(sock: socket.socket) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize("ahead", [0, 40_000])
+@pytest.mark.parametrize("prepare", [lambda sock: None, _reset], ids=["end", "reset"])
+def test_who_has_sent_too_far_ahead_is_seen_to_leave(
+    run: Run, prepare: Callable[[socket.socket], None], ahead: int
+) -> None:
+    """No system tells of an end that is behind what it has no room for: so that is thrown away."""
+    with run(quiet(_until_it_leaves), Limits(header_timeout=UNIT)) as server:
+        with connected(server) as sock:
+            sock.sendall(request("/"))
+            assert read.acquire(timeout=30 * UNIT)
+            sock.sendall(request("/") * ahead)
+            prepare(sock)
+        assert over.acquire(timeout=30 * UNIT)
+        assert wait_until(lambda: not len(server._TLSHTTPServer__loop.registry))
+
+
+@only_http
+async def _late(scope: Any, receive: Any, send: Any) -> None:
+    if scope["path"] == "/first":
+        await asyncio.to_thread(answers.wait, 30 * UNIT)
+    await answer(send, scope["path"].encode())
+
+
+def test_who_has_sent_too_far_ahead_for_long_is_answered_once(run: Run) -> None:
+    """What is behind that request is thrown away, and the client is told to send it again."""
+    answers.clear()
+    with run(quiet(_late), Limits(header_timeout=UNIT)) as server, connected(server) as sock:
+        sock.sendall(request("/first") + request("/other") * 20_000)
+        loop = server._TLSHTTPServer__loop
+        assert wait_until(lambda: any(one.stream.bytes_in > 700_000 for one in loop.registry))
+        answers.set()
+        assert b"\r\nConnection: close\r\n" in (response := read_response(sock))
+        assert response.endswith(b"\r\n\r\n/first")
+        assert not read_to_end(sock)
+
+
+def test_who_has_sent_far_ahead_for_a_while_has_all_its_answers(run: Run) -> None:
+    """Nothing is thrown away within the time that a request may take to come."""
+    answers.clear()
+    with run(quiet(_late)) as server, connected(server) as sock:
+        sock.sendall(request("/first") + request("/other") * 2_000 + request("/last", close=True))
+        loop = server._TLSHTTPServer__loop
+        assert wait_until(lambda: any(one.stream.buffered >= 65_000 for one in loop.registry))
+        answers.set()
+        text = read_to_end(sock)
+        assert text.count(b"\r\n\r\n/other") == 2_000
+        assert text.endswith(b"\r\n\r\n/last")

@@ -26,6 +26,8 @@ from tests.machinery.program import server_process
 from tests.machinery.test_never_wedged import PATIENT, half_head, idle, one_byte
 from tests.support import UNIT, wait_until
 from tlshttp import Limits, errors
+from tlshttp._machinery.patience import PatientStream
+from tlshttp._machinery.poller import wait_for
 
 PATIENT_LIMITS = Limits(
     max_connections=4_000,
@@ -308,3 +310,45 @@ def test_running_out_of_files_with_all_busy_pauses_accepting(
         gate.opened.set()
         assert busy.result(30 * UNIT).endswith(b"/wait")
         assert waiting.result(30 * UNIT).endswith(b"\r\n\r\n/")
+
+
+def test_an_idle_handler_that_gives_way_answers_what_has_just_come(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its request has come, and its thread has not seen it yet, when its place is needed."""
+    has_come, may_see = threading.Event(), threading.Event()
+    wait_here: Any = PatientStream._wait_here
+
+    def see_late(stream: Any, event: int, timeout: float | None, wait: Any = wait_for) -> bool:
+        def wait_longer(*arguments: Any) -> bool:
+            found: bool = wait(*arguments)
+            has_come.set()
+            assert may_see.wait(30 * UNIT)
+            return found
+
+        return bool(wait_here(stream, event, timeout, wait_longer if stream.idle else wait))
+
+    def handle(*arguments: Any) -> None:
+        Plain(*arguments)
+
+    context = client_context()
+    with serve(handle, Limits(max_connections=1)) as server, closing_all([]) as held:
+        loop: Any = server._TLSHTTPServer__loop  # type: ignore[attr-defined]
+        monkeypatch.setattr(PatientStream, "_wait_here", see_late)
+        first = idle(server.server_address, context)
+        held.append(first)
+        assert wait_until(lambda: bool(loop._waiting._connections))
+        [connection] = loop.registry
+        first.sendall(request("/first"))
+        assert has_come.wait(30 * UNIT)
+        second = connect(server.server_address)
+        held.append(second)
+        assert wait_until(lambda: not connection.stream.awaits_more)
+        may_see.set()
+        text = read_to_end(first)
+        assert text.endswith(b"/first")
+        assert b"\r\nConnection: close\r\n" in text
+        with context.wrap_socket(second, server_hostname="localhost") as sock:
+            sock.sendall(request("/second", close=True))
+            assert read_to_end(sock).endswith(b"/second")
+    assert not server.events

@@ -38,8 +38,8 @@ class Dispatcher:
 
     # What each request looks up: see `Loop`.
     __slots__ = (
-        "__dict__", "__weakref__", "_leaders", "_ready", "closing", "places", "registry",
-        "worker_phases",
+        "__dict__", "__weakref__", "_has_turn", "_leader_lingers", "_leaders", "_ready", "closing",
+        "places", "registry", "worker_phases",
     )  # fmt: skip
 
     def __init__(self, settings: Settings, budget: Budget) -> None:
@@ -50,6 +50,10 @@ class Dispatcher:
         self.places = Places(settings.max_workers, self._resume)
         self._waiting = Waiting(self.places)
         self._loop_thread: int | None = None
+        self._has_turn = False
+        """Whether that thread is in `Loop.turn`, and looks once more before it waits."""
+        self._leader_lingers = False
+        """Whether the leader waits for more, and sees nothing but what its poller reports."""
         self._employ(settings, budget)
 
     def _employ(self, settings: Settings, budget: Budget) -> None:
@@ -82,6 +86,10 @@ class Dispatcher:
                 self._lane = create_poller()
                 self._poller.add(self._lane.fileno(), READ)
         self._lane_fd = self._lane.fileno() if self._lane is not self._poller else None
+        self.before_handshake = (
+            self._leaders.before_handshake if self._leaders is not None else _do_nothing
+        )
+        """Called by a connection: this thread is about to compute."""
         self._leader_accepts = settings.leaders_accept and self._lane_fd is not None
 
     @property
@@ -131,6 +139,13 @@ class Dispatcher:
         else:
             self._ready.append(connection)
             self._call_leader()
+            self._rouse_leader()
+
+    def _rouse_leader(self) -> None:
+        """Have a leader that waits for what comes look at what is ready."""
+        if self._leader_lingers:
+            self._leader_lingers = False
+            self._lane.wake()
 
     def resume_later(self, connection: Connection) -> None:
         """Advance a connection that need not wait, after others have had their turn."""
@@ -148,7 +163,9 @@ class Dispatcher:
         if self._leaders is not None and not self._leaders.present:
             self._call_leader()
             self._poller.wake()  # for it to watch the leader
-        elif self._leaders is None and threading.get_ident() != self._loop_thread:
+        elif self._leaders is not None:
+            self._rouse_leader()
+        elif not self._has_turn or threading.get_ident() != self._loop_thread:
             self._poller.wake()
 
     def take_up(self, connection: Connection) -> None:
@@ -258,3 +275,7 @@ class Dispatcher:
         except Exception:
             _log.exception("connection with %s ended by an internal error", connection.address)
             connection.abort()
+
+
+def _do_nothing() -> None:
+    pass

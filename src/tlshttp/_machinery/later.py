@@ -12,6 +12,9 @@ Rules:
 1.  All that is read is read by the answerer's thread. The loop only reports, once, that something
     has come (`Later.report`); then the answerer looks (`Later.look`) and watches again. So what a
     peer sends ahead, or sends of a body that nobody reads, is taken in up to 64 KiB and no further.
+    Then the answerer looks again from time to time: it may have been read. What nobody will read
+    has to be thrown away in the end (`Later.drop_what_comes`): the peer's end is behind it, and the
+    system does not tell of that either once its own buffers are full.
 2.  A connection that is being reported is in the hands of whoever reports it. Where the answerer
     comes to its end at that very moment, `Later.end` leaves the rest to the report.
 3.  What the socket does not take the drainer sends; it says so when all has left
@@ -51,8 +54,8 @@ class Later:
     """
 
     __slots__ = (
-        "_answerer", "_connection", "_error", "_is_ending", "_is_reported", "_is_watched", "began",
-        "is_over", "server_ends", "stream", "waits_for_peer",
+        "_answerer", "_connection", "_drops", "_error", "_is_ending", "_is_reported", "_is_watched",
+        "began", "is_over", "server_ends", "stream", "waits_for_peer",
     )  # fmt: skip
 
     def __init__(self, connection: AnsweringConnection, stream: Stream, answerer: Answerer) -> None:
@@ -62,7 +65,7 @@ class Later:
         self.began = time.monotonic()
         self._error: BaseException | None = None
         self._is_watched = self._is_reported = False
-        self._is_ending = False
+        self._is_ending = self._drops = False
         self.is_over = False
         """Whether the exchange has ended, and the answerer is told nothing more."""
         self.waits_for_peer = False
@@ -123,6 +126,23 @@ class Later:
         """Whether the connection has been taken over, and is no longer HTTP."""
         return self.stream.tunnel
 
+    @property
+    def is_unwatched(self) -> bool:
+        """Whether so much has come that, when last looked at, no more was taken in."""
+        return not (self._is_watched or self.is_over or self._is_ending or self.has_left)
+
+    @property
+    def header_timeout(self) -> float | None:
+        """Seconds in which a request head has to come; `None`: no limit."""
+        return self._connection.limits.header_timeout
+
+    def drop_what_comes(self) -> None:
+        """Throw away what has come, and what comes: only the peer's end is still waited for.
+
+        The connection must not be kept after that.
+        """
+        self._drops = True
+
     def look(self) -> None:
         """See what has come; ask to be told of what comes next."""
         if self._is_reported:
@@ -132,6 +152,7 @@ class Later:
         if self.is_over or self._is_watched or self._is_ending:
             return
         stream = self.stream
+        self._drop()
         try:
             while not self.has_left and stream.buffered < _AHEAD:
                 stream.fill()
@@ -143,7 +164,19 @@ class Later:
             pass
         except ConnectionCut:
             return  # it is remembered
-        if not self.has_left and stream.buffered < _AHEAD:
+        self._drop()
+        self._watch()
+
+    def _drop(self) -> None:
+        if self._drops:
+            self.stream.take(self.stream.buffered)
+
+    def _watch(self) -> None:
+        """Ask to be told of what comes next, unless no more is taken in."""
+        stream = self.stream
+        if self._drops and stream.has_undecrypted:
+            self._answerer.wake()  # after others have had their turn
+        elif not self.has_left and stream.buffered < _AHEAD:
             self._is_watched = True
             self._connection.park_later(READ)
 

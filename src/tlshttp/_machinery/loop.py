@@ -99,10 +99,6 @@ class Loop(Dispatcher):
         self.clock = Clock()
         """By which deadlines go."""
         self.departure = Departure()
-        self.before_handshake = (
-            self._leaders.before_handshake if self._leaders is not None else _do_nothing
-        )
-        """Called by a connection: this thread is about to compute."""
         self.room = Room(self, self._waiting, self._order, self._again)
         self.budget.give_way = self.room.give_way
         self.parking = Parking(self.registry, self._lane)
@@ -151,6 +147,7 @@ class Loop(Dispatcher):
             waits: If not, whoever calls this has waited already, until `due`.
         """
         self._loop_thread = threading.get_ident()
+        self._has_turn = True
         timeout = self._shortest(timeout)
         fds = self._poller.wait(timeout if waits else 0.0)
         began, woke = self.clock.turned_at, self.clock.wake(timeout)
@@ -171,6 +168,7 @@ class Loop(Dispatcher):
             self._watch(self._leaders, now, began, late)
         if self.listener.is_closed:
             self.listener.reopen(now)
+        self._has_turn = False
 
     def _do_in_order(self) -> None:
         """Give turns, and do a part of what was put off in some of them."""
@@ -367,10 +365,14 @@ class Loop(Dispatcher):
         waits = not (self._ready or self._again)
         accepted = self._lane is not self._poller
         while accepted and not self.closing:
+            self._leader_lingers = waits  # before the last look at what is ready
             try:
-                fds = self._lane.wait(_LINGER_SECONDS if waits and not self._ready else 0)
+                is_free = waits and not (self._ready or self._again)
+                fds = self._lane.wait(_LINGER_SECONDS if is_free else 0)
             except (OSError, ValueError):
                 return  # the server has been closed meanwhile
+            finally:
+                self._leader_lingers = False
             listening = self.listener.descriptor
             accepted = self.running and listening in fds
             if accepted:
@@ -392,7 +394,3 @@ class Loop(Dispatcher):
     def _end_parked(self) -> None:
         for connection in self.registry.take_all():
             self.guard(connection.leave_with_server, connection)
-
-
-def _do_nothing() -> None:
-    pass

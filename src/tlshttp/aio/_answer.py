@@ -9,7 +9,11 @@ Rules:
 3.  Whatever comes of it, `tlshttp._interfaces.AnswersLater.end` is called once.
 4.  A peer that sends or takes as fast as a coroutine goes never has it wait. From time to time it
     lets others have their turn all the same.
-5.  A task that the coroutine has begun may outlive it, and the connection is another request's
+5.  A peer that has sent too far ahead is not watched. Once that has been read, it is again. If it
+    is no body, but more requests, nobody will read it before the answer is over: after
+    ``Limits.header_timeout`` it is thrown away, for the peer's end to be seen behind it, and the
+    connection is not kept.
+6.  A task that the coroutine has begun may outlive it, and the connection is another request's
     then. Such a task is known by its context (`contextvars`), which it has from the coroutine.
 """
 
@@ -36,6 +40,9 @@ __all__ = ["Answer", "answer_of", "refuse_late"]
 _SECONDS_AT_ONCE = 0.001
 """For how long a coroutine reads or writes without having to wait, before others have their turn;
 many may do so at once."""
+
+_SECONDS_BETWEEN_LOOKS = 0.25
+"""How often is looked whether something has been read of what has come too far ahead."""
 
 _log = logging.getLogger("tlshttp.handler")
 
@@ -79,16 +86,19 @@ class Answer:
     """
 
     __slots__ = (
-        "_coroutine", "_handler", "_is_cancelled", "_loop", "_reading", "_task", "_told",
-        "_turn_ends", "_waiters", "handler_loop", "later", "line", "watch",
+        "_ahead_since", "_coroutine", "_handler", "_is_cancelled", "_looks_again", "_loop",
+        "_reading", "_task", "_told", "_turn_ends", "_waiters", "handler_loop", "later", "line",
+        "watch",
     )  # fmt: skip
 
     def __init__(
         self, handler: Any, coroutine: Coroutine[Any, Any, object], handler_loop: HandlerLoop
     ) -> None:
         self._handler: Any = handler
+        self._ahead_since: float | None = None
         self._coroutine: Coroutine[Any, Any, object] | None = coroutine
         self._is_cancelled = False
+        self._looks_again: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop
         self._reading: Any = None
         self._task: asyncio.Task[None] | None = None
@@ -192,6 +202,9 @@ class Answer:
     def _let_go(self) -> None:
         """Forget the connection, which is going to be somebody else's."""
         self.later = None
+        if self._looks_again is not None:
+            self._looks_again.cancel()
+            self._looks_again = None
         if self._waiters:
             self._wake_waiters()
 
@@ -205,6 +218,8 @@ class Answer:
         later = self.later
         if later is None:
             return
+        if later.is_unwatched and self._looks_again is None:
+            self._looks_again = self._loop.call_later(_SECONDS_BETWEEN_LOOKS, self._look_again)
         if self.watch is not None:
             self.watch()
         if self._waiters:
@@ -214,6 +229,29 @@ class Answer:
             is_gone = later.cut is None or isinstance(later.cut, PeerDisconnected)
             if self._handler.cancel_when_left or not is_gone:
                 self._task.cancel()
+
+    def _look_again(self) -> None:
+        """See what has become of what had come too far ahead."""
+        self._looks_again = None
+        self.look()
+        later = self.later
+        if later is None or not self._is_ahead_with_requests(later):
+            self._ahead_since = None
+            return
+        now, timeout = time.monotonic(), later.header_timeout
+        if self._ahead_since is None:
+            self._ahead_since = now
+        if timeout is not None and now - self._ahead_since >= timeout:
+            self._handler.close_connection = True  # of what comes next, the beginning is missing
+            later.drop_what_comes()
+            self.look()
+
+    def _is_ahead_with_requests(self, later: AnswersLater) -> bool:
+        """Return whether what has come too far ahead is behind the whole of this request."""
+        if not later.is_unwatched or later.is_tunnel:
+            return False
+        at_end: bool = self._handler.request.exchange.rfile.is_at_end()
+        return at_end
 
     def _wake_waiters(self) -> None:
         waiters, self._waiters = self._waiters, []

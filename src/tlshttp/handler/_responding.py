@@ -65,8 +65,11 @@ class Responding(Intake):
         )
 
     def _ends_after_one(self) -> bool:
-        """Return whether a thread or process of the user's is to serve one request, and be free."""
-        return self.blocking and self._renews
+        """Return whether a thread or process of the user's is to serve one request, and be free.
+
+        So it is, too, where others need the place of a connection that was idle until just now.
+        """
+        return self.blocking and (self._renews or self._stream.ending)
 
     def closes_plainly(self) -> bool | None:
         """Return whether the connection ends after a response that says nothing about it.
@@ -77,7 +80,9 @@ class Responding(Intake):
         if not self.is_plain or self.refused is not None or handler is None:
             return None
         return bool(
-            handler.close_connection or self._ending.begun or (self.blocking and self._renews)
+            handler.close_connection
+            or self._ending.begun
+            or (self.blocking and self._ends_after_one())
         )
 
     def send_interim(self, head: ResponseHead) -> None:
