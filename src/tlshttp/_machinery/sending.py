@@ -46,8 +46,7 @@ _SHORTEST_WAIT = 0.0005
 """Seconds below which it does not wait for its turn."""
 
 PUMPED_AT_ONCE = 524_288
-"""Bytes of a waiting response that are sent before others have their turn: some hundred
-microseconds of encryption."""
+"""Bytes of a waiting response that are sent before others have their turn: half a millisecond."""
 
 
 class SendingStream(ReceivingStream):
