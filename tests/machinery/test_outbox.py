@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,39 @@ def test_descriptor_is_given_back_with_the_last_byte(paths: list[Path]) -> None:
         outbox.took(len(outbox.next(65_536)))
     assert part._fd < 0
     assert bytes(outbox.next(65_536)) == b"more"
+
+
+needs_preadv = pytest.mark.skipif(not hasattr(os, "preadv"), reason="files are read otherwise")
+
+
+@needs_preadv
+@pytest.mark.parametrize("start", [0, 1, 2047, 2048, 4095, 65_536, 70_001])
+def test_a_file_is_read_to_half_a_page_from_where_the_kernel_has_it(
+    paths: list[Path], start: int
+) -> None:
+    """Where both begin at nearly the same place of a page, some processors copy far more slowly."""
+    with paths[0].open("r+b") as file:
+        file.write(os.urandom(300_001))
+        file.flush()
+        part = FilePart(file.fileno(), start, 300_001 - start)
+    data = part.peek(131_072)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(data))
+    assert (address - start) % 4096 == 2048
+    assert data == paths[0].read_bytes()[start : start + 131_072]
+    part.close()
+
+
+@needs_preadv
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_a_forked_process_does_not_read_into_its_parents_buffer(paths: list[Path]) -> None:
+    """What one has read it may still have to send when the other reads."""
+    ours, childs = outbox_of(paths[0]), outbox_of(paths[1])
+    data = ours.next(65_536)
+    child = os.fork()
+    if not child:
+        os._exit(not childs.next(65_536))
+    assert os.waitpid(child, 0)[1] == 0
+    assert bytes(data) == b"a" * 65_536
 
 
 class Sending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import threading
 from collections import deque
@@ -163,23 +164,41 @@ class Outbox:
         self.size = self.in_files = 0
 
 
+_PAGE = 4096
+_APART = _PAGE // 2
+
+
 class _Buffer(threading.local):
     """What a thread reads files into.
 
     With a new object for each read the C library gives memory back to the system all the time, and
-    gets it again, which took a twentieth of a download.
+    gets it again, which took a twentieth of a download. Pages that are never read into take no
+    memory.
     """
 
     def __init__(self) -> None:
-        self.view = memoryview(bytearray(_READ_AT_ONCE))
+        # Its own, not shared with processes that are forked off.
+        own = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        self.view = memoryview(mmap.mmap(-1, _PAGE + _READ_AT_ONCE, flags=own))
+
+    def place(self, size: int, at: int) -> memoryview:
+        """Return where to put so many bytes of a file, from the position `at` on.
+
+        An AMD EPYC (Zen 3) copies four times as slowly to where an address, within its page, is 1
+        to 31 bytes behind that of the source, which the kernel has in pages of its own: with the
+        buffer at such a place a download took 1.4 times the CPU. Memory that the C library maps for
+        itself begins at such a place. So the two are half a page apart.
+        """
+        begin = (at + _APART) % _PAGE
+        return self.view[begin : begin + size]
 
 
 if hasattr(os, "preadv"):
     _buffer = _Buffer()
 
     def _read_at(fd: int, size: int, at: int) -> bytes | memoryview:
-        view = _buffer.view
-        return view[: os.preadv(fd, [view[:size]], at)]
+        view = _buffer.place(size, at)
+        return view[: os.preadv(fd, [view], at)]
 
 else:  # macOS, to Python 3.12
 
