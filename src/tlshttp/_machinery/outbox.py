@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FilePart", "Outbox"]
 
-_READ_AT_ONCE = 131_072
+_READ_AT_ONCE = 262_144
 """Bytes of a file that are read at once, at most: as many as leave at once."""
 
 

@@ -158,13 +158,13 @@ class ReceivingStream(PatientStream):
         Args:
             buffer: Where to. Of what is there a record is left that might not fit.
         """
-        if self._buffer or self.at_end or self.failure is not None or not self.awaits_more:
+        if self._buffer or self.at_end or self.failure is not None:
             return 0
         recv, size, last = self._channel.recv, 0, len(buffer) - _RECORD
         self._lock.acquire()  # not by `with`: see `fill`
         try:
             for _ in range(_RECORDS_AT_ONCE):
-                if size > last:
+                if size > last or not self.awaits_more:
                     break
                 data = recv(_RECORD)
                 if not data:

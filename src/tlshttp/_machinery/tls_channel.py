@@ -47,16 +47,16 @@ engine's buffer stays as large as it had to be once, for as long as the connecti
 
 _MUCH = 65_536
 """Bytes that a generous channel encrypts at once: with four times as large a buffer it takes a
-twentieth less of the processor, and with twice as much for each system call another."""
+twentieth less of the processor, and with four times as much for each system call a tenth."""
 
-_SENT_AT_ONCE, _MUCH_SENT_AT_ONCE = 65_536, 131_072
+_SENT_AT_ONCE, _MUCH_SENT_AT_ONCE = 65_536, 262_144
 """Bytes that leave at once of a large response; and those of a generous channel."""
 
 _LARGE_TRANSFER = 1 << 20
 """Bytes of large responses after which a channel becomes generous."""
 
-_GENEROUS_AT_MOST = 64
-"""How many channels may be: each has 256 KiB more, at worst, as long as it is open."""
+_GENEROUS_AT_MOST = 32
+"""How many channels may be: each has 512 KiB more, at worst, as long as it is open."""
 
 _HEADER = 5
 """Bytes before the contents of a record: type, version, length (RFC 8446, section 5.1)."""
