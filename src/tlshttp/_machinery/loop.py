@@ -292,7 +292,11 @@ class Loop:
         ]:  # fmt: skip
             self.guard(connection.leave_with_server, connection)
         self._workers.close()
-        self._hang_up(connection for connection in self.busy() if connection.is_idle)
+        for connection in self.busy():
+            connection.await_no_other()
+        for connection in self.busy():
+            if connection.is_idle:
+                connection.end_waiting_for_request()  # one that has come just now is answered
         for connection in self.busy():
             connection.tell_of_end()
             if connection.later is not None:

@@ -124,6 +124,7 @@ class PatientStream(SocketLike):
         "_server_name",
         "at_end",
         "awaits_more",
+        "awaits_no_other",
         "budget",
         "bytes_in",
         "bytes_out",
@@ -195,6 +196,8 @@ class PatientStream(SocketLike):
         """What answers in the place of a handler that has returned; it never waits here."""
         self.idle = False
         """Whether a handler in blocking mode is waiting for a request to begin."""
+        self.awaits_no_other = False
+        """Whether the request that is being answered is the last one: the server closes."""
         self.awaits_more = True
         """Whether such a handler is to wait at all; set to false when the server ends."""
         self.linger_left = LINGER_SECONDS
