@@ -233,6 +233,8 @@ class Transport(Protocol):
     """Whether the peer sends no more."""
     held_head: bytes
     """A response head that waits for the first bytes of its body."""
+    awaits_no_other: bool
+    """Whether a handler in blocking mode is to await no other request."""
     head_left: bool
     """Whether it did not wait any longer."""
     late: bool

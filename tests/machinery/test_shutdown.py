@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import threading
 import time
@@ -26,6 +27,7 @@ from tests.machinery.program import server_process
 from tests.machinery.test_never_wedged import PATIENT, half_head, idle, one_byte
 from tests.support import UNIT, wait_until
 from tlshttp import Limits, errors
+from tlshttp._machinery.closing import _PATIENCE_SECONDS as PATIENCE_SECONDS
 from tlshttp._machinery.patience import PatientStream
 from tlshttp._machinery.poller import wait_for
 
@@ -351,4 +353,39 @@ def test_an_idle_handler_that_gives_way_answers_what_has_just_come(
         with context.wrap_socket(second, server_hostname="localhost") as sock:
             sock.sendall(request("/second", close=True))
             assert read_to_end(sock).endswith(b"/second")
+    assert not server.events
+
+
+def test_a_handler_that_is_a_function_ends_with_the_server(serve: Serve) -> None:
+    """It is at work when that closes; its client is told, and it waits for no other request."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    class Slow(Plain):
+        def do_GET(self) -> None:
+            begun.set()
+            assert may_end.wait(30 * UNIT)
+            super().do_GET()
+
+    def handle(*arguments: Any) -> None:
+        Slow(*arguments)
+
+    with (
+        serve(handle) as server,
+        contextlib.closing(handshake(server.server_address, client_context())) as sock,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        sock.sendall(request("/slow"))
+        assert begun.wait(30 * UNIT)
+        server.shutdown()
+        closing = pool.submit(server.server_close)
+        loop: Any = server._TLSHTTPServer__loop  # type: ignore[attr-defined]
+        [connection] = loop.registry
+        assert wait_until(lambda: connection.stream.awaits_no_other)
+        may_end.set()
+        began = time.monotonic()
+        response = read_response(sock)
+        assert response.endswith(b"/slow")
+        assert b"\r\nConnection: close\r\n" in response
+        closing.result(30 * UNIT)
+        assert time.monotonic() - began < PATIENCE_SECONDS
     assert not server.events

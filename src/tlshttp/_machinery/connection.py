@@ -329,6 +329,11 @@ class Connection:
         if self.stream is not None:
             self.stream.end_waiting_for_request()
 
+    def await_no_other(self) -> None:
+        """Have a handler in blocking mode, in another thread, end after this request."""
+        if self.stream is not None:
+            self.stream.awaits_no_other = True
+
     def tell_of_end(self) -> None:
         """Have who has taken the connection over say goodbye, if it wants to know."""
         stream = self.stream

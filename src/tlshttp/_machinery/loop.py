@@ -227,8 +227,10 @@ class Loop(Dispatcher):
             self.guard(connection.leave_with_server, connection)
         self._workers.close()
         for connection in self.busy():
+            connection.await_no_other()
+        for connection in self.busy():
             if connection.is_idle:
-                self.hang_up_one(connection)
+                connection.end_waiting_for_request()  # one that has come just now is answered
         for connection in self.busy():
             connection.tell_of_end()
             if connection.later is not None:

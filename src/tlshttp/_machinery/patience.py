@@ -113,11 +113,11 @@ class PatientStream(SocketLike):
     # others set has one (`SocketLike`).
     __slots__ = (
         "_buffer", "_channel", "_info", "_is_over", "_limits", "_lock", "_outbox", "_position",
-        "_rate", "_reading", "_server_name", "at_end", "awaits_more", "budget", "bytes_in",
-        "bytes_out", "driven", "driven_by", "ends_with_server", "exchange", "failure", "fault",
-        "goodbye_with_response", "handler", "head_left", "held_head", "idle", "input_complete",
-        "known_length", "last_timeout", "late", "later", "linger_left", "owner", "requests",
-        "timeout", "tunnel", "turn_left", "turn_seconds", "watched",
+        "_rate", "_reading", "_server_name", "at_end", "awaits_more", "awaits_no_other", "budget",
+        "bytes_in", "bytes_out", "driven", "driven_by", "ends_with_server", "exchange", "failure",
+        "fault", "goodbye_with_response", "handler", "head_left", "held_head", "idle",
+        "input_complete", "known_length", "last_timeout", "late", "later", "linger_left", "owner",
+        "requests", "timeout", "tunnel", "turn_left", "turn_seconds", "watched",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0915 (one for each fact)
@@ -162,6 +162,8 @@ class PatientStream(SocketLike):
         """What answers in the place of a handler that has returned; it never waits here."""
         self.idle = False
         """Whether a handler in blocking mode is waiting for a request to begin."""
+        self.awaits_no_other = False
+        """Whether the request that is being answered is the last one: the server closes."""
         self.awaits_more = True
         """Whether such a handler is to wait at all; set to false when the server ends."""
         self.linger_left = LINGER_SECONDS

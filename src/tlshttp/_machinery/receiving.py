@@ -242,6 +242,8 @@ class ReceivingStream(PatientStream):
             TimeoutError: The handler's own timeout, or ``Limits.keep_alive_timeout``, has passed.
         """
         self.idle = True
+        if self.awaits_no_other:  # after that: whoever says so looks for who is idle after that
+            self.awaits_more = False
         self._rate = None
         try:
             times = (self.timeout, self._limits.keep_alive_timeout)

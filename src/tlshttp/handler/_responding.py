@@ -67,9 +67,11 @@ class Responding(Intake):
     def _ends_after_one(self) -> bool:
         """Return whether a thread or process of the user's is to serve one request, and be free.
 
-        So it is, too, where others need the place of a connection that was idle until just now.
+        So it is, too, where others need the place of a connection that was idle until just now, and
+        where the server closes.
         """
-        return self.blocking and (self._renews or self._stream.ending)
+        stream = self._stream
+        return self.blocking and (self._renews or stream.ending or stream.awaits_no_other)
 
     def closes_plainly(self) -> bool | None:
         """Return whether the connection ends after a response that says nothing about it.
