@@ -6,6 +6,7 @@ of a large upload that one thread collects.
 
 from __future__ import annotations
 
+import threading
 import time
 import weakref
 from collections import deque
@@ -40,13 +41,18 @@ class KeptFile:
         self._file: deque[IO[bytes]] = deque()
         self._taken: IO[bytes] | None = None
         """What has been taken, and not been given back."""
-        begin_anew_in_children(self, KeptFile._let_go)
+        self._lock = threading.Lock()
+        begin_anew_in_children(self, KeptFile._begin_anew)
         # Not every budget is that of a loop, which says when it ends. No `__del__`: in a reference
         # cycle the file would be finalized as well, and perhaps first.
         weakref.finalize(self, _close, self._file)
 
-    def _let_go(self) -> None:
+    def _begin_anew(self) -> None:
         """Close it in a child, which must not write to its parent's."""
+        self._lock = threading.Lock()
+        self._let_go()
+
+    def _let_go(self) -> None:
         if file := self.take():
             file.close()
             self._taken = None
@@ -58,25 +64,23 @@ class KeptFile:
 
     def keep(self, file: IO[bytes], size: int) -> bool:
         """Keep a file of so many bytes instead of closing it; false where it is to be closed."""
-        if self._file or self._taken not in (None, file):
-            return False
-        if not _AT_LEAST <= size <= self._most:
+        with self._lock:
+            if self._file or self._taken not in (None, file):
+                return False
             self._taken = None
-            return False
-        self._until = time.monotonic() + _SECONDS
-        self._file.append(file)
-        self._taken = None
-        if self._most < 0:  # just now
-            self.end()
-        return True
+            if not _AT_LEAST <= size <= self._most:
+                return False
+            self._until = time.monotonic() + _SECONDS
+            self._file.append(file)
+            return True
 
     def take(self) -> IO[bytes] | None:
         """Return the file, of which everything may be written over; `None` where there is none."""
-        try:
-            self._taken = self._file[0]  # first: another thread may keep one
-            return self._file.pop()
-        except IndexError:
-            return None
+        with self._lock:
+            if not self._file:
+                return None
+            self._taken = self._file.pop()
+            return self._taken
 
     def close(self, now: float) -> None:
         """Close it, if nobody has needed it for a while.
@@ -89,7 +93,8 @@ class KeptFile:
 
     def end(self) -> None:
         """Close it, and keep no other."""
-        self._most = -1
+        with self._lock:
+            self._most = -1
         self.close(float("inf"))
 
 
