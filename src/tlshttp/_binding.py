@@ -20,6 +20,7 @@ __all__ = [
     "BoundPath",
     "accept",
     "address_family",
+    "bound_unsent",
     "given_address",
     "given_host",
     "host_with_zone",
@@ -45,6 +46,13 @@ _DISCARD_PORT = 9  # RFC 863
 _LARGEST_PORT = 65_535  # RFC 9293, section 3.1
 
 _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
+
+_UNSENT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+
+_MOST_UNSENT = 262_144
+"""Bytes for one peer that the kernel takes before it may send them: as many as leave at once. Left
+to itself, Linux takes up to 4 MiB of a response that nobody reads (``tcp_wmem``), encrypted for
+nothing, of memory that nobody counts."""
 
 
 def given_address(server_address: Any) -> Any:
@@ -206,6 +214,16 @@ def socket_options(
         only_v6 = int(server_address[0] not in ("", "::"))
         options.append((socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_v6))
     return options
+
+
+def bound_unsent(listening: socket.socket) -> None:
+    """Have the kernel take no more than that ahead, for all who connect to a socket.
+
+    Connections have this from the socket they come in by, on Linux.
+    """
+    if _UNSENT is not None:
+        with contextlib.suppress(OSError):  # AF_UNIX has none
+            listening.setsockopt(socket.IPPROTO_TCP, _UNSENT, _MOST_UNSENT)
 
 
 def require_listening_socket(sock: socket.socket) -> None:

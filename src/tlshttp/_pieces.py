@@ -30,7 +30,7 @@ class Pieces:
         size = len(data)
         last = self._pieces[-1] if self._pieces else None
         if size >= SMALL:
-            self._pieces.append(_unchanging(data))
+            self._pieces.append(data if type(data) is bytes else _unchanging(data))
         elif type(last) is bytearray and len(last) < SMALL:
             last += data
         else:

@@ -26,10 +26,6 @@ _LARGEST_FILE = 256 << 20
 """Bytes after which another file is begun, so that what has been taken of a long response is given
 back before its end."""
 
-_PAID_AT_ONCE = 1 << 20
-"""Bytes for which room is taken at once where so many are to come: to ask for each piece would take
-longer than all else that is done with one that stays in memory."""
-
 _FIRST = 4_096
 """Bytes a connection may always have in memory, whatever the others have: less than what it costs
 anyway, and enough for a form. So an ordinary request needs no lock."""
@@ -101,7 +97,9 @@ class Spool:
         if size > self._paid or not self._late.size:
             return False
         self._paid -= size
-        self._add_late(data)
+        self._late.append(data)
+        self._taken_late += size
+        self.size += size
         return True
 
     def _fits(self, size: int) -> bool:
@@ -127,7 +125,7 @@ class Spool:
         try:
             if write_on is not None and self._puts_off(data):
                 self._postpone(memoryview(data), write_on)
-                self._pay_for(min(to_come, _PAID_AT_ONCE))
+                self._pay_for(to_come)
             else:
                 while self.write_on():
                     pass
@@ -154,24 +152,25 @@ class Spool:
             return
         if not self._late.size:
             self._budget.to_write.add(write_on)
-        self._add_late(data)
-
-    def _add_late(self, data: bytes | memoryview) -> None:
         self._late.append(data)
         self._taken_late += len(data)
         self.size += len(data)
 
     def _pay_for(self, size: int) -> None:
-        """Have room for so many bytes that are to come, if it is there."""
-        missing = size - self._paid
-        if missing <= 0 or not self._may_keep(missing):
+        """Have room for so many bytes that are to come, or for as many as there is memory for.
+
+        To ask for each piece would take longer than all else that is done with it.
+        """
+        missing = min(size, _MOST_LATE - self._late.size) - self._paid
+        if missing <= 0:
             return
+        taken = self._budget.take_memory_up_to(missing)
         try:
-            self._budget.take_disk(missing, self._holder)
+            self._budget.take_disk(taken, self._holder)
         except NoRoom:
-            self._budget.give_memory(missing)
+            self._budget.give_memory(taken)
         else:
-            self._paid = size
+            self._paid += taken
 
     def _may_keep(self, size: int) -> bool:
         return self._late.size + size <= _MOST_LATE and self._budget.take_memory(size)

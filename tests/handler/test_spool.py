@@ -458,10 +458,10 @@ def test_who_does_not_put_off_writes_what_has_been_first(written: list[int]) -> 
 PIECE = bytes(100_000)
 
 
-def test_room_for_what_is_to_come_is_taken_in_large_steps(
+def test_room_for_what_is_to_come_is_taken_at_once(
     written: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody is asked for each piece, and no more is taken than has been announced."""
+    """Nobody is asked for each piece; no more is taken than has been announced, or is there."""
     budget = postponing(4 << 20)
     spool = Spool(budget, 0, Peer(b"asks"))
     asked: list[int] = []
@@ -476,7 +476,8 @@ def test_room_for_what_is_to_come_is_taken_in_large_steps(
     for left in reversed(range(count)):
         if not spool.append_late(PIECE):
             spool.append(memoryview(PIECE), left * len(PIECE), spool.write_on)
-        assert spool.size <= budget.disk <= min(count * len(PIECE), spool.size + (1 << 20))
+        assert spool.size <= budget.disk <= count * len(PIECE)
+        assert budget.memory <= 4 << 20
     assert len(asked) < count // 3
     assert (sum(written), spool.size) == (len(PIECE), count * len(PIECE))
     assert (budget.memory, budget.disk) == (spool._late.size, spool.size)
@@ -517,19 +518,25 @@ def test_only_what_is_put_off_anyway_needs_nobody_to_be_asked() -> None:
     assert (budget.memory, budget.disk) == (0, 0)
 
 
-@pytest.mark.parametrize(("memory", "disk"), [(250_000, None), (None, 250_000), (250_000, 250_000)])
-def test_no_room_is_taken_for_more_where_there_is_none(
-    memory: int | None, disk: int | None
+@pytest.mark.parametrize(
+    ("memory", "disk", "taken"),
+    [(150_000, None, 50_000), (None, 250_000, 0), (150_000, 240_000, 0), (100_000, None, 0)],
+)
+def test_no_more_room_is_taken_than_is_there(
+    memory: int | None, disk: int | None, taken: int
 ) -> None:
-    """What is there goes on as it did, and nothing stays taken of what was not enough."""
+    """Nothing stays taken of what there is no room for on disk, and the rest goes on as it did."""
     budget = postponing(memory, disk)
     spool = Spool(budget, 0)
     spool.append(memoryview(PIECE), 0, spool.write_on)
     spool.append(memoryview(PIECE), 0, spool.write_on)
     spool._pay_for(200_000)
+    held = (budget.memory, budget.disk)
     assert not spool.append_late(PIECE)
-    assert (budget.memory, budget.disk) == (100_000, 200_000)
     spool.clear()
+    while budget.close_one():
+        pass
+    assert held == (100_000 + taken, 200_000 + taken)
     assert (budget.memory, budget.disk) == (0, 0)
 
 
