@@ -69,6 +69,29 @@ def test_a_socket_that_is_only_bound_is_made_to_listen(ssl_context: ssl.SSLConte
             assert server.server_port == sock.getsockname()[1]
 
 
+class Asked(Plain):
+    """Tells how many bytes the kernel takes for its client before they may be sent."""
+
+    def do_GET(self) -> None:
+        """Answer with their number."""
+        option = socket.TCP_NOTSENT_LOWAT
+        self._answer(b"%d" % self.connection.getsockopt(socket.IPPROTO_TCP, option))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere connections do not inherit it")
+@pytest.mark.parametrize("server_class", SERVERS)
+@pytest.mark.parametrize("is_given", [False, True])
+def test_peers_10_the_kernel_does_not_take_megabytes_for_who_reads_nothing(
+    server_class: Any, ssl_context: ssl.SSLContext, listener: socket.socket, *, is_given: bool
+) -> None:
+    """Whoever has made the socket. It is memory that nobody counts, and work done for nothing."""
+    options = {"listening_socket": listener} if is_given else {}
+    address = None if is_given else ("127.0.0.1", 0)
+    server = server_class(address, Asked, ssl_context=ssl_context, **options)
+    with serving(server):
+        assert get(server.server_address, client_context(), "/").endswith(b"\r\n262144")
+
+
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no AF_UNIX on this platform")
 def test_the_path_of_a_unix_socket_is_left_alone(
     ssl_context: ssl.SSLContext, tmp_path: Path
