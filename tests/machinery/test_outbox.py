@@ -104,11 +104,11 @@ def test_a_file_is_read_to_half_a_page_from_where_the_kernel_has_it(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
 def test_a_forked_process_does_not_read_into_its_parents_buffer(paths: list[Path]) -> None:
     """What one has read it may still have to send when the other reads."""
-    ours, childs = outbox_of(paths[0]), outbox_of(paths[1])
+    ours, others = outbox_of(paths[0]), outbox_of(paths[1])
     data = ours.next(65_536)
     child = os.fork()
     if not child:
-        os._exit(not childs.next(65_536))
+        os._exit(not others.next(65_536))
     assert os.waitpid(child, 0)[1] == 0
     assert bytes(data) == b"a" * 65_536
 
