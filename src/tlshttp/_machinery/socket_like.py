@@ -148,9 +148,13 @@ class SocketLike:
             self.end_sending()
 
     def unwrap(self) -> socket.socket:
-        """Say goodbye and return the bare socket, which is non-blocking."""
-        self.conclude()
-        self.end_waiting()
+        """Say goodbye and return the bare socket, which is non-blocking.
+
+        Where the peer has some of the response still to take, and this thread must not wait for
+        that, the goodbye is said when the handler has returned, as after `shutdown`.
+        """
+        if self.conclude():
+            self.end_waiting()
         return self._channel.socket
 
     def settimeout(self, value: float | None) -> None:
