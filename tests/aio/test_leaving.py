@@ -189,7 +189,9 @@ def test_only_a_mistake_beside_a_lost_client_has_a_traceback(
     found = [case for case in CASES for report in reports if f" in {case}\n" in report]
     assert found == [each.__name__ for each in MISTAKES]
     assert len(reports) == len(MISTAKES)
-    assert said == [["OSError"] * 4] * (len(CASES) + 1)
+    # Of the two in a group the first may have failed before the second has begun.
+    assert len(said) in (len(CASES), len(CASES) + 1)
+    assert all(each == ["OSError"] * 4 for each in said)
 
 
 read = threading.Semaphore(0)
