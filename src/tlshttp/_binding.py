@@ -20,11 +20,11 @@ __all__ = [
     "BoundPath",
     "accept",
     "address_family",
-    "bound_unsent",
     "given_address",
     "given_host",
     "host_with_zone",
     "is_listening",
+    "limit_unsent",
     "names_of",
     "network_addresses",
     "plain_address",
@@ -50,9 +50,9 @@ _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
 _UNSENT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 _MOST_UNSENT = 262_144
-"""Bytes for one peer that the kernel takes before it may send them: as many as leave at once. Left
-to itself, Linux takes up to 4 MiB of a response that nobody reads (``tcp_wmem``), encrypted for
-nothing, of memory that nobody counts."""
+"""Bytes for one peer that the kernel takes before it may send them: as many as leave at once.
+Without a limit Linux takes up to 4 MiB (``tcp_wmem``) of a response that nobody reads. They have
+been encrypted for nothing, and nobody counts that memory."""
 
 
 def given_address(server_address: Any) -> Any:
@@ -216,10 +216,10 @@ def socket_options(
     return options
 
 
-def bound_unsent(listening: socket.socket) -> None:
-    """Have the kernel take no more than that ahead, for all who connect to a socket.
+def limit_unsent(listening: socket.socket) -> None:
+    """Limit what the kernel takes before it may send it, for all who connect to this socket.
 
-    Connections have this from the socket they come in by, on Linux.
+    On Linux a connection inherits that from the socket which accepts it.
     """
     if _UNSENT is not None:
         with contextlib.suppress(OSError):  # AF_UNIX has none

@@ -117,15 +117,15 @@ class Spool:
         self, data: bytes | memoryview, more: int, write_on: Callable[[], bool] | None
     ) -> None:
         """Do what `append` does with what has no place in memory for good."""
-        size, before, to_come = len(data), self.size, more
-        more = 0 if self._files or self._late.size else more
-        self._budget.take_disk(size + more, self._holder)
-        if more:
-            self._budget.give_disk(more, self._holder)
+        size, before = len(data), self.size
+        room = 0 if self._files or self._late.size else more
+        self._budget.take_disk(size + room, self._holder)
+        if room:
+            self._budget.give_disk(room, self._holder)
         try:
             if write_on is not None and self._puts_off(data):
                 self._postpone(memoryview(data), write_on)
-                self._pay_for(to_come)
+                self._pay_for(more)
             else:
                 while self.write_on():
                     pass

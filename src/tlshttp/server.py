@@ -19,11 +19,11 @@ from tlshttp._binding import (
     BoundPath,
     accept,
     address_family,
-    bound_unsent,
     given_address,
     given_host,
     host_with_zone,
     is_listening,
+    limit_unsent,
     names_of,
     plain_address,
     require_listening_socket,
@@ -383,7 +383,7 @@ class TLSHTTPServer(http.server.HTTPServer):
         if not is_listening(self.socket):  # else it has a queue of the length it was given
             super().server_activate()
         self.socket.setblocking(False)
-        bound_unsent(self.socket)
+        limit_unsent(self.socket)
         if not self.__is_active:
             warn_without_files()
         self.__is_active = True

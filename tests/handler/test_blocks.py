@@ -120,7 +120,7 @@ def _has_none(*_: object) -> None:
 
 
 class Records(MemoryEngine):
-    """Each segment is a record; after the last one there is none, or an error, or the end."""
+    """Each segment is a record, of which some may be read; after the last one there is `then`."""
 
     def __init__(self, records: list[bytes], then: Any, fd: int) -> None:
         super().__init__([], fd)
@@ -128,12 +128,21 @@ class Records(MemoryEngine):
         self.then = then
 
     def recv(self, size: int, /) -> bytes:
-        """Return the next."""
-        if self.records:
-            return self.records.pop(0)
-        if self.then == b"":
-            return b""
-        raise self.then
+        """Return the next, or a part of it."""
+        if not self.records:
+            if self.then == b"":
+                return b""
+            raise self.then
+        record = self.records.pop(0)
+        if size < len(record):
+            self.records.insert(0, record[size:])
+        return record[:size]
+
+    def recv_more(self, pieces: list[bytes], size: int) -> None:
+        """Append as many as are wanted."""
+        while size > 0 and (not pieces or pieces[-1]):
+            pieces.append(self.recv(size))
+            size -= len(pieces[-1])
 
 
 def stream_of(records: list[bytes], then: Any = ssl.SSLWantReadError, fd: int = -1) -> Any:

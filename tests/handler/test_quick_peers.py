@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any
 
 import pytest
 
 from tests.handler.http_support import MemoryEngine, streamed
-from tests.handler.test_exchange import Connected, content, cut, post
+from tests.handler.test_blocks import stream_of
+from tests.handler.test_exchange import content, cut, post
 from tests.support import NoOwner
 from tlshttp import Limits
 from tlshttp._machinery.stream import Stream
@@ -20,39 +20,6 @@ NEXT = post(b"Content-Length: 3", path="/next") + b"abc"
 
 
 # What a connection receives right there ----------------------------------------------------------
-
-
-class Records(MemoryEngine):
-    """Each segment is a record, of which some may be read; after the last one there is `then`."""
-
-    def __init__(self, records: list[bytes], then: Any, fd: int) -> None:
-        super().__init__([], fd)
-        self.records = records
-        self.then = then
-
-    def recv(self, size: int, /) -> bytes:
-        """Return the next, or a part of it."""
-        if not self.records:
-            if self.then == b"":
-                return b""
-            raise self.then
-        record = self.records.pop(0)
-        if size < len(record):
-            self.records.insert(0, record[size:])
-        return record[:size]
-
-    def recv_more(self, pieces: list[bytes], size: int) -> None:
-        """Append as many as are wanted."""
-        while size > 0 and (not pieces or pieces[-1]):
-            pieces.append(self.recv(size))
-            size -= len(pieces[-1])
-
-
-def stream_of(records: list[bytes], then: Any = ssl.SSLWantReadError, fd: int = -1) -> Any:
-    """Return a connection on which these arrive."""
-    connected = Connected()
-    connected.stream._channel = Records(records, then, fd)
-    return connected.stream
 
 
 def test_no_more_is_taken_than_is_asked_for() -> None:

@@ -7,7 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tlshttp._machinery.patience import WANTS, PatientStream, WouldBlock
 from tlshttp._machinery.poller import READ, WRITE
@@ -16,9 +16,6 @@ from tlshttp.errors import (
     RequestTimeout,
     TunnelTimeout,
 )
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["ReceivingStream"]
 
