@@ -61,7 +61,7 @@ class DrivingConnection(BeginningConnection):
             if self._rate is None:
                 self._rate = stream.begin_rate(WRITE)
                 self._waits_since = now
-            self._keep_pace(self._rate, stream.moved_out)
+            self._keep_pace(self._rate, stream.taken)
             if not self._rate.left:
                 stream.fail(self._rate.used_up())
             return

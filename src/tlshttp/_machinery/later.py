@@ -198,8 +198,8 @@ class Later:
 
     @property
     def moved_out(self) -> int:
-        """Bytes of responses that have left so far."""
-        return self.stream.moved_out
+        """Bytes of responses that the peer has taken so far."""
+        return self.stream.taken
 
     def fail(self, cut: ConnectionCut) -> None:
         """Take note of what is wrong with the peer; nothing more is sent to it."""

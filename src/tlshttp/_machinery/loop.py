@@ -56,6 +56,9 @@ to be equally good.
 
 _AT_WORK = frozenset({Phase.HANDLER, Phase.LATER})
 
+_LOOKED_AT = frozenset({Phase.TAKEN_OVER, Phase.RESPONSE})
+"""Phases in which more may have moved than a poller tells of: see `size_of_send_queue`."""
+
 _ACCEPTS_AT_ONCE = 64
 """How many the loop lets in on each tick while all workers are busy."""
 
@@ -386,8 +389,8 @@ class Loop(Dispatcher):
 
     def _sweep(self) -> None:
         for connection in self.registry.take_overdue(self.clock.now()):
-            is_driven = connection.phase is Phase.TAKEN_OVER
-            if is_driven or wait_for(connection.fd, connection.armed or READ, 0):
+            is_looked_at = connection.phase in _LOOKED_AT
+            if is_looked_at or wait_for(connection.fd, connection.armed or READ, 0):
                 # Something has come that we have not looked at: the peer has not been too slow.
                 self.resume_later(connection)
             else:

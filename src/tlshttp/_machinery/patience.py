@@ -21,6 +21,7 @@ from tlshttp._machinery.in_bulk import Wait, is_worthwhile, wait_for_many
 from tlshttp._machinery.minimum_rate import MinimumRate
 from tlshttp._machinery.outbox import Outbox
 from tlshttp._machinery.poller import READ, wait_for
+from tlshttp._machinery.send_queue import size_of_send_queue
 from tlshttp._machinery.socket_like import SocketLike
 from tlshttp._tls import TLSObject
 from tlshttp._tls_info import TLSInfo
@@ -265,13 +266,18 @@ class PatientStream(SocketLike):
             )  # fmt: skip
         return MinimumRate(
             limits.write_timeout, limits.write_min_rate, WriteTimeout,
-            "took the response", self.moved_out,
+            "took the response", self.taken,
         )  # fmt: skip
 
     @property
     def moved_out(self) -> int:
         """Bytes of responses that the kernel has taken."""
         return self.bytes_out - len(self._channel.unsent)
+
+    @property
+    def taken(self) -> int:
+        """Bytes of responses that the peer has taken, as far as the system tells."""
+        return self.moved_out - size_of_send_queue(self.fd)
 
     def _wait_at_rate(self, event: int, direction: int, wanted: int = 1) -> None:
         """Wait as long as the peer's rate and the handler's own timeout have it.
@@ -296,7 +302,7 @@ class PatientStream(SocketLike):
             self._reading = direction == READ
             self._rate = self.begin_rate(direction)
         rate = self._rate
-        rate.earn(self.bytes_in if self._reading else self.moved_out)
+        rate.earn(self.bytes_in if self._reading else self.taken)
         shortest = rate.left if self.timeout is None else min(rate.left, self.timeout)
         wait = wait_for
         # A timeout of the handler's own is one for each piece that comes.
@@ -309,9 +315,12 @@ class PatientStream(SocketLike):
         rate.spend(min(waited, shortest) if ready else waited)
         if ready:
             return
+        if rate.left:
+            self._time_out()
+        if not self._reading:
+            rate.earn(self.taken)
         if not rate.left:
             self.fail(rate.used_up())
-        self._time_out()
 
     def _wait_in_tunnel(self, event: int) -> None:
         limit = self._limits.tunnel_timeout

@@ -288,7 +288,7 @@ class ServingConnection(AnsweringConnection):
                 return self._finish_close(stream)
             return self._after_response(stream)
         if self._rate is not None:
-            self._keep_pace(self._rate, stream.moved_out)
+            self._keep_pace(self._rate, stream.taken)
         return WRITE if stream.is_blocked() else OTHERS_FIRST
 
     def _after_response(self, stream: Stream) -> int:

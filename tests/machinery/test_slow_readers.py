@@ -1,0 +1,100 @@
+"""Who reads slowly, but not too slowly, gets the whole response, however much the kernel takes."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from tests.machinery.conftest import Serve
+from tests.machinery.handlers import Plain
+from tests.machinery.peers import client_context, handshake, read_to_end, request
+from tests.support import at_some_pace, wait_until
+from tlshttp import Limits
+from tlshttp._machinery.send_queue import size_of_send_queue
+from tlshttp.aio import AsyncTLSRequestHandler
+
+PIECE = bytes(200_000)
+PIECES = 10
+SIZE = PIECES * len(PIECE)
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can tell")
+
+
+class Sends(Plain):
+    """Answers with a response whose length is known, or not."""
+
+    def do_GET(self) -> None:
+        """Send two megabytes."""
+        self.send_response(200)
+        if self.path == "/known":
+            self.send_header("Content-Length", str(SIZE))
+        self.end_headers()
+        for _ in range(PIECES):
+            self.wfile.write(PIECE)
+
+
+class Coroutine(AsyncTLSRequestHandler):
+    """Does the same."""
+
+    async def do_GET(self) -> None:
+        """Send two megabytes."""
+        self.send_response(200)
+        if self.path == "/known":
+            self.send_header("Content-Length", str(SIZE))
+        self.end_headers()
+        for _ in range(PIECES):
+            await self.write(PIECE)
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+@linux
+@pytest.mark.parametrize("handler", [Sends, Coroutine])
+@pytest.mark.parametrize("path", ["/known", "/unknown"])
+def test_who_reads_above_the_minimum_rate_is_not_cut(
+    serve: Serve, handler: type[Any], path: str
+) -> None:
+    """A poller tells of room in the kernel when half of it is free; nobody is cut for that.
+
+    Whoever waits for the peer: the loop, a coroutine or, where the length is unknown, a thread of
+    the threading server.
+    """
+
+    def attempt(pace: float) -> None:
+        timeout = 0.4 * pace
+        with serve(handler, Limits(write_timeout=timeout, write_min_rate=1)) as server:
+            with handshake(server.server_address, client_context(), rcvbuf=32_768) as sock:
+                sock.sendall(request(path, close=True))
+                for _ in range(10):  # less than half of what the kernel takes
+                    sock.recv(16_384)
+                    time.sleep(0.3 * timeout)
+                assert len(read_to_end(sock)) > SIZE - 10 * 16_384
+            assert not server.events
+
+    at_some_pace(attempt)
+
+
+@linux
+def test_the_system_tells_what_a_peer_has_not_taken() -> None:
+    """Nothing before anything is sent, and when the peer has it; and nothing of a closed socket."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        far = socket.create_connection(listener.getsockname())
+        near = listener.accept()[0]
+    with far, near:
+        assert size_of_send_queue(near.fileno()) == 0
+        near.setblocking(False)
+        sent = 0
+        try:
+            while True:
+                sent += near.send(PIECE)
+        except BlockingIOError:
+            assert 0 < size_of_send_queue(near.fileno()) <= sent
+        while sent:
+            sent -= len(far.recv(1_000_000))
+        assert wait_until(lambda: size_of_send_queue(near.fileno()) == 0)
+    assert size_of_send_queue(-1) == 0
