@@ -24,7 +24,6 @@ __all__ = [
     "given_host",
     "host_with_zone",
     "is_listening",
-    "limit_unsent",
     "names_of",
     "network_addresses",
     "plain_address",
@@ -46,13 +45,6 @@ _DISCARD_PORT = 9  # RFC 863
 _LARGEST_PORT = 65_535  # RFC 9293, section 3.1
 
 _WILDCARDS = ("", "0.0.0.0", "::")  # noqa: S104
-
-_UNSENT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
-
-_MOST_UNSENT = 262_144
-"""Bytes for one peer that the kernel takes before it may send them: as many as leave at once.
-Without a limit Linux takes up to 4 MiB (``tcp_wmem``) of a response that nobody reads. They have
-been encrypted for nothing, and nobody counts that memory."""
 
 
 def given_address(server_address: Any) -> Any:
@@ -214,16 +206,6 @@ def socket_options(
         only_v6 = int(server_address[0] not in ("", "::"))
         options.append((socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only_v6))
     return options
-
-
-def limit_unsent(listening: socket.socket) -> None:
-    """Limit what the kernel takes before it may send it, for all who connect to this socket.
-
-    On Linux a connection inherits that from the socket which accepts it.
-    """
-    if _UNSENT is not None:
-        with contextlib.suppress(OSError):  # AF_UNIX has none
-            listening.setsockopt(socket.IPPROTO_TCP, _UNSENT, _MOST_UNSENT)
 
 
 def require_listening_socket(sock: socket.socket) -> None:

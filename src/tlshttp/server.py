@@ -23,7 +23,6 @@ from tlshttp._binding import (
     given_host,
     host_with_zone,
     is_listening,
-    limit_unsent,
     names_of,
     plain_address,
     require_listening_socket,
@@ -383,7 +382,6 @@ class TLSHTTPServer(http.server.HTTPServer):
         if not is_listening(self.socket):  # else it has a queue of the length it was given
             super().server_activate()
         self.socket.setblocking(False)
-        limit_unsent(self.socket)
         if not self.__is_active:
             warn_without_files()
         self.__is_active = True

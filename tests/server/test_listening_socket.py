@@ -78,7 +78,7 @@ class Asked(Plain):
         self._answer(b"%d" % self.connection.getsockopt(socket.IPPROTO_TCP, option))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere connections do not inherit it")
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no such limit")
 @pytest.mark.parametrize("server_class", SERVERS)
 @pytest.mark.parametrize("is_given", [False, True])
 def test_peers_10_the_kernel_does_not_take_megabytes_for_who_reads_nothing(
@@ -90,6 +90,26 @@ def test_peers_10_the_kernel_does_not_take_megabytes_for_who_reads_nothing(
     server = server_class(address, Asked, ssl_context=ssl_context, **options)
     with serving(server):
         assert get(server.server_address, client_context(), "/").endswith(b"\r\n262144")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no such limit")
+@pytest.mark.parametrize("server_class", SERVERS)
+def test_nor_where_somebody_else_has_made_it_listen(
+    server_class: Any, ssl_context: ssl.SSLContext, listener: socket.socket
+) -> None:
+    """By a ``server_activate()`` of one's own, or before it was put in place of the server's."""
+
+    class Own(server_class):  # type: ignore[misc]
+        def server_activate(self) -> None:
+            self.socket.listen(5)
+
+    with serving(Own(("127.0.0.1", 0), Asked, ssl_context=ssl_context)) as server:
+        assert get(server.server_address, client_context(), "/").endswith(b"\r\n262144")
+    late = server_class(("127.0.0.1", 0), Asked, False, ssl_context=ssl_context)
+    late.socket.close()
+    late.socket = listener
+    with serving(late):
+        assert get(listener.getsockname(), client_context(), "/").endswith(b"\r\n262144")
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no AF_UNIX on this platform")

@@ -25,6 +25,14 @@ a connection; less if a connection goes."""
 
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
+_MOST_UNSENT = 262_144
+"""Bytes for one peer that the kernel takes before it may send them: as many as leave at once.
+Without a limit Linux takes up to 4 MiB (``tcp_wmem``) of a response that nobody reads. They have
+been encrypted for nothing, and nobody counts that memory."""
+
+_OPTIONS = [(socket.TCP_NODELAY, 1)]
+if sys.platform == "linux":  # elsewhere the kernel takes less
+    _OPTIONS.append((socket.TCP_NOTSENT_LOWAT, _MOST_UNSENT))
 
 WRAPPED = (
     "{} has been wrapped for TLS: remove the wrap_socket() line, this server does it by itself, for"
@@ -200,7 +208,8 @@ class Listener:
             self._loop.room.make_room()
         request.setblocking(False)
         try:
-            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for option, value in _OPTIONS:
+                request.setsockopt(socket.IPPROTO_TCP, option, value)
         except OSError:
             pass  # AF_UNIX has none; macOS refuses where the peer is gone again, as will show
         connection = ServingConnection(self._loop, request, address)
