@@ -269,8 +269,8 @@ class ResponseBacklog(ConnectionCut):
 class ResponseAborted(ConnectionCut):
     """The rest of a response could not be kept for its peer, or not be read.
 
-    The disk was full, a file became shorter while it was sent, or the server was closed before a
-    handler that answers later (`tlshttp.aio`) had done so.
+    The disk was full, a file became shorter while it was sent, or the server was closed before the
+    peer had taken all of it, or before a handler that answers later (`tlshttp.aio`) had answered.
     """
 
     reason = "response-aborted"

@@ -25,8 +25,8 @@ from tests.machinery.peers import (
     read_to_end,
     request,
 )
-from tests.support import UNIT, wait_until
-from tlshttp import Limits
+from tests.support import UNIT, serving, wait_until
+from tlshttp import Limits, errors
 from tlshttp._machinery.tls_channel import TLSChannel
 from tlshttp.errors import RequestRefused
 
@@ -297,3 +297,21 @@ def test_nothing_is_left_for_the_garbage_collector(serve: Serve, close: bool) ->
             assert wait_until(lambda: not any(made() for made in seen))
     finally:
         gc.enable()
+
+
+def test_what_a_server_that_closes_cannot_send_is_an_event(
+    server_class: type[Recording],
+    server_context: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever has taken a part of a response when its time is over is cut, and told so."""
+    monkeypatch.setattr("tlshttp._machinery.closing._PATIENCE_SECONDS", 0.1 * UNIT)
+    server = server_class(("127.0.0.1", 0), Plain, ssl_context=server_context)
+    with serving(server), handshake(server.server_address, client_context()) as sock:
+        sock.sendall(request("/large"))
+        assert wait_until(lambda: server.stats().parked["response"] == 1)
+        server.shutdown()
+        server.server_close()
+        assert [type(event) for event, _ in server.events] == [errors.ResponseAborted]
+        with pytest.raises(OSError, match=r"EOF|reset"):
+            read_to_end(sock)

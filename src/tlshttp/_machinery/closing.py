@@ -58,7 +58,7 @@ def _wait_for_handlers(loop: Loop, *, daemon_threads: bool) -> None:
 
 
 def _send_responses(loop: Loop, timeout: float) -> None:
-    """Send what is left of responses, up to `timeout` seconds; the loop has stopped."""
+    """Send what is left of responses, up to `timeout` seconds, then cut; the loop has stopped."""
     end = time.monotonic() + timeout
     loop.departure.pass_over()
     left = _unfinished(loop)
@@ -67,6 +67,8 @@ def _send_responses(loop: Loop, timeout: float) -> None:
         for connection in ready:
             loop.guard(connection.send_on_closing, connection)
         left = _unfinished(loop)
+    for connection in left:
+        loop.guard(connection.end_unsent, connection)
 
 
 def _unfinished(loop: Loop) -> list[Connection]:

@@ -212,6 +212,10 @@ class Connection:
         """Send more of a response while the server closes; then end."""
         raise NotImplementedError
 
+    def end_unsent(self) -> None:
+        """End though the peer has not taken all of a response: the server closes."""
+        raise NotImplementedError
+
     def give_up_room(self) -> bool:
         """Have the request refused if it has waited for room too long; tell if it has."""
         raise NotImplementedError

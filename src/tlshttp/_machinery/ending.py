@@ -27,6 +27,7 @@ from tlshttp.errors import (
     HandshakeTimeout,
     RequestCrowdedOut,
     RequestTimeout,
+    ResponseAborted,
 )
 
 __all__ = ["EndingConnection"]
@@ -264,6 +265,10 @@ class EndingConnection(Connection):
         elif self.phase is not _RESPONSE:  # else the server sees to the rest of it
             self.stream.input_complete = True
             self._end(self.stream)
+
+    def end_unsent(self) -> None:
+        """End though the peer has not taken all of a response: the server closes."""
+        self._end_early(ResponseAborted("the server has closed before the peer had it all"))
 
     def _end_early(self, cut: ConnectionCut) -> None:
         """End between two requests, which is no event, or inside one, which is."""
