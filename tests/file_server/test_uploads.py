@@ -284,9 +284,13 @@ def test_forms_of_other_sites_are_refused(
 
 
 def test_only_there(site: Site) -> None:
-    """Nowhere else is anything taken, and without the option not there, either."""
-    assert site.ask("/", "POST", form((b"a", b"1")), Content_Type=TYPE).status == 405
-    assert site.ask("/.upload", "PUT", b"1").status == 405
+    """Nowhere else is anything taken, and whoever tries is told what may be done there."""
+    replies = [
+        site.ask("/", "POST", form((b"a", b"1")), Content_Type=TYPE),
+        site.ask("/.upload", "PUT", b"1"),
+    ]
+    assert [reply.status for reply in replies] == [405, 405]
+    assert [reply.headers["Allow"] for reply in replies] == ["GET, HEAD", "GET, HEAD, POST"]
 
 
 def test_without_the_option_nothing_is_taken(serve: Serve) -> None:

@@ -95,7 +95,7 @@ class UploadingMixIn(TLSFileRequestHandler):
     def do_POST(self) -> None:
         """Take files, if they are sent to where the form sends them."""
         self._untrusted = self._sandboxed = False
-        if path_of(origin_form(self.path) or "") != PATH:
+        if not self._asks_for_form():
             super().do_POST()
             return
         try:
@@ -104,6 +104,13 @@ class UploadingMixIn(TLSFileRequestHandler):
             self._tell(refused.status, [f"{refused} Nothing was kept."], "Not uploaded")
             return
         self._tell(HTTPStatus.CREATED, [f"Uploaded: {name}" for name in kept], "Uploaded")
+
+    def _allowed_methods(self) -> list[str]:
+        allowed = super()._allowed_methods()
+        return allowed if self._asks_for_form() else [name for name in allowed if name != "POST"]
+
+    def _asks_for_form(self) -> bool:
+        return path_of(origin_form(self.path) or "") == PATH
 
     def _receive(self) -> list[str]:
         self._refuse_foreign_pages()

@@ -351,13 +351,17 @@ class TLSFileRequestHandler(SimpleHTTPRequestHandler, TLSRequestHandler):
     # Refusals ---------------------------------------------------------------------------------
 
     def _refuse_method(self) -> None:
+        allowed = ", ".join(self._allowed_methods())
+        self._send_text(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": allowed})
+
+    def _allowed_methods(self) -> list[str]:
+        """List those that may be used for what is asked for."""
         ours = {getattr(TLSFileRequestHandler, f"do_{method}") for method in _REFUSED_METHODS}
-        allowed = [
+        return [
             name.removeprefix("do_")
             for name in dir(self)
             if name.startswith("do_") and getattr(type(self), name, None) not in ours
         ]
-        self._send_text(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": ", ".join(allowed)})
 
     def _send_absence(self, error: OSError | ValueError | None) -> None:
         """Answer 404; 403 where the system denies it.
