@@ -14,6 +14,7 @@ from tests.machinery.handlers import Plain
 from tests.machinery.peers import client_context, handshake, read_to_end, request
 from tests.support import at_some_pace, wait_until
 from tlshttp import Limits
+from tlshttp._machinery import send_queue
 from tlshttp._machinery.send_queue import size_of_send_queue
 from tlshttp.aio import AsyncTLSRequestHandler
 
@@ -98,3 +99,12 @@ def test_the_system_tells_what_a_peer_has_not_taken() -> None:
             sent -= len(far.recv(1_000_000))
         assert wait_until(lambda: size_of_send_queue(near.fileno()) == 0)
     assert size_of_send_queue(-1) == 0
+
+
+def test_without_such_a_system_it_tells_of_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on Windows."""
+    monkeypatch.setattr(send_queue, "_tells", False)
+    near, far = socket.socketpair()
+    with near, far:
+        near.send(b"something")
+        assert size_of_send_queue(near.fileno()) == 0
