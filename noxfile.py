@@ -10,6 +10,7 @@ import shutil
 import sys
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nox
@@ -38,7 +39,6 @@ BENCH_PYTHON = "3.13"
 """Figures compare on one Python only; ``--force-python 3.14`` takes another."""
 BETWEEN_PYTHONS = ["3.12"]
 """Older and newer ones run more cases of the tests."""
-SMOKE = ["-m", "smoke"]
 SIDE_BY_SIDE = ["--numprocesses", str(min(4, (os.cpu_count() or 1) + 1)), "--dist", "loadfile"]
 """Files of tests run beside one another, one more than there are processors: they wait more than
 they compute."""
@@ -47,6 +47,27 @@ they compute."""
 def group(name: str) -> list[str]:
     """Return the requirements of one dependency group of pyproject.toml."""
     return list(nox.project.dependency_groups(PROJECT, name))
+
+
+def smoke() -> list[str]:
+    """Return pytest's arguments for the tests marked smoke: to read all others takes longer."""
+    files = sorted(Path("tests").rglob("test_*.py"))
+    return ["-m", "smoke", *(str(f) for f in files if "mark.smoke" in f.read_text("utf-8"))]
+
+
+def at_once(session: nox.Session, *lanes: list[list[str]]) -> None:
+    """Run lists of commands beside one another, those of each list one after the other.
+
+    Raises:
+        nox.command.CommandFailed: One has failed; the rest of the other lists has been run.
+    """
+
+    def run(lane: list[list[str]]) -> None:
+        for command in lane:
+            session.run(*command)
+
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        list(pool.map(run, lanes))
 
 
 @nox.session
@@ -63,11 +84,12 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types: ours strictly, that the public names are fully typed, and users' programs."""
     session.install("-e", ".", *group("types"))
-    session.run("mypy")
-    session.run("pyright", "--verifytypes", "tlshttp", "--ignoreexternal")
+    mypy = [["mypy"]]
+    pyright = [["pyright", "--verifytypes", "tlshttp", "--ignoreexternal"]]
     for version in TYPED_PYTHONS:
-        session.run("mypy", "--python-version", version, "tests/typing")
-        session.run("pyright", "-p", "tests/typing", "--pythonversion", version)
+        mypy += [["mypy", "--python-version", version, "tests/typing"]]
+        pyright += [["pyright", "-p", "tests/typing", "--pythonversion", version]]
+    at_once(session, mypy, pyright)
 
 
 @nox.session
@@ -75,8 +97,9 @@ def docs(session: nox.Session) -> None:
     """Build the documentation, without the network, and run its examples."""
     session.install("-e", ".", *group("docs"))
     strict = ["-n", "-T", "-W", "--keep-going", "-q"]
-    for builder in ("html", "doctest"):
-        session.run("sphinx-build", *strict, "-b", builder, "docs", f"docs/_build/{builder}")
+    builders = [["sphinx-build", *strict, "-b", name, "docs", f"docs/_build/{name}"]
+                for name in ("html", "doctest")]  # fmt: skip
+    at_once(session, *([builder] for builder in builders))
 
 
 @nox.session
@@ -95,7 +118,7 @@ def build(session: nox.Session) -> None:
     wheels = folder / "dependencies"
     session.run("python", "-m", "pip", "download", "--quiet", "--dest", str(wheels), str(wheel))
     found = {"TLSHTTP_WHEEL": str(wheel.resolve()), "TLSHTTP_WHEELS": str(wheels.resolve())}
-    session.run("python", "-m", "pytest", *(session.posargs or SMOKE), env=found)
+    session.run("python", "-m", "pytest", *(session.posargs or smoke()), env=found)
 
 
 @nox.session(python=LOWEST_PYTHON)
@@ -103,7 +126,7 @@ def floors(session: nox.Session) -> None:
     """Try the lowest run-time dependencies that pyproject.toml allows."""
     lowest = [floor.replace(">=", "==") for floor in PROJECT["project"]["dependencies"]]
     session.install("-e", ".", *lowest, *group("test"))
-    session.run("python", "-m", "pytest", *(session.posargs or SMOKE))
+    session.run("python", "-m", "pytest", *(session.posargs or smoke()))
 
 
 @nox.session
@@ -122,10 +145,13 @@ def foreign(session: nox.Session) -> None:
     shutil.rmtree(wheels, ignore_errors=True)
     session.install(
         *group("build"),
+        *PROJECT["build-system"]["requires"],
         *needs["project"]["dependencies"],
         *nox.project.dependency_groups(needs, "test"),
     )
-    session.run("python", "-m", "build", "--wheel", "--outdir", str(wheels), silent=True)
+    session.run(
+        "python", "-m", "build", "--no-isolation", "--wheel", "--outdir", str(wheels), silent=True
+    )
     (wheel,) = wheels.glob("*.whl")
     session.install(str(wheel))
     session.install("--force-reinstall", "--no-deps", str(wheel))  # also over the same version
