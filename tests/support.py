@@ -206,20 +206,29 @@ def nothing_left_behind(*, timeout: float = PATIENCE) -> Iterator[None]:
 
 def _open_files() -> Iterator[tuple[int, str]]:
     """Yield number and target of every open file descriptor, where ``/proc`` tells them."""
-    for file in Path("/proc/self/fd").glob("*"):
+    for number in _names("/proc/self/fd"):
         try:
-            yield int(file.name), str(file.readlink())
+            yield int(number), os.readlink(f"/proc/self/fd/{number}")
         except FileNotFoundError:  # the descriptor that lists the folder, for one
             continue
 
 
 def _children() -> Iterator[int]:
     """Yield the process id of every child, also of one that ended and was not waited for."""
-    for task in Path("/proc/self/task").glob("*/children"):
+    for task in _names("/proc/self/task"):
         try:
-            yield from (int(pid) for pid in task.read_text().split())
+            with open(f"/proc/self/task/{task}/children") as file:
+                yield from map(int, file.read().split())
         except (FileNotFoundError, ProcessLookupError):  # the thread has ended meanwhile
             continue
+
+
+def _names(folder: str) -> list[str]:
+    """Return the names in a folder of ``/proc``; none where there is no such folder."""
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
 
 
 def _describe(target: str) -> str:
