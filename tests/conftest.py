@@ -75,10 +75,14 @@ def _parameters(item: pytest.Item) -> dict[str, Any]:
 
 
 def _some(items: list[pytest.Item], count: int) -> set[str]:
-    """Return the names of so many cases of each test, from all over its list."""
+    """Return the names of so many cases of each test, from all over its list.
+
+    Of those marked exhaustive it is as many again, so that they take no other's place.
+    """
     tests = defaultdict(list)
-    for name in sorted(item.nodeid for item in items):
-        tests[name.partition("[")[0]].append(name)
+    for item in sorted(items, key=lambda item: item.nodeid):
+        exhaustive = item.get_closest_marker("exhaustive") is not None
+        tests[item.nodeid.partition("[")[0], exhaustive].append(item.nodeid)
     return {
         cases[number * (len(cases) - 1) // max(1, count - 1)]
         for cases in tests.values()
