@@ -201,6 +201,34 @@ def test_certificates_f02_a_wildcard_may_stand_for_an_excluded_name() -> None:
         assert bool(list(constraint_findings([name], [root.sign(root)]))) is refused
 
 
+def test_many_names_below_many_constraints_cost_what_each_of_them_costs() -> None:
+    """Twice as many of both is twice the work, not four times: a file of 2048 of each took 9 s."""
+    few, many = _calls_for(100), _calls_for(200)
+    assert few < many < 3 * few
+
+
+def _calls_for(count: int) -> int:
+    """Count the calls for so many names that are looked for below as many others."""
+    others = [x509.DNSName(f"{number}.other.test") for number in range(count)]
+    names = [x509.DNSName(f"{number}.leaf.test") for number in range(count)]
+    constraints = x509.NameConstraints(None, others)
+    root = one_fault._authority("root", "root", None)
+    root = root.with_("name constraints", constraints, critical=True)
+    authority = root.sign(root)
+    calls = 0
+
+    def count_call(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count_call)
+    try:
+        assert list(constraint_findings(names, [authority])) == []
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
 def test_every_rule_is_of_use() -> None:
     """Each row has its code as key, a meaning, and an error where a common client refuses."""
     for code, rule in RULES.items():

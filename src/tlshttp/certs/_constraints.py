@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Self
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -52,8 +54,9 @@ def constraint_findings(
         for authority in authorities
         if (extension := find_extension(authority, x509.NameConstraints)) is not None
     ]
+    rules = [_Rules.of(constraint) for constraint in constraints]
     for name in names:
-        if not all(_is_allowed(name, constraint) for constraint in constraints):
+        if not all(rule.allow(name) for rule in rules):
             yield (
                 f"the authority may not issue for {render_name(name)!r}: clients would refuse it"
                 f"{_what_is_allowed(name, constraints)}"
@@ -62,7 +65,7 @@ def constraint_findings(
 
 def are_allowed(names: Iterable[x509.GeneralName], constraints: x509.NameConstraints) -> bool:
     """Tell whether constraints permit all of these names."""
-    return all(_is_allowed(name, constraints) for name in names)
+    return all(map(_Rules.of(constraints).allow, names))
 
 
 def _is_nobodys_domain(host: str) -> bool:
@@ -95,23 +98,83 @@ def _render_subtree(subtree: x509.GeneralName) -> str:
     return f"{text} and *.{text}" if isinstance(subtree, x509.DNSName) else text
 
 
-def _is_allowed(name: x509.GeneralName, constraints: x509.NameConstraints) -> bool:
-    excluded = constraints.excluded_subtrees or ()
-    if any(_is_below(name, subtree) or _reaches(name, subtree) for subtree in excluded):
-        return False
-    # A permitted subtree restricts names of its own kind only.
-    permitted = [
-        subtree
-        for subtree in constraints.permitted_subtrees or ()
-        if isinstance(subtree, type(name))
-    ]
-    return not permitted or any(_is_below(name, subtree) for subtree in permitted)
+@dataclass(frozen=True)
+class _Subtrees:
+    """Subtrees, those of DNS to be looked up: a file may have thousands, for as many names."""
+
+    domains: frozenset[str]
+    """In lower case, without dots in front; an empty one stands for all names."""
+    parents: frozenset[str]
+    """What is above those by one label."""
+    others: tuple[x509.GeneralName, ...]
+
+    @classmethod
+    def of(cls, subtrees: Iterable[x509.GeneralName] | None) -> Self:
+        """Sort them."""
+        given = tuple(subtrees or ())
+        names = {subtree.value.lower() for subtree in given if isinstance(subtree, x509.DNSName)}
+        domains = {name.lstrip(".") or name for name in names}
+        return cls(
+            frozenset(domains),
+            frozenset(domain.partition(".")[2] for domain in domains),
+            tuple(subtree for subtree in given if not isinstance(subtree, x509.DNSName)),
+        )
+
+    def have(self, name: x509.GeneralName) -> bool:
+        """Tell whether a name is in one of them."""
+        if isinstance(name, x509.DNSName):
+            return not self.domains.isdisjoint(_and_above(name.value.lower()))
+        return any(_is_below(name, subtree) for subtree in self.others)
+
+    def are_reached(self, name: x509.GeneralName) -> bool:
+        """Tell whether a wildcard stands for one of them, among others."""
+        if not isinstance(name, x509.DNSName):
+            return False
+        wildcard, _, rest = name.value.lower().partition(".")
+        return wildcard == "*" and rest in self.parents
+
+    def have_kind(self, name: x509.GeneralName) -> bool:
+        """Tell whether there is one of the name's kind, which restricts those only."""
+        if isinstance(name, x509.DNSName):
+            return bool(self.domains)
+        return any(isinstance(subtree, type(name)) for subtree in self.others)
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """The constraints of an authority."""
+
+    excluded: _Subtrees
+    permitted: _Subtrees
+
+    @classmethod
+    def of(cls, constraints: x509.NameConstraints) -> Self:
+        """Sort their subtrees."""
+        return cls(
+            _Subtrees.of(constraints.excluded_subtrees),
+            _Subtrees.of(constraints.permitted_subtrees),
+        )
+
+    def allow(self, name: x509.GeneralName) -> bool:
+        """Tell whether there may be such a name in a certificate."""
+        if self.excluded.have(name) or self.excluded.are_reached(name):
+            return False
+        return not self.permitted.have_kind(name) or self.permitted.have(name)
+
+
+def _and_above(domain: str) -> Iterator[str]:
+    """Yield a name, those above it, and the empty one that is above all."""
+    rest = domain
+    while rest:
+        yield rest
+        rest = rest.partition(".")[2]
+    if domain.endswith("."):
+        yield "."  # the root, written as such
+    yield ""
 
 
 def _is_below(name: x509.GeneralName, subtree: x509.GeneralName) -> bool:
-    if isinstance(name, x509.DNSName) and isinstance(subtree, x509.DNSName):
-        domain = subtree.value.lower()
-        return not domain or f".{name.value.lower()}".endswith(f".{domain.lstrip('.')}")
+    """Tell whether a name that is none of DNS is in a subtree."""
     if isinstance(name, x509.IPAddress) and isinstance(subtree, x509.IPAddress):
         network = subtree.value
         return (
@@ -128,15 +191,6 @@ def _is_below(name: x509.GeneralName, subtree: x509.GeneralName) -> bool:
     if isinstance(name, x509.DirectoryName) and isinstance(subtree, x509.DirectoryName):
         return name.value.rdns[: len(subtree.value.rdns)] == subtree.value.rdns
     return name == subtree
-
-
-def _reaches(name: x509.GeneralName, subtree: x509.GeneralName) -> bool:
-    """Tell whether a wildcard stands for a name that is excluded, among others."""
-    if not (isinstance(name, x509.DNSName) and isinstance(subtree, x509.DNSName)):
-        return False
-    wildcard, _, rest = name.value.lower().partition(".")
-    domain = subtree.value.lower().lstrip(".")
-    return wildcard == "*" and domain.partition(".")[2] == rest
 
 
 def _is_mailbox_below(mailbox: str, subtree: str) -> bool:
