@@ -325,7 +325,8 @@ def test_thread_that_outlives_the_server_leaves_no_socket(
             super().process_request_thread(request, client_address)
             done.set()
 
-    server = Server(("127.0.0.1", 0), Late, ssl_context=server_context)
+    limits = Limits(linger_timeout=UNIT)  # the peer, which sends no more, does not close first
+    server = Server(("127.0.0.1", 0), Late, ssl_context=server_context, limits=limits)
     with running(server), client.connect(server) as sock:
         sock.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000000\r\n\r\n")
         assert in_handler.wait(30 * UNIT)
