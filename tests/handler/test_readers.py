@@ -165,10 +165,13 @@ class Buffered(Everything):
     wbufsize = 4096
 
 
-@pytest.fixture(autouse=True)
-def soon_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have no test wait, at its end, for the file that a server keeps."""
-    monkeypatch.setattr(_kept_file, "_SECONDS", 0.0)
+@pytest.fixture(scope="module", autouse=True)
+def soon_given_back() -> Iterator[None]:
+    """Have no test wait, at its end, for the file or the thread that a server keeps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_kept_file, "_SECONDS", 0.0)
+        patch.setattr("tlshttp._machinery.heads._IDLE_SECONDS", 0.01)
+        yield
 
 
 @pytest.fixture(scope="module", params=[Unbuffered, Buffered])
