@@ -86,14 +86,6 @@ class Budget:
             self.memory += size
             return True
 
-    def take_memory_up_to(self, size: int) -> int:
-        """Take so many bytes of memory, or as many as are there; return how many."""
-        with self._lock:
-            if self._most_memory is not None:
-                size = min(size, self._most_memory - self.memory)
-            self.memory += size
-            return size
-
     def give_memory(self, size: int) -> None:
         """Give bytes of memory back."""
         with self._lock:

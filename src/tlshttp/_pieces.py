@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-__all__ = ["SMALL", "Pieces"]
+__all__ = ["SMALL", "Pieces", "all_of"]
 
 SMALL = 16_384
 """Bytes up to which small pieces are kept together: each would cost an object of its own."""
@@ -30,12 +30,16 @@ class Pieces:
         size = len(data)
         last = self._pieces[-1] if self._pieces else None
         if size >= SMALL:
-            self._pieces.append(data if type(data) is bytes else _unchanging(data))
+            self._pieces.append(all_of(data) or _unchanging(data))
         elif type(last) is bytearray and len(last) < SMALL:
             last += data
         else:
             self._pieces.append(bytearray(data))
         self.size += size
+
+    def ends_with(self, data: object) -> bool:
+        """Return whether this object is the last piece."""
+        return bool(self._pieces) and self._pieces[-1] is data
 
     def peek(self, most: int) -> bytes | bytearray | memoryview:
         """Return up to `most` bytes from the beginning, of one piece; good until more is added."""
@@ -60,6 +64,14 @@ class Pieces:
         """Let go of all."""
         self._pieces.clear()
         self._at = self.size = 0
+
+
+def all_of(data: bytes | memoryview) -> bytes | None:
+    """Return the object that these are all bytes of, if it is of `bytes`."""
+    if type(data) is not memoryview:
+        return data if type(data) is bytes else None
+    whole = data.obj
+    return whole if type(whole) is bytes and len(whole) == len(data) else None
 
 
 def _unchanging(data: bytes | memoryview) -> bytes | memoryview:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from tlshttp._budget import Budget, Holder, NoRoom
+from tlshttp._budget import Budget, Holder
 from tlshttp._pieces import Pieces
 from tlshttp._temporary_file import TemporaryFile
 from tlshttp._to_write import AT_ONCE
@@ -41,8 +41,8 @@ class Spool:
     """
 
     __slots__ = (
-        "_budget", "_files", "_holder", "_late", "_most", "_on_disk", "_paid", "_pieces", "_taken",
-        "_taken_late", "size",
+        "_budget", "_files", "_holder", "_late", "_most", "_on_disk", "_pieces", "_taken",
+        "_taken_again", "_taken_late", "size",
     )  # fmt: skip
 
     def __init__(self, budget: Budget, most: int | None, holder: Holder | None = None) -> None:
@@ -55,7 +55,7 @@ class Spool:
         self._on_disk = 0
         self._late = Pieces()  # what is still to be written to them
         self._taken_late = 0
-        self._paid = 0  # bytes that may yet be added to it: there is room for them
+        self._taken_again = 0
         self.size = 0
         """Bytes in it."""
 
@@ -87,20 +87,25 @@ class Spool:
         else:
             self._keep_on_disk(data, more, write_on)
 
-    def append_late(self, data: bytes) -> bool:
-        """Add bytes that are put off, as those before them, where there is room for them already.
+    def take_again(self, data: bytes) -> bool:
+        """Take memory for the object that was added last, which its owner keeps besides.
 
         Returns:
-            Whether they have been added; else `append` does it.
+            Whether it was that, is still here, in memory, and there is room: as much for such as
+            for all others. Then `give_again` gives the memory back.
         """
-        size = len(data)
-        if size > self._paid or not self._late.size:
+        size = self._taken_again + len(data)
+        if not self._pieces.ends_with(data) or (self._most is not None and size > self._most):
             return False
-        self._paid -= size
-        self._late.append(data)
-        self._taken_late += size
-        self.size += size
+        if not self._budget.take_memory(len(data)):
+            return False
+        self._taken_again = size
         return True
+
+    def give_again(self, data: bytes) -> None:
+        """Give back what `take_again` has taken."""
+        self._taken_again -= len(data)
+        self._budget.give_memory(len(data))
 
     def _fits(self, size: int) -> bool:
         """Return whether so many bytes in all may be in memory, and take what that needs."""
@@ -125,7 +130,6 @@ class Spool:
         try:
             if write_on is not None and self._puts_off(data):
                 self._postpone(memoryview(data), write_on)
-                self._pay_for(more)
             else:
                 while self.write_on():
                     pass
@@ -155,22 +159,6 @@ class Spool:
         self._late.append(data)
         self._taken_late += len(data)
         self.size += len(data)
-
-    def _pay_for(self, size: int) -> None:
-        """Have room for so many bytes that are to come, or for as many as there is memory for.
-
-        To ask for each piece would take longer than all else that is done with it.
-        """
-        missing = min(size, _MOST_LATE - self._late.size) - self._paid
-        if missing <= 0:
-            return
-        taken = self._budget.take_memory_up_to(missing)
-        try:
-            self._budget.take_disk(taken, self._holder)
-        except NoRoom:
-            self._budget.give_memory(taken)
-        else:
-            self._paid += taken
 
     def _may_keep(self, size: int) -> bool:
         return self._late.size + size <= _MOST_LATE and self._budget.take_memory(size)
@@ -243,10 +231,10 @@ class Spool:
         self._pieces.clear()
         self._late.clear()
         self.size = self._on_disk = 0
-        if self._taken or self._taken_late or self._paid:
-            self._budget.give_memory(self._taken + self._taken_late + self._paid)
-        if late or self._paid:
-            self._budget.give_disk(late + self._paid, self._holder)
-        self._taken = self._taken_late = self._paid = 0
+        if self._taken or self._taken_late:
+            self._budget.give_memory(self._taken + self._taken_late)
+        if late:
+            self._budget.give_disk(late, self._holder)
+        self._taken = self._taken_late = 0
         while self._files:
             self._budget.close(self._files.popleft(), self._holder)

@@ -102,6 +102,7 @@ ROWS: Final[dict[str, Row]] = {
     "uploads-chunked": _ours("slow-chunked", 128),
     "uploads-expected": _ours("slow-expected", 128),
     "non-readers": _ours("non-readers", 128),
+    "non-readers-of-new-pieces": _ours("non-readers-of-new-pieces", 128),
     "slow-readers": _ours("slow-readers", 128),
     "idle-functions": _ours("many-idle", 128, handler="function"),
     "idle-own-handle": _ours("many-idle", 128, handler="own-handle"),

@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Final
 
 from tests.benchmarks.attacks import SERVERS
-from tests.server.attacks import GET, Siege, many_idle, non_readers, tiny_pipeline
+from tests.server.attacks import (
+    GET,
+    Siege,
+    many_idle,
+    non_readers,
+    non_readers_of_new_pieces,
+    tiny_pipeline,
+)
 from tests.server.program import ServerProcess, server_process
 from tests.support import wait_until
 
@@ -73,6 +80,7 @@ STATES: Final[dict[str, State]] = {
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", _CHUNKS
     ),
     "50 MB unread": non_readers,
+    "50 MB of new pieces unread": non_readers_of_new_pieces,
     "responses unread": tiny_pipeline,
     "head after head": _after(GET + _HEAD),
 }

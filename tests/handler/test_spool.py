@@ -455,101 +455,6 @@ def test_who_does_not_put_off_writes_what_has_been_first(written: list[int]) -> 
     assert (budget.memory, budget.disk) == (0, 0)
 
 
-PIECE = bytes(100_000)
-
-
-def test_room_for_what_is_to_come_is_taken_at_once(
-    written: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody is asked for each piece; no more is taken than has been announced, or is there."""
-    budget = postponing(4 << 20)
-    spool = Spool(budget, 0, Peer(b"asks"))
-    asked: list[int] = []
-    original = budget.take_disk
-
-    def take_disk(size: int, holder: Peer) -> None:
-        asked.append(size)
-        original(size, holder)
-
-    monkeypatch.setattr(budget, "take_disk", take_disk)
-    count = 40
-    for left in reversed(range(count)):
-        if not spool.append_late(PIECE):
-            spool.append(memoryview(PIECE), left * len(PIECE), spool.write_on)
-        assert spool.size <= budget.disk <= count * len(PIECE)
-        assert budget.memory <= 4 << 20
-    assert len(asked) < count // 3
-    assert (sum(written), spool.size) == (len(PIECE), count * len(PIECE))
-    assert (budget.memory, budget.disk) == (spool._late.size, spool.size)
-    while spool.write_on():
-        pass
-    assert (budget.memory, budget.disk) == (0, count * len(PIECE))
-    is_whole = spool.read_all() == PIECE * count
-    assert is_whole
-    assert budget.close_one()
-    assert (budget.disk, budget._by_holder) == (0, {})
-
-
-def putting_off(budget: Budget, to_come: int) -> Spool:
-    """Return a spool that has the second of some pieces put off, and so many bytes to come."""
-    spool = Spool(budget, 0)
-    for _ in range(2):
-        spool.append(memoryview(PIECE), to_come, spool.write_on)
-    return spool
-
-
-def test_only_what_is_put_off_anyway_needs_nobody_to_be_asked() -> None:
-    """Not more than was announced, nor what comes when all is written."""
-    budget = postponing(None)
-    spool = putting_off(budget, 2 * len(PIECE))
-    assert not spool.append_late(PIECE * 3)
-    assert spool.append_late(b"x" * 50_000)
-    assert spool.append_late(PIECE)
-    assert not spool.append_late(PIECE)
-    assert spool.append_late(b"x" * 50_000)
-    spool.clear()
-    spool = putting_off(budget, 2 * len(PIECE))
-    while spool.write_on():
-        pass
-    assert not spool.append_late(PIECE)
-    spool.clear()
-    while budget.close_one():
-        pass
-    assert (budget.memory, budget.disk) == (0, 0)
-
-
-@pytest.mark.parametrize(
-    ("memory", "disk", "taken"),
-    [(150_000, None, 50_000), (None, 250_000, 0), (150_000, 240_000, 0), (100_000, None, 0)],
-)
-def test_no_more_room_is_taken_than_is_there(
-    memory: int | None, disk: int | None, taken: int
-) -> None:
-    """Nothing stays taken of what there is no room for on disk, and the rest goes on as it did."""
-    budget = postponing(memory, disk)
-    spool = Spool(budget, 0)
-    spool.append(memoryview(PIECE), 0, spool.write_on)
-    spool.append(memoryview(PIECE), 0, spool.write_on)
-    spool._pay_for(200_000)
-    held = (budget.memory, budget.disk)
-    assert not spool.append_late(PIECE)
-    spool.clear()
-    while budget.close_one():
-        pass
-    assert held == (100_000 + taken, 200_000 + taken)
-    assert (budget.memory, budget.disk) == (0, 0)
-
-
-def test_what_is_thrown_away_gives_back_what_was_to_come() -> None:
-    """A peer that leaves in the middle of a response."""
-    budget = postponing(4 << 20)
-    spool = putting_off(budget, 10 * len(PIECE))
-    assert budget.memory == 11 * len(PIECE)
-    assert budget.disk == 12 * len(PIECE)
-    spool.clear()
-    assert (budget.memory, budget.disk) == (0, 0)
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_any_order_of_adding_writing_and_taking(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """It makes no difference to who reads what has been written meanwhile."""
@@ -564,9 +469,8 @@ def test_any_order_of_adding_writing_and_taking(seed: int, monkeypatch: pytest.M
         if chance.random() < 0.5:
             data = chance.randbytes(chance.choice([1, 10, 3_000, 17_000, 40_000]))
             to_come = chance.choice([0, 0, 5_000, 30_000])
-            if not spool.append_late(data):
-                write_on = spool.write_on if chance.random() < 0.9 else None
-                spool.append(memoryview(data), to_come, write_on)
+            write_on = spool.write_on if chance.random() < 0.9 else None
+            spool.append(memoryview(data), to_come, write_on)
             model += data
         else:
             data = spool.read(chance.choice([1, 100, 5_000, 65_536]))

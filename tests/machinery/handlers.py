@@ -13,7 +13,7 @@ LARGE = 64 << 20
 """Bytes of the response to ``/large``: more than all socket buffers between two processes hold."""
 
 
-_PIECE = bytes(1 << 16)
+_PIECE_SIZE = 1 << 16
 
 
 class Plain(BaseHTTPRequestHandler):
@@ -52,8 +52,8 @@ class Plain(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(LARGE))
         self.end_headers()
-        for _ in range(LARGE // len(_PIECE)):
-            self.wfile.write(_PIECE)
+        for _ in range(LARGE // _PIECE_SIZE):
+            self.wfile.write(bytes(_PIECE_SIZE))  # not the same object again and again
 
 
 class Streams(Plain):

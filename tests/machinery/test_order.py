@@ -231,6 +231,8 @@ class Recorder(Plain):
     asked: list[str]
     at_gate: threading.Event
     opened: threading.Event
+    whole = False
+    """Whether it writes what is large as one object."""
 
     def do_GET(self) -> None:
         """Answer, or wait before that."""
@@ -239,7 +241,10 @@ class Recorder(Plain):
         if self.path == "/gate":
             self.at_gate.set()
             assert self.opened.wait(15 * UNIT)
-        super().do_GET()
+        if self.whole and self.path == "/large":
+            self._answer(bytes(LARGE))
+        else:
+            super().do_GET()
 
 
 @pytest.fixture
@@ -289,7 +294,7 @@ def test_what_is_large_is_written_in_parts_between_two_looks(
     any_client: ssl.SSLContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of several that nobody reads; their handlers write the same piece over and over.
+    """Of several that nobody reads; their handlers write one large object each.
 
     One part is enough here, as if it took long.
     """
@@ -308,9 +313,9 @@ def test_what_is_large_is_written_in_parts_between_two_looks(
 
     monkeypatch.setattr(Loop, "_take_up", looked)
     monkeypatch.setattr(_temporary_file, "_write_at", wrote)
-    server = Recording(
-        ("127.0.0.1", 0), recorder, ssl_context=server_context, limits=Limits(max_total_memory=None)
-    )
+    limits = Limits(max_total_memory=None)
+    recorder.whole = True
+    server = Recording(("127.0.0.1", 0), recorder, ssl_context=server_context, limits=limits)
     with serving(server):
         socks = [handshake(server.server_address, any_client, rcvbuf=4096) for _ in range(4)]
         keeper, *greedy = socks
@@ -322,7 +327,20 @@ def test_what_is_large_is_written_in_parts_between_two_looks(
         assert wait_until(lambda: sum(written) > LARGE)  # more than one of them
         for sock in socks:
             sock.close()
-    assert max(written) <= AT_ONCE + 65_536  # and the piece when it was new
+    assert max(written) <= AT_ONCE
+
+
+class OverAndOver(Plain):
+    """Writes one piece over and over."""
+
+    def do_GET(self) -> None:
+        """Answer with very much."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(LARGE))
+        self.end_headers()
+        piece = bytes(65_536)
+        for _ in range(LARGE // len(piece)):
+            self.wfile.write(piece)
 
 
 @pytest.mark.parametrize("most", [3 << 20, 3_333_333, 200_000])
@@ -332,19 +350,19 @@ def test_no_more_is_put_off_than_may_wait_for_one_peer(
     monkeypatch: pytest.MonkeyPatch,
     most: int,
 ) -> None:
-    """``Limits.max_response_backlog`` holds for the pieces that nobody is asked for, as well."""
+    """``Limits.max_response_backlog`` holds for what takes neither memory nor disk, as well."""
     highest = [0]
-    original = Outbox.put_late
+    original = Outbox.put_again
 
-    def put_late(outbox: Outbox, data: Any) -> bool:
+    def put_again(outbox: Outbox, data: Any) -> bool:
         done = original(outbox, data)
         highest[0] = max(highest[0], outbox.size)
         return done
 
-    monkeypatch.setattr(Outbox, "put_late", put_late)
+    monkeypatch.setattr(Outbox, "put_again", put_again)
     server = Recording(
         ("127.0.0.1", 0),
-        Plain,
+        OverAndOver,
         ssl_context=server_context,
         limits=Limits(max_response_backlog=most),
     )

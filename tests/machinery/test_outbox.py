@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tlshttp import Limits
-from tlshttp._budget import Budget
+from tlshttp._budget import Budget, NoRoom
+from tlshttp._machinery import outbox as module
 from tlshttp._machinery.outbox import FilePart, Outbox
 from tlshttp._machinery.stream import Stream
 from tlshttp._spool import Spool
@@ -111,6 +112,140 @@ def test_a_forked_process_does_not_read_into_its_parents_buffer(paths: list[Path
         os._exit(not others.next(65_536))
     assert os.waitpid(child, 0)[1] == 0
     assert bytes(data) == b"a" * 65_536
+
+
+# One object over and over ------------------------------------------------------------------------
+
+PIECE = os.urandom(65_536)
+
+
+def add(outbox: Outbox, data: bytes, times: int = 1) -> None:
+    """Add an object so many times, as the stream does."""
+    for _ in range(times):
+        if not outbox.put_again(data):
+            outbox.put(memoryview(data))
+
+
+def taken(outbox: Outbox, most: int = 262_144) -> bytes:
+    """Take all that is in there, by such pieces and parts of them."""
+    found: list[bytes] = []
+    while outbox.size:
+        piece = bytes(outbox.next(most))
+        size = max(1, len(piece) - 1000 * (len(found) % 2))
+        found.append(piece[:size])
+        outbox.took(size)
+    return b"".join(found)
+
+
+@pytest.mark.parametrize("most", [262_144, 65_536, 65_535, 10_000])
+def test_one_object_over_and_over_takes_the_memory_of_two(most: int) -> None:
+    """And no disk, however often it was written; it arrives as often."""
+    budget = Budget(200_000, 0)
+    outbox = Outbox(Spool(budget, 65_536))
+    add(outbox, PIECE, 700)
+    assert (outbox.size, budget.memory) == (700 * len(PIECE), 2 * len(PIECE) - 4096)
+    is_whole = taken(outbox, most) == PIECE * 700
+    assert is_whole
+    assert (outbox.size, budget.memory, budget.disk) == (0, 0, 0)
+    add(outbox, PIECE, 3)
+    assert taken(outbox) == PIECE * 3
+
+
+def test_what_another_has_written_between_stays_where_it_was() -> None:
+    """The order is that of the calls, wherever each of them waits."""
+    budget = Budget(None, None)
+    outbox = Outbox(Spool(budget, 150_000))
+    pieces = {name: os.urandom(size) for name, size in (("p", 65_536), ("q", 70_000), ("s", 100))}
+    order = "spppqqqspppppssqpp"
+    for name in order:
+        add(outbox, pieces[name])
+    expected = b"".join(pieces[name] for name in order)
+    assert outbox.size == len(expected)
+    is_whole = taken(outbox) == expected
+    assert is_whole
+    assert (budget.memory, budget.disk) == (0, 0)
+
+
+def test_what_is_added_while_it_is_taken_comes_after_it() -> None:
+    """The object goes on being the last one until it has gone."""
+    budget = Budget(None, None)
+    outbox = Outbox(Spool(budget, 65_536))
+    received = bytearray()
+    for number in range(50):
+        add(outbox, PIECE, number % 4)
+        for _ in range(number % 3):
+            if outbox.size:
+                piece = bytes(outbox.next(40_000))
+                received += piece
+                outbox.took(len(piece))
+    received += taken(outbox)
+    is_whole = received == PIECE * sum(number % 4 for number in range(50))
+    assert is_whole
+    assert (budget.memory, budget.disk) == (0, 0)
+
+
+def test_what_is_thrown_away_takes_no_memory() -> None:
+    """A peer that leaves in the middle of it."""
+    budget = Budget(None, None)
+    outbox = Outbox(Spool(budget, 65_536))
+    add(outbox, PIECE, 9)
+    outbox.took(len(outbox.next(30_000)))
+    outbox.clear()
+    assert (outbox.size, budget.memory, budget.disk) == (0, 0, 0)
+    assert not outbox.put_again(PIECE)
+
+
+def test_an_object_that_is_only_equal_is_another() -> None:
+    """It has memory of its own, or goes to a file."""
+    budget = Budget(None, None)
+    outbox = Outbox(Spool(budget, 65_536))
+    add(outbox, PIECE, 2)
+    for other in (bytes(bytearray(PIECE)), bytearray(PIECE), memoryview(PIECE)):
+        assert not outbox.put_again(other)
+    outbox.put(bytes(bytearray(PIECE)))
+    assert budget.disk == len(PIECE)
+    is_whole = taken(outbox) == PIECE * 3
+    assert is_whole
+
+
+def test_objects_over_and_over_have_no_more_memory_than_all_others() -> None:
+    """One connection may have so much for them besides; the rest goes to a file."""
+    budget = Budget(None, None)
+    outbox = Outbox(Spool(budget, 65_536))
+    pieces = [os.urandom(20_000) for _ in range(6)]
+    for piece in pieces:
+        add(outbox, piece, 4)
+    assert budget.memory <= 2 * 65_536
+    assert budget.disk
+    is_whole = taken(outbox) == b"".join(piece * 4 for piece in pieces)
+    assert is_whole
+    assert (budget.memory, budget.disk) == (0, 0)
+
+
+def test_where_memory_is_used_up_they_go_to_a_file() -> None:
+    """As everything does; the first few bytes of each do not count."""
+    budget = Budget(65_536, None)
+    outbox = Outbox(Spool(budget, 65_536))
+    add(outbox, PIECE, 3)
+    assert budget.disk == 2 * len(PIECE)
+    is_whole = taken(outbox) == PIECE * 3
+    assert is_whole
+    assert (budget.memory, budget.disk) == (0, 0)
+
+
+def test_who_writes_one_for_ever_comes_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the limits of what may be on disk, where nothing else is one."""
+    monkeypatch.setattr(module, "_MOST_AGAIN", 10 * len(PIECE))
+    budget = Budget(None, 3 * len(PIECE))
+    outbox = Outbox(Spool(budget, 65_536))
+    with pytest.raises(NoRoom):
+        add(outbox, PIECE, 100)
+    assert outbox.size == 13 * len(PIECE)
+    is_whole = taken(outbox) == PIECE * 13
+    assert is_whole
+
+
+# While it is sent --------------------------------------------------------------------------------
 
 
 class Sending:

@@ -195,10 +195,17 @@ silent_zeros = _silent_body("Content-Length: 0000005")
 # Slow readers (peers 4, 10, clients D1) ----------------------------------------------------------
 
 
-def non_readers(siege: Siege, count: int) -> None:
-    """Ask for 50 MB, and read nothing."""
-    ask = GET.replace(b"/ ", b"/large ", 1)
-    siege.peers(count, lambda sock: sock.sendall(ask), rcvbuf=4096)
+def _reading_nothing_of(target: bytes) -> Attack:
+    ask = GET.replace(b"/ ", target + b" ", 1)
+
+    def attack(siege: Siege, count: int) -> None:
+        siege.peers(count, lambda sock: sock.sendall(ask), rcvbuf=4096)
+
+    return attack
+
+
+non_readers = _reading_nothing_of(b"/large")
+non_readers_of_new_pieces = _reading_nothing_of(b"/large-new")
 
 
 def slow_readers(siege: Siege, count: int) -> None:
@@ -326,6 +333,7 @@ ATTACKS: Final[dict[str, Attack]] = {
     "silent-chunked": silent_chunked,
     "silent-zeros": silent_zeros,
     "non-readers": non_readers,
+    "non-readers-of-new-pieces": non_readers_of_new_pieces,
     "slow-readers": slow_readers,
     "tiny-pipeline": tiny_pipeline,
     "many-idle": many_idle,

@@ -32,7 +32,7 @@ from tlshttp import Limits, certs
 
 HELLO: Final = b"hello"
 LARGE: Final = 50_000_000
-"""Bytes of the response to ``/large``."""
+"""Bytes of the responses to ``/large``, one piece over and over, and to ``/large-new``."""
 
 _PIECE = bytes(1 << 16)
 
@@ -46,6 +46,8 @@ class Plain(BaseHTTPRequestHandler):
         """Answer as the path says."""
         if self.path == "/large":
             self._send_large()
+        elif self.path == "/large-new":
+            self._send_large_anew()
         elif self.path.startswith("/sleep/"):
             time.sleep(float(self.path[7:]))  # a handler that is at work
             self.reply(HELLO)
@@ -78,6 +80,14 @@ class Plain(BaseHTTPRequestHandler):
         self.end_headers()
         for at in range(0, LARGE, len(_PIECE)):
             self.wfile.write(_PIECE[: LARGE - at])
+
+    def _send_large_anew(self) -> None:
+        """Do the same by pieces that nobody has in memory, as one does that reads a file."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(LARGE))
+        self.end_headers()
+        for at in range(0, LARGE, len(_PIECE)):
+            self.wfile.write(bytes(min(len(_PIECE), LARGE - at)))
 
     def _send_events(self, count: int) -> None:
         """Send when each event was sent, by the clock that all processes share."""

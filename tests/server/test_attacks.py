@@ -85,7 +85,7 @@ def test_peers_04_slow_uploads_hold_no_place(attack: str, server_class: str) -> 
 
 
 @pytest.mark.parametrize("version", [EXHAUSTIVE_12, "1.3"])
-@pytest.mark.parametrize("attack", ["non-readers", "slow-readers"])
+@pytest.mark.parametrize("attack", ["non-readers", "non-readers-of-new-pieces", "slow-readers"])
 def test_peers_04_who_does_not_read_holds_no_place(
     attack: str, version: str, server_class: str
 ) -> None:

@@ -26,6 +26,7 @@ from tests.server.attacks import (
     half_requests,
     many_idle,
     non_readers,
+    non_readers_of_new_pieces,
     slow_chunked,
     slow_length,
 )
@@ -236,12 +237,12 @@ def _half_bodies(siege: Siege, count: int) -> None:
 @pytest.mark.parametrize(
     ("handler", "attack"),
     [
-        ("own-handle", non_readers),
-        ("function", non_readers),
+        ("own-handle", non_readers_of_new_pieces),
+        ("function", non_readers_of_new_pieces),
         ("function", many_idle),
         ("function", slow_length),
         ("streaming", slow_chunked),
-        ("plain", non_readers),
+        ("plain", non_readers_of_new_pieces),
         ("plain", _half_bodies),
     ],
 )

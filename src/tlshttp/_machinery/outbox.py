@@ -9,12 +9,17 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tlshttp._pieces import all_of
 from tlshttp._spool import Spool
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 __all__ = ["FilePart", "Outbox"]
+
+_MOST_AGAIN = 1 << 30
+"""Bytes of one object over and over, where nothing else limits them. They take no room, so that
+nothing would end a handler that writes for ever."""
 
 _READ_AT_ONCE = 262_144
 """Bytes of a file that are read at once, at most: as many as leave at once."""
@@ -68,19 +73,57 @@ class FilePart:
     __del__ = close
 
 
+class _Again:
+    """An object that a handler has written over and over, which takes the memory of one.
+
+    Args:
+        data: The object.
+        spool: What its memory was taken of, by `Spool.take_again`.
+    """
+
+    __slots__ = ("_at", "_spool", "data", "size")
+
+    def __init__(self, data: bytes, spool: Spool) -> None:
+        self._spool = spool
+        self._at = 0
+        self.data = data
+        self.size = len(data)
+        """Bytes that are left."""
+
+    def peek(self, most: int) -> bytes | memoryview:
+        """Return the beginning of what is left, of the object once."""
+        if not self._at and len(self.data) <= most:
+            return self.data
+        return memoryview(self.data)[self._at : self._at + most]
+
+    def took(self, size: int) -> None:
+        """Go on behind so many bytes."""
+        self._at = (self._at + size) % len(self.data)
+        self.size -= size
+
+    def close(self) -> None:
+        """Give the memory back; again, do nothing."""
+        if self.data:
+            self._spool.give_again(self.data)
+            self.data = b""
+
+
 class Outbox:
     """What waits to be sent on one connection.
 
     Args:
         spool: Where bytes wait.
+        most: Bytes that may be in it at most, with what takes no room; `None`: any number.
     """
 
-    __slots__ = ("_now", "_parts", "_spool", "in_files", "size")
+    __slots__ = ("_again", "_most", "_now", "_parts", "_spool", "in_files", "size")
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Spool, most: int | None = None) -> None:
         self._spool = spool
+        self._most = _MOST_AGAIN if most is None else most
         self._now: bytes | memoryview = b""
-        self._parts: deque[int | FilePart] = deque()  # a number: so many bytes of the spool
+        self._parts: deque[int | FilePart | _Again] = deque()  # a number: so many of the spool
+        self._again: _Again | None = None  # the last of them, if it is one
         self.size = 0
         """Bytes in it."""
         self.in_files = 0
@@ -99,6 +142,10 @@ class Outbox:
         Raises:
             NoRoom, OSError: As `Spool.append`; nothing was added.
         """
+        whole = all_of(data)
+        if whole is not None and (self.put_again(whole) or self._begin_again(whole)):
+            return
+        self._again = None
         self._spool.append(data, more, write_on)
         if self._parts and isinstance(self._parts[-1], int):
             self._parts[-1] += len(data)
@@ -106,14 +153,30 @@ class Outbox:
             self._parts.append(len(data))
         self.size += len(data)
 
-    def put_late(self, data: Buffer) -> bool:
-        """Add bytes as `Spool.append_late` does; tell whether they have been added."""
-        parts = self._parts
-        if not parts or not isinstance(parts[-1], int) or type(data) is not bytes:
+    def put_again(self, data: Buffer) -> bool:
+        """Add the object that was added twice already, for the same memory.
+
+        Returns:
+            Whether it was that, and is not too much; else `put` does it.
+        """
+        again = self._again
+        if again is None or again.data is not data:
             return False
-        if not self._spool.append_late(data):
+        size = len(again.data)
+        if self.size + size > self._most:
             return False
-        parts[-1] += len(data)
+        again.size += size
+        self.size += size
+        return True
+
+    def _begin_again(self, data: bytes) -> bool:
+        """Add an object if it is the last that was added; tell whether it was."""
+        if not self._parts or self.size + len(data) > self._most:
+            return False
+        if not isinstance(self._parts[-1], int) or not self._spool.take_again(data):
+            return False
+        self._again = _Again(data, self._spool)
+        self._parts.append(self._again)
         self.size += len(data)
         return True
 
@@ -123,6 +186,7 @@ class Outbox:
 
     def put_file(self, part: FilePart) -> None:
         """Add a part of a file, which is closed here in the end."""
+        self._again = None
         self._parts.append(part)
         self.size += part.size
         self.in_files += part.size
@@ -137,7 +201,7 @@ class Outbox:
         """
         if not self._now and self._parts:
             part = self._parts[0]
-            if isinstance(part, FilePart):
+            if not isinstance(part, int):
                 return part.peek(most)
             self._now = self._read(part, most)
         return self._now
@@ -147,16 +211,18 @@ class Outbox:
         if self._now:
             self._now = memoryview(self._now)[size:] if size < len(self._now) else b""
         else:
-            self._took_of_file(size)
+            self._took_of_part(size)
         self.size -= size
 
-    def _took_of_file(self, size: int) -> None:
+    def _took_of_part(self, size: int) -> None:
         part = self._parts[0]
-        if not isinstance(part, FilePart):
+        if isinstance(part, int):
             raise RuntimeError("what has been taken was not there")
         part.took(size)
-        self.in_files -= size
+        if isinstance(part, FilePart):
+            self.in_files -= size
         if not part.size:
+            self._again = None if part is self._again else self._again
             self._parts.popleft()
             part.close()
 
@@ -172,8 +238,9 @@ class Outbox:
         """Throw all of it away."""
         self._now = b""
         for part in self._parts:
-            if isinstance(part, FilePart):
+            if not isinstance(part, int):
                 part.close()
+        self._again = None
         self._parts.clear()
         self._spool.clear()
         self.size = self.in_files = 0

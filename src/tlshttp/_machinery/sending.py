@@ -69,8 +69,9 @@ class SendingStream(ReceivingStream):
                 data = b"".join((self.held_head, data))
                 self.held_head = b""
             outbox = self._outbox
-            if self.watched and outbox is not None and outbox.put_late(data):
-                return  # as nearly all of a response that is put off
+            if outbox is not None and self.watched and self.known_length:  # noqa: SIM102
+                if outbox.put_again(data):
+                    return  # there is nothing to be seen to, or waited for
             is_last = is_last and self.goodbye_with_response
             rest: Any = data
             if outbox is None or not outbox.size:
@@ -199,7 +200,9 @@ class SendingStream(ReceivingStream):
 
     def _box(self) -> Outbox:
         if self._outbox is None:
-            self._outbox = Outbox(Spool(self.budget, self._limits.max_buffer_memory, self.owner))
+            limits = self._limits
+            spool = Spool(self.budget, limits.max_buffer_memory, self.owner)
+            self._outbox = Outbox(spool, limits.max_response_backlog)
         return self._outbox
 
     def _put(self, rest: Buffer) -> bool:
