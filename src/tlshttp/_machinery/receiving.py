@@ -100,27 +100,11 @@ class ReceivingStream(PatientStream):
 
     def _receive_more(self, data: bytes) -> bytes:
         """Receive what else is there: the rest of many small records, or of a large body."""
-        channel = self._channel
-        pieces, size = [data], len(data)
-        self._lock.acquire()  # not by `with`: see `fill`
-        try:
-            for _ in range(_RECORDS_AT_ONCE):
-                is_large = len(data) == _RECORD  # then there may be more in the kernel
-                if size >= _FILLED_AT_ONCE or not (channel.has_input or is_large):
-                    break
-                data = channel.recv(_RECORD)
-                pieces.append(data)
-                size += len(data)
-            self.at_end = not data
-        except WANTS:
-            pass
-        except OSError as error:
-            with contextlib.suppress(ConnectionCut):  # it is raised next time
-                self._lose(error)
-        finally:
-            self._lock.release()
-        self.bytes_in += size - len(pieces[0])
-        return b"".join(pieces)
+        pieces = [data]
+        self._receive_into(pieces, _FILLED_AT_ONCE - len(data))
+        received = b"".join(pieces)
+        self.bytes_in += len(received) - len(data)
+        return received
 
     def receive(self, size: int) -> bytes:
         """Receive up to `size` bytes of what has arrived, without waiting, and take them at once.
@@ -131,6 +115,13 @@ class ReceivingStream(PatientStream):
         if self._buffer or self.at_end or self.failure is not None:
             return b""
         pieces: list[bytes] = []
+        self._receive_into(pieces, size)
+        data = b"".join(pieces)
+        self.bytes_in += len(data)
+        return data
+
+    def _receive_into(self, pieces: list[bytes], size: int) -> None:
+        """Append what has arrived, up to `size` bytes, and raise nothing."""
         self._lock.acquire()  # not by `with`: see `fill`
         try:
             if self.awaits_more:  # else see `end_waiting_for_request`
@@ -143,9 +134,6 @@ class ReceivingStream(PatientStream):
                 self._lose(error)
         finally:
             self._lock.release()
-        data = b"".join(pieces)
-        self.bytes_in += len(data)
-        return data
 
     def fill_into(self, buffer: memoryview) -> int:
         """Receive what has arrived, without waiting, where it is to be; return how many bytes.
