@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
+import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -80,6 +83,41 @@ def test_there_is_one(budget: Budget) -> None:
     assert file_of(second) not in files
     first.clear()
     second.clear()
+
+
+@pytest.fixture
+def at_odds() -> Iterator[None]:
+    """Have threads take turns after every few steps."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("at_odds")
+def test_there_is_one_whichever_threads_give_and_take(budget: Budget) -> None:
+    """Nobody gets what another has, and no second one is kept."""
+    kept = budget.kept
+    held: set[IO[bytes]] = set()
+    wrong: list[str] = []
+
+    def give_and_take() -> None:
+        for _ in range(2_000):
+            file = kept.take() or io.BytesIO()
+            if file in held:
+                wrong.append("two have it")
+            held.add(file)
+            held.discard(file)
+            if kept.keep(file, MIB) and len(kept._file) > 1:
+                wrong.append("two are kept")
+
+    threads = [threading.Thread(target=give_and_take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert kept.is_there
 
 
 def test_there_is_one_in_all(budget: Budget) -> None:

@@ -71,6 +71,7 @@ def test_a_server_that_ends_is_looked_at_by_fill() -> None:
     stream = stream_of([b"1"])
     stream.awaits_more = False
     assert stream.receive(100) == b""
+    assert stream.fill_into(memoryview(bytearray(65_536))) == 0
     assert stream._channel.records == [b"1"]
 
 
