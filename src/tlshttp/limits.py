@@ -122,7 +122,8 @@ class Limits:
     """Bytes of a collected body that are kept in memory for one connection, and as many of a
     response that its peer has not taken. The rest goes to a temporary file without a name. (A
     handler waits while its peer takes 64 KiB in 20 ms on an average, or is no more than 0.2 s
-    behind, and nobody else has to wait for that.)
+    behind, and nobody else has to wait for that.) Objects of `bytes` that a handler writes over
+    and over may have as many besides, each kept once.
 
     It is four TLS records; nginx's ``client_body_buffer_size`` is 16 KiB. `None`: all.
     """
