@@ -195,17 +195,19 @@ silent_zeros = _silent_body("Content-Length: 0000005")
 # Slow readers (peers 4, 10, clients D1) ----------------------------------------------------------
 
 
-def _reading_nothing_of(target: bytes) -> Attack:
+def non_readers(siege: Siege, count: int) -> None:
+    """Ask for 50 MB, and read nothing."""
+    _read_nothing(siege, count, b"/large")
+
+
+def non_readers_of_new_pieces(siege: Siege, count: int) -> None:
+    """Ask for 50 MB that are not in memory, and read nothing."""
+    _read_nothing(siege, count, b"/large-new")
+
+
+def _read_nothing(siege: Siege, count: int, target: bytes) -> None:
     ask = GET.replace(b"/ ", target + b" ", 1)
-
-    def attack(siege: Siege, count: int) -> None:
-        siege.peers(count, lambda sock: sock.sendall(ask), rcvbuf=4096)
-
-    return attack
-
-
-non_readers = _reading_nothing_of(b"/large")
-non_readers_of_new_pieces = _reading_nothing_of(b"/large-new")
+    siege.peers(count, lambda sock: sock.sendall(ask), rcvbuf=4096)
 
 
 def slow_readers(siege: Siege, count: int) -> None:
