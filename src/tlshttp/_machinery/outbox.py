@@ -140,7 +140,7 @@ class Outbox:
             write_on: Calls `write_on`, as for that.
 
         Raises:
-            NoRoom, OSError: As `Spool.append`; nothing was added.
+            NoRoom, OSError: As `Spool.append`.
         """
         whole = all_of(data)
         if whole is not None and (self.put_again(whole) or self._begin_again(whole)):
