@@ -205,6 +205,11 @@ def non_readers_of_new_pieces(siege: Siege, count: int) -> None:
     _read_nothing(siege, count, b"/large-new")
 
 
+def non_readers_of_one_object(siege: Siege, count: int) -> None:
+    """Ask for 50 MB that are one object, and read nothing."""
+    _read_nothing(siege, count, b"/large-whole")
+
+
 def _read_nothing(siege: Siege, count: int, target: bytes) -> None:
     ask = GET.replace(b"/ ", target + b" ", 1)
     siege.peers(count, lambda sock: sock.sendall(ask), rcvbuf=4096)
@@ -321,10 +326,14 @@ def half_requests(siege: Siege, count: int) -> None:
     siege.peers(count, lambda sock: sock.sendall(b"G"))
 
 
-def everything(siege: Siege, count: int) -> None:
-    """Do all that is slow, at once."""
-    for attack in (slow_length, slow_chunked, slow_expected, non_readers, many_idle):
-        attack(siege, count)
+def _all_with(some_non_readers: Attack) -> Attack:
+    """Return what does all that is slow, at once."""
+
+    def attack(siege: Siege, count: int) -> None:
+        for each in (slow_length, slow_chunked, slow_expected, some_non_readers, many_idle):
+            each(siege, count)
+
+    return attack
 
 
 ATTACKS: Final[dict[str, Attack]] = {
@@ -336,6 +345,7 @@ ATTACKS: Final[dict[str, Attack]] = {
     "silent-zeros": silent_zeros,
     "non-readers": non_readers,
     "non-readers-of-new-pieces": non_readers_of_new_pieces,
+    "non-readers-of-one-object": non_readers_of_one_object,
     "slow-readers": slow_readers,
     "tiny-pipeline": tiny_pipeline,
     "many-idle": many_idle,
@@ -346,7 +356,9 @@ ATTACKS: Final[dict[str, Attack]] = {
     "chunk-extensions": chunk_extensions,
     "connects": connects,
     "half-requests": half_requests,
-    "everything": everything,
+    "everything": _all_with(non_readers),
+    "everything-of-new-pieces": _all_with(non_readers_of_new_pieces),
+    "everything-of-one-object": _all_with(non_readers_of_one_object),
 }
 
 

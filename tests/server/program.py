@@ -32,7 +32,8 @@ from tlshttp import Limits, certs
 
 HELLO: Final = b"hello"
 LARGE: Final = 50_000_000
-"""Bytes of the responses to ``/large``, one piece over and over, and to ``/large-new``."""
+"""Bytes of the responses to ``/large``, one piece over and over, to ``/large-new``, a new one each
+time, and to ``/large-whole``, one object."""
 
 _PIECE = bytes(1 << 16)
 
@@ -48,6 +49,8 @@ class Plain(BaseHTTPRequestHandler):
             self._send_large()
         elif self.path == "/large-new":
             self._send_large_anew()
+        elif self.path == "/large-whole":
+            self.reply(bytes(LARGE))
         elif self.path.startswith("/sleep/"):
             time.sleep(float(self.path[7:]))  # a handler that is at work
             self.reply(HELLO)
