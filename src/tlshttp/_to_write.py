@@ -20,15 +20,15 @@ _LARGEST_REMEMBERED = 1 << 20
 """Bytes of one that is recognized when it is written again; it is kept for that."""
 
 
-class ToWrite:
-    """What the connections of a server have put off."""
+class ToWrite(deque[Callable[[], bool]]):
+    """What the connections of a server have put off: what is called to write a part of it.
+
+    It is asked at each turn whether there is something, so it is a queue and does not have one.
+    """
 
     def __init__(self) -> None:
-        self._parts: deque[Callable[[], bool]] = deque()
+        super().__init__()
         self._last: bytes | None = None  # that a handler has written
-
-    def __len__(self) -> int:
-        return len(self._parts)
 
     def may_have(self, data: bytes | memoryview) -> bool:
         """Return whether these bytes may stay where they are until they are written.
@@ -49,17 +49,13 @@ class ToWrite:
 
         Each call writes a part.
         """
-        self._parts.append(write_on)
+        self.append(write_on)
 
     def write_one(self) -> None:
         """Write a part; called by the one thread."""
-        write_on = self._parts.popleft()
+        write_on = self.popleft()
         try:
             if write_on():
-                self._parts.appendleft(write_on)
+                self.appendleft(write_on)
         except OSError:
             pass  # no room for it: it stays in memory until it is taken, or the next one is written
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._parts.clear()

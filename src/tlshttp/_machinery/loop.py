@@ -342,7 +342,9 @@ class Loop(Dispatcher):
         if self._leaders is None:
             if self.budget.to_write or self.budget.to_close:
                 return 0.0
-            return min(timeout, self._order.due()) if self._order else timeout
+            order = self._order
+            has_some = order.ready or order.again or order.large  # `bool` is slower
+            return min(timeout, order.due()) if has_some else timeout
         return min(timeout, LOOK_SECONDS) if self._leaders.present else timeout
 
     def _take_up(self, fds: Iterable[int]) -> None:
