@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import sys
 import time
 from typing import Any
@@ -11,8 +12,8 @@ import pytest
 
 from tests.machinery.conftest import Serve
 from tests.machinery.handlers import Plain
-from tests.machinery.peers import client_context, handshake, read_to_end, request
-from tests.support import at_some_pace, wait_until
+from tests.machinery.peers import client_context, read_to_end, request
+from tests.support import UNIT, at_some_pace, wait_until
 from tlshttp import Limits
 from tlshttp._machinery import send_queue
 from tlshttp._machinery.send_queue import size_of_send_queue
@@ -54,6 +55,18 @@ class Coroutine(AsyncTLSRequestHandler):
         """Say nothing."""
 
 
+def far_away(address: tuple[str, int]) -> ssl.SSLSocket:
+    """Return a TLS connection with a small buffer and packets as Ethernet has them."""
+    with socket.socket() as sock:
+        sock.settimeout(30 * UNIT)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1_400)
+        sock.connect(address)
+        return client_context().wrap_socket(
+            sock, server_hostname="localhost", suppress_ragged_eofs=False
+        )
+
+
 @linux
 @pytest.mark.parametrize("handler", [Sends, Coroutine])
 @pytest.mark.parametrize("path", ["/known", "/unknown"])
@@ -63,17 +76,18 @@ def test_who_reads_above_the_minimum_rate_is_not_cut(
     """A poller tells of room in the kernel when half of it is free; nobody is cut for that.
 
     Whoever waits for the peer: the loop, a coroutine or, where the length is unknown, a thread of
-    the threading server.
+    the threading server. The client's packets are those of a network: on the loopback interface
+    they are so large that a small buffer has to be empty before the next one is sent.
     """
 
     def attempt(pace: float) -> None:
         timeout = 0.4 * pace
         with serve(handler, Limits(write_timeout=timeout, write_min_rate=1)) as server:
-            with handshake(server.server_address, client_context(), rcvbuf=32_768) as sock:
+            with far_away(server.server_address) as sock:
                 sock.sendall(request(path, close=True))
                 for _ in range(10):  # less than half of what the kernel takes
                     sock.recv(16_384)
-                    time.sleep(0.3 * timeout)
+                    time.sleep(0.2 * timeout)
                 assert len(read_to_end(sock)) > SIZE - 10 * 16_384
             assert not server.events
 
