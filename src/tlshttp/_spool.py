@@ -91,8 +91,8 @@ class Spool:
         """Take memory for the object that was added last, which its owner keeps besides.
 
         Returns:
-            Whether it was that, is still here, in memory, and there is room: as much for such as
-            for all others. Then `give_again` gives the memory back.
+            Whether it is the last one, is still in memory, and there is room: such objects may
+            have as much as all others. `give_again` gives that back.
         """
         size = self._taken_again + len(data)
         if not self._pieces.ends_with(data) or (self._most is not None and size > self._most):

@@ -21,9 +21,9 @@ _LARGEST_REMEMBERED = 1 << 20
 
 
 class ToWrite(deque[Callable[[], bool]]):
-    """What the connections of a server have put off: what is called to write a part of it.
+    """What the connections of a server have put off: calls, each of which writes a part.
 
-    It is asked at each turn whether there is something, so it is a queue and does not have one.
+    The loop asks at each turn whether it is empty. A queue answers that without a call.
     """
 
     def __init__(self) -> None:

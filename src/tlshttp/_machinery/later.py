@@ -197,7 +197,7 @@ class Later:
         return self.stream.bytes_in
 
     @property
-    def moved_out(self) -> int:
+    def taken(self) -> int:
         """Bytes of responses that the peer has taken so far."""
         return self.stream.taken
 

@@ -28,8 +28,7 @@ __all__ = ["AHEAD", "PUMPED_AT_ONCE", "SendingStream"]
 
 AHEAD = 65_536
 """Bytes that a response of unknown length may be ahead of its peer where its handler can wait: a
-stream is worth nothing when it is old, so its handler is to notice that its peer does not keep up,
-as it would on a socket."""
+stream is worth nothing when it is old, so its handler is to notice a peer that does not keep up."""
 
 _LINGER_RATE = 3_276_800
 """Bytes by which a peer earns a second of its handler's time: 64 KiB in 20 ms."""
@@ -69,9 +68,8 @@ class SendingStream(ReceivingStream):
                 data = b"".join((self.held_head, data))
                 self.held_head = b""
             outbox = self._outbox
-            if outbox is not None and self.watched and self.known_length:  # noqa: SIM102
-                if outbox.put_again(data):
-                    return  # there is nothing to be seen to, or waited for
+            if outbox is not None and self.watched and self.known_length and outbox.put_again(data):
+                return  # there is nothing to be seen to, or waited for
             is_last = is_last and self.goodbye_with_response
             rest: Any = data
             if outbox is None or not outbox.size:
@@ -200,9 +198,8 @@ class SendingStream(ReceivingStream):
 
     def _box(self) -> Outbox:
         if self._outbox is None:
-            limits = self._limits
-            spool = Spool(self.budget, limits.max_buffer_memory, self.owner)
-            self._outbox = Outbox(spool, limits.max_response_backlog)
+            spool = Spool(self.budget, self._limits.max_buffer_memory, self.owner)
+            self._outbox = Outbox(spool, self._limits.max_response_backlog)
         return self._outbox
 
     def _put(self, rest: Buffer) -> bool:

@@ -305,7 +305,7 @@ class Answer:
             ConnectionCut: The peer was too slow, or is gone.
         """
         later = self._connection()
-        await self._wait(lambda: not later.backlog, later.writing_rate(), lambda: later.moved_out)
+        await self._wait(lambda: not later.backlog, later.writing_rate(), lambda: later.taken)
 
     async def wait_for_end(self) -> None:
         """Wait until the peer has left, or the exchange is over."""
