@@ -87,6 +87,23 @@ class Spool:
         else:
             self._keep_on_disk(data, more, write_on)
 
+    def append_to_file(self, data: bytes) -> bool:
+        """Add bytes where the last ones are in a file; false where they are not.
+
+        Raises:
+            NoRoom, OSError: As `append`; nothing was added.
+        """
+        if not self._on_disk or self._late.size:
+            return False
+        self._budget.take_disk(len(data), self._holder)
+        try:
+            self._write(data)
+        except BaseException:
+            self._budget.give_disk(len(data), self._holder)
+            raise
+        self.size += len(data)
+        return True
+
     def take_again(self, data: bytes) -> bool:
         """Take memory for the object that was added last, which its owner keeps besides.
 

@@ -219,7 +219,7 @@ def test_handlers_write_files_by_turns(
         return rest
 
     def take_time(stream: Stream, rest: Any) -> bool:
-        stream.turn_seconds += 0.001  # where the clock is too coarse to see that it does
+        stream._box().turn.wrote(0, 0.001)  # where the clock is too coarse to see that it does
         return put(stream, rest)
 
     monkeypatch.setattr(Stream, "_linger", linger)
@@ -233,6 +233,32 @@ def test_handlers_write_files_by_turns(
     for stream in streams:
         assert stream.backlog == 12 * len(PIECE)
         stream.drop_backlog()
+
+
+class Busy(Patient):
+    """The same, whose thread others want: it counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def may_linger(self) -> bool:
+        """Do not let it."""
+        self.asked += 1
+        return False
+
+
+def test_whether_others_wait_is_asked_once_in_a_turn() -> None:
+    """It takes as long as to write 64 KiB, and one thread may serve all."""
+    owner = Busy()
+    budget = Budget(None, None)
+    stream = Stream(Deaf([], -1), Limits(), owner, None, budget)
+    stream.known_length = stream.watched = True
+    for number in range(80):
+        stream.transmit(bytes([number]) * 65_536)
+    assert stream.backlog == 80 * 65_536
+    assert 8 <= owner.asked <= 10
+    stream.drop_backlog()
+    assert budget.disk == 0
 
 
 def test_turns_are_one_after_the_other_and_wait_for_nobody() -> None:

@@ -352,14 +352,14 @@ def test_no_more_is_put_off_than_may_wait_for_one_peer(
 ) -> None:
     """``Limits.max_response_backlog`` holds for what takes neither memory nor disk, as well."""
     highest = [0]
-    original = Outbox.put_again
+    original = Outbox.put_more
 
-    def put_again(outbox: Outbox, data: Any) -> bool:
+    def put_more(outbox: Outbox, data: Any) -> bool:
         done = original(outbox, data)
         highest[0] = max(highest[0], outbox.size)
         return done
 
-    monkeypatch.setattr(Outbox, "put_again", put_again)
+    monkeypatch.setattr(Outbox, "put_more", put_more)
     server = Recording(
         ("127.0.0.1", 0),
         OverAndOver,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from tlshttp import Limits
+from tlshttp import Limits, _temporary_file
 from tlshttp._budget import Budget, NoRoom
 from tlshttp._machinery import outbox as module
 from tlshttp._machinery.outbox import FilePart, Outbox
 from tlshttp._machinery.stream import Stream
 from tlshttp._spool import Spool
+from tlshttp._turns import TURN
 
 
 def outbox_of(path: Path, *, before: bytes = b"", after: bytes = b"") -> Outbox:
@@ -122,7 +124,7 @@ PIECE = os.urandom(65_536)
 def add(outbox: Outbox, data: bytes, times: int = 1) -> None:
     """Add an object so many times, as the stream does."""
     for _ in range(times):
-        if not outbox.put_again(data):
+        if not outbox.put_more(data):
             outbox.put(memoryview(data))
 
 
@@ -192,7 +194,7 @@ def test_what_is_thrown_away_takes_no_memory() -> None:
     outbox.took(len(outbox.next(30_000)))
     outbox.clear()
     assert (outbox.size, budget.memory, budget.disk) == (0, 0, 0)
-    assert not outbox.put_again(PIECE)
+    assert not outbox.put_more(PIECE)
 
 
 def test_an_object_that_is_only_equal_is_another() -> None:
@@ -201,7 +203,7 @@ def test_an_object_that_is_only_equal_is_another() -> None:
     outbox = Outbox(Spool(budget, 65_536))
     add(outbox, PIECE, 2)
     for other in (bytes(bytearray(PIECE)), bytearray(PIECE), memoryview(PIECE)):
-        assert not outbox.put_again(other)
+        assert not outbox.put_more(other)
     outbox.put(bytes(bytearray(PIECE)))
     assert budget.disk == len(PIECE)
     is_whole = taken(outbox) == PIECE * 3
@@ -242,6 +244,145 @@ def test_who_writes_one_for_ever_comes_to_an_end(monkeypatch: pytest.MonkeyPatch
         add(outbox, PIECE, 100)
     assert outbox.size == 13 * len(PIECE)
     is_whole = taken(outbox) == PIECE * 13
+    assert is_whole
+
+
+# More of what goes to a file --------------------------------------------------------------------
+
+
+def on_disk(budget: Budget, memory: int | None = 65_536) -> Outbox:
+    """Return one that has bytes in a file, whose handler has a turn."""
+    outbox = Outbox(Spool(budget, memory))
+    outbox.put(PIECE)
+    outbox.put(b"x" * 10)
+    outbox.turn.begin()
+    return outbox
+
+
+def test_more_is_written_to_the_file_as_long_as_the_turn_is_not_over() -> None:
+    """Then `put` sees to it, whose caller looks around first."""
+    budget = Budget(None, None)
+    outbox = on_disk(budget)
+    pieces = [os.urandom(65_536) for _ in range(9)]
+    assert [outbox.put_more(piece) for piece in pieces] == [True] * 8 + [False]
+    assert outbox.turn.left == 0
+    assert budget.disk == 10 + 8 * 65_536
+    outbox.put(pieces[8])
+    is_whole = taken(outbox) == PIECE + b"x" * 10 + b"".join(pieces)
+    assert is_whole
+    assert (outbox.size, budget.memory, budget.disk) == (0, 0, 0)
+
+
+def test_a_turn_is_not_for_more_than_is_left_of_it() -> None:
+    """A large object may be put off; a small one still has its place after that."""
+    outbox = on_disk(Budget(None, None))
+    assert not outbox.put_more(bytes(TURN + 1))
+    assert outbox.put_more(b"y" * TURN)
+    assert not outbox.put_more(b"y")
+    outbox.turn.begin()
+    assert outbox.put_more(b"y")
+    is_whole = taken(outbox) == PIECE + b"x" * 10 + b"y" * (TURN + 1)
+    assert is_whole
+
+
+@pytest.mark.parametrize("data", [bytearray(b"a"), memoryview(b"a"), memoryview(b"abcd").cast("I")])
+def test_only_bytes_are_added_without_a_look(data: Any) -> None:
+    """The others count in items, or change."""
+    outbox = on_disk(Budget(None, None))
+    assert not outbox.put_more(data)
+    assert outbox.size == len(PIECE) + 10
+    outbox.clear()
+
+
+def test_nothing_is_written_while_there_is_room_in_memory() -> None:
+    """What is only passed through it costs half."""
+    budget = Budget(None, None)
+    outbox = Outbox(Spool(budget, 200_000))
+    assert not outbox.put_more(PIECE)
+    outbox.put(PIECE)
+    outbox.turn.begin()
+    assert not outbox.put_more(b"more")
+    assert (outbox.size, budget.disk) == (len(PIECE), 0)
+
+
+def test_nor_when_the_peer_has_taken_all_that_was_in_the_file() -> None:
+    """Neither what is left of the turn nor the file is needed then."""
+    budget = Budget(None, None)
+    outbox = on_disk(budget)
+    taken(outbox)
+    assert not outbox.put_more(b"more")
+    outbox.put(b"more")
+    assert (outbox.size, budget.disk) == (4, 0)
+
+
+def test_nor_behind_a_file_of_the_handlers(paths: list[Path]) -> None:
+    """The bytes are in another order in the outbox than in the temporary file."""
+    budget = Budget(None, None)
+    outbox = on_disk(budget)
+    with paths[0].open("rb") as file:
+        outbox.put_file(FilePart(file.fileno(), 0, 1_000))
+    assert not outbox.put_more(b"more")
+    outbox.put(b"more")
+    assert outbox.put_more(b" and more")
+    is_whole = taken(outbox) == PIECE + b"x" * 10 + b"a" * 1_000 + b"more and more"
+    assert is_whole
+
+
+def test_nor_before_what_has_been_put_off() -> None:
+    """That comes first, and is in memory as yet."""
+    budget = Budget(None, None)
+    budget.postpones = True
+    outbox = on_disk(budget)
+    large = bytes(5 << 20)
+    outbox.put(large, 0, outbox.write_on)
+    assert not outbox.put_more(b"more")
+    while outbox.write_on():
+        pass
+    assert outbox.put_more(b"more")
+    is_whole = taken(outbox) == PIECE + b"x" * 10 + large + b"more"
+    assert is_whole
+    assert (budget.memory, budget.disk) == (0, 0)
+
+
+def test_no_more_than_may_wait_is_written_so() -> None:
+    """The caller knows what to do then."""
+    outbox = Outbox(Spool(Budget(None, None), 65_536), len(PIECE) + 20)
+    outbox.put(PIECE)
+    outbox.put(b"x" * 10)
+    outbox.turn.begin()
+    assert not outbox.put_more(b"y" * 11)
+    assert outbox.put_more(b"y" * 10)
+    assert outbox.size == len(PIECE) + 20
+    outbox.clear()
+
+
+def test_where_there_is_no_room_nothing_is_added() -> None:
+    """`put` says so."""
+    budget = Budget(None, 70_000)
+    outbox = on_disk(budget)
+    assert not outbox.put_more(PIECE + PIECE)
+    assert (outbox.size, budget.disk, outbox.turn.left) == (len(PIECE) + 10, 10, TURN)
+    with pytest.raises(NoRoom):
+        outbox.put(PIECE + PIECE)
+    assert outbox.put_more(b"more")
+    outbox.clear()
+    assert budget.disk == 0
+
+
+def test_where_the_disk_is_full_nothing_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has been taken of it is given back."""
+    budget = Budget(None, None)
+    outbox = on_disk(budget)
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_temporary_file, "_write_at", fail)
+        assert not outbox.put_more(PIECE)
+        assert (outbox.size, budget.disk, outbox.turn.left) == (len(PIECE) + 10, 10, TURN)
+    assert outbox.put_more(b"more")
+    is_whole = taken(outbox) == PIECE + b"x" * 10 + b"more"
     assert is_whole
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import mmap
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tlshttp._budget import NoRoom
 from tlshttp._pieces import all_of
 from tlshttp._spool import Spool
+from tlshttp._turns import Turn
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -116,7 +119,7 @@ class Outbox:
         most: Bytes that may be in it at most, with what takes no room; `None`: any number.
     """
 
-    __slots__ = ("_again", "_most", "_now", "_parts", "_spool", "in_files", "size")
+    __slots__ = ("_again", "_most", "_now", "_parts", "_spool", "in_files", "size", "turn")
 
     def __init__(self, spool: Spool, most: int | None = None) -> None:
         self._spool = spool
@@ -124,6 +127,8 @@ class Outbox:
         self._now: bytes | memoryview = b""
         self._parts: deque[int | FilePart | _Again] = deque()  # a number: so many of the spool
         self._again: _Again | None = None  # the last of them, if it is one
+        self.turn = Turn()
+        """When its handler writes to a file."""
         self.size = 0
         """Bytes in it."""
         self.in_files = 0
@@ -143,7 +148,7 @@ class Outbox:
             NoRoom, OSError: As `Spool.append`.
         """
         whole = all_of(data)
-        if whole is not None and (self.put_again(whole) or self._begin_again(whole)):
+        if whole is not None and (self._put_again(whole) or self._begin_again(whole)):
             return
         self._again = None
         self._spool.append(data, more, write_on)
@@ -153,19 +158,51 @@ class Outbox:
             self._parts.append(len(data))
         self.size += len(data)
 
-    def put_again(self, data: Buffer) -> bool:
-        """Add the object that was added twice already, for the same memory.
+    def put_more(self, data: Buffer) -> bool:
+        """Add bytes where that takes no more than what was done for the last ones.
+
+        To look whether the peer takes something, or somebody else waits, and where the bytes are to
+        be, takes as long as to write 64 KiB. So it is done once in a turn.
 
         Returns:
-            Whether it was that, and is not too much; else `put` does it.
+            Whether they have been added; else `put` does it, or knows what is wrong.
+        """
+        if type(data) is not bytes:
+            return False
+        if self._put_again(data):
+            return True
+        try:
+            return self._write_more(data)
+        except (NoRoom, OSError):
+            return False
+
+    def _put_again(self, data: bytes) -> bool:
+        """Add the object that was added twice already, for the same memory.
+
+        Return whether it was that, and is not too much.
         """
         again = self._again
         if again is None or again.data is not data:
             return False
-        size = len(again.data)
+        size = len(data)
         if self.size + size > self._most:
             return False
         again.size += size
+        self.size += size
+        return True
+
+    def _write_more(self, data: bytes) -> bool:
+        """Write to the file that has the last bytes, as long as the turn is not over."""
+        size, parts = len(data), self._parts
+        if size > self.turn.left or self.size + size > self._most:
+            return False
+        if not parts or type(parts[-1]) is not int:
+            return False
+        began = time.monotonic()
+        if not self._spool.append_to_file(data):
+            return False
+        self.turn.wrote(size, time.monotonic() - began)
+        parts[-1] += size
         self.size += size
         return True
 

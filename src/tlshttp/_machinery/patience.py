@@ -118,7 +118,7 @@ class PatientStream(SocketLike):
         "bytes_in", "bytes_out", "driven", "driven_by", "ends_with_server", "exchange", "failure",
         "fault", "goodbye_with_response", "handler", "head_left", "held_head", "idle",
         "input_complete", "known_length", "last_timeout", "late", "later", "linger_left", "owner",
-        "requests", "timeout", "tunnel", "turn_left", "turn_seconds", "watched",
+        "requests", "timeout", "tunnel", "watched",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0915 (one for each fact)
@@ -169,10 +169,6 @@ class PatientStream(SocketLike):
         """Whether such a handler is to wait at all; set to false when the server ends."""
         self.linger_left = LINGER_SECONDS
         """Seconds that the handler may still wait for the peer to take the response."""
-        self.turn_left = 0
-        """Bytes of the response that the handler may still write to a file in this turn."""
-        self.turn_seconds = 0.001
-        """Seconds that such a turn takes: what the last one took, if there was one."""
         self.tunnel = False
         """Whether a handler has taken the connection over, which is no longer HTTP."""
         self.driven_by: Driven | None = None

@@ -19,6 +19,7 @@ from tlshttp._machinery.patience import LINGER_SECONDS, WANTS
 from tlshttp._machinery.poller import WRITE
 from tlshttp._machinery.receiving import ReceivingStream
 from tlshttp._spool import Spool
+from tlshttp._turns import TURN
 from tlshttp.errors import ConnectionCut, ResponseAborted, ResponseBacklog
 
 if TYPE_CHECKING:
@@ -32,14 +33,6 @@ stream is worth nothing when it is old, so its handler is to notice a peer that 
 
 _LINGER_RATE = 3_276_800
 """Bytes by which a peer earns a second of its handler's time: 64 KiB in 20 ms."""
-
-_TURN = 524_288
-"""Bytes that a handler may write to a file before others have their turn to do so: a millisecond or
-less."""
-
-_SHARE = 4
-"""Of so many parts of the time one is for writing such files. With all of it, others waited two to
-three times as long beside 128 peers that read nothing."""
 
 _SHORTEST_WAIT = 0.0005
 """Seconds below which it does not wait for its turn."""
@@ -68,7 +61,7 @@ class SendingStream(ReceivingStream):
                 data = b"".join((self.held_head, data))
                 self.held_head = b""
             outbox = self._outbox
-            if outbox is not None and self.watched and self.known_length and outbox.put_again(data):
+            if outbox is not None and self.watched and self.known_length and outbox.put_more(data):
                 return  # there is nothing to be seen to, or waited for
             is_last = is_last and self.goodbye_with_response
             rest: Any = data
@@ -80,6 +73,8 @@ class SendingStream(ReceivingStream):
                     return
             lingers = self._is_worth_waiting(rest)
             stored = not lingers and self._put(rest)
+            if stored and outbox is not None:
+                outbox.turn.begin()
         finally:
             self._lock.release()
         if lingers:
@@ -315,7 +310,7 @@ class SendingStream(ReceivingStream):
             if self.linger_left > 0:
                 rest = self._linger(rest)
             # Nobody else has a turn on the loop's thread, and what is whole may be put off there.
-            size = _TURN if self.owner.may_wait() else len(rest)
+            size = TURN if self.owner.may_wait() else len(rest)
             if not self._put_in_turn(rest[:size]):
                 break
             rest = rest[size:]
@@ -327,18 +322,17 @@ class SendingStream(ReceivingStream):
         Else a hundred peers that read nothing would have a hundred handlers at once write as much
         as they can, and whoever else wants a processor would have to wait for all of them.
         """
-        if self.linger_left <= 0 and self.turn_left <= 0:
-            delay = self.budget.turns.book(_SHARE * self.turn_seconds)
+        turn = self._box().turn
+        if self.linger_left <= 0 and turn.left <= 0:
+            delay = turn.book(self.budget.turns)
             self.linger_left = delay if delay > _SHORTEST_WAIT else 0.0
-            self.turn_left, self.turn_seconds = _TURN, 0.0
 
     def _put_in_turn(self, rest: memoryview) -> bool:
         """Do what `_put` does, as a part of the turn."""
         began = time.monotonic()
         with self._lock:
             stored = self._put(rest)
-        self.turn_seconds += time.monotonic() - began
-        self.turn_left -= len(rest)
+        self._box().turn.wrote(len(rest), time.monotonic() - began)
         return stored
 
     def _linger(self, rest: memoryview) -> memoryview:
