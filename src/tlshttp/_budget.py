@@ -86,6 +86,11 @@ class Budget:
             self.memory += size
             return True
 
+    def hold_memory(self, size: int) -> None:
+        """Take so many bytes of memory that are taken anyway, whether they are there or not."""
+        with self._lock:
+            self.memory += size
+
     def give_memory(self, size: int) -> None:
         """Give bytes of memory back."""
         with self._lock:

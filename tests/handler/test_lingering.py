@@ -19,6 +19,7 @@ from tlshttp._machinery.lingering import Lingering
 from tlshttp._machinery.patience import LINGER_SECONDS
 from tlshttp._machinery.stream import Stream
 from tlshttp._turns import Turns
+from tlshttp.errors import PeerDisconnected
 
 SINGLE = pytest.param(
     TLSHTTPServer,
@@ -259,6 +260,32 @@ def test_whether_others_wait_is_asked_once_in_a_turn() -> None:
     assert 8 <= owner.asked <= 10
     stream.drop_backlog()
     assert budget.disk == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "counted"), [(80_000, 65_536), (70_000, 65_536), (40_000, 40_000)]
+)
+def test_what_a_handler_that_waits_has_in_memory_counts(
+    monkeypatch: pytest.MonkeyPatch, size: int, counted: int
+) -> None:
+    """A thousand of them have 64 MiB, and others less; of a large object it is the handler's."""
+    budget = Budget(None, None)
+    stream = Stream(Deaf([], -1), Limits(), Patient(), None, budget)
+    stream.known_length = stream.watched = True
+    during: list[int] = []
+
+    def linger(_: Stream, rest: memoryview) -> memoryview:
+        during.append(budget.memory)
+        raise PeerDisconnected("gone")
+
+    stream.enqueue(b"a" * 60_000, 100_000)
+    before = budget.memory
+    monkeypatch.setattr(Stream, "_linger", linger)
+    with pytest.raises(PeerDisconnected):
+        stream.transmit(bytes(size))
+    assert during == [before + counted]
+    assert budget.memory == before
+    stream.drop_backlog()
 
 
 def test_turns_are_one_after_the_other_and_wait_for_nobody() -> None:

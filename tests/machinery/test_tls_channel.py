@@ -382,6 +382,75 @@ def test_a_few_channels_send_much_at_once(
     assert not generous
 
 
+@pytest.fixture
+def stuck(monkeypatch: pytest.MonkeyPatch) -> weakref.WeakSet[TLSChannel]:
+    """Return the channels that have much which the kernel has not taken."""
+    channels: weakref.WeakSet[TLSChannel] = weakref.WeakSet()
+    monkeypatch.setattr(channel_module, "_stuck", channels)
+    return channels
+
+
+def fill(channel: TLSChannel) -> int:
+    """Send until the kernel takes no more; return how many bytes there were."""
+    size = 0
+    while not channel.unsent:
+        size += channel.send(bytes(65_536))
+        assert size < 50_000_000
+    return size
+
+
+def drain(pair: Pair) -> bytes:
+    """Have the client take all there is; return it."""
+    received = bytearray()
+    while pair.channel.unsent:
+        pair.deliver()
+        received += pair.take_all()
+        with contextlib.suppress(ssl.SSLWantWriteError):
+            pair.channel.flush()
+    pair.deliver()
+    return bytes(received + pair.take_all())
+
+
+@pytest.mark.parametrize("gathers", [True, False])
+def test_beside_many_that_are_stuck_less_is_encrypted_at_once(
+    open_pair: Pair,
+    stuck: weakref.WeakSet[TLSChannel],
+    monkeypatch: pytest.MonkeyPatch,
+    gathers: bool,
+) -> None:
+    """What the kernel does not take is memory: no more than a record of each, then."""
+    monkeypatch.setattr(channel_module, "_GATHERS", gathers)
+    channel = open_pair.channel
+    assert channel.at_once == 65_536
+    monkeypatch.setattr(channel_module, "_STUCK_AT_MOST", 0)
+    assert channel.at_once == 16_384
+    size = fill(channel)
+    assert len(channel.unsent) <= 16_384 + 256
+    assert not stuck
+    assert drain(open_pair) == bytes(size)
+
+
+@pytest.mark.parametrize("how", ["taken", "closed"])
+def test_who_is_stuck_counts_until_that_is_over(
+    open_pair: Pair, stuck: weakref.WeakSet[TLSChannel], monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Whichever way it ends; others encrypt as much at once as before."""
+    other = TLSChannel.__new__(TLSChannel)
+    other._most_at_once = 65_536
+    monkeypatch.setattr(channel_module, "_STUCK_AT_MOST", 1)
+    fill(open_pair.channel)
+    while not stuck:  # it depends on where the kernel stops
+        drain(open_pair)
+        open_pair.channel.send(bytes(1_000))
+        fill(open_pair.channel)
+    assert (set(stuck), other.at_once) == ({open_pair.channel}, 16_384)
+    if how == "taken":
+        drain(open_pair)
+    else:
+        open_pair.channel.close()
+    assert (set(stuck), other.at_once) == (set(), 65_536)
+
+
 @pytest.mark.parametrize("gathers", [True, False])
 def test_a_peer_that_does_not_read_makes_nothing_grow(
     open_pair: Pair, monkeypatch: pytest.MonkeyPatch, gathers: bool

@@ -77,11 +77,8 @@ class SendingStream(ReceivingStream):
                 outbox.turn.begin()
         finally:
             self._lock.release()
-        if lingers:
-            rest = self._pass_on(memoryview(rest).cast("B"))
-            stored = not rest
         if not stored:
-            self._send_waiting(memoryview(rest))
+            self._send_or_keep(memoryview(rest).cast("B"), lingers=lingers)
         self._see_to_backlog()
 
     def hold(self, head: bytes) -> None:
@@ -302,6 +299,21 @@ class SendingStream(ReceivingStream):
             and self.backlog + memoryview(rest).nbytes > AHEAD
             and self.owner.may_linger()
         )
+
+    def _send_or_keep(self, rest: memoryview, *, lingers: bool) -> None:
+        """Do so with what the handler has in memory for as long as it waits here.
+
+        So that counts: beside a thousand handlers, each with 64 KiB, others write to files.
+        """
+        size = min(len(rest), AHEAD)
+        self.budget.hold_memory(size)
+        try:
+            if lingers:
+                rest = self._pass_on(rest)
+            if rest:
+                self._send_waiting(rest)
+        finally:
+            self.budget.give_memory(size)
 
     def _pass_on(self, rest: memoryview) -> memoryview:
         """Send this as long as the peer keeps up, then keep it; return what cannot be kept."""

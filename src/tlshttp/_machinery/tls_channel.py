@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["TLSChannel"]
 
 _AT_ONCE = 16_384 + 256 + 5
-"""Bytes to read from the socket: one record of the largest size (RFC 8446, section 5.2)."""
+"""Bytes of one record of the largest size (RFC 8446, section 5.2): what is read at once."""
 
 _MUCH_AT_ONCE = 65_536
 """Bytes to read where the last read has brought all that it could: somebody sends a lot."""
@@ -58,6 +58,10 @@ _LARGE_TRANSFER = 1 << 20
 _GENEROUS_AT_MOST = 32
 """How many channels may be: each has 512 KiB more, at worst, as long as it is open."""
 
+_STUCK_AT_MOST = 128
+"""How many channels may have more than a record in `TLSChannel.unsent` and go on to encrypt as much
+at once: beside a thousand peers that take nothing it would be 60 MiB."""
+
 _HEADER = 5
 """Bytes before the contents of a record: type, version, length (RFC 8446, section 5.1)."""
 
@@ -77,8 +81,8 @@ _MOST_RECORDS = range(64)
 _BACKLOG = 16_384
 """Bytes for the peer that reading may leave to be sent later."""
 
-
 _generous: weakref.WeakSet[TLSChannel] = weakref.WeakSet()
+_stuck: weakref.WeakSet[TLSChannel] = weakref.WeakSet()
 
 
 class TLSChannel:
@@ -92,7 +96,7 @@ class TLSChannel:
 
     __slots__ = (
         "__weakref__", "_ahead", "_at", "_has_shaken_hands", "_header", "_incoming", "_missing",
-        "_next_read", "_outgoing", "_record_left", "_says_goodbye", "_until_large", "at_once",
+        "_most_at_once", "_next_read", "_outgoing", "_record_left", "_says_goodbye", "_until_large",
         "by_record", "has_input", "socket", "tls", "unsent",
     )  # fmt: skip
 
@@ -117,9 +121,13 @@ class TLSChannel:
         self.socket = sock
         self.unsent: bytes = b""
         """What is encrypted and was not taken by the kernel."""
-        self.at_once = _SENT_AT_ONCE
-        """Bytes of which `send` sends all that it can."""
+        self._most_at_once = _SENT_AT_ONCE
         self._until_large = _LARGE_TRANSFER
+
+    @property
+    def at_once(self) -> int:
+        """Bytes of which `send` sends all that it can."""
+        return self._most_at_once if len(_stuck) < _STUCK_AT_MOST else _RECORD
 
     def fileno(self) -> int:
         """Return the file descriptor, -1 once closed."""
@@ -212,7 +220,7 @@ class TLSChannel:
     def _send_records(self, data: memoryview) -> int:
         """Encrypt and send several records, with one system call where there is one for that."""
         write, read = self.tls.write, self._outgoing.read
-        step = _MUCH if self.at_once > _SENT_AT_ONCE else _RECORD
+        step = _MUCH if self._most_at_once > _SENT_AT_ONCE else _RECORD
         records = [read()]
         for begin in range(0, len(data), step):
             write(data[begin : begin + step])
@@ -229,6 +237,8 @@ class TLSChannel:
             sent = 0
         if sent < size:
             self.unsent = b"".join(records)[sent:]
+            if size - sent > _AT_ONCE:
+                _stuck.add(self)
         return len(data)
 
     def _become_generous(self) -> None:
@@ -236,7 +246,7 @@ class TLSChannel:
         # Our own buffers for pyOpenSSL take one record after the other.
         if type(self._outgoing) is ssl.MemoryBIO and len(_generous) < _GENEROUS_AT_MOST:
             _generous.add(self)
-            self.at_once = _MUCH_SENT_AT_ONCE
+            self._most_at_once = _MUCH_SENT_AT_ONCE
 
     def flush(self) -> None:
         """Send what has been encrypted.
@@ -269,8 +279,10 @@ class TLSChannel:
     def close(self) -> None:
         """Close the socket at once."""
         self.socket.close()
-        if self.at_once > _SENT_AT_ONCE:
+        if self._most_at_once > _SENT_AT_ONCE:
             _generous.discard(self)
+        if self.unsent:
+            _stuck.discard(self)
 
     def _receive(self) -> None:
         """Read from the socket, or send what is left and have the caller wait."""
@@ -366,6 +378,8 @@ class TLSChannel:
             if sent == len(data) and not self.unsent:
                 return True  # as nearly always
             self.unsent = data[sent:]
+            if len(self.unsent) <= _AT_ONCE:
+                _stuck.discard(self)
         return True
 
 
