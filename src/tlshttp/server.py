@@ -457,7 +457,8 @@ class TLSHTTPServer(http.server.HTTPServer):
         if self.__stop_requested or (draining.begun and draining.is_over):
             return None
         self.__loop.turn(poll_interval, waits=waits)
-        self.__reports.flush()
+        if self.__reports.has_some:
+            self.__reports.flush()
         if not self.__stop_requested:
             self.service_actions()
         return 0.0 if waits else self.__loop.due(poll_interval)

@@ -257,7 +257,7 @@ def test_who_has_sent_too_far_ahead_is_seen_to_leave(
             sock.sendall(request("/") * ahead)
             prepare(sock)
         assert over.acquire(timeout=30 * UNIT)
-        assert wait_until(lambda: not len(server._TLSHTTPServer__loop.registry))
+        assert wait_until(lambda: not len(server._TLSHTTPServer__loop.registry.by_fd))
 
 
 @only_http

@@ -102,7 +102,7 @@ class MemoryEngine:
         self.by_record = False
         self.at_once = 65_536
         self.tls: Any = self
-        self.socket: Any = None
+        self.socket: Any = self
 
     def recv(self, size: int, /) -> bytes:
         """Return a piece of the segment that has arrived."""

@@ -157,7 +157,7 @@ def test_who_is_forgotten_is_reported_no_more(place: Place) -> None:
     place.parking.forget(place.connection)
     place.far.send(b"x")
     assert place.poller.wait(0) == []
-    assert len(place.registry) == 0
+    assert len(place.registry.by_fd) == 0
 
 
 def test_who_parks_after_the_end_has_it_ended(place: Place) -> None:

@@ -301,7 +301,7 @@ def test_who_has_gone_is_gone() -> None:
     registry.move(stub, Phase.IDLE, 9)
     assert stub.phase is Phase.CLOSED
     assert not registry.remove(stub)
-    assert len(registry) == 0
+    assert len(registry.by_fd) == 0
     assert not registry.count()
 
 

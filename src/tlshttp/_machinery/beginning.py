@@ -111,7 +111,8 @@ class BeginningConnection(EndingConnection):
         try:
             if self.stream is None:
                 self.stream = self._begin_tls()
-            self._loop.before_handshake()
+            if self._loop.before_handshake is not None:
+                self._loop.before_handshake()
             tls = self.stream.do_handshake()
         except ssl.SSLWantReadError:
             return READ

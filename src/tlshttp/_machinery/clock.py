@@ -34,18 +34,18 @@ class Clock:
         """Return the moment `timeout` seconds from now; `None`: never."""
         return math.inf if timeout is None else time.monotonic() - self._late + timeout
 
-    def wake(self, timeout: float) -> float:
-        """Take note that the loop has waited, for `timeout` seconds as it meant; return when."""
-        woke = time.monotonic()
+    def end_turn(self, woke: float, timeout: float) -> float:
+        """Take note that a turn is over; return when.
+
+        Args:
+            woke: When it began, by `time.monotonic`.
+            timeout: How many seconds the loop meant to wait for that.
+        """
+        now = time.monotonic()
         waited = woke - self.turned_at
+        self.turned_at = now
         if waited > timeout + _LATE_SECONDS:  # the system, or the user's own code in between
             self._late += waited - timeout
-        return woke
-
-    def end_turn(self, woke: float) -> float:
-        """Take note that a turn is over that began at `woke`; return when."""
-        now = time.monotonic()
-        self.turned_at = now
         if now - woke > _LATE_SECONDS:
             self._late += now - woke
         return now

@@ -220,6 +220,10 @@ class Connection:
         """Have the request refused if it has waited for room too long; tell if it has."""
         raise NotImplementedError
 
+    def _tell_end(self, error: BaseException | None) -> None:
+        """Tell a driver of an end that it does not know of yet."""
+        raise NotImplementedError
+
     def _report_later(self) -> int:
         """Tell who answers later that something has come; return what a step returns."""
         raise NotImplementedError
@@ -373,13 +377,16 @@ class Connection:
         request = self.request
         stream, self.stream = self.stream, None  # nothing is left for the garbage collector
         self._loop.hooks.close_request(request)
-        if stream is not None:
+        if stream is not None and stream.fd >= 0:  # the user's own hook has left it open
             stream.let_go()
 
     def closed(self) -> None:
-        """Take note that the socket is closed, or just about to be."""
-        if self.stream is not None and self.stream.watched:
-            self._loop.drainer.forget(self.stream)
+        """Take note that the socket is closed, or just about to be; a driver is told of that."""
+        stream = self.stream
+        if stream is not None and stream.driven_by is not None:
+            self._tell_end(stream.cut)
+        if stream is not None and stream.watched:
+            self._loop.drainer.forget(stream)
         if self.phase is not _CLOSED:
             self._loop.forget(self)
 

@@ -86,10 +86,10 @@ class Dispatcher:
                 self._lane = create_poller()
                 self._poller.add(self._lane.fileno(), READ)
         self._lane_fd = self._lane.fileno() if self._lane is not self._poller else None
-        self.before_handshake = (
-            self._leaders.before_handshake if self._leaders is not None else _do_nothing
-        )
-        """Called by a connection: this thread is about to compute."""
+        self.before_handshake: Callable[[], None] | None = None
+        """Called by a connection: this thread is about to compute; `None`: nobody minds."""
+        if self._leaders is not None:
+            self.before_handshake = self._leaders.before_handshake
         self._leader_accepts = settings.leaders_accept and self._lane_fd is not None
 
     @property
@@ -275,7 +275,3 @@ class Dispatcher:
         except Exception:
             _log.exception("connection with %s ended by an internal error", connection.address)
             connection.abort()
-
-
-def _do_nothing() -> None:
-    pass

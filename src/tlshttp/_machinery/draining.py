@@ -83,7 +83,7 @@ class Draining:
             return False
         if time.monotonic() >= self._deadline:
             return True
-        return not len(self._loop.registry) and self._loop.is_work_over()
+        return not self._loop.registry.by_fd and self._loop.is_work_over()
 
     def look(self, now: float) -> None:
         """Go on draining; called on the loop's tick.

@@ -134,13 +134,6 @@ class DrivingConnection(BeginningConnection):
         except BaseException:
             self._report_exception(stream)
 
-    def closed(self) -> None:
-        """Take note that the socket is closed, or just about to be; a driver is told of that."""
-        stream = self.stream
-        if stream is not None and stream.driven_by is not None:
-            self._tell_end(stream.cut)
-        super().closed()
-
     def tell_of_end(self) -> None:
         """Have who has taken the connection over say goodbye, if it wants to know."""
         stream = self.stream

@@ -148,17 +148,21 @@ class Loop(Dispatcher):
         """
         self._loop_thread = threading.get_ident()
         self._has_turn = True
-        timeout = self._shortest(timeout)
+        timeout, budget = self._shortest(timeout), self.budget
         fds = self._poller.wait(timeout if waits else 0.0)
-        began, woke = self.clock.turned_at, self.clock.wake(timeout)
+        began, woke = self.clock.turned_at, time.monotonic()
         self._take_up(fds)
         if self._leaders is None:
-            self._do_in_order()
+            self._order.serve(self._advance)
+            if budget.to_write:
+                self._order.write(budget.to_write.write_one)
+            elif budget.to_close:
+                budget.close_one()
         elif self._ready:
             self._call_leader()
         for connection in self.loans.take_ended() if self.loans.ended else ():
             self.guard(connection.end_after_loan, connection)
-        now = self.clock.end_turn(woke)
+        now = self.clock.end_turn(woke, timeout)
         if self.draining.begun:
             self.draining.look(now)
         if now >= self._next_sweep:
@@ -169,15 +173,6 @@ class Loop(Dispatcher):
         if self.listener.is_closed:
             self.listener.reopen(now)
         self._has_turn = False
-
-    def _do_in_order(self) -> None:
-        """Give turns, and do a part of what was put off in some of them."""
-        order, budget = self._order, self.budget
-        order.serve(self._advance)
-        if budget.to_write:
-            order.write(budget.to_write.write_one)
-        elif budget.to_close:
-            budget.close_one()
 
     def _look_after(self, now: float) -> None:
         """Do what is to be done every quarter of a second."""
@@ -310,7 +305,7 @@ class Loop(Dispatcher):
     def has_more_to_do(self) -> bool:
         """Whether somebody waits for this thread, or may have waited for too long."""
         return bool(self._ready or self._order) or (
-            len(self.registry) > 1 and time.monotonic() >= self._next_sweep
+            len(self.registry.by_fd) > 1 and time.monotonic() >= self._next_sweep
         )
 
     def forget(self, connection: Connection) -> None:
@@ -332,14 +327,14 @@ class Loop(Dispatcher):
     def _shortest(self, timeout: float) -> float:
         if self.listener.is_closed:
             timeout = min(timeout, RETRY_SECONDS)
-        elif len(self.registry) or self.budget.kept.is_there:
+        elif self.registry.by_fd or self.budget.kept.is_there:
             timeout = min(timeout, _SWEEP_SECONDS)
         if self.draining.begun:
             timeout = min(timeout, DRAINING_SECONDS)
         if self._leaders is None:
-            if self.budget.to_write or self.budget.to_close:
+            if self._ready or self._again or self.budget.to_write or self.budget.to_close:
                 return 0.0
-            return min(timeout, self._order.due())
+            return min(timeout, self._order.due()) if self._order.large else timeout
         return min(timeout, LOOK_SECONDS) if self._leaders.present else timeout
 
     def _take_up(self, fds: Iterable[int]) -> None:

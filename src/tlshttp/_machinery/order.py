@@ -22,7 +22,6 @@ Whoever asks for something else each time is not held back by that.
 from __future__ import annotations
 
 import collections
-import math
 import time
 from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING
@@ -94,11 +93,7 @@ class Order:
         self._others += 1
 
     def due(self) -> float:
-        """Return in how many seconds somebody has a turn, if anybody waits, else infinity."""
-        if self.ready or self.again:
-            return 0.0
-        if not self.large:
-            return math.inf
+        """Return in how many seconds the first of `large` has its turn."""
         return max(0.0, min(self._next, self._patience) - self._clock())
 
     def may_begin(self, connection: Connection) -> bool:

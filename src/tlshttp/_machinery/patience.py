@@ -80,15 +80,15 @@ class StreamOwner(Protocol):
 class StreamChannel(Protocol):
     """What a stream asks of a `tlshttp._machinery.tls_channel.Channel`."""
 
-    at_once: int
     unsent: bytes
     by_record: bool
     tls: TLSObject
     socket: socket.socket
 
     @property
+    def at_once(self) -> int: ...
+    @property
     def has_input(self) -> bool: ...
-    def fileno(self) -> int: ...
     def do_handshake(self) -> None: ...
     def recv(self, size: int) -> bytes: ...
     def recv_more(self, pieces: list[bytes], size: int) -> None: ...
@@ -218,7 +218,7 @@ class PatientStream(SocketLike):
     @property
     def fd(self) -> int:
         """The file descriptor, -1 once closed."""
-        return self._channel.fileno()
+        return self._channel.socket.fileno()
 
     @property
     def backlog(self) -> int:

@@ -85,7 +85,8 @@ class Registry:
         """Whether no connection has had a shorter deadline than its phase gives it."""
         self._renew_lock()
         begin_anew_in_children(self, Registry._renew_lock)
-        self._by_fd: dict[int, Connection] = {}
+        self.by_fd: dict[int, Connection] = {}
+        """All of them; read it, and leave changing it to the methods."""
         self._queues: tuple[OrderedDict[Connection, None], ...] = tuple(
             OrderedDict() for _ in set(_QUEUES.values())
         )
@@ -94,17 +95,14 @@ class Registry:
     def _renew_lock(self) -> None:
         self._lock = threading.RLock()
 
-    def __len__(self) -> int:
-        return len(self._by_fd)
-
     def __iter__(self) -> Iterator[Connection]:
         with self._lock:
-            return iter(list(self._by_fd.values()))
+            return iter(list(self.by_fd.values()))
 
     def add(self, connection: Connection) -> None:
         """Take in a new connection in the phase it is in."""
         with self._lock:
-            self._by_fd[connection.fd] = connection
+            self.by_fd[connection.fd] = connection
             connection.queue = self._queue_of[connection.phase]
             connection.queue[connection] = None
 
@@ -144,18 +142,18 @@ class Registry:
                 return False
             del connection.queue[connection]
             connection.phase = _CLOSED
-            if self._by_fd.get(connection.fd) is not connection:
+            if self.by_fd.get(connection.fd) is not connection:
                 return False
-            del self._by_fd[connection.fd]
+            del self.by_fd[connection.fd]
             return True
 
     def get(self, fd: int) -> Connection | None:
         """Return the connection of a descriptor, `None` if there is none."""
-        return self._by_fd.get(fd)
+        return self.by_fd.get(fd)
 
     def is_parked(self, fd: int) -> bool:
         """Return whether a descriptor has a connection that is parked."""
-        connection = self._by_fd.get(fd)
+        connection = self.by_fd.get(fd)
         return connection is not None and connection.parked
 
     def take(self, fds: Iterable[int]) -> tuple[list[Connection], list[int]]:
@@ -163,7 +161,7 @@ class Registry:
         taken, others = [], []
         with self._lock:
             for fd in fds:
-                connection = self._by_fd.get(fd)
+                connection = self.by_fd.get(fd)
                 if connection is not None and connection.parked:
                     connection.parked = False
                     taken.append(connection)
@@ -197,13 +195,13 @@ class Registry:
     def while_open(self, connection: Connection, do: Callable[[], None]) -> None:
         """Do something with the descriptor of a connection, if it still is that, and quickly."""
         with self._lock:
-            if self._by_fd.get(connection.fd) is connection:
+            if self.by_fd.get(connection.fd) is connection:
                 do()
 
     def take_all(self) -> list[Connection]:
         """Return every parked connection, no longer parked."""
         with self._lock:
-            parked = [connection for connection in self._by_fd.values() if connection.parked]
+            parked = [connection for connection in self.by_fd.values() if connection.parked]
             for connection in parked:
                 connection.parked = False
         return parked
@@ -211,4 +209,4 @@ class Registry:
     def count(self) -> Counter[Phase]:
         """Return how many connections are in each phase."""
         with self._lock:
-            return Counter(connection.phase for connection in self._by_fd.values())
+            return Counter(connection.phase for connection in self.by_fd.values())

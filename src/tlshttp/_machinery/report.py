@@ -129,9 +129,12 @@ class Reports:
     def __init__(self) -> None:
         self._handshakes = ThrottledLog(logging.getLogger("tlshttp.handshake"))
         self._cuts = ThrottledLog(logging.getLogger("tlshttp.connection"))
+        self.has_some = False
+        """Whether lines have been written of late, or left out: `flush` has something to see to."""
 
     def failed_handshake(self, error: HandshakeError, address: object) -> None:
         """Write that a connection has not become a TLS connection."""
+        self.has_some = True
         level = logging.INFO if isinstance(error, HandshakeDisconnected) else logging.WARNING
         asked = f" (SNI {error.server_name})" if error.server_name else ""
         self._handshakes.log(
@@ -142,6 +145,7 @@ class Reports:
 
     def cut_connection(self, error: ConnectionCut, address: object) -> None:
         """Write that a connection has ended in the middle of a request or response."""
+        self.has_some = True
         level = logging.INFO if isinstance(error, PeerDisconnected) else logging.WARNING
         what = "request refused" if isinstance(error, RequestRefused) else "connection cut"
         self._cuts.log(
@@ -152,9 +156,12 @@ class Reports:
 
     def flush(self, *, at_once: bool = False) -> None:
         """Say what has been left out; see `ThrottledLog.flush`."""
+        self.has_some = False  # first: another thread may be writing one
         for log in (self._handshakes, self._cuts):
             if log.left_out or at_once:
                 log.flush(at_once=at_once)
+            if log.left_out:  # its period is not over
+                self.has_some = True
 
 
 def _host(address: object) -> object:

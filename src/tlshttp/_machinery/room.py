@@ -51,7 +51,7 @@ class Room:
 
     def has_room(self) -> bool:
         """Return whether there is a place, or one that can be made."""
-        if len(self._loop.registry) < self._loop.max_connections:  # as nearly always
+        if len(self._loop.registry.by_fd) < self._loop.max_connections:  # as nearly always
             return True
         if self._places_left() < 0:  # who was to give way was at work again just then
             self.make_room()
@@ -60,12 +60,14 @@ class Room:
 
     def is_full(self) -> bool:
         """Return whether another connection can only take the place of one."""
-        return len(self._loop.registry) >= self._loop.max_connections and self._places_left() <= 0
+        loop = self._loop
+        return len(loop.registry.by_fd) >= loop.max_connections and self._places_left() <= 0
 
     def _places_left(self) -> int:
         """Return how many more there may be; those are not counted that threads are ending."""
         leaving = sum(1 for connection in [*self.leaving] if not connection.parked)
-        return self._loop.max_connections - len(self._loop.registry) + min(leaving, _MOST_LEAVING)
+        open_now = len(self._loop.registry.by_fd)
+        return self._loop.max_connections - open_now + min(leaving, _MOST_LEAVING)
 
     def give_way(self, connection: Connection) -> bool:
         """Have a connection give back what it has on disk; tell if it has done so, not soon will.

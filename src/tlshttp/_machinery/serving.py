@@ -53,11 +53,14 @@ class ServingConnection(AnsweringConnection):
                 may have to wait; `None`: it hands on none.
         """
         loop = self._loop
+        event = GO_ON
         try:
-            while True:
+            while event == GO_ON:
                 phase = self.phase
                 stream = self.stream
-                if stream is None or phase not in _SERVING:
+                if phase is _HANDSHAKE:
+                    event = self._shake_hands()
+                elif stream is None or phase not in _SERVING:
                     event = self._step(phase)
                 elif phase is _HANDLER:
                     exchange = stream.exchange or self._exchange(stream)
@@ -69,8 +72,6 @@ class ServingConnection(AnsweringConnection):
                     event = self._send_on(stream)
                 else:
                     event = self._receive(stream)
-                if event != GO_ON:
-                    break
             if event != GONE:
                 self._settle(event)
         except BaseException:
@@ -94,9 +95,7 @@ class ServingConnection(AnsweringConnection):
             self._loop.parking.park(self, event)
 
     def _step(self, phase: Phase) -> int:
-        """Take a step in a phase without requests."""
-        if phase is _HANDSHAKE:
-            return self._shake_hands()
+        """Take a step in another phase without requests."""
         if phase is _HELLO:
             return self._look()
         if phase is _PLAIN:
@@ -199,7 +198,8 @@ class ServingConnection(AnsweringConnection):
 
     def _leave(self, stream: Stream) -> int:
         """The peer has ended: silently between two requests, else that is an event."""
-        if self._exchange(stream).begun:
+        exchange = stream.exchange or self._exchange(stream)
+        if exchange.begun:
             cut = stream.failure or PeerDisconnected("the peer left in the middle of a request")
             self._loop.events.cut(cut, self.address)
         else:
@@ -317,7 +317,7 @@ class ServingConnection(AnsweringConnection):
             _Served: The connection has been handed to somebody else, or is over.
         """
         loop = self._loop
-        hooks, exchange = loop.hooks, self._exchange(stream)
+        hooks, exchange = loop.hooks, stream.exchange or self._exchange(stream)
         request: Any = self._lend(stream) if loop.lends else stream
         exchange.begin_handler()
         try:

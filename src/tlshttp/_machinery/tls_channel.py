@@ -129,10 +129,6 @@ class TLSChannel:
         """Bytes of which `send` sends all that it can."""
         return self._most_at_once if len(_stuck) < _STUCK_AT_MOST else _RECORD
 
-    def fileno(self) -> int:
-        """Return the file descriptor, -1 once closed."""
-        return self.socket.fileno()
-
     def do_handshake(self) -> None:
         """Take the handshake as far as the peer's bytes go; raises what the engine raises.
 

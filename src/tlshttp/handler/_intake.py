@@ -146,9 +146,10 @@ class Intake:
         if self._state == STATE_READY:
             return READY
         stream, plain, finder = self._stream, self._plain, self._find_head
+        policy: Any = stream.handler if stream.handler is not None else self._policy()
         # The same head once more, and nothing was wrong with it: it is neither looked for nor
         # parsed, which spares a kept GET nine calls.
-        if plain and not (finder.has_begun or self._has_policy()) and stream.take_whole(plain):
+        if plain and not (finder.has_begun or _asks_for_hosts(policy)) and stream.take_whole(plain):
             self.refused = None
             self._continued = False
             self._state = STATE_READY
@@ -186,10 +187,10 @@ class Intake:
         request.read(raw)
         head = request.head
         self.fields = head.fields
-        is_plain = request.path[:1] == "/" and not head.body_size
-        if not is_plain or self._stream.restricted or self._has_policy():
-            return self._judge()
         policy = self._policy()
+        is_plain = request.path[:1] == "/" and not head.body_size
+        if not is_plain or self._stream.restricted or _asks_for_hosts(policy):
+            return self._judge()
         if not has_method(policy, self.request.command, self.composition):
             return self._ready()
         if request.minor_version and head.host is None:
@@ -222,14 +223,6 @@ class Intake:
         if self._stream.handler is not None:
             return self._stream.handler
         return None if self.composition is None else self.composition.handler_class
-
-    def _has_policy(self) -> bool:
-        policy: Any = self._stream.handler
-        if policy is None:
-            policy = self._policy()
-        return policy is not None and (
-            policy.allowed_hosts is not None or policy.refuse_misdirected
-        )
 
     def _ready(self) -> int:
         self._state = STATE_READY
@@ -394,3 +387,8 @@ class Intake:
         except Exception:  # noqa: BLE001 (whatever it is)
             if self.handler is not None:
                 bear_log_failure(self.handler)
+
+
+def _asks_for_hosts(policy: Any) -> bool:
+    """Return whether a handler, or its class, says for which hosts it answers."""
+    return policy is not None and (policy.allowed_hosts is not None or policy.refuse_misdirected)

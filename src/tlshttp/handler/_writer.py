@@ -258,7 +258,8 @@ class ResponseWriter(io.BufferedIOBase):
 
     def close(self) -> None:
         """Do `flush` and stay open: an `io.TextIOWrapper` before it is let go of earlier."""
-        self.flush()
+        if self._held or self._stream.held_head:
+            self.flush()
 
     # The head ---------------------------------------------------------------------------------
 
