@@ -131,8 +131,9 @@ class Limits:
     max_total_memory: int | None = 48 << 20
     """Bytes of that kind in memory for all connections, besides the first 4 KiB of each; the rest
     goes to files. As far as there is room, large objects that a handler of `~tlshttp.TLSHTTPServer`
-    has written stay here until they are in a file. `None`: no limit (64 MiB of each connection
-    for that)."""
+    has written stay here until they are in a file. What handlers that wait for their peers are
+    about to write counts, up to 64 KiB each. `None`: no limit (64 MiB of each connection for such
+    objects)."""
 
     max_total_disk: int | None = 4 << 30
     """Bytes in temporary files for all connections. At the limit the address that has most gives

@@ -63,7 +63,8 @@ _DEFAULT_WORKERS = 200
 for an event, as those of event streams do, has its place all the time."""
 
 _WAITING_THREADS = 800
-"""Threads that handlers may have besides, which wait for their peers: about 40 KiB each."""
+"""Threads that handlers may have besides, which wait for their peers: about 40 KiB each, and what
+they are about to write."""
 
 _SLICE_SECONDS = 0.5
 
