@@ -150,8 +150,13 @@ def test_peers_15_closing_and_reopening_at_once(server_context: ssl.SSLContext) 
 
         room = types.SimpleNamespace(has_room=lambda: False)
 
-    poller = Poller()
-    listener = Listener(cast("Any", FullLoop()), cast("Any", poller))
+        woken = 0
+
+        def wake(self) -> None:
+            self.woken += 1
+
+    poller, loop = Poller(), FullLoop()
+    listener = Listener(cast("Any", loop), cast("Any", poller))
     listener.listen(3)
     assert listener.is_closed is not bool(poller.watched)
     listener.accept()
@@ -160,3 +165,4 @@ def test_peers_15_closing_and_reopening_at_once(server_context: ssl.SSLContext) 
         assert listener.is_closed is not bool(poller.watched)
         listener.accept()
         assert (listener.is_closed, poller.watched) == (True, set())
+    assert loop.woken == 4, "the loop does not look when to reopen"

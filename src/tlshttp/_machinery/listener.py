@@ -169,6 +169,7 @@ class Listener:
             self._has_room = False
             self._closed_until = time.monotonic() + RETRY_SECONDS
             self.is_closed = True
+            self._loop.wake()
 
     def _bear_exhaustion(self) -> None:
         """Stop accepting until there is room again, and make some if there is somebody to accept.

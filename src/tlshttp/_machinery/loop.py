@@ -7,7 +7,6 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tlshttp._budget import Budget
@@ -106,6 +105,8 @@ class Loop(Dispatcher):
         self.running = False
         """Whether somebody serves; otherwise nobody is accepted."""
         self._next_sweep = 0.0
+        self._is_called = True
+        """Whether somebody has called `wake`, or something goes on that is to be looked at."""
         self.answers = Answers(self.wake)
 
     def _share(self, settings: Settings) -> None:
@@ -137,7 +138,17 @@ class Loop(Dispatcher):
 
     def due(self, timeout: float) -> float:
         """Return in how many seconds, `timeout` at most, there is to be another turn."""
-        return self._shortest(timeout)
+        if timeout > _SWEEP_SECONDS and (self.registry.by_fd or self.budget.kept.is_there):
+            timeout = _SWEEP_SECONDS
+        if self._is_called and self.listener.is_closed:
+            timeout = min(timeout, RETRY_SECONDS)
+        if self._is_called and self.draining.begun:
+            timeout = min(timeout, DRAINING_SECONDS)
+        if self._leaders is None:
+            if self._ready or self._again or self.budget.to_write or self.budget.to_close:
+                return 0.0
+            return min(timeout, self._order.due()) if self._order.large else timeout
+        return min(timeout, LOOK_SECONDS) if self._leaders.present else timeout
 
     def turn(self, timeout: float, *, waits: bool = True) -> None:
         """Wait at most `timeout` seconds for something to do, and do it.
@@ -148,31 +159,39 @@ class Loop(Dispatcher):
         """
         self._loop_thread = threading.get_ident()
         self._has_turn = True
-        timeout, budget = self._shortest(timeout), self.budget
+        timeout, budget = self.due(timeout), self.budget
         fds = self._poller.wait(timeout if waits else 0.0)
         began, woke = self.clock.turned_at, time.monotonic()
         self._take_up(fds)
+        if self._is_called:
+            self._heed(woke)
         if self._leaders is None:
             self._order.serve(self._advance)
-            if budget.to_write:
-                self._order.write(budget.to_write.write_one)
-            elif budget.to_close:
-                budget.close_one()
+            if budget.to_write or budget.to_close:
+                self._order.catch_up(budget)
         elif self._ready:
             self._call_leader()
-        for connection in self.loans.take_ended() if self.loans.ended else ():
-            self.guard(connection.end_after_loan, connection)
         now = self.clock.end_turn(woke, timeout)
-        if self.draining.begun:
-            self.draining.look(now)
         if now >= self._next_sweep:
             self._look_after(now)
         if self._leaders is not None:
             late = max(0.0, woke - began - timeout) + now - woke
             self._watch(self._leaders, now, began, late)
+        self._has_turn = False
+
+    def _heed(self, now: float) -> None:
+        """Do what somebody may want who has called `wake`."""
+        self._is_called = False  # first: another thread may be calling
+        if self.roomless.has_freed_room:
+            self._ready.extend(self.roomless.take_resumed())
+        for connection in self.loans.take_ended():
+            self.guard(connection.end_after_loan, connection)
+        if self.draining.begun:
+            self.draining.look(now)
         if self.listener.is_closed:
             self.listener.reopen(now)
-        self._has_turn = False
+        if self.draining.begun or self.listener.is_closed:
+            self._is_called = True  # these are looked at in each turn, until they are over
 
     def _look_after(self, now: float) -> None:
         """Do what is to be done every quarter of a second."""
@@ -195,7 +214,8 @@ class Loop(Dispatcher):
                 self.listener.accept(_ACCEPTS_AT_ONCE)
 
     def wake(self) -> None:
-        """Make `turn` return soon, from any thread."""
+        """Have what is not looked at in every turn be looked at now, from any thread."""
+        self._is_called = True
         self._poller.wake()
 
     def stats(self) -> Stats:
@@ -324,38 +344,22 @@ class Loop(Dispatcher):
 
     # The loop -----------------------------------------------------------------------------------
 
-    def _shortest(self, timeout: float) -> float:
-        if self.listener.is_closed:
-            timeout = min(timeout, RETRY_SECONDS)
-        elif self.registry.by_fd or self.budget.kept.is_there:
-            timeout = min(timeout, _SWEEP_SECONDS)
-        if self.draining.begun:
-            timeout = min(timeout, DRAINING_SECONDS)
-        if self._leaders is None:
-            if self._ready or self._again or self.budget.to_write or self.budget.to_close:
-                return 0.0
-            return min(timeout, self._order.due()) if self._order.large else timeout
-        return min(timeout, LOOK_SECONDS) if self._leaders.present else timeout
-
-    def _take_up(self, fds: Iterable[int]) -> None:
+    def _take_up(self, fds: list[int]) -> None:
         """Do what the poller's reports ask for."""
-        others = []
-        for fd in fds:
-            if fd == self._lane_fd:
-                self._poller.remove(fd)
-                if self._leader_accepts and self.answers.counted:
-                    # handle_request() may be over before a leader is there to accept.
-                    self.listener.accept()
-                self._call_leader()
-            elif fd == self.listener.descriptor:
+        listening, lane = self.listener.descriptor, self._lane_fd
+        if lane is not None and lane in fds:
+            fds.remove(lane)
+            self._poller.remove(lane)
+            if self._leader_accepts and self.answers.counted:
+                # handle_request() may be over before a leader is there to accept.
                 self.listener.accept()
-                self._order.expect()
-            else:
-                others.append(fd)
-        if others:
-            self._ready.extend(self.parking.take(others))
-        if self.roomless.has_freed_room:
-            self._ready.extend(self.roomless.take_resumed())
+            self._call_leader()
+        if listening is not None and listening in fds:
+            fds.remove(listening)
+            self.listener.accept()
+            self._order.expect()
+        if fds:
+            self._ready.extend(self.parking.take(fds))
 
     def _ask(self) -> None:
         """Take up what is ready, waiting a moment if nothing is; called by the leader."""

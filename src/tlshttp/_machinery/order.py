@@ -27,6 +27,7 @@ from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tlshttp._budget import Budget
     from tlshttp._machinery.connection import Connection
 
 __all__ = ["LARGE", "Order"]
@@ -156,6 +157,17 @@ class Order:
         finally:
             self._admitted = None
             self._rest(began)
+
+    def catch_up(self, budget: Budget) -> None:
+        """Do a part of what has been put off: write, or close a file where there is nothing else.
+
+        Args:
+            budget: Knows what that is.
+        """
+        if budget.to_write:
+            self.write(budget.to_write.write_one)
+        else:
+            budget.close_one()
 
     def write(self, work: Callable[[], None]) -> None:
         """Do a part of what the last large one has left to be written, or a few.
