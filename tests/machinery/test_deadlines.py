@@ -203,6 +203,14 @@ def test_time_that_is_used_up_is_not_bought_back_byte_by_byte() -> None:
     assert rate.left == 1.0
 
 
+def test_time_in_which_two_wait_at_once_counts_once() -> None:
+    """Two tasks of a coroutine may wait for the same peer, which is not twice as slow for that."""
+    rate = MinimumRate(10.0, None, errors.WriteTimeout, "took", 0)
+    for began, ended in [(100.0, 103.0), (101.0, 104.0), (104.0, 105.0), (99.0, 105.0)]:
+        rate.spend_between(began, ended)
+    assert (rate.waited, rate.left) == (5.0, 5.0)
+
+
 def test_a_body_sent_ahead_buys_no_more_than_the_time_limit(serve: Serve) -> None:
     """Megabytes sent at once do not allow a peer to keep a handler waiting for hours."""
     head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\n"

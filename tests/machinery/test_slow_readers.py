@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import sys
@@ -18,6 +19,7 @@ from tlshttp import Limits
 from tlshttp._machinery import send_queue
 from tlshttp._machinery.send_queue import size_of_send_queue
 from tlshttp.aio import AsyncTLSRequestHandler
+from tlshttp.errors import WriteTimeout
 
 PIECE = bytes(200_000)
 PIECES = 10
@@ -92,6 +94,29 @@ def test_who_reads_above_the_minimum_rate_is_not_cut(
             assert not server.events
 
     at_some_pace(attempt)
+
+
+class ByAndBy(Coroutine):
+    """Sends smaller pieces."""
+
+    async def do_GET(self) -> None:
+        """Have more to wait for than the connection takes, each time."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(SIZE))
+        self.end_headers()
+        for _ in range(SIZE // 80_000):
+            await self.write(bytes(80_000))
+
+
+def test_a_coroutine_has_one_allowance_for_all_that_it_writes(serve: Serve) -> None:
+    """It waits for its peer after each piece, which had as long as the whole response."""
+    with serve(ByAndBy, Limits(write_timeout=UNIT, write_min_rate=None)) as server:
+        with far_away(server.server_address) as sock, contextlib.suppress(OSError):
+            sock.sendall(request(close=True))
+            while sock.recv(16_384):  # one in a quarter of a unit, all in six
+                time.sleep(0.05 * UNIT)
+        assert wait_until(lambda: bool(server.events))
+        assert [type(error) for error, _ in server.events] == [WriteTimeout]
 
 
 @linux

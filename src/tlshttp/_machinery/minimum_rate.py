@@ -24,7 +24,10 @@ class MinimumRate:
         began: How many bytes had moved in this direction before.
     """
 
-    __slots__ = ("_base", "_began", "_error", "_owed", "_rate", "_seen", "_what", "left", "waited")
+    __slots__ = (
+        "_base", "_began", "_error", "_owed", "_rate", "_seen", "_spent_until", "_what", "left",
+        "waited",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class MinimumRate:
         self.waited = 0.0
         """Seconds that somebody has waited for the peer so far."""
         self._began = self._seen = began
+        self._spent_until = 0.0
 
     def earn(self, total: int) -> None:
         """Let what has moved buy time, `total` bytes having moved so far."""
@@ -61,6 +65,11 @@ class MinimumRate:
         self.waited += seconds
         left = self.left - seconds
         self.left, self._owed = max(0.0, left), self._owed + max(0.0, -left)
+
+    def spend_between(self, began: float, ended: float) -> None:
+        """Take note of a wait, where several may wait at once: time that they share counts once."""
+        self.spend(max(0.0, ended - max(began, self._spent_until)))
+        self._spent_until = ended
 
     def used_up(self) -> ConnectionCut:
         """Return what to report."""

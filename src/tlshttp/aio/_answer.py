@@ -87,8 +87,8 @@ class Answer:
 
     __slots__ = (
         "_ahead_since", "_coroutine", "_handler", "_is_cancelled", "_looks_again", "_loop",
-        "_reading", "_task", "_told", "_turn_ends", "_waiters", "handler_loop", "later", "line",
-        "watch",
+        "_reading", "_task", "_told", "_turn_ends", "_waiters", "_writing", "handler_loop", "later",
+        "line", "watch",
     )  # fmt: skip
 
     def __init__(
@@ -105,6 +105,7 @@ class Answer:
         self._waiters: list[asyncio.Future[None]] = []
         self._told: AnswersLater | None = None
         self._turn_ends = 0.0
+        self._writing: Any = None
         self.handler_loop = handler_loop
         self.line: str = handler.requestline
         """The first line of the request."""
@@ -305,7 +306,9 @@ class Answer:
             ConnectionCut: The peer was too slow, or is gone.
         """
         later = self._connection()
-        await self._wait(lambda: not later.backlog, later.writing_rate(), lambda: later.taken)
+        if self._writing is None or later.is_tunnel:
+            self._writing = later.writing_rate()
+        await self._wait(lambda: not later.backlog, self._writing, lambda: later.taken)
 
     async def wait_for_end(self) -> None:
         """Wait until the peer has left, or the exchange is over."""
@@ -335,9 +338,9 @@ class Answer:
             finally:
                 later.waits_for_peer = False
             self._connection()  # it may have come to its end meanwhile
-            passed = time.monotonic() - began
-            most -= passed
-            rate.spend(passed)
+            now = time.monotonic()
+            most -= now - began
+            rate.spend_between(began, now)
             rate.earn(moved())
             if not rate.left and not is_done():
                 later.fail(rate.used_up())
