@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,6 +96,32 @@ def test_who_reads_above_the_minimum_rate_is_not_cut(
             assert not server.events
 
     at_some_pace(attempt)
+
+
+@pytest.mark.parametrize("rest", [b"", b"the rest"])
+def test_what_is_encrypted_of_a_file_counts_as_little_as_the_file(
+    serve: Serve, tmp_path: Path, rest: bytes
+) -> None:
+    """With ``Limits.max_response_backlog`` below 64 KiB `TLSHTTPServer` cut downloads."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(SIZE))
+    os.utime(path, (1, 1))  # it has not just been written
+
+    class SendsFile(Plain):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(SIZE + len(rest)))
+            self.end_headers()
+            with path.open("rb") as file:
+                self.connection.sendfile(file)
+            self.wfile.write(rest)
+
+    with serve(SendsFile, Limits(max_response_backlog=10)) as server:
+        with far_away(server.server_address) as sock:
+            sock.sendall(request(close=True))
+            assert wait_until(lambda: bool(server.stats().parked["response"] or server.events))
+            assert read_to_end(sock).endswith(bytes(SIZE) + rest)
+        assert not server.events
 
 
 class ByAndBy(Coroutine):

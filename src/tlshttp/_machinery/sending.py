@@ -265,8 +265,8 @@ class SendingStream(ReceivingStream):
         most = self._limits.max_response_backlog
         if may_wait and not self.known_length:
             most = AHEAD if most is None else min(most, AHEAD)
-        if self._outbox is not None and self.known_length:
-            backlog -= self._outbox.in_files  # which end
+        if self.known_length:
+            backlog = self._kept()
         if most is None or backlog <= most:
             if not self.watched:
                 self.owner.watch()
@@ -277,6 +277,15 @@ class SendingStream(ReceivingStream):
         else:
             message = f"the peer has {backlog} bytes of a response still to take"
             self.fail(ResponseBacklog(message))
+
+    def _kept(self) -> int:
+        """Return how many bytes wait that are of no file: files end, and are not kept.
+
+        What is encrypted may be of one. It is a little, and does not count.
+        """
+        with self._lock:  # both numbers of one moment: the drainer may be sending
+            outbox = self._outbox
+            return outbox.size - outbox.in_files if outbox is not None else 0
 
     def _wait_for_room(self, most: int) -> None:
         """Send what waits from this thread until it is not more than `most` bytes."""
