@@ -25,6 +25,11 @@ class Pieces:
         self.size = 0
         """Bytes that are left."""
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory that are taken: a piece is only free as a whole."""
+        return self.size + self._at
+
     def append(self, data: bytes | memoryview) -> None:
         """Add bytes at the end."""
         size = len(data)

@@ -81,7 +81,7 @@ class Spool:
             OSError: The disk is full, or the like; nothing was added, or only a part if that was
                 postponed.
         """
-        if not (self._on_disk or self._late.size) and self._fits(self.size + len(data)):
+        if not (self._on_disk or self._late.size) and self._fits(self._pieces.held + len(data)):
             self._pieces.append(data)
             self.size += len(data)
         else:

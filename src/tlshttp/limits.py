@@ -151,7 +151,7 @@ class Limits:
     """Bytes of a response that are kept until its peer takes them. Beyond that the handler has to
     wait for its peer; where it cannot wait, the connection is cut. (With a response of unknown
     length, such as a stream of events, a handler that can wait does so from 64 KiB on. Files that
-    are sent as files do not count where the length is known.)
+    are sent as files, in pieces of more than 64 KiB, do not count where the length is known.)
 
     It is nginx's ``proxy_max_temp_file_size``. `None`: no limit.
     """

@@ -14,7 +14,7 @@ from tests.handler.http_support import MemoryEngine, Quiet, connect, serving
 from tests.support import NoOwner, wait_until
 from tlshttp import Limits, ThreadingTLSHTTPServer, TLSHTTPServer, _temporary_file
 from tlshttp._budget import Budget
-from tlshttp._machinery import patience, sending
+from tlshttp._machinery import passing_on, patience
 from tlshttp._machinery.lingering import Lingering
 from tlshttp._machinery.patience import LINGER_SECONDS
 from tlshttp._machinery.stream import Stream
@@ -96,7 +96,7 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         return wait(lingering, connection, seconds)
 
     monkeypatch.setattr(Lingering, "wait", counted)
-    for module in (patience, sending):
+    for module in (patience, passing_on):
         monkeypatch.setattr(module, "LINGER_SECONDS", 1e6)
     Large.wrote.clear()
     return waits

@@ -652,3 +652,18 @@ def test_files_are_counted() -> None:
     spool.append(b"1" * 5_000)
     assert len(Belongings().since(before)) == 1
     spool.clear()
+
+
+def test_a_piece_that_has_been_taken_in_part_takes_its_memory_as_before() -> None:
+    """It is free as a whole, when the last of it has gone."""
+    budget = Budget(None, None)
+    spool = Spool(budget, 65_536)
+    spool.append(b"a" * 65_536)
+    assert spool.read(49_152) == b"a" * 49_152
+    spool.append(b"b" * 40_000)
+    assert budget.disk == 40_000
+    assert spool.read_all() == b"a" * 16_384 + b"b" * 40_000
+    spool.append(b"c" * 65_536)
+    assert (budget.memory, budget.disk) == (65_536 - 4_096, 0)
+    spool.clear()
+    assert budget.memory == 0

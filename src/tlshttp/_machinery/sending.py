@@ -1,25 +1,21 @@
 """The sending half of a connection's stream; `tlshttp._machinery.stream` has its rules.
 
 What is sent leaves at once as far as the socket takes it. The rest stands in the outbox: in memory,
-then in a file. A handler waits first, as long as its peer keeps up and nobody else wants its
-thread, since what is only passed through memory costs half of what a file costs. Handlers whose
-peers do not keep up write their files by turns: all together do so for a quarter of the time.
+then in a file.
 """
 
 from __future__ import annotations
 
 import errno
 import ssl
-import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from tlshttp._budget import NoRoom
 from tlshttp._machinery.outbox import FilePart, Outbox
-from tlshttp._machinery.patience import LINGER_SECONDS, WANTS
+from tlshttp._machinery.patience import WANTS
 from tlshttp._machinery.poller import WRITE
 from tlshttp._machinery.receiving import ReceivingStream
 from tlshttp._spool import Spool
-from tlshttp._turns import TURN
 from tlshttp.errors import ConnectionCut, ResponseAborted, ResponseBacklog
 
 if TYPE_CHECKING:
@@ -30,12 +26,6 @@ __all__ = ["AHEAD", "PUMPED_AT_ONCE", "SendingStream"]
 AHEAD = 65_536
 """Bytes that a response of unknown length may be ahead of its peer where its handler can wait: a
 stream is worth nothing when it is old, so its handler is to notice a peer that does not keep up."""
-
-_LINGER_RATE = 3_276_800
-"""Bytes by which a peer earns a second of its handler's time: 64 KiB in 20 ms."""
-
-_SHORTEST_WAIT = 0.0005
-"""Seconds below which it does not wait for its turn."""
 
 PUMPED_AT_ONCE = 524_288
 """Bytes of a waiting response that are sent before others have their turn: half a millisecond."""
@@ -303,85 +293,11 @@ class SendingStream(ReceivingStream):
 
     def _is_worth_waiting(self, rest: Buffer) -> bool:
         """Return whether the handler may wait before it writes to a file."""
-        return (
-            self.known_length
-            and self.backlog + memoryview(rest).nbytes > AHEAD
-            and self.owner.may_linger()
-        )
+        raise NotImplementedError
 
     def _send_or_keep(self, rest: memoryview, *, lingers: bool) -> None:
-        """Do so with what the handler has in memory for as long as it waits here.
-
-        So that counts: beside a thousand handlers, each with 64 KiB, others write to files.
-        """
-        size = min(len(rest), AHEAD)
-        self.budget.hold_memory(size)
-        try:
-            if lingers:
-                rest = self._pass_on(rest)
-            if rest:
-                self._send_waiting(rest)
-        finally:
-            self.budget.give_memory(size)
-
-    def _pass_on(self, rest: memoryview) -> memoryview:
-        """Send this as long as the peer keeps up, then keep it; return what cannot be kept."""
-        while rest:
-            self._await_turn()
-            if self.linger_left > 0:
-                rest = self._linger(rest)
-            # Nobody else has a turn on the loop's thread, and what is whole may be put off there.
-            size = TURN if self.owner.may_wait() else len(rest)
-            if not self._put_in_turn(rest[:size]):
-                break
-            rest = rest[size:]
-        return rest
-
-    def _await_turn(self) -> None:
-        """Have the handler linger until it is its turn to write to a file.
-
-        Else a hundred peers that read nothing would have a hundred handlers at once write as much
-        as they can, and whoever else wants a processor would have to wait for all of them.
-        """
-        turn = self._box().turn
-        if self.linger_left <= 0 and turn.left <= 0:
-            delay = turn.book(self.budget.turns)
-            self.linger_left = delay if delay > _SHORTEST_WAIT else 0.0
-
-    def _put_in_turn(self, rest: memoryview) -> bool:
-        """Do what `_put` does, as a part of the turn."""
-        began = time.monotonic()
-        with self._lock:
-            stored = self._put(rest)
-        self._box().turn.wrote(len(rest), time.monotonic() - began)
-        return stored
-
-    def _linger(self, rest: memoryview) -> memoryview:
-        """Send what waits, and this, as long as the peer keeps up; return what is left then.
-
-        A response that is only passed through memory costs half of what one does that is written
-        to a file and read again. A peer has a fifth of a second for a response to begin with, and
-        at most. What it takes earns more, 64 KiB 20 ms. Whoever reads slowly has soon used that up,
-        and keeps the handler no more than others do that write to files (`_await_turn`).
-        """
-        most = max(LINGER_SECONDS, self.linger_left)
-        if self.watched:
-            self.owner.unwatch()
-        moved, then = self.moved_out, time.monotonic()
-        while True:
-            if self.pump():
-                with self._lock:
-                    left = self._send(rest, hold=False)
-                rest = memoryview(b"" if left is None else left).cast("B")
-            now = time.monotonic()
-            earned = (self.moved_out - moved) / _LINGER_RATE
-            self.linger_left = min(most, self.linger_left + earned - (now - then))
-            moved, then = self.moved_out, now
-            if not rest:
-                return rest
-            if self.linger_left <= 0 or not self.owner.linger(self.linger_left):
-                self.linger_left = 0.0
-                return rest
+        """Do so with what the handler has in memory for as long as it waits here."""
+        raise NotImplementedError
 
     def _send_waiting(self, rest: memoryview) -> None:
         """Send what could not be kept, from this thread."""

@@ -22,9 +22,10 @@ import ssl
 from typing import TYPE_CHECKING
 
 from tlshttp._machinery.driven import Driven
+from tlshttp._machinery.passing_on import PassingOnStream
 from tlshttp._machinery.patience import StreamOwner
 from tlshttp._machinery.poller import WRITE
-from tlshttp._machinery.sending import AHEAD, SendingStream
+from tlshttp._machinery.sending import AHEAD
 
 if TYPE_CHECKING:
     from tlshttp._taken_over import ConnectionDriver
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Stream", "StreamOwner"]
 
 
-class Stream(SendingStream):
+class Stream(PassingOnStream):
     """A TLS connection that is read from and written to."""
 
     __slots__ = ()
