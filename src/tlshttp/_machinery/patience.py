@@ -168,7 +168,8 @@ class PatientStream(SocketLike):
         self.awaits_more = True
         """Whether such a handler is to wait at all; set to false when the server ends."""
         self.linger_left = LINGER_SECONDS
-        """Seconds that the handler may still wait for the peer to take the response."""
+        """Seconds that the handler may still wait: for the peer to take some of the response, or
+        for its turn to write to a file."""
         self.tunnel = False
         """Whether a handler has taken the connection over, which is no longer HTTP."""
         self.driven_by: Driven | None = None

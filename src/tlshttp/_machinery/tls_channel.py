@@ -59,8 +59,8 @@ _GENEROUS_AT_MOST = 32
 """How many channels may be: each has 512 KiB more, at worst, as long as it is open."""
 
 _STUCK_AT_MOST = 128
-"""How many channels may have more than a record in `TLSChannel.unsent` and go on to encrypt as much
-at once: beside a thousand peers that take nothing it would be 60 MiB."""
+"""How many channels may have more than a record in `TLSChannel.unsent` before all encrypt no more
+than that at once: that is 8 MiB. Of a thousand whose peers take nothing it would be 60."""
 
 _HEADER = 5
 """Bytes before the contents of a record: type, version, length (RFC 8446, section 5.1)."""
