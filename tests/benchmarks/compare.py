@@ -155,8 +155,7 @@ WORKS: Final = (
 @contextlib.contextmanager
 def serving(tree: Path, server_class: str, handler: str, ground: Ground) -> Iterator[Running]:
     """Run a checkout's server on its core while the block runs."""
-    own = tree / ".venv/bin/python"
-    python = str(own) if own.exists() else sys.executable
+    python = _python_of(tree)
     port = free_port()
     words = ("serve", server_class, handler, str(port))
     files = (str(ground.certfile), str(ground.keyfile))
@@ -177,6 +176,18 @@ def serving(tree: Path, server_class: str, handler: str, ground: Ground) -> Iter
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _python_of(tree: Path) -> str:
+    """Return the interpreter that runs a checkout: its own, or ours."""
+    own = tree / ".venv/bin/python"
+    return str(own) if own.exists() else sys.executable
+
+
+def _version_of(tree: Path) -> str:
+    """Return the version and build of that interpreter."""
+    command = (_python_of(tree), "-c", "import sys; print(sys.version)")
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _wait_for(process: subprocess.Popen[bytes], port: int) -> None:
@@ -238,6 +249,9 @@ def compare(options: argparse.Namespace) -> None:
     Besides, what part of it was in the kernel, by its coarse clock.
     """
     trees = {"old": options.old.resolve(), "new": options.new.resolve()}
+    versions = {name: _version_of(tree) for name, tree in trees.items()}
+    if versions["old"] != versions["new"]:
+        sys.exit(f"they would run on different Pythons: {versions}")
     print(f"{'work':22} {'server':24} {'unit':10} {'old':>9} {'new':>9}  new/old  wanted")
     with prepared_ground() as ground:
         for work in WORKS:
