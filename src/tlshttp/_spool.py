@@ -88,12 +88,15 @@ class Spool:
             self._keep_on_disk(data, more, write_on)
 
     def append_to_file(self, data: bytes) -> bool:
-        """Add bytes where the last ones are in a file; false where they are not.
+        """Add bytes where the last ones are in a file, and these are not to be put off.
+
+        Returns:
+            Whether that was so; else nothing was added.
 
         Raises:
             NoRoom, OSError: As `append`; nothing was added.
         """
-        if not self._on_disk or self._late.size:
+        if not self._on_disk or self._puts_off(data):
             return False
         self._budget.take_disk(len(data), self._holder)
         try:

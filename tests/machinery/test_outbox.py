@@ -344,6 +344,22 @@ def test_nor_before_what_has_been_put_off() -> None:
     assert (budget.memory, budget.disk) == (0, 0)
 
 
+def test_nor_what_is_written_over_and_over() -> None:
+    """Where one thread serves all that is put off: it is in memory anyway, and takes no more."""
+    budget = Budget(None, None)
+    budget.postpones = True
+    outbox, other = on_disk(budget), os.urandom(65_536)
+    assert outbox.put_more(other)
+    for _ in range(5):
+        assert not outbox.put_more(other)
+        outbox.put(other, 0, outbox.write_on)
+    assert len(budget.to_write) == 1
+    assert outbox._spool._late.size == 5 * len(other)
+    is_whole = taken(outbox) == PIECE + b"x" * 10 + other * 6
+    assert is_whole
+    assert (budget.memory, budget.disk) == (0, 0)
+
+
 def test_no_more_than_may_wait_is_written_so() -> None:
     """The caller knows what to do then."""
     outbox = Outbox(Spool(Budget(None, None), 65_536), len(PIECE) + 20)

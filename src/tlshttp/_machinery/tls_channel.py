@@ -58,9 +58,10 @@ _LARGE_TRANSFER = 1 << 20
 _GENEROUS_AT_MOST = 32
 """How many channels may be: each has 512 KiB more, at worst, as long as it is open."""
 
-_STUCK_AT_MOST = 128
+_STUCK_AT_MOST = 384
 """How many channels may have more than a record in `TLSChannel.unsent` before all encrypt no more
-than that at once: that is 8 MiB. Of a thousand whose peers take nothing it would be 60."""
+than that at once: 24 MiB, and of a thousand whose peers take nothing it would be 60. Small pieces
+cost time, beside 300 slow readers, since what is written over and over is no longer recognized."""
 
 _HEADER = 5
 """Bytes before the contents of a record: type, version, length (RFC 8446, section 5.1)."""
