@@ -87,7 +87,7 @@ class Budget:
             return True
 
     def hold_memory(self, size: int) -> None:
-        """Take so many bytes of memory that are taken anyway, whether they are there or not."""
+        """Count bytes of memory that are in use anyway, even where there is no room for them."""
         with self._lock:
             self.memory += size
 

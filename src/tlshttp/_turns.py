@@ -57,7 +57,7 @@ class Turn:
         self.left = 0
         """Bytes that it may still write."""
         self.seconds = 0.001
-        """What it has taken so far: how long the next one will be, the first as long as this."""
+        """Seconds that it has taken so far; the next one is booked for as long."""
 
     def book(self, turns: Turns) -> float:
         """Book the next one; return in how many seconds it begins."""

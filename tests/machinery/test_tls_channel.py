@@ -334,18 +334,24 @@ class Measured:
         return int(self._engine.write(data))
 
 
+def drain(pair: Pair) -> bytes:
+    """Have the client take all there is; return it."""
+    received = bytearray()
+    while pair.channel.unsent:
+        pair.deliver()
+        received += pair.take_all()
+        with contextlib.suppress(ssl.SSLWantWriteError):
+            pair.channel.flush()
+    pair.deliver()
+    return bytes(received + pair.take_all())
+
+
 def send_all(pair: Pair, data: bytes) -> bytes:
     """Send it all; return what the client has got."""
     left, received = memoryview(data), bytearray()
     while left:
         left = left[pair.channel.send(left) :]
-        while pair.channel.unsent:
-            pair.deliver()
-            received += pair.take_all()
-            with contextlib.suppress(ssl.SSLWantWriteError):
-                pair.channel.flush()
-        pair.deliver()
-        received += pair.take_all()
+        received += drain(pair)
     return bytes(received)
 
 
@@ -397,18 +403,6 @@ def fill(channel: TLSChannel) -> int:
         size += channel.send(bytes(65_536))
         assert size < 50_000_000
     return size
-
-
-def drain(pair: Pair) -> bytes:
-    """Have the client take all there is; return it."""
-    received = bytearray()
-    while pair.channel.unsent:
-        pair.deliver()
-        received += pair.take_all()
-        with contextlib.suppress(ssl.SSLWantWriteError):
-            pair.channel.flush()
-    pair.deliver()
-    return bytes(received + pair.take_all())
 
 
 @pytest.mark.parametrize("gathers", [True, False])

@@ -180,7 +180,7 @@ class Loop(Dispatcher):
         self._has_turn = False
 
     def _heed(self, now: float) -> None:
-        """Do what somebody may want who has called `wake`."""
+        """Do what whoever has called `wake` may want."""
         self._is_called = False  # first: another thread may be calling
         if self.roomless.has_freed_room:
             self._ready.extend(self.roomless.take_resumed())

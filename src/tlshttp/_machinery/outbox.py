@@ -159,7 +159,7 @@ class Outbox:
         self.size += len(data)
 
     def put_more(self, data: Buffer) -> bool:
-        """Add bytes where that takes no more than what was done for the last ones.
+        """Add bytes as the last ones were added, if that is still right.
 
         To look whether the peer takes something, or somebody else waits, and where the bytes are to
         be, takes as long as to write 64 KiB. So it is done once in a turn.

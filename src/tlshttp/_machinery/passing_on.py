@@ -40,9 +40,10 @@ class PassingOnStream(SendingStream):
         )
 
     def _send_or_keep(self, rest: memoryview, *, lingers: bool) -> None:
-        """Do so with what the handler has in memory for as long as it waits here.
+        """Send or keep what could not be kept without waiting.
 
-        So that counts: beside a thousand handlers, each with 64 KiB, others write to files.
+        The handler has it in memory for as long as it waits here, so it counts: beside a thousand
+        handlers, each with 64 KiB, others write to files.
         """
         size = min(len(rest), AHEAD)
         self.budget.hold_memory(size)

@@ -296,7 +296,7 @@ class SendingStream(ReceivingStream):
         raise NotImplementedError
 
     def _send_or_keep(self, rest: memoryview, *, lingers: bool) -> None:
-        """Do so with what the handler has in memory for as long as it waits here."""
+        """Send or keep what could not be kept without waiting."""
         raise NotImplementedError
 
     def _send_waiting(self, rest: memoryview) -> None:
