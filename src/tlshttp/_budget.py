@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from tlshttp._blocks import BLOCK, Block, SpareBlocks
 from tlshttp._forked import begin_anew_in_children
 from tlshttp._kept_file import KeptFile
 from tlshttp._temporary_file import TemporaryFile
@@ -71,6 +72,7 @@ class Budget:
         """Those that wait for that; they count as long as they are open."""
         self.kept = KeptFile(disk)
         """What the next file may be written over."""
+        self._blocks = SpareBlocks()
         self._by_holder: Counter[Holder] = Counter()
         self._by_group: Counter[bytes] = Counter()
 
@@ -80,6 +82,11 @@ class Budget:
 
     def take_memory(self, size: int) -> bool:
         """Take so many bytes of memory, if they are there."""
+        if self._takes_memory(size):
+            return True
+        return self._let_go_of_blocks() and self._takes_memory(size)
+
+    def _takes_memory(self, size: int) -> bool:
         with self._lock:
             if self._most_memory is not None and self.memory + size > self._most_memory:
                 return False
@@ -95,6 +102,21 @@ class Budget:
         """Give bytes of memory back."""
         with self._lock:
             self.memory -= size
+
+    def take_block(self) -> Block | None:
+        """Take a block of memory; `None` where there is no room for one."""
+        block = self._blocks.take()
+        return Block() if block is None and self._takes_memory(BLOCK) else block
+
+    def give_block(self, block: Block) -> None:
+        """Give one back. It counts until it is used for another purpose, or let go of."""
+        self._blocks.keep(block)
+
+    def _let_go_of_blocks(self, now: float = float("inf")) -> bool:
+        freed = self._blocks.let_go(now)
+        if freed:
+            self.give_memory(freed)
+        return freed > 0
 
     def take_disk(self, size: int, holder: Holder | None = None) -> None:
         """Take so many bytes of disk.
@@ -198,6 +220,25 @@ class Budget:
         finally:
             self.give_disk(file.written, holder)
         return True
+
+    @property
+    def keeps_any(self) -> bool:
+        """Whether anything is kept for a moment, and `look_after` is to be called."""
+        return self.kept.is_there or bool(self._blocks)
+
+    def look_after(self, now: float) -> None:
+        """Let go of what is kept for whoever needs it next, if nobody has for a while.
+
+        Args:
+            now: The time in seconds, from `time.monotonic`.
+        """
+        self.kept.close(now)
+        self._let_go_of_blocks(now)
+
+    def end(self) -> None:
+        """Let go of what is kept, and keep no file any more."""
+        self.kept.end()
+        self._let_go_of_blocks()
 
     def give_disk(self, size: int, holder: Holder | None = None) -> None:
         """Give bytes of disk back."""

@@ -42,9 +42,10 @@ class Pieces:
             self._pieces.append(bytearray(data))
         self.size += size
 
-    def ends_with(self, data: object) -> bool:
-        """Return whether this object is the last piece."""
-        return bool(self._pieces) and self._pieces[-1] is data
+    def ends_with(self, data: bytes) -> bool:
+        """Return whether the last piece is this object, or one like it that is kept whole."""
+        last = self._pieces[-1] if self._pieces else None
+        return type(last) is bytes and last == data
 
     def peek(self, most: int) -> bytes | bytearray | memoryview:
         """Return up to `most` bytes from the beginning, of one piece; good until more is added."""

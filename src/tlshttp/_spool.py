@@ -13,14 +13,16 @@ from collections import deque
 from collections.abc import Callable
 
 from tlshttp._budget import Budget, Holder
+from tlshttp._late import Late
 from tlshttp._pieces import Pieces
 from tlshttp._temporary_file import TemporaryFile
 from tlshttp._to_write import AT_ONCE
 
 __all__ = ["Spool"]
 
-_MOST_LATE = 64 << 20
-"""Bytes of one connection that are in memory until they are written, where there is no limit."""
+_SOON_WRITTEN = 1 << 20
+"""Bytes of one connection that are written at once though nobody else has a turn meanwhile: some
+hundred microseconds."""
 
 _LARGEST_FILE = 256 << 20
 """Bytes after which another file is begun, so that what has been taken of a long response is given
@@ -42,7 +44,7 @@ class Spool:
 
     __slots__ = (
         "_budget", "_files", "_holder", "_late", "_most", "_on_disk", "_pieces", "_taken",
-        "_taken_again", "_taken_late", "size",
+        "_taken_again", "size",
     )  # fmt: skip
 
     def __init__(self, budget: Budget, most: int | None, holder: Holder | None = None) -> None:
@@ -53,8 +55,7 @@ class Spool:
         self._taken = 0  # of the budget's memory
         self._files: deque[TemporaryFile] = deque()
         self._on_disk = 0
-        self._late = Pieces()  # what is still to be written to them
-        self._taken_late = 0
+        self._late = Late(budget)  # what is still to be written to them
         self._taken_again = 0
         self.size = 0
         """Bytes in it."""
@@ -87,31 +88,33 @@ class Spool:
         else:
             self._keep_on_disk(data, more, write_on)
 
-    def append_to_file(self, data: bytes) -> bool:
-        """Add bytes where the last ones are in a file, and these are not to be put off.
+    def append_more(self, data: bytes) -> bool:
+        """Add bytes where the last ones are: in a file, or to be written to one.
 
         Returns:
-            Whether that was so; else nothing was added.
+            Whether that was so, and could be; else nothing was added.
 
         Raises:
             NoRoom, OSError: As `append`; nothing was added.
         """
-        if not self._on_disk or self._puts_off(data):
+        if not self.in_file:
             return False
-        self._budget.take_disk(len(data), self._holder)
+        size = len(data)
+        self._budget.take_disk(size, self._holder)
+        added = False
         try:
-            self._write(data)
-        except BaseException:
-            self._budget.give_disk(len(data), self._holder)
-            raise
-        self.size += len(data)
-        return True
+            added = self._late.append_more(data) if self._late.size else self._write(data)
+        finally:
+            if not added:
+                self._budget.give_disk(size, self._holder)
+        self.size += size if added else 0
+        return added
 
     def take_again(self, data: bytes) -> bool:
-        """Take memory for the object that was added last, which its owner keeps besides.
+        """Take memory for the bytes that were added last, which somebody keeps besides.
 
         Returns:
-            Whether it is the last one, is still in memory, and there is room: such objects may
+            Whether they are the last ones, are still in memory, and there is room: such bytes may
             have as much as all others. `give_again` gives that back.
         """
         size = self._taken_again + len(data)
@@ -148,7 +151,7 @@ class Spool:
         if room:
             self._budget.give_disk(room, self._holder)
         try:
-            if write_on is not None and self._puts_off(data):
+            if write_on is not None and self._puts_off(size):
                 self._postpone(memoryview(data), write_on)
             else:
                 while self.write_on():
@@ -159,29 +162,29 @@ class Spool:
             self._budget.give_disk(before + size - self.size, self._holder)
             raise
 
-    def _puts_off(self, data: bytes | memoryview) -> bool:
-        budget = self._budget
-        return bool(self._late.size) or (budget.postpones and budget.to_write.may_have(data))
+    def _puts_off(self, size: int) -> bool:
+        """Return whether so many bytes are not written now.
+
+        As long as it is only a little, it is: that is soon done, and takes no block of memory.
+        """
+        if not self._budget.postpones:
+            return False
+        return self._late.size > 0 or self._on_disk + size > _SOON_WRITTEN
 
     def _postpone(self, data: memoryview, write_on: Callable[[], bool]) -> None:
         """Keep bytes in memory until they are written; where that is full, write the first now."""
-        while data and not self._may_keep(len(data)):
-            if self._late.size:
+        while data:
+            is_first = not self._late.size
+            done = self._late.append(data)
+            if done and is_first:
+                self._budget.to_write.add(write_on)
+            elif not done and is_first:
+                done = min(len(data), AT_ONCE)
+                self._write(data[:done])
+            elif not done:
                 self.write_on()
-                continue
-            self._write(data[:AT_ONCE])
-            self.size += len(data[:AT_ONCE])
-            data = data[AT_ONCE:]
-        if not data:
-            return
-        if not self._late.size:
-            self._budget.to_write.add(write_on)
-        self._late.append(data)
-        self._taken_late += len(data)
-        self.size += len(data)
-
-    def _may_keep(self, size: int) -> bool:
-        return self._late.size + size <= _MOST_LATE and self._budget.take_memory(size)
+            self.size += done
+            data = data[done:]
 
     def write_on(self) -> bool:
         """Write a part of what has been postponed; tell whether there is more.
@@ -194,19 +197,15 @@ class Spool:
             piece = self._late.peek(left)
             self._write(piece)
             left -= len(piece)
-            self._let_go(len(piece))
+            self._late.drop(len(piece))
         return bool(self._late.size)
 
-    def _let_go(self, size: int) -> None:
-        freed = self._late.drop(size)
-        self._taken_late -= freed
-        self._budget.give_memory(freed)
-
-    def _write(self, data: bytes | bytearray | memoryview) -> None:
+    def _write(self, data: bytes | memoryview) -> bool:
         if not self._files or self._files[-1].written >= _LARGEST_FILE:
             self._files.append(TemporaryFile(self._budget.kept.take()))
         self._files[-1].write(data)
         self._on_disk += len(data)
+        return True
 
     def read(self, most: int) -> bytes:
         """Take up to `most` bytes from the beginning; empty where there are none.
@@ -221,7 +220,7 @@ class Spool:
             data = self._read_file(most)
         elif self._late.size:
             data = bytes(self._late.peek(most))
-            self._let_go(len(data))
+            self._late.drop(len(data))
             self._budget.give_disk(len(data), self._holder)
         else:
             return b""
@@ -251,10 +250,10 @@ class Spool:
         self._pieces.clear()
         self._late.clear()
         self.size = self._on_disk = 0
-        if self._taken or self._taken_late:
-            self._budget.give_memory(self._taken + self._taken_late)
+        if self._taken:
+            self._budget.give_memory(self._taken)
         if late:
             self._budget.give_disk(late, self._holder)
-        self._taken = self._taken_late = 0
+        self._taken = 0
         while self._files:
             self._budget.close(self._files.popleft(), self._holder)

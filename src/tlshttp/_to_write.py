@@ -34,8 +34,7 @@ class ToWrite(deque[Callable[[], bool]]):
         """Return whether these bytes may stay where they are until they are written.
 
         That is so if they are in memory anyway: a large object of the handler's, or one that it
-        writes over and over. To keep many others would take new memory from the system, and that
-        takes longer than to write them.
+        writes over and over. Others are copied.
         """
         whole = data.obj if isinstance(data, memoryview) else data
         if not isinstance(whole, bytes):

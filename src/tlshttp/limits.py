@@ -122,7 +122,7 @@ class Limits:
     """Bytes of a collected body that are kept in memory for one connection, and as many of a
     response that its peer has not taken. The rest goes to a temporary file without a name. (A
     handler waits while its peer takes 64 KiB in 20 ms on an average, or is no more than 0.2 s
-    behind, and nobody else has to wait for that.) Objects of `bytes` that a handler writes over
+    behind, and nobody else has to wait for that.) Pieces of `bytes` that a handler writes over
     and over may have as many besides, each kept once.
 
     It is four TLS records; nginx's ``client_body_buffer_size`` is 16 KiB. `None`: all.
@@ -130,10 +130,10 @@ class Limits:
 
     max_total_memory: int | None = 48 << 20
     """Bytes of that kind in memory for all connections, besides the first 4 KiB of each; the rest
-    goes to files. As far as there is room, large objects that a handler of `~tlshttp.TLSHTTPServer`
-    has written stay here until they are in a file. What handlers that wait for their peers are
-    about to write counts, up to 64 KiB each. `None`: no limit (64 MiB of each connection for such
-    objects)."""
+    goes to files. As far as there is room, a large response of `~tlshttp.TLSHTTPServer` stays here
+    until it is in a file, most of it in blocks of 4 MiB. What handlers that wait for their peers
+    are about to write counts, up to 64 KiB each. `None`: no limit (64 MiB of each connection for
+    such responses)."""
 
     max_total_disk: int | None = 4 << 30
     """Bytes in temporary files for all connections. At the limit the address that has most gives

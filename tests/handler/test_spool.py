@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from tests.support import UNIT, Belongings, nothing_left_behind
-from tlshttp import _spool, _temporary_file, _to_write
+from tlshttp import _blocks, _budget, _late, _spool, _temporary_file, _to_write
+from tlshttp._blocks import BLOCK
 from tlshttp._budget import Budget, NoRoom
 from tlshttp._spool import Spool
 from tlshttp._to_write import AT_ONCE
@@ -288,8 +289,9 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.fixture
 def all_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have all be put off that a handler writes, however small."""
+    """Have all be put off that a handler writes, however small, and kept as it is."""
     monkeypatch.setattr(_to_write, "_LARGE", 1)
+    monkeypatch.setattr(_spool, "_SOON_WRITTEN", 0)
 
 
 def postponing(memory: int | None, disk: int | None = None) -> Budget:
@@ -298,6 +300,14 @@ def postponing(memory: int | None, disk: int | None = None) -> Budget:
     budget.postpones = True
     budget.kept.end()  # else a file would be kept, not closed
     return budget
+
+
+def left_of(budget: Budget) -> tuple[int, int]:
+    """Return what counts in memory and on disk when nothing more is kept for others."""
+    while budget.close_one():
+        pass
+    budget.end()
+    return budget.memory, budget.disk
 
 
 @pytest.mark.usefixtures("all_large")
@@ -318,29 +328,54 @@ def test_nothing_large_is_written_at_once_where_one_thread_serves_all(written: l
     assert budget.disk == 0
 
 
-def test_what_would_take_memory_of_its_own_is_written_at_once(written: list[int]) -> None:
-    """As one piece after the other does that a handler reads or makes."""
-    budget = postponing(4 << 20)
+def test_what_is_new_each_time_is_copied_and_written_later(written: list[int]) -> None:
+    """As one piece after the other is that a handler reads or makes. The first are written."""
+    budget = postponing(BLOCK)
     spool = Spool(budget, 0)
-    for number in range(10):
-        spool.append(bytes([number]) * 65_536, 0, spool.write_on)
-    spool.append(memoryview(bytearray(5 << 20)), 0, spool.write_on)
-    assert sum(written) == spool.size
-    spool.clear()
-    assert budget.close_one()
+    pieces = [os.urandom(65_536) for _ in range(20)]
+    for piece in pieces:
+        spool.append(piece, 0, spool.write_on)
+    assert (written, spool._late.size) == ([65_536] * 16, 4 * 65_536)
+    assert (budget.memory, budget.disk) == (BLOCK, spool.size)
+    assert len(budget.to_write) == 1
+    budget.to_write.write_one()
+    assert (written[16:], spool._late.size, len(budget.to_write)) == ([AT_ONCE], 0, 0)
+    is_whole = spool.read_all() == b"".join(pieces)
+    assert is_whole
+    assert left_of(budget) == (0, 0)
 
 
-def test_what_is_written_over_and_over_takes_none(written: list[int]) -> None:
+def test_what_may_change_is_copied_however_large(written: list[int]) -> None:
+    """Only `bytes` stay as they are."""
+    budget = postponing(2 * BLOCK)
+    spool = Spool(budget, 0)
+    data = bytearray(os.urandom(5 << 20))
+    before = bytes(data)
+    spool.append(memoryview(data), 0, spool.write_on)
+    data[:] = bytes(len(data))
+    assert (written, budget.memory) == ([], 2 * BLOCK)
+    is_whole = spool.read_all() == before
+    assert is_whole
+    assert left_of(budget) == (0, 0)
+
+
+def test_what_is_written_over_and_over_takes_none(
+    written: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And what comes behind it waits for it, so that the order stays."""
+    monkeypatch.setattr(_spool, "_SOON_WRITTEN", 65_536)
     budget = postponing(4 << 20)
     spool = Spool(budget, 0)
-    piece = bytes(65_536)
-    for _ in range(10):
+    piece, other = os.urandom(65_536), os.urandom(65_536)
+    spool.append(other, 0, spool.write_on)
+    budget.to_write.may_have(piece)
+    for _ in range(9):
         spool.append(memoryview(piece), 0, spool.write_on)
+    assert (sum(written), spool._late.size, budget.memory) == (65_536, 9 * 65_536, 9 * 65_536)
     spool.append(b"end", 0, spool.write_on)
-    assert (sum(written), spool._late.size) == (65_536, 9 * 65_536 + 3)
-    assert spool.read_all() == piece * 10 + b"end"
-    assert (budget.memory, budget.disk) == (0, 0)
+    is_whole = spool.read_all() == other + piece * 9 + b"end"
+    assert is_whole
+    assert left_of(budget) == (0, 0)
 
 
 def test_only_a_small_piece_is_remembered_for_that() -> None:
@@ -351,15 +386,6 @@ def test_only_a_small_piece_is_remembered_for_that() -> None:
     assert budget.to_write.may_have(memoryview(large)[1:])
     assert not budget.to_write.may_have(memoryview(large)[: 1 << 20])
     assert budget.to_write._last is None
-
-
-def test_what_is_small_and_written_over_and_over_is_not_put_off(written: list[int]) -> None:
-    """Small ones are kept together, which takes memory."""
-    spool = Spool(postponing(4 << 20), 0)
-    for _ in range(10):
-        spool.append(b"small", 0, spool.write_on)
-    assert sum(written) == spool.size
-    spool.clear()
 
 
 @pytest.mark.usefixtures("all_large")
@@ -410,7 +436,7 @@ def test_without_a_limit_one_connection_has_its_share(
     written: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory that nobody counts is not filled with what is for files."""
-    monkeypatch.setattr(_spool, "_MOST_LATE", 100_000)
+    monkeypatch.setattr(_late, "_MOST", 100_000)
     budget = postponing(None)
     spool = Spool(budget, 0)
     for _ in range(5):
@@ -455,12 +481,21 @@ def test_who_does_not_put_off_writes_what_has_been_first(written: list[int]) -> 
     assert (budget.memory, budget.disk) == (0, 0)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have blocks of 10 000 bytes."""
+    for module in (_blocks, _budget, _late):
+        monkeypatch.setattr(module, "BLOCK", 10_000)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("seed", range(10))
 def test_any_order_of_adding_writing_and_taking(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """It makes no difference to who reads what has been written meanwhile."""
     monkeypatch.setattr(_spool, "_LARGEST_FILE", 50_000 * seed or 1)
     monkeypatch.setattr(_spool, "AT_ONCE", 7_000)
-    monkeypatch.setattr(_to_write, "_LARGE", 10_000)
+    monkeypatch.setattr(_to_write, "_LARGE", 20_000)
+    monkeypatch.setattr(_spool, "_SOON_WRITTEN", 30_000)
     chance = random.Random(seed)
     budget = postponing(60_000, 10_000_000)
     spools = [(Spool(budget, 20_000), bytearray()) for _ in range(3)]
@@ -470,7 +505,8 @@ def test_any_order_of_adding_writing_and_taking(seed: int, monkeypatch: pytest.M
             data = chance.randbytes(chance.choice([1, 10, 3_000, 17_000, 40_000]))
             to_come = chance.choice([0, 0, 5_000, 30_000])
             write_on = spool.write_on if chance.random() < 0.9 else None
-            spool.append(memoryview(data), to_come, write_on)
+            if chance.random() < 0.7 or not spool.append_more(data):
+                spool.append(memoryview(data), to_come, write_on)
             model += data
         else:
             data = spool.read(chance.choice([1, 100, 5_000, 65_536]))
@@ -481,6 +517,8 @@ def test_any_order_of_adding_writing_and_taking(seed: int, monkeypatch: pytest.M
             budget.to_write.write_one()
         if budget.to_close and chance.random() < 0.3:
             budget.close_one()
+        if chance.random() < 0.1:
+            budget.look_after(chance.choice([0.0, float("inf")]))
         if chance.random() < 0.01:
             spool.clear()
             model.clear()
@@ -488,9 +526,7 @@ def test_any_order_of_adding_writing_and_taking(seed: int, monkeypatch: pytest.M
         assert 0 <= budget.memory <= 60_000
     for spool, model in spools:
         assert spool.read_all() == model
-    while budget.close_one():
-        pass
-    assert (budget.memory, budget.disk) == (0, 0)
+    assert left_of(budget) == (0, 0)
 
 
 # Disks that fail ---------------------------------------------------------------------------------

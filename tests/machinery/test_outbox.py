@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tlshttp import Limits, _temporary_file
+from tlshttp import Limits, _spool, _temporary_file
+from tlshttp._blocks import BLOCK
 from tlshttp._budget import Budget, NoRoom
 from tlshttp._machinery import outbox as module
 from tlshttp._machinery.outbox import FilePart, Outbox
@@ -197,16 +198,36 @@ def test_what_is_thrown_away_takes_no_memory() -> None:
     assert not outbox.put_more(PIECE)
 
 
-def test_an_object_that_is_only_equal_is_another() -> None:
-    """It has memory of its own, or goes to a file."""
+def test_an_object_that_is_equal_is_the_same() -> None:
+    """As where a handler makes its piece for each `write()` anew."""
+    budget = Budget(None, None)
+    outbox = Outbox(Spool(budget, 65_536))
+    outbox.put(PIECE)
+    outbox.put(bytes(bytearray(PIECE)))
+    for _ in range(3):
+        assert outbox.put_more(bytes(bytearray(PIECE)))
+    outbox.put(PIECE)
+    assert (budget.memory, budget.disk) == (2 * len(PIECE) - _spool._FIRST, 0)
+    is_whole = taken(outbox) == PIECE * 6
+    assert is_whole
+    assert budget.memory == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [bytes([PIECE[0] ^ 1]) + PIECE[1:], PIECE[:-1], bytearray(PIECE), memoryview(PIECE[:-1])],
+    ids=["another byte", "shorter", "bytearray", "memoryview"],
+)
+def test_what_is_only_like_it_is_not(other: Any) -> None:
+    """One byte makes a difference, and what can change is not compared."""
     budget = Budget(None, None)
     outbox = Outbox(Spool(budget, 65_536))
     add(outbox, PIECE, 2)
-    for other in (bytes(bytearray(PIECE)), bytearray(PIECE), memoryview(PIECE)):
-        assert not outbox.put_more(other)
-    outbox.put(bytes(bytearray(PIECE)))
-    assert budget.disk == len(PIECE)
-    is_whole = taken(outbox) == PIECE * 3
+    assert not outbox.put_more(other)
+    outbox.put(memoryview(other))
+    if type(other) is bytes:
+        assert budget.disk == len(other)
+    is_whole = taken(outbox) == PIECE * 2 + bytes(other)
     assert is_whole
 
 
@@ -344,19 +365,26 @@ def test_nor_before_what_has_been_put_off() -> None:
     assert (budget.memory, budget.disk) == (0, 0)
 
 
-def test_nor_what_is_written_over_and_over() -> None:
-    """Where one thread serves all that is put off: it is in memory anyway, and takes no more."""
+def test_behind_what_has_been_put_off_more_is_kept_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as there is room in the last block of memory."""
+    monkeypatch.setattr(_spool, "_SOON_WRITTEN", 0)
     budget = Budget(None, None)
     budget.postpones = True
-    outbox, other = on_disk(budget), os.urandom(65_536)
-    assert outbox.put_more(other)
-    for _ in range(5):
-        assert not outbox.put_more(other)
-        outbox.put(other, 0, outbox.write_on)
-    assert len(budget.to_write) == 1
-    assert outbox._spool._late.size == 5 * len(other)
-    is_whole = taken(outbox) == PIECE + b"x" * 10 + other * 6
+    outbox, others = on_disk(budget), [os.urandom(1 << 19) for _ in range(9)]
+    outbox.put(others[0], 0, outbox.write_on)
+    for other in others[1:8]:
+        outbox.turn.begin()
+        assert outbox.put_more(other)
+    assert (len(budget.to_write), outbox._spool._late.size, budget.memory) == (
+        1, BLOCK, len(PIECE) - _spool._FIRST + BLOCK,
+    )  # fmt: skip
+    outbox.turn.begin()
+    assert not outbox.put_more(others[8])
+    assert budget.disk == 10 + BLOCK
+    outbox.put(others[8], 0, outbox.write_on)
+    is_whole = taken(outbox) == PIECE + b"x" * 10 + b"".join(others)
     assert is_whole
+    budget.end()
     assert (budget.memory, budget.disk) == (0, 0)
 
 

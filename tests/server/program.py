@@ -90,7 +90,8 @@ class Plain(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(LARGE))
         self.end_headers()
         for at in range(0, LARGE, len(_PIECE)):
-            self.wfile.write(bytes(min(len(_PIECE), LARGE - at)))
+            piece = at.to_bytes(8, "big") + _PIECE[8:]
+            self.wfile.write(piece[: LARGE - at])
 
     def _send_events(self, count: int) -> None:
         """Send when each event was sent, by the clock that all processes share."""

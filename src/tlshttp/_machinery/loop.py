@@ -138,7 +138,7 @@ class Loop(Dispatcher):
 
     def due(self, timeout: float) -> float:
         """Return in how many seconds, `timeout` at most, there is to be another turn."""
-        if timeout > _SWEEP_SECONDS and (self.registry.by_fd or self.budget.kept.is_there):
+        if timeout > _SWEEP_SECONDS and (self.registry.by_fd or self.budget.keeps_any):
             timeout = _SWEEP_SECONDS
         if self._is_called and self.listener.is_closed:
             timeout = min(timeout, RETRY_SECONDS)
@@ -202,7 +202,7 @@ class Loop(Dispatcher):
         self.roomless.look_after(self.resume_later)
         self._fullness.look(now, self.busy)
         self.loans.let_frames_go()
-        self.budget.kept.close(now)
+        self.budget.look_after(now)
 
     def _watch(self, leaders: Leaders, now: float, began: float, late: float) -> None:
         """See to it that somebody leads."""
@@ -303,7 +303,7 @@ class Loop(Dispatcher):
         self.budget.to_write.clear()
         while self.budget.close_one():
             pass
-        self.budget.kept.end()
+        self.budget.end()
         self.heads.close()
         self.drainer.close()
         self.loans.close()

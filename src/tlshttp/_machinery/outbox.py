@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["FilePart", "Outbox"]
 
 _MOST_AGAIN = 1 << 30
-"""Bytes of one object over and over, where nothing else limits them. They take no room, so that
+"""Bytes of the same piece over and over, where nothing else limits them. They take no room, so that
 nothing would end a handler that writes for ever."""
 
 _READ_AT_ONCE = 262_144
@@ -77,7 +77,7 @@ class FilePart:
 
 
 class _Again:
-    """An object that a handler has written over and over, which takes the memory of one.
+    """Bytes that a handler has written over and over, which take the memory of one object.
 
     Args:
         data: The object.
@@ -177,12 +177,12 @@ class Outbox:
             return False
 
     def _put_again(self, data: bytes) -> bool:
-        """Add the object that was added twice already, for the same memory.
+        """Add bytes that were added twice already, for the same memory.
 
-        Return whether it was that, and is not too much.
+        Return whether they were, and are not too much.
         """
         again = self._again
-        if again is None or again.data is not data:
+        if again is None or again.data != data:
             return False
         size = len(data)
         if self.size + size > self._most:
@@ -192,14 +192,14 @@ class Outbox:
         return True
 
     def _write_more(self, data: bytes) -> bool:
-        """Write to the file that has the last bytes, as long as the turn is not over."""
+        """Add bytes where the last ones are, as long as the turn is not over."""
         size, parts = len(data), self._parts
         if size > self.turn.left or self.size + size > self._most:
             return False
         if not parts or type(parts[-1]) is not int:
             return False
         began = time.monotonic()
-        if not self._spool.append_to_file(data):
+        if not self._spool.append_more(data):
             return False
         self.turn.wrote(size, time.monotonic() - began)
         parts[-1] += size
@@ -207,7 +207,7 @@ class Outbox:
         return True
 
     def _begin_again(self, data: bytes) -> bool:
-        """Add an object if it is the last that was added; tell whether it was."""
+        """Add bytes if they are the last that were added; tell whether they were."""
         if not self._parts or self.size + len(data) > self._most:
             return False
         if not isinstance(self._parts[-1], int) or not self._spool.take_again(data):
