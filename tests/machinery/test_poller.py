@@ -146,6 +146,22 @@ def test_a_poller_can_wait_in_another(pair: Pair) -> None:
         outer.close()
 
 
+def test_who_glances_again_and_again_sees_all(poller: Poller) -> None:
+    """However many are ready, and nobody takes anything of them."""
+    with contextlib.ExitStack() as stack:
+        pairs = [stack.enter_context(connected()) for _ in range(100)]
+        for ours, theirs in pairs:
+            poller.add(ours.fileno(), READ)
+            theirs.send(b"x")
+        seen: set[int] = set()
+        for _ in range(4):
+            seen.update(poller.glance())
+        assert seen == {ours.fileno() for ours, _ in pairs}
+        for ours, _ in pairs:
+            poller.remove(ours.fileno())
+    assert poller.glance() == []
+
+
 def test_many_wakes_are_one(poller: Poller) -> None:
     """However often it is woken, the next wait returns once for all of it, and never blocks."""
     for _ in range(100_000):

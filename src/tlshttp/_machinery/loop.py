@@ -369,7 +369,7 @@ class Loop(Dispatcher):
             self._leader_lingers = waits  # before the last look at what is ready
             try:
                 is_free = waits and not (self._ready or self._again)
-                fds = self._lane.wait(_LINGER_SECONDS if is_free else 0)
+                fds = self._lane.wait(_LINGER_SECONDS) if is_free else self._lane.glance()
             except (OSError, ValueError):
                 return  # the server has been closed meanwhile
             finally:

@@ -66,11 +66,19 @@ class Poller(Protocol):
     def wait(self, timeout: float) -> list[int]:
         """Return the descriptors that are ready, after at most `timeout` seconds."""
 
+    def glance(self) -> list[int]:
+        """Return those that are ready now, or some of them where the next time it is others."""
+
     def wake(self) -> None:
         """Make `wait` return at once, from any thread."""
 
     def close(self) -> None:
         """Give back what the poller holds of the system."""
+
+
+_AT_A_GLANCE = 32
+"""Descriptors. Whoever glances while others are known to be ready is told of those as well, each
+time: with 256 connections that was a thirtieth of what a request takes."""
 
 
 class _Waker:
@@ -133,9 +141,9 @@ if sys.platform == "linux":
             except (OSError, ValueError):
                 pass  # it has not been added, or the poller is closed
 
-        def wait(self, timeout: float) -> list[int]:
+        def wait(self, timeout: float, most: int = -1) -> list[int]:
             try:
-                ready = [fd for fd, _ in self._epoll.poll(timeout)]
+                ready = [fd for fd, _ in self._epoll.poll(timeout, most)]
             except (OSError, ValueError):
                 if self._epoll.closed:  # by a signal handler, or another thread
                     return []
@@ -144,6 +152,9 @@ if sys.platform == "linux":
                 self._waker.drain()
                 ready.remove(self._waker_fd)
             return ready
+
+        def glance(self) -> list[int]:
+            return self.wait(0, _AT_A_GLANCE)
 
         def wake(self) -> None:
             self._waker.wake()
@@ -189,6 +200,9 @@ class SelectorPoller:
             self._waker.drain()
             ready.remove(self._waker.fileno())
         return ready
+
+    def glance(self) -> list[int]:
+        return self.wait(0)
 
     def wake(self) -> None:
         self._waker.wake()
