@@ -7,14 +7,16 @@ import ssl
 import threading
 import time
 import types
+from collections.abc import Iterable
 from typing import Any, cast
 
 import pytest
 
-from tests.machinery.conftest import RecordingThreading, change_limits, serving
+from tests.machinery.conftest import Recording, RecordingThreading, change_limits, serving
 from tests.machinery.handlers import Plain, new_gate
 from tests.machinery.peers import (
     client_context,
+    client_hello,
     closing_all,
     connect,
     handshake,
@@ -24,6 +26,7 @@ from tests.machinery.peers import (
 from tests.support import UNIT, wait_until
 from tlshttp import ThreadingTLSHTTPServer, errors
 from tlshttp._machinery.listener import Listener
+from tlshttp._machinery.registry import Registry
 
 
 @pytest.fixture
@@ -47,6 +50,38 @@ def test_the_leader_accepts(server_context: ssl.SSLContext, acceptors: list[str]
         sock.sendall(request())
         read_response(sock)
     assert [name.startswith("tlshttp-worker") for name in acceptors] == [True]
+
+
+@pytest.mark.parametrize("kind", [Recording, RecordingThreading])
+def test_who_has_said_something_by_then_is_answered_without_another_look(
+    kind: Any, server_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first turn of a connection is that in which it is accepted."""
+    reported: list[int] = []
+    take = Registry.take
+
+    def noted(registry: Registry, fds: Iterable[int]) -> Any:
+        reported.extend(fds)
+        return take(registry, fds)
+
+    monkeypatch.setattr(Registry, "take", noted)
+    server = kind(("127.0.0.1", 0), Plain, ssl_context=server_context)
+    with connect(server.server_address) as sock:
+        sock.sendall(client_hello(client_context()))
+        with serving(server):
+            assert sock.recv(1) == b"\x16"  # a handshake record
+            assert not reported
+
+
+@pytest.mark.parametrize("kind", [Recording, RecordingThreading])
+def test_who_has_not_is_taken_up_when_it_does(kind: Any, server_context: ssl.SSLContext) -> None:
+    """And is there for whoever looks after deadlines, or needs its place, until then."""
+    server = kind(("127.0.0.1", 0), Plain, ssl_context=server_context)
+    registry = server._TLSHTTPServer__loop.registry
+    with serving(server), connect(server.server_address) as sock:
+        assert wait_until(lambda: [one.parked for one in registry] == [True])
+        sock.sendall(client_hello(client_context()))
+        assert sock.recv(1) == b"\x16"
 
 
 def test_peers_are_accepted_while_every_worker_is_busy(

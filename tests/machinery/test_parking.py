@@ -46,6 +46,7 @@ class Place:
         self.parking: Any = Parking(self.registry, self.poller)
         self.connection = cast(Any, Parked(self.near))
         self.parking.let_in(self.connection)
+        self.parking.park(self.connection, READ)
 
     def take(self) -> list[Any]:
         """Return what is ready, at once."""

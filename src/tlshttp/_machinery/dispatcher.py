@@ -21,6 +21,7 @@ from tlshttp._machinery.waiting import Waiting
 from tlshttp._machinery.workers import Workers
 
 if TYPE_CHECKING:
+    from tlshttp._machinery.parking import Parking
     from tlshttp._machinery.settings import Settings
 
 __all__ = ["Dispatcher"]
@@ -41,6 +42,9 @@ class Dispatcher:
         "__dict__", "__weakref__", "_has_turn", "_leader_lingers", "_leaders", "_ready", "closing",
         "places", "registry", "worker_phases",
     )  # fmt: skip
+
+    parking: Parking
+    """Where those wait that are not to be taken up."""
 
     def __init__(self, settings: Settings, budget: Budget) -> None:
         self.pid = os.getpid()
@@ -146,6 +150,17 @@ class Dispatcher:
         if self._leader_lingers:
             self._leader_lingers = False
             self._lane.wake()
+
+    def begin(self, connection: Connection) -> None:
+        """Give a new connection its first turn; park it where it would have to wait for a leader.
+
+        In three of four cases its peer has said something by then, and a look at the sockets is
+        spared.
+        """
+        if self._leaders is None or threading.get_ident() != self._loop_thread:
+            self._ready.append(connection)
+        else:
+            self.parking.park(connection, READ)
 
     def resume_later(self, connection: Connection) -> None:
         """Advance a connection that need not wait, after others have had their turn."""

@@ -216,3 +216,4 @@ class Listener:
         connection = ServingConnection(self._loop, request, address)
         connection.awaits_proxy = proxied
         self._loop.parking.let_in(connection)
+        self._loop.begin(connection)

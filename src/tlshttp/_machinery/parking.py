@@ -43,14 +43,13 @@ class Parking:
         self._closed = False
 
     def let_in(self, connection: Connection) -> None:
-        """Park a new connection until its peer says something.
+        """Take in a new connection, which is not parked yet: its peer may have said something.
 
         Raises:
             OSError: The system cannot watch one more.
         """
         self._registry.add(connection)
         connection.armed = READ
-        connection.parked = True
         try:
             self.poller.add(connection.fd, READ)
         except OSError:
