@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import mmap
 import os
 import time
 from collections.abc import Iterator
@@ -102,6 +104,21 @@ def test_it_is_kept_for_a_second(budget: Budget) -> None:
     assert budget.memory == BLOCK
     budget.look_after(began + 1.1)
     assert (budget.memory, budget.keeps_any) == (0, False)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOMEM, "Cannot allocate memory"), MemoryError()])
+def test_where_the_system_has_no_memory_nothing_is_kept(
+    error: Exception, budget: Budget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the process may have no more: it is written at once then."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(mmap, "mmap", fail)
+    late = Late(budget)
+    assert late.append(memoryview(PIECE)) == 0
+    assert (late.size, budget.memory) == (0, 0)
 
 
 def test_without_any_there_is_nothing_to_let_go_of() -> None:

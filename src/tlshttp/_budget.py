@@ -106,7 +106,12 @@ class Budget:
     def take_block(self) -> Block | None:
         """Take a block of memory; `None` where there is no room for one."""
         block = self._blocks.take()
-        return Block() if block is None and self._takes_memory(BLOCK) else block
+        if block is None and self._takes_memory(BLOCK):
+            try:
+                return Block()
+            except (OSError, MemoryError):  # the system has none
+                self.give_memory(BLOCK)
+        return block
 
     def give_block(self, block: Block) -> None:
         """Give one back. It counts until it is used for another purpose, or let go of."""
