@@ -33,7 +33,7 @@ def filled(budget: Budget, pieces: int) -> Late:
     for _ in range(pieces):
         piece = memoryview(bytearray(PIECE))
         while piece:
-            piece = piece[late.append(piece) :]
+            piece = piece[late.copy(piece) :]
     return late
 
 
@@ -59,10 +59,10 @@ def test_what_does_not_fit_is_divided(budget: Budget) -> None:
     """Each part is what a block had room for; without memory for another it is none."""
     late, data = Late(budget), memoryview(bytearray(os.urandom(4 * BLOCK)))
     parts: list[int] = []
-    while added := late.append(data[sum(parts) :]):
+    while added := late.copy(data[sum(parts) :]):
         parts.append(added)
     assert (parts, budget.memory) == ([BLOCK] * 3, 3 * BLOCK)
-    assert late.append(memoryview(b"more")) == 0
+    assert late.copy(memoryview(b"more")) == 0
     for number in range(3):
         is_whole = late.peek(2 * BLOCK) == data[number * BLOCK : (number + 1) * BLOCK]
         assert is_whole
@@ -78,7 +78,7 @@ def test_one_that_is_used_up_is_there_for_the_next(budget: Budget) -> None:
         late.drop(len(late.peek(10_000)))
     assert (budget.memory, budget.keeps_any) == (BLOCK, True)
     other = Late(budget)
-    assert other.append(memoryview(b"other")) == 5
+    assert other.copy(memoryview(b"other")) == 5
     assert other._pieces[0] is first
     assert (bytes(other.peek(100)), budget.memory, budget.keeps_any) == (b"other", BLOCK, False)
     other.clear()
@@ -117,7 +117,7 @@ def test_where_the_system_has_no_memory_nothing_is_kept(
 
     monkeypatch.setattr(mmap, "mmap", fail)
     late = Late(budget)
-    assert late.append(memoryview(PIECE)) == 0
+    assert late.copy(memoryview(PIECE)) == 0
     assert (late.size, budget.memory) == (0, 0)
 
 
@@ -132,7 +132,7 @@ def test_its_memory_is_the_systems_again() -> None:
     budget = Budget(None, None)
     late = Late(budget)
     for _ in range(15):
-        assert late.append(memoryview(bytearray(BLOCK))) == BLOCK
+        assert late.copy(memoryview(bytearray(BLOCK))) == BLOCK
     held = resident()
     late.clear()
     budget.end()
@@ -152,9 +152,9 @@ def test_without_a_limit_a_connection_has_its_share() -> None:
     """Memory that nobody counts is not filled with what is for files."""
     budget = Budget(None, None)
     late, data = Late(budget), memoryview(bytearray(1 << 20))
-    while late.append(data):
+    while late.copy(data):
         pass
     assert late.size == 64 << 20
-    assert late.append(memoryview(bytes(5 << 20))) == 0
+    assert late.keep(memoryview(bytes(5 << 20))) == 0
     late.clear()
     budget.end()

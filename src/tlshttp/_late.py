@@ -36,10 +36,17 @@ class Late:
         self.size = 0
         """Bytes in it."""
 
-    def append(self, data: memoryview) -> int:
+    def keep(self, data: memoryview) -> int:
+        """Add bytes as they are; return how many, 0 where there is no memory for them."""
+        size = len(data)
+        if self.size + size > _MOST or not self._budget.take_memory(size):
+            return 0
+        self._pieces.append(data)
+        self.size += size
+        return size
+
+    def copy(self, data: memoryview) -> int:
         """Add the beginning of some bytes; return how many, 0 where there is no memory."""
-        if self._budget.to_write.may_have(data):
-            return self._keep(data)
         block = self._pieces[-1] if self._pieces else None
         added = block.append(data) if isinstance(block, Block) else 0
         if not added and (block := self._new_block()) is not None:
@@ -48,22 +55,13 @@ class Late:
         self.size += added
         return added
 
-    def append_more(self, data: bytes) -> bool:
+    def copy_more(self, data: bytes) -> bool:
         """Add bytes to the last block, if they fit in there; tell whether they do."""
         block = self._pieces[-1]
         if not isinstance(block, Block) or len(data) > BLOCK - block.size:
             return False
         self.size += block.append(data)
         return True
-
-    def _keep(self, data: memoryview) -> int:
-        """Add bytes that are in memory anyway, without copying them."""
-        size = len(data)
-        if self.size + size > _MOST or not self._budget.take_memory(size):
-            return 0
-        self._pieces.append(data)
-        self.size += size
-        return size
 
     def _new_block(self) -> Block | None:
         return self._budget.take_block() if self.size + BLOCK <= _MOST else None

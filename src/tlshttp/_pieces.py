@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-__all__ = ["SMALL", "Pieces", "all_of"]
+__all__ = ["SMALL", "Pieces", "all_of", "may_stay"]
 
 SMALL = 16_384
 """Bytes up to which small pieces are kept together: each would cost an object of its own."""
@@ -80,10 +80,17 @@ def all_of(data: bytes | memoryview) -> bytes | None:
     return whole if type(whole) is bytes and len(whole) == len(data) else None
 
 
+def may_stay(data: bytes | memoryview) -> bool:
+    """Return whether these bytes may be kept where they are.
+
+    That is so if nobody changes them, and little of the object they are of is kept in vain.
+    """
+    if not isinstance(data, memoryview):
+        return True
+    whole = data.obj
+    return isinstance(whole, bytes) and (len(whole) - len(data)) * _MOST_UNUSED <= len(whole)
+
+
 def _unchanging(data: bytes | memoryview) -> bytes | memoryview:
-    """Return these bytes such that nobody changes them: themselves, if they are of `bytes`."""
-    if isinstance(data, memoryview):
-        whole = data.obj
-        if not isinstance(whole, bytes) or (len(whole) - len(data)) * _MOST_UNUSED > len(whole):
-            return bytes(data)
-    return data
+    """Return these bytes such that nobody changes them: themselves, if they may stay."""
+    return data if may_stay(data) else bytes(data)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from tlshttp._budget import Budget, Holder
 from tlshttp._late import Late
-from tlshttp._pieces import Pieces
+from tlshttp._pieces import Pieces, may_stay
 from tlshttp._temporary_file import TemporaryFile
 from tlshttp._to_write import AT_ONCE
 
@@ -103,7 +103,7 @@ class Spool:
         self._budget.take_disk(size, self._holder)
         added = False
         try:
-            added = self._late.append_more(data) if self._late.size else self._write(data)
+            added = self._late.copy_more(data) if self._late.size else self._write(data)
         finally:
             if not added:
                 self._budget.give_disk(size, self._holder)
@@ -173,9 +173,11 @@ class Spool:
 
     def _postpone(self, data: memoryview, write_on: Callable[[], bool]) -> None:
         """Keep bytes in memory until they are written; where that is full, write the first now."""
+        late = self._late
+        keeps = self._budget.to_write.may_have(data)
         while data:
-            is_first = not self._late.size
-            done = self._late.append(data)
+            is_first = not late.size
+            done = late.keep(data) if keeps and may_stay(data) else late.copy(data)
             if done and is_first:
                 self._budget.to_write.add(write_on)
             elif not done and is_first:

@@ -31,10 +31,9 @@ class ToWrite(deque[Callable[[], bool]]):
         self._last: bytes | None = None  # that a handler has written
 
     def may_have(self, data: bytes | memoryview) -> bool:
-        """Return whether these bytes may stay where they are until they are written.
+        """Return whether these bytes are in memory anyway, and need no copy to be written later.
 
-        That is so if they are in memory anyway: a large object of the handler's, or one that it
-        writes over and over. Others are copied.
+        So it is with a large object of the handler's, and one that it writes over and over.
         """
         whole = data.obj if isinstance(data, memoryview) else data
         if not isinstance(whole, bytes):
