@@ -406,19 +406,28 @@ def test_only_what_memory_has_no_room_for_is_written_at_once(written: list[int])
     assert (budget.memory, budget.disk) == (0, 0)
 
 
-@pytest.mark.usefixtures("all_large")
-def test_one_piece_that_is_too_large_for_memory_is_divided(written: list[int]) -> None:
-    """As much is written at once as has to be, in such parts."""
-    budget = postponing(2 << 20)
+@pytest.mark.parametrize(
+    ("memory", "parts", "kept"),
+    [(13 << 20, 13, 51 * AT_ONCE + 5), (8 << 20, 33, 8 << 20)],
+    ids=["as it is", "copied"],
+)
+def test_one_piece_that_is_too_large_for_memory_is_divided(
+    memory: int, parts: int, kept: int, written: list[int]
+) -> None:
+    """As much is written at once as has to be, in such parts.
+
+    Of what is left, three quarters of the piece have to be there for it to stay as it is: else
+    memory would be held that does not count.
+    """
+    budget = postponing(memory)
     spool = Spool(budget, 0)
-    data = random.Random(1).randbytes((4 << 20) + 5)
+    data = random.Random(1).randbytes((16 << 20) + 5)
     spool.append(data, 0, spool.write_on)
-    assert written == [AT_ONCE] * 9
-    assert (spool.size, budget.memory) == (len(data), len(data) - 9 * AT_ONCE)
+    assert written == [AT_ONCE] * parts
+    assert (spool.size, budget.memory) == (len(data), kept)
     is_whole = spool.read_all() == data
     assert is_whole
-    assert budget.close_one()
-    assert (budget.memory, budget.disk) == (0, 0)
+    assert left_of(budget) == (0, 0)
 
 
 @pytest.mark.usefixtures("all_large")
