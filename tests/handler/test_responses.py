@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import gzip
 import io
 import logging
 import os
@@ -644,12 +645,37 @@ def test_copyfileobj_to_wfile(make: Callable[[Path], Any], file: Path, ready_fd:
     assert body_of(play(ready_fd, script)) == file.read_bytes()
 
 
-def test_text_file_of_the_handlers_is_no_file_to_queue(file: Path, ready_fd: int) -> None:
-    """What only looks like a file is read as what it is: it may decompress, or decode."""
+class Upper(io.BufferedReader):
+    """A file that is read in a way of its own."""
 
-    class Upper(io.BufferedReader):
-        def read(self, size: int | None = -1, /) -> bytes:
-            return bytes(255 - byte for byte in super().read(size))
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the bytes upside down."""
+        return bytes(255 - byte for byte in super().read(size))
+
+
+def replaced(path: Path) -> Any:
+    """Open a file whose ``read()`` is somebody else's."""
+    source: Any = path.open("rb")
+    read = source.read
+    source.read = lambda size: bytes(255 - byte for byte in read(size))
+    return source
+
+
+def unzipped(path: Path) -> Any:
+    """Open a compressed file, which has a descriptor, under the same class as ``open()`` does."""
+    upside_down = bytes(255 - byte for byte in path.read_bytes())
+    path.write_bytes(gzip.compress(upside_down))
+    os.utime(path, (1, 1))
+    return io.BufferedReader(gzip.open(path))
+
+
+@pytest.mark.parametrize("make", [lambda path: Upper(io.FileIO(path)), replaced, unzipped])
+def test_text_file_of_the_handlers_is_no_file_to_queue(
+    make: Callable[[Path], Any], file: Path, ready_fd: int
+) -> None:
+    """What only looks like a file is read as what it is: it may decompress, or decode."""
+    content = file.read_bytes()
+    os.utime(file, (1, 1))
 
     class Files(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -657,11 +683,11 @@ def test_text_file_of_the_handlers_is_no_file_to_queue(file: Path, ready_fd: int
 
         def do_GET(self) -> None:
             begin(self, 200, ("Content-Length", "256000"))
-            with Upper(io.FileIO(file)) as source:
+            with make(file) as source:
                 self.copyfile(source, self.wfile)
 
     outcome = converse(Files, [ASK], ready_fd)
-    assert body_of(outcome) == bytes(255 - byte for byte in file.read_bytes())
+    assert body_of(outcome) == bytes(255 - byte for byte in content)
 
 
 # Mistakes in the middle --------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import tempfile
@@ -141,6 +142,34 @@ def test_what_is_no_file_on_disk_is_read(run: Run, length: int | None) -> None:
     connection.close()
     site.end()
     assert [it.closed for it in opened] == [True, True]
+
+
+def unzipped(path: Path) -> Any:
+    """Open a compressed file, which has a descriptor, under the same class as ``open()`` does."""
+    path.write_bytes(gzip.compress(b"ab" * 100_000))
+    os.utime(path, (1, 1))
+    return io.BufferedReader(gzip.open(path))
+
+
+def upside_down(path: Path) -> Any:
+    """Open a file whose ``read()`` is somebody else's."""
+    path.write_bytes(b"ba" * 100_000)
+    os.utime(path, (1, 1))
+    file: Any = path.open("rb")
+    read = file.read
+    file.read = lambda size: read(size)[::-1]
+    return file
+
+
+@pytest.mark.parametrize("make", [unzipped, upside_down])
+def test_what_is_read_of_a_file_may_be_something_else(
+    run: Run, make: Callable[[Path], Any], file: Path, sent_as_files: list[int | None]
+) -> None:
+    """What is in the file was sent, with its length."""
+    site = run(wrapping([], lambda: make(file)))
+    assert site.get().body == b"ab" * 100_000
+    assert not site.reported
+    assert not any(sent_as_files)
 
 
 def test_a_new_file_is_read_at_once(run: Run, tmp_path: Path) -> None:

@@ -10,11 +10,10 @@ import time
 from http.server import SimpleHTTPRequestHandler
 from typing import Any
 
-__all__ = ["FILES_ON_DISK", "STANDARD_COPY", "copy_file", "regular_file"]
+__all__ = ["STANDARD_COPY", "copy_file", "is_read_plainly", "regular_file"]
 
-FILES_ON_DISK = (io.FileIO, io.BufferedReader, io.BufferedRandom)
+_MADE_BY_OPEN = (io.FileIO, io.BufferedReader, io.BufferedRandom)
 """What ``open()`` makes of a file that is read as bytes."""
-
 
 _SETTLED_SECONDS = 2.0
 """For how long a file that has been written to may be written to again: a handler that makes a file
@@ -23,15 +22,32 @@ bytes are read while the handler runs. It is also longer than any file system's 
 times."""
 
 
+def is_read_plainly(file: Any) -> bool:
+    """Return whether what is read of a file object is what its descriptor stands for.
+
+    So it is where ``open()`` has made it, and nobody has given it another ``read()``. There may be
+    something else under an `io.BufferedReader`: a `gzip.GzipFile` has a descriptor, too.
+
+    Raises:
+        ValueError: There is nothing under it any more.
+    """
+    if type(file) not in _MADE_BY_OPEN:
+        return False
+    raw = file if type(file) is io.FileIO else file.raw
+    return type(raw) is io.FileIO and "read" not in getattr(file, "__dict__", ())
+
+
 def regular_file(file: Any) -> tuple[int, int, int] | None:
     """Return descriptor, position and bytes left of a file on disk that is sent when there is room.
 
     Returns:
         `None` where it is none, or has only just been written.
     """
-    if not hasattr(os, "pread") or type(file) not in FILES_ON_DISK:
+    if not hasattr(os, "pread"):
         return None
     try:
+        if not is_read_plainly(file):
+            return None
         if type(file) is io.BufferedRandom:
             file.flush()  # what has been written to it is to be sent, too
         fd, position = file.fileno(), file.tell()

@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, TypeAlias
 
 from tlshttp.handler._body_end import in_bytes
-from tlshttp.handler._regular_files import FILES_ON_DISK
+from tlshttp.handler._regular_files import is_read_plainly
 from tlshttp.wsgi._head import Head
 from tlshttp.wsgi._streams import FileWrapper
 
@@ -215,9 +215,9 @@ def _joined(pieces: Any) -> bytes:
 
 def _size_of(file: Any) -> int:
     """Return how many bytes are left of a file on disk; negative where it is none."""
-    if type(file) not in FILES_ON_DISK:
-        return _UNKNOWN
     try:
+        if not is_read_plainly(file):
+            return _UNKNOWN
         if type(file) is io.BufferedRandom:
             file.flush()  # what has been written to it is to be sent, too
         status, position = os.fstat(file.fileno()), file.tell()
