@@ -38,10 +38,14 @@ class OwnChunks:
             else:
                 position += self._follow_line(bytes(data[position : position + _LONGEST_LINE]))
 
-    def follow_file(self, size: int) -> None:
-        """Take note of a piece of a file, which nobody has read."""
-        self.malformed |= size > self._left
-        self._left -= min(size, self._left)
+    def follow_file(self, size: int) -> bool:
+        """Take note of a piece of a file, which nobody has read; tell whether it fits in a chunk.
+
+        What does not is to be read: there may be chunks in it.
+        """
+        fits = size <= self._left
+        self._left -= size if fits else 0
+        return fits
 
     def _follow_line(self, data: bytes) -> int:
         """Take note of a line, or of its beginning; return how many bytes of it there are."""

@@ -180,8 +180,10 @@ class ResponseWriter(io.BufferedIOBase):
         return self._left
 
     def bounds(self, size: int) -> int:
-        """Return how much of a file of that size belongs to the response."""
-        return min(size, self._left) if self._framing is LENGTH else size
+        """Return how much of a file of that size the response takes as a file."""
+        if self._framing is LENGTH:
+            return min(size, self._left)
+        return size if self._framing is AS_IS else 0
 
     def send_file(self, fd: int, start: int, size: int) -> bool:
         """Send a part of a file as the body, or a piece of it; tell whether that can be.
@@ -189,9 +191,9 @@ class ResponseWriter(io.BufferedIOBase):
         Args:
             fd: Its descriptor.
             start: Where the part begins.
-            size: How many bytes it has.
+            size: How many bytes it has, within `bounds`.
         """
-        if self._framing not in (LENGTH, AS_IS) or self._left < size * (self._framing is LENGTH):
+        if self._own_chunks is not None and not self._own_chunks.follow_file(size):
             return False
         is_small = size <= _COPY_AT_MOST and self._framing is LENGTH  # it leaves with the head
         if is_small and len(data := os.pread(fd, size, start)) == size:
@@ -199,8 +201,6 @@ class ResponseWriter(io.BufferedIOBase):
             return True
         self.flush()
         self._left -= size if self._framing is LENGTH else 0
-        if self._own_chunks is not None:
-            self._own_chunks.follow_file(size)
         self._stream.transmit_file(fd, start, size)
         return True
 
