@@ -255,7 +255,7 @@ class SendingStream(ReceivingStream):
         most = self._limits.max_response_backlog
         if may_wait and not self.known_length:
             most = AHEAD if most is None else min(most, AHEAD)
-        if self.known_length:
+        if self.known_length or not may_wait:
             backlog = self._kept()
         if most is None or backlog <= most:
             if not self.watched:
