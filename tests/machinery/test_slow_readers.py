@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import ssl
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -17,17 +19,18 @@ from tests.machinery.conftest import Serve
 from tests.machinery.handlers import Plain
 from tests.machinery.peers import client_context, read_to_end, request
 from tests.support import UNIT, at_some_pace, wait_until
-from tlshttp import Limits
+from tlshttp import Limits, ThreadingTLSHTTPServer
 from tlshttp._machinery import send_queue
 from tlshttp._machinery.send_queue import size_of_send_queue
 from tlshttp.aio import AsyncTLSRequestHandler
-from tlshttp.errors import WriteTimeout
+from tlshttp.errors import ResponseAborted, WriteTimeout
 
 PIECE = bytes(200_000)
 PIECES = 10
 SIZE = PIECES * len(PIECE)
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can tell")
+files = pytest.mark.skipif(not hasattr(os, "pread"), reason="here files are read by their handlers")
 
 
 class Sends(Plain):
@@ -122,6 +125,69 @@ def test_what_is_encrypted_of_a_file_counts_as_little_as_the_file(
             assert wait_until(lambda: bool(server.stats().parked["response"] or server.events))
             assert read_to_end(sock).endswith(bytes(SIZE) + rest)
         assert not server.events
+
+
+class Copies(Plain):
+    """Copies a file into the response."""
+
+    file: Path
+    returned: threading.Event
+
+    def do_GET(self) -> None:
+        """Send two megabytes, and say when that is done."""
+        self.protocol_version = "HTTP/1.1" if self.path == "/known" else "HTTP/1.0"
+        self.send_response(200)
+        if self.path == "/known":
+            self.send_header("Content-Length", str(SIZE))
+        self.end_headers()
+        with self.file.open("rb") as source:
+            shutil.copyfileobj(source, self.wfile)
+        self.returned.set()
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> type[Copies]:
+    """Return such a handler with a file of its own."""
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(SIZE))
+    os.utime(path, (1, 1))  # it has not just been written
+    return type("Handler", (Copies,), {"file": path, "returned": threading.Event()})
+
+
+@files
+@pytest.mark.parametrize("path", ["/known", "/unknown"])
+def test_a_file_that_is_copied_is_not_kept(serve: Serve, copies: type[Copies], path: str) -> None:
+    """As a file it does not count for ``Limits.max_response_backlog``, and no handler waits for it.
+
+    Unless its length is unknown and the handler can wait: such a response is not far ahead of its
+    peer, whatever it is.
+    """
+    with serve(copies, Limits(max_response_backlog=100_000)) as server:
+        with far_away(server.server_address) as sock:
+            sock.sendall(request(path, close=True))
+            if path == "/known" or not isinstance(server, ThreadingTLSHTTPServer):
+                assert copies.returned.wait(30 * UNIT)
+            head, _, body = read_to_end(sock).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.")
+        assert body == copies.file.read_bytes()
+        assert not server.events
+
+
+@files
+@pytest.mark.parametrize("size", [0, SIZE, SIZE + 1])
+def test_a_file_that_changes_after_it_has_been_copied_is_cut(
+    serve: Serve, copies: type[Copies], size: int
+) -> None:
+    """Its client must not take the response for a whole one."""
+    with serve(copies) as server:
+        with far_away(server.server_address) as sock:
+            sock.sendall(request("/known", close=True))
+            assert copies.returned.wait(30 * UNIT)
+            os.truncate(copies.file, size)
+            with pytest.raises((ConnectionError, ssl.SSLError)):
+                read_to_end(sock)
+        assert wait_until(lambda: bool(server.events))
+        assert [type(error) for error, _ in server.events] == [ResponseAborted]
 
 
 class ByAndBy(Coroutine):

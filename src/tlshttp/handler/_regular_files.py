@@ -6,11 +6,19 @@ import io
 import os
 import shutil
 import stat
+import sys
 import time
 from http.server import SimpleHTTPRequestHandler
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["STANDARD_COPY", "copy_file", "is_read_plainly", "regular_file"]
+if TYPE_CHECKING:
+    from tlshttp._interfaces import Exchange
+    from tlshttp.handler._writer import ResponseWriter
+
+__all__ = [
+    "PIECE_OF_COPY", "STANDARD_COPY",
+    "copy_file", "is_read_plainly", "regular_file", "send_copied",
+]  # fmt: skip
 
 _MADE_BY_OPEN = (io.FileIO, io.BufferedReader, io.BufferedRandom)
 """What ``open()`` makes of a file that is read as bytes."""
@@ -74,3 +82,39 @@ def copy_file(self: Any, source: Any, outputfile: Any) -> None:
     if exchange is not None and outputfile is exchange.wfile:
         exchange.send_file(source, None)  # and what is left of it, as bytes
     shutil.copyfileobj(source, outputfile)
+
+
+PIECE_OF_COPY = 65_536
+"""Bytes that `shutil.copyfileobj` copies at once, or more, unless it is told to copy less."""
+
+_COPYING = getattr(shutil.copyfileobj, "__code__", None)
+_getframe = getattr(sys, "_getframe", None)
+"""`None` in an interpreter that has none: copies are not seen there."""
+
+
+def send_copied(piece: bytes, wfile: ResponseWriter, exchange: Exchange) -> bool:
+    """Send a file that `shutil.copyfileobj` copies as a file; tell if it is one, and copies.
+
+    All that function calls is ``read()`` and ``write()``, so it can be seen only from there. It
+    finds the end of the file when it reads on.
+
+    Args:
+        piece: What it has read. What comes behind it is sent as a file where that can be.
+        wfile: Where it goes, whose ``write()`` calls this function.
+        exchange: Whose response it is.
+    """
+    if _getframe is None:
+        return False
+    try:
+        caller = _getframe(2)
+    except ValueError:  # ``write()`` has not been called from Python
+        return False
+    if caller.f_code is not _COPYING:
+        return False
+    copied = caller.f_locals
+    if copied.get("fdst") is not wfile:  # something in C is between them
+        return False
+    wfile.write(piece)
+    if wfile.bounds(1):
+        exchange.send_file(copied.get("fsrc"), None)
+    return True

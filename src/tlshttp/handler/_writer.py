@@ -27,6 +27,7 @@ from tlshttp._interfaces import Transport
 from tlshttp.handler import _body_end
 from tlshttp.handler._body_end import AS_IS, CHUNKED, HEAD, IN_DOUBT, LENGTH, NONE, in_bytes
 from tlshttp.handler._own_chunks import OwnChunks
+from tlshttp.handler._regular_files import PIECE_OF_COPY, send_copied
 from tlshttp.handler._response import (
     CHUNKED_LINE,
     CLOSE_LINE,
@@ -197,7 +198,7 @@ class ResponseWriter(io.BufferedIOBase):
             return False
         is_small = size <= _COPY_AT_MOST and self._framing is LENGTH  # it leaves with the head
         if is_small and len(data := os.pread(fd, size, start)) == size:
-            self._write_counted(data)
+            self._write_counted(data, size)
             return True
         self.flush()
         self._left -= size if self._framing is LENGTH else 0
@@ -218,12 +219,15 @@ class ResponseWriter(io.BufferedIOBase):
         """Send all of `data`; return its size in bytes."""
         framing = self._framing
         if type(data) is bytes:  # as nearly every handler has it
-            if framing is LENGTH and 0 < len(data) <= self._left and data[:5] != b"HTTP/":
-                return self._write_counted(data)
+            size = len(data)
+            if size >= PIECE_OF_COPY and send_copied(data, self, self._exchange):
+                return size
+            if framing is LENGTH and 0 < size <= self._left and data[:5] != b"HTTP/":
+                return self._write_counted(data, size)
             if framing is HEAD:
                 if not self._begin_plainly(data):
                     self._write_head(data)
-                return len(data)
+                return size
         view = memoryview(data)
         size = view.nbytes
         if framing is IN_DOUBT and size:
@@ -235,9 +239,8 @@ class ResponseWriter(io.BufferedIOBase):
             self._write_body(view.cast("B") if view.contiguous else memoryview(bytes(view)))
         return size
 
-    def _write_counted(self, data: bytes) -> int:
-        """Send bytes of the body, of which no more have been announced than that."""
-        size = len(data)
+    def _write_counted(self, data: bytes, size: int) -> int:
+        """Send bytes of the body, so many, of which at least as many have been announced."""
         self._left -= size
         held = self._held
         if held and size <= _COPY_AT_MOST:
