@@ -23,7 +23,7 @@ from tlshttp._machinery import report
 from tlshttp._machinery.eviction import Eviction, group_of
 from tlshttp._machinery.handshake import handshake_error
 from tlshttp._machinery.registry import Phase, Registry
-from tlshttp._machinery.report import ThrottledLog, peer_name
+from tlshttp._machinery.report import Reports, ThrottledLog, peer_name
 from tlshttp._machinery.stream import Stream
 
 # Handshake ----------------------------------------------------------------------------------
@@ -363,6 +363,28 @@ def test_what_is_left_out_is_told_at_the_end(caplog: pytest.LogCaptureFixture) -
         "line",
         "1 more such lines were left out in the last 1000 s",
     ]
+
+
+def test_a_line_left_out_while_another_thread_looks_is_seen_to(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop asks `Reports.has_some` in each turn; a worker may be about to leave a line out."""
+    caplog.set_level(logging.WARNING)
+    reports = Reports()
+    cut, logger = errors.RequestTimeout("too slow"), logging.getLogger("tlshttp.connection")
+    for port in range(20):
+        reports.cut_connection(cut, ("192.0.2.1", port))
+    reports.flush()
+    assert not reports.has_some
+
+    def look_meanwhile(_level: int) -> bool:
+        reports.flush()
+        return True
+
+    monkeypatch.setattr(logger, "isEnabledFor", look_meanwhile)
+    reports.cut_connection(cut, ("192.0.2.1", 20))
+    assert len(caplog.messages) == 20
+    assert reports.has_some
 
 
 def test_peers_09_one_noisy_source_hides_only_itself(caplog: pytest.LogCaptureFixture) -> None:

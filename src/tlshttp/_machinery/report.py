@@ -134,7 +134,6 @@ class Reports:
 
     def failed_handshake(self, error: HandshakeError, address: object) -> None:
         """Write that a connection has not become a TLS connection."""
-        self.has_some = True
         level = logging.INFO if isinstance(error, HandshakeDisconnected) else logging.WARNING
         asked = f" (SNI {error.server_name})" if error.server_name else ""
         self._handshakes.log(
@@ -142,10 +141,10 @@ class Reports:
             peer_name(address), error, asked, error.reason,
             address=address, reason=error.reason, fields=event_fields(error, address),
         )  # fmt: skip
+        self.has_some = True  # last: until then another thread may find nothing to see to
 
     def cut_connection(self, error: ConnectionCut, address: object) -> None:
         """Write that a connection has ended in the middle of a request or response."""
-        self.has_some = True
         level = logging.INFO if isinstance(error, PeerDisconnected) else logging.WARNING
         what = "request refused" if isinstance(error, RequestRefused) else "connection cut"
         self._cuts.log(
@@ -153,10 +152,11 @@ class Reports:
             peer_name(address), what, error, error.reason,
             address=address, reason=error.reason, fields=event_fields(error, address),
         )  # fmt: skip
+        self.has_some = True
 
     def flush(self, *, at_once: bool = False) -> None:
         """Say what has been left out; see `ThrottledLog.flush`."""
-        self.has_some = False  # first: another thread may be writing one
+        self.has_some = False  # first: another thread may have written one
         for log in (self._handshakes, self._cuts):
             if log.left_out or at_once:
                 log.flush(at_once=at_once)
