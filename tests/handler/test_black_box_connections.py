@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import socketserver
 import sqlite3
 import threading
@@ -84,6 +85,34 @@ def test_handlers_f03_setup_by_the_name_of_its_class(
     reference, ours = by_both(server_class, handler, *ASKS)
     assert ours.meaning == reference.meaning
     assert ours.tracebacks == 0
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+@pytest.mark.parametrize("ask", [Ask(fields=(("Connection", "close"),)), Ask("BREW")])
+def test_handlers_f03_finish_may_write_all_of_it(
+    ask: Ask, version: str, server_class: type
+) -> None:
+    """A handler that keeps what it writes, until ``finish()``, has its client get that.
+
+    With BREW, which it has no method for, that is ``send_error()``'s answer.
+    """
+
+    class Handler(Quiet):
+        protocol_version = version
+
+        def setup(self) -> None:
+            super().setup()
+            self.kept, self.real = io.BytesIO(), self.wfile
+            self.wfile = self.kept
+
+        def finish(self) -> None:
+            self.real.write(self.kept.getvalue())
+            super().finish()
+
+        do_GET = page
+
+    reference, ours = by_both(server_class, Handler, ask)
+    assert ours.meaning == reference.meaning
 
 
 def test_handlers_f03_setup_may_replace_the_files(server_class: type) -> None:
