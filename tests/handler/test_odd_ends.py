@@ -59,6 +59,17 @@ class Identity(Quiet):
         self.wfile.write(b"hello")
 
 
+class WithConnection(Quiet):
+    """Has its connection closed as any socket is."""
+
+    def do_GET(self) -> None:
+        with self.connection as same:
+            assert same is self.connection
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"hello")
+
+
 @pytest.mark.parametrize("server_class", [TLSHTTPServer, ThreadingTLSHTTPServer])
 @pytest.mark.parametrize(
     ("handler", "status", "end"),
@@ -67,6 +78,7 @@ class Identity(Quiet):
         (ErrorWithinError, 410, b"</html>\n"),
         (TimeoutOfItsOwn, 204, b"\r\n\r\n"),
         (Identity, 200, b"Connection: close\r\n\r\nhello"),
+        (WithConnection, 200, b"\r\n0\r\n\r\n"),
     ],
 )
 def test_handlers_odd_ways_to_end_a_response(

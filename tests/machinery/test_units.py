@@ -583,5 +583,6 @@ def test_stream_has_what_handlers_use_of_a_tls_socket() -> None:
     """Nothing of an accepted `ssl.SSLSocket` is missing; what it refuses, it refuses by itself."""
     of_others = {"accept", "bind", "connect", "connect_ex", "listen", "sendmsg_afalg"}
     names = {name for name in dir(ssl.SSLSocket) if not name.startswith("_")}
+    names |= {"__enter__", "__exit__"}
     nobody: Any = None
     assert names - of_others <= set(dir(Stream(nobody, Limits(), nobody)))

@@ -227,6 +227,20 @@ def test_handlers_a_connection_that_is_kept_stays_open(server_class: type[TLSHTT
         assert wait_until(lambda: closed == [number])
 
 
+def test_handlers_what_is_lent_is_closed_by_with(server_class: type[TLSHTTPServer]) -> None:
+    """``with request``, as of any socket."""
+
+    class InWith(InThread):
+        def run(self: Any, request: Any, client_address: Any) -> None:
+            with request as same:
+                assert same is request
+                self.finish_request(same, client_address)
+
+    with served(InWith, server_class) as server:
+        assert b"whole" in ask(server, "/well")
+        assert wait_until(lambda: server.stats().active == 0)
+
+
 def test_handlers_a_connection_that_outlives_its_server_is_closed_in_the_end(
     server_class: type[TLSHTTPServer],
 ) -> None:

@@ -15,7 +15,7 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from tlshttp._machinery.connection import Connection
@@ -53,6 +53,12 @@ class Lent:
 
     def __hash__(self) -> int:
         return hash(self.lent_stream)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lent_stream.close()
 
     def __repr__(self) -> str:
         """Show what is lent."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import operator
 import socket
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -47,6 +47,7 @@ class SocketLike:
         def conclude(self) -> bool: ...
         def end_waiting(self) -> None: ...
         def end_sending(self) -> None: ...
+        def close(self) -> None: ...
 
     timeout: float | None
     """What `settimeout` was last given, `None` at first."""
@@ -177,6 +178,12 @@ class SocketLike:
     def getblocking(self) -> bool:
         """Return whether reads and writes wait."""
         return self.timeout != 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def refuse_flags(flags: int) -> None:
