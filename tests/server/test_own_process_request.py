@@ -227,6 +227,28 @@ def test_handlers_a_connection_that_is_kept_stays_open(server_class: type[TLSHTT
         assert wait_until(lambda: closed == [number])
 
 
+@pytest.mark.parametrize("manages", [False, True])
+def test_handlers_what_a_peer_did_wrong_is_an_event_where_its_thread_closes(
+    manages: bool, server_class: type[TLSHTTPServer]
+) -> None:
+    """``close()`` in the place of ``shutdown_request()`` loses none."""
+
+    class Closes(InThread):
+        def run(self: Any, request: Any, client_address: Any) -> None:
+            with request if manages else contextlib.closing(request):
+                self.finish_request(request, client_address)
+
+    with served(Closes, server_class) as server:
+        for _ in range(3):
+            with connect(server) as client:
+                client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\nx")
+                assert wait_until(
+                    lambda: server.stats().active == 1 or server_class is TLSHTTPServer
+                )
+        assert wait_until(lambda: sum(server.stats().cut.values()) == 3)
+        assert wait_until(lambda: server.stats().active == 0)
+
+
 def test_handlers_what_is_lent_is_closed_by_with(server_class: type[TLSHTTPServer]) -> None:
     """``with request``, as of any socket."""
 

@@ -58,7 +58,14 @@ class Lent:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.lent_stream.close()
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; what has gone wrong before is reported, since nobody else will."""
+        stream = self.lent_stream
+        stream.close()
+        if stream.fd < 0:
+            stream.owner.begin_close()
 
     def __repr__(self) -> str:
         """Show what is lent."""
