@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ __all__ = ["serve"]
 
 _TICK_SECONDS = 0.25
 """How often a server has its turn when nothing happens: deadlines are kept to that."""
+
+_SHORTEST_SECONDS = 0.001
+"""For how long the loop sleeps at least where a turn is due sooner: a step of `select.poll`."""
 
 
 async def serve(server: TLSHTTPServer, *, drain_timeout: float | None = 5.0) -> None:
@@ -121,7 +125,8 @@ class _Turns:
         self._again = False
         self.over: asyncio.Future[None] = loop.create_future()
         """Done when the server has come to its end."""
-        self._timer = loop.call_soon(self._tick)
+        self._due_at = -math.inf  # by the loop's clock
+        self._timer: asyncio.Handle = loop.call_soon(self._tick)
         loop.add_reader(fd, self._turn)
 
     def end(self) -> None:
@@ -130,22 +135,22 @@ class _Turns:
         self._loop.remove_reader(self._fd)
         self._serving.close()
 
-    def _turn(self) -> float:
-        """Have one turn; return when the next one is due."""
+    def _turn(self) -> None:
+        """Have one turn."""
         if self.over.done():
-            return _TICK_SECONDS
+            return
         try:
             due = self._server._turn(_TICK_SECONDS, waits=False)
         except Exception as error:  # noqa: BLE001 (it is raised where the server is served)
             self._fail(error)
-            return _TICK_SECONDS
+            return
         if due is None:
             self.over.set_result(None)
-            return _TICK_SECONDS
+            return
         if not due and not self._again:
             self._again = True
             self._loop.call_soon(self._turn_again)
-        return due
+        self._be_back(due or _TICK_SECONDS)
 
     def _fail(self, error: Exception) -> None:
         """Have it raised; a future takes no `StopIteration`."""
@@ -159,5 +164,14 @@ class _Turns:
         self._again = False
         self._turn()
 
+    def _be_back(self, due: float) -> None:
+        """Have another turn in so many seconds at the latest."""
+        due_at = self._loop.time() + max(due, _SHORTEST_SECONDS)
+        if due_at < self._due_at:
+            self._due_at = due_at
+            self._timer.cancel()
+            self._timer = self._loop.call_at(due_at, self._tick)
+
     def _tick(self) -> None:
-        self._timer = self._loop.call_later(max(self._turn(), 0.01), self._tick)
+        self._due_at = math.inf
+        self._turn()

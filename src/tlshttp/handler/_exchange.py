@@ -314,7 +314,7 @@ class HTTPExchange(Responding):
         wrong = None if is_over else wfile.end()
         if wrong is not None:
             self.warn("the response to %r has %s", self.request_line, wrong)
-        if self.is_unanswered():
+        if not wfile.head_ended and self.is_unanswered():
             wfile.begin_without_head()  # the connection ends; ``finish()`` may write it all
         keep = not (
             wrong
