@@ -53,7 +53,7 @@ def budget() -> Iterator[Budget]:
     yield budget
     assert budget.disk == 0
     budget.kept.close(time.monotonic() + LONG)
-    assert not budget.kept.is_there
+    assert not budget.kept.there
 
 
 def test_the_next_writes_over_it_and_reads_nothing_of_it(budget: Budget) -> None:
@@ -108,7 +108,7 @@ def test_there_is_one_whichever_threads_give_and_take(budget: Budget) -> None:
                 wrong.append("two have it")
             held.add(file)
             held.discard(file)
-            if kept.keep(file, MIB) and len(kept._file) > 1:
+            if kept.keep(file, MIB) and len(kept.there) > 1:
                 wrong.append("two are kept")
 
     threads = [threading.Thread(target=give_and_take) for _ in range(4)]
@@ -117,7 +117,7 @@ def test_there_is_one_whichever_threads_give_and_take(budget: Budget) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
-    assert kept.is_there
+    assert kept.there
 
 
 def test_there_is_one_in_all(budget: Budget) -> None:
@@ -130,7 +130,7 @@ def test_there_is_one_in_all(budget: Budget) -> None:
     large = file_of(other)
     other.clear()
     assert large.closed
-    assert not budget.kept.is_there
+    assert not budget.kept.there
     small.clear()  # too small by now: it is closed, too
     other = filled(budget, bytes(2 * MIB))
     large = file_of(other)
@@ -155,7 +155,7 @@ def test_how_large_it_may_be(disk: int | None, size: int, kept: bool) -> None:
     place = KeptFile(disk)
     with tempfile.TemporaryFile() as file:
         assert place.keep(file, size) is kept
-        assert place.is_there is kept
+        assert bool(place.there) is kept
         assert place.take() is (file if kept else None)
 
 
@@ -166,9 +166,9 @@ def test_it_is_closed_when_nobody_has_needed_it_for_a_while() -> None:
         before = time.monotonic()
         assert place.keep(file, MIB)
         place.close(before + 0.9)
-        assert (file.closed, place.is_there) == (False, True)
+        assert (file.closed, bool(place.there)) == (False, True)
         place.close(time.monotonic() + 1.1)
-        assert (file.closed, place.is_there) == (True, False)
+        assert (file.closed, bool(place.there)) == (True, False)
 
 
 def test_it_is_closed_when_its_budget_goes_in_a_reference_cycle() -> None:
@@ -194,7 +194,7 @@ def test_when_a_server_has_ended_none_is_kept() -> None:
     with tempfile.TemporaryFile() as first, tempfile.TemporaryFile() as second:
         assert place.keep(first, MIB)
         place.end()
-        assert (first.closed, place.is_there) == (True, False)
+        assert (first.closed, bool(place.there)) == (True, False)
         assert not place.keep(second, MIB)
 
 
@@ -202,9 +202,9 @@ def test_when_a_server_has_ended_none_is_kept() -> None:
 def test_a_child_has_none_of_its_parents(budget: Budget) -> None:
     """Both would write to the same file."""
     filled(budget, bytes(MIB)).clear()
-    assert budget.kept.is_there
+    assert budget.kept.there
     child = os.fork()
     if not child:
-        os._exit(budget.kept.is_there)
+        os._exit(len(budget.kept.there))
     assert os.waitpid(child, 0)[1] == 0
-    assert budget.kept.is_there
+    assert budget.kept.there

@@ -76,11 +76,12 @@ def test_one_that_is_used_up_is_there_for_the_next(budget: Budget) -> None:
     first = late._pieces[0]
     while late.size:
         late.drop(len(late.peek(10_000)))
-    assert (budget.memory, budget.keeps_any) == (BLOCK, True)
+    assert (budget.memory, bool(budget.spare_blocks)) == (BLOCK, True)
     other = Late(budget)
     assert other.copy(memoryview(b"other")) == 5
     assert other._pieces[0] is first
-    assert (bytes(other.peek(100)), budget.memory, budget.keeps_any) == (b"other", BLOCK, False)
+    assert (bytes(other.peek(100)), budget.memory) == (b"other", BLOCK)
+    assert not budget.spare_blocks
     other.clear()
 
 
@@ -91,7 +92,7 @@ def test_nobody_else_goes_without_memory_for_it(budget: Budget) -> None:
     assert budget.take_memory(BLOCK)
     assert budget.memory == 3 * BLOCK
     assert budget.take_memory(BLOCK)
-    assert (budget.memory, budget.keeps_any) == (2 * BLOCK, False)
+    assert (budget.memory, bool(budget.spare_blocks)) == (2 * BLOCK, False)
     assert not budget.take_memory(2 * BLOCK)
     budget.give_memory(2 * BLOCK)
 
@@ -103,7 +104,7 @@ def test_it_is_kept_for_a_second(budget: Budget) -> None:
     budget.look_after(began)
     assert budget.memory == BLOCK
     budget.look_after(began + 1.1)
-    assert (budget.memory, budget.keeps_any) == (0, False)
+    assert (budget.memory, bool(budget.spare_blocks)) == (0, False)
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOMEM, "Cannot allocate memory"), MemoryError()])

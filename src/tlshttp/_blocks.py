@@ -50,26 +50,24 @@ def _pages(size: int) -> memoryview:
     return memoryview(pages)
 
 
-class SpareBlocks:
+class SpareBlocks(list[Block]):
     """Those that are kept for a moment, for whoever needs one next.
 
     To use new memory for the first time takes up to five times as long as to copy to it.
+
+    The loop asks at each turn whether there are any. A list answers that without a call.
     """
 
-    __slots__ = ("_blocks", "_until")
+    __slots__ = ("_until",)
 
     def __init__(self) -> None:
-        self._blocks: list[Block] = []
+        super().__init__()
         self._until = 0.0
-
-    def __bool__(self) -> bool:
-        """Whether there are any."""
-        return bool(self._blocks)
 
     def take(self) -> Block | None:
         """Return one, empty; `None` where there is none."""
         try:
-            block = self._blocks.pop()
+            block = self.pop()
         except IndexError:  # another thread may have taken the last
             return None
         block.size = 0
@@ -78,7 +76,7 @@ class SpareBlocks:
     def keep(self, block: Block) -> None:
         """Keep one."""
         self._until = time.monotonic() + _SECONDS
-        self._blocks.append(block)
+        self.append(block)
 
     def let_go(self, now: float = float("inf")) -> int:
         """Let go of all, if nobody has needed one for a while; return how many bytes that frees.

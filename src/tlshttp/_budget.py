@@ -72,7 +72,8 @@ class Budget:
         """Those that wait for that; they count as long as they are open."""
         self.kept = KeptFile(disk)
         """What the next file may be written over."""
-        self._blocks = SpareBlocks()
+        self.spare_blocks = SpareBlocks()
+        """Memory that whoever needs a block next may have; it counts."""
         self._by_holder: Counter[Holder] = Counter()
         self._by_group: Counter[bytes] = Counter()
 
@@ -105,7 +106,7 @@ class Budget:
 
     def take_block(self) -> Block | None:
         """Take a block of memory; `None` where there is no room for one."""
-        block = self._blocks.take()
+        block = self.spare_blocks.take()
         if block is None and self._takes_memory(BLOCK):
             try:
                 return Block()
@@ -115,10 +116,10 @@ class Budget:
 
     def give_block(self, block: Block) -> None:
         """Give one back. It counts until it is used for another purpose, or let go of."""
-        self._blocks.keep(block)
+        self.spare_blocks.keep(block)
 
     def _let_go_of_blocks(self, now: float = float("inf")) -> bool:
-        freed = self._blocks.let_go(now)
+        freed = self.spare_blocks.let_go(now)
         if freed:
             self.give_memory(freed)
         return freed > 0
@@ -225,11 +226,6 @@ class Budget:
         finally:
             self.give_disk(file.written, holder)
         return True
-
-    @property
-    def keeps_any(self) -> bool:
-        """Whether anything is kept for a moment, and `look_after` is to be called."""
-        return self.kept.is_there or bool(self._blocks)
 
     def look_after(self, now: float) -> None:
         """Let go of what is kept for whoever needs it next, if nobody has for a while.

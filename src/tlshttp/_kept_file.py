@@ -38,14 +38,15 @@ class KeptFile:
     def __init__(self, disk: int | None) -> None:
         self._most = _AT_MOST if disk is None else min(disk // _PART, _AT_MOST)
         self._until = 0.0
-        self._file: deque[IO[bytes]] = deque()
+        self.there: deque[IO[bytes]] = deque()
+        """The file that may be taken or closed, if there is one."""
         self._taken: IO[bytes] | None = None
         """What has been taken, and not been given back."""
         self._lock = threading.Lock()
         begin_anew_in_children(self, KeptFile._begin_anew)
         # Not every budget is that of a loop, which says when it ends. No `__del__`: in a reference
         # cycle the file would be finalized as well, and perhaps first.
-        weakref.finalize(self, _close, self._file)
+        weakref.finalize(self, _close, self.there)
 
     def _begin_anew(self) -> None:
         """Close it in a child, which must not write to its parent's."""
@@ -57,29 +58,24 @@ class KeptFile:
             file.close()
             self._taken = None
 
-    @property
-    def is_there(self) -> bool:
-        """Whether there is a file to be taken or closed."""
-        return bool(self._file)
-
     def keep(self, file: IO[bytes], size: int) -> bool:
         """Keep a file of so many bytes instead of closing it; false where it is to be closed."""
         with self._lock:
-            if self._file or self._taken not in (None, file):
+            if self.there or self._taken not in (None, file):
                 return False
             self._taken = None
             if not _AT_LEAST <= size <= self._most:
                 return False
             self._until = time.monotonic() + _SECONDS
-            self._file.append(file)
+            self.there.append(file)
             return True
 
     def take(self) -> IO[bytes] | None:
         """Return the file, of which everything may be written over; `None` where there is none."""
         with self._lock:
-            if not self._file:
+            if not self.there:
                 return None
-            self._taken = self._file.pop()
+            self._taken = self.there.pop()
             return self._taken
 
     def close(self, now: float) -> None:

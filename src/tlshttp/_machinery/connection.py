@@ -377,7 +377,7 @@ class Connection:
         request = self.request
         stream, self.stream = self.stream, None  # nothing is left for the garbage collector
         self._loop.hooks.close_request(request)
-        if stream is not None and stream.fd >= 0:  # the user's own hook has left it open
+        if stream is not None and self._socket.fileno() >= 0:  # left open by the user's own hook
             stream.let_go()
 
     def closed(self) -> None:

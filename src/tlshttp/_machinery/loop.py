@@ -138,14 +138,17 @@ class Loop(Dispatcher):
 
     def due(self, timeout: float) -> float:
         """Return in how many seconds, `timeout` at most, there is to be another turn."""
-        if timeout > _SWEEP_SECONDS and (self.registry.by_fd or self.budget.keeps_any):
+        budget = self.budget
+        if timeout > _SWEEP_SECONDS and (
+            self.registry.by_fd or budget.kept.there or budget.spare_blocks
+        ):
             timeout = _SWEEP_SECONDS
         if self._is_called and self.listener.is_closed:
             timeout = min(timeout, RETRY_SECONDS)
         if self._is_called and self.draining.begun:
             timeout = min(timeout, DRAINING_SECONDS)
         if self._leaders is None:
-            if self._ready or self._again or self.budget.to_write or self.budget.to_close:
+            if self._ready or self._again or budget.to_write or budget.to_close:
                 return 0.0
             return min(timeout, self._order.due()) if self._order.large else timeout
         return min(timeout, LOOK_SECONDS) if self._leaders.present else timeout

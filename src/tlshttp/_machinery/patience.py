@@ -365,7 +365,7 @@ class PatientStream(SocketLike):
 
     def _break(self, error: OSError) -> NoReturn:
         """Take note of what the TLS engine found wrong with the connection, and raise that."""
-        if self.fd < 0:
+        if self._channel.socket.fileno() < 0:
             raise OSError(errno.EBADF, "the connection has been closed on this side") from error
         self.fail(_disconnected(error))
 

@@ -70,14 +70,15 @@ class Stream(PassingOnStream):
         Raises:
             ssl.SSLWantWriteError: A response on its way fills all buffers: there is no room yet.
         """
-        if (self._is_over and not self._channel.unsent) or self.fd < 0:
+        channel = self._channel
+        if (self._is_over and not channel.unsent) or channel.socket.fileno() < 0:
             return
         self.at_end = self._is_over = True
         try:
             if self.failure is None:
-                self._channel.say_goodbye()
-            elif not self._channel.unsent:
-                self._channel.flush()  # the alert that says what the engine has found wrong
+                channel.say_goodbye()
+            elif not channel.unsent:
+                channel.flush()  # the alert that says what the engine has found wrong
         except ssl.SSLWantWriteError:
             if self.failure is None:
                 raise
@@ -142,7 +143,7 @@ class Stream(PassingOnStream):
         if driven is not None and not driven.is_over:
             driven.close()
             return
-        if self.fd < 0 or self.conclude():
+        if self._channel.socket.fileno() < 0 or self.conclude():
             self.abandon()
 
     def abandon(self) -> None:

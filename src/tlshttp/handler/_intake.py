@@ -170,15 +170,19 @@ class Intake:
         raw: bytes = stream.take(size)
         self._plain = b""
         try:
-            return self._read_head(raw)
+            return self._read_head(raw, policy)
         except RequestRefused as refused:
             if self._speaks_otherwise(self.request.line):
                 return self._hand_over(raw)
             self.refused = refused
             return self._ready()
 
-    def _read_head(self, raw: bytes) -> int:
+    def _read_head(self, raw: bytes, policy: Any) -> int:
         """Parse a head, judge it, and go on with the body.
+
+        Args:
+            raw: The head.
+            policy: What `_policy` returns.
 
         Raises:
             RequestRefused: It must be refused.
@@ -187,7 +191,6 @@ class Intake:
         request.read(raw)
         head = request.head
         self.fields = head.fields
-        policy = self._policy()
         is_plain = request.path[:1] == "/" and not head.body_size
         if not is_plain or self._stream.restricted or _asks_for_hosts(policy):
             return self._judge()
@@ -290,6 +293,8 @@ class Intake:
         Raises:
             RequestRefused: It is for another.
         """
+        if self.is_plain and not _asks_for_hosts(handler):  # nor did its class
+            return
         try:
             refuse_by_policy(self._agree_on_host(), handler, self._stream)
         except RequestRefused as refused:
