@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import socket
 import ssl
 import threading
@@ -90,6 +91,23 @@ def test_every_response_ends_cleanly(
         sock.sendall(data)
         assert b"%d" % status in read_to_end(sock)
     assert ("LookupError" in capfd.readouterr().err) == (handler is Faulty)
+
+
+def test_who_stops_sending_between_two_requests_without_a_goodbye_is_told_none(
+    serve: Serve, tls_version: ssl.TLSVersion
+) -> None:
+    """It would take an alert for a failure. To leave so is no event."""
+    with serve(Plain) as server:
+        with handshake(server.server_address, client_context(tls_version)) as sock:
+            for number in range(2):
+                sock.sendall(request(f"/{number}"))
+                assert read_response(sock)
+            with socket.socket(fileno=os.dup(sock.fileno())) as plain:
+                plain.settimeout(15 * UNIT)
+                plain.shutdown(socket.SHUT_WR)
+                assert plain.recv(1) == b""
+            assert wait_until(lambda: no_connections(server))
+        assert not server.events
 
 
 def test_server_close_ends_cleanly(serve: Serve, tls_version: ssl.TLSVersion) -> None:

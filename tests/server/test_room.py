@@ -270,4 +270,4 @@ def test_a_file_that_nobody_needs_is_closed_while_nobody_is_there(
             assert client.recv(4_096).startswith(b"HTTP/1.1 200 ")
         budget = vars(server)["_TLSHTTPServer__loop"].budget
         assert wait_until(lambda: kept == [True])
-        assert wait_until(lambda: not budget.kept.is_there)
+        assert wait_until(lambda: not budget.kept.there)

@@ -72,8 +72,11 @@ class ReceivingStream(PatientStream):
             or channel.unsent
         )
 
-    def fill(self) -> bool:
+    def fill(self, *, between: bool = False) -> bool:
         """Receive what has arrived, without waiting; false at the peer's end.
+
+        Args:
+            between: Whether it is between two requests: to leave then without a word is nothing.
 
         Raises:
             ssl.SSLWantReadError, ssl.SSLWantWriteError: Nothing has arrived.
@@ -86,11 +89,12 @@ class ReceivingStream(PatientStream):
             # Not by `with`, which makes two bound methods and takes three times as long.
             self._lock.acquire()
             try:
-                data = self._receive_locked(_RECORD)
+                data = self._receive_locked(_RECORD, between=between)
             finally:
                 self._lock.release()
         # Who waits with `select` sees nothing of a buffer.
-        if (self._channel.has_input or len(data) == _RECORD) and not self._channel.by_record:
+        channel = self._channel
+        if (channel.has_input or len(data) == _RECORD) and not (self.at_end or channel.by_record):
             data = self._receive_more(data)
         if self._buffer:
             data = self._buffer[self._position :] + data
@@ -333,7 +337,7 @@ class ReceivingStream(PatientStream):
             self.fill_waiting()
         return self._buffer[self._position :]
 
-    def _receive_locked(self, size: int) -> bytes:
+    def _receive_locked(self, size: int, *, between: bool = False) -> bytes:
         """Receive once, with the lock held."""
         if not self.awaits_more and not self._has_arrived():
             self.at_end = True  # by this side, of which the engine need not know
@@ -343,7 +347,10 @@ class ReceivingStream(PatientStream):
         except WANTS:
             raise
         except OSError as error:
-            self._lose(error)
+            if between and isinstance(error, ssl.SSLEOFError):
+                self.at_end = self._is_over = True  # it said no goodbye, and is told none
+            else:
+                self._lose(error)
             return b""
         self.at_end = not data
         self.bytes_in += len(data)

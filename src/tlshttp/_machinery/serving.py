@@ -119,7 +119,7 @@ class ServingConnection(AnsweringConnection):
                 return self._await_room()
             try:
                 if missing != MORE_TO_LOOK_AT:
-                    if not stream.fill():
+                    if not stream.fill(between=self.phase is _IDLE):
                         return self._leave(stream)
                     fills -= 1
             except ssl.SSLWantWriteError:
