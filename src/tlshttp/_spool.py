@@ -92,21 +92,25 @@ class Spool:
         """Add bytes where the last ones are: in a file, or to be written to one.
 
         Returns:
-            Whether that was so, and could be; else nothing was added.
+            Whether that was so, and could be; else nothing was added. Nor is it if they were to be
+            kept without a copy, where those before them were not.
 
         Raises:
             NoRoom, OSError: As `append`; nothing was added.
         """
-        if not self.in_file:
+        budget, late = self._budget, self._late.size
+        if not (late or self._on_disk):
+            return False
+        if budget.postpones and not late and budget.to_write.may_have(data):
             return False
         size = len(data)
-        self._budget.take_disk(size, self._holder)
+        budget.take_disk(size, self._holder)
         added = False
         try:
-            added = self._late.copy_more(data) if self._late.size else self._write(data)
+            added = self._late.copy_more(data) if late else self._write(data)
         finally:
             if not added:
-                self._budget.give_disk(size, self._holder)
+                budget.give_disk(size, self._holder)
         self.size += size if added else 0
         return added
 
@@ -151,7 +155,7 @@ class Spool:
         if room:
             self._budget.give_disk(room, self._holder)
         try:
-            if write_on is not None and self._puts_off(size):
+            if write_on is not None and self._budget.postpones:
                 self._postpone(memoryview(data), write_on)
             else:
                 while self.write_on():
@@ -162,19 +166,18 @@ class Spool:
             self._budget.give_disk(before + size - self.size, self._holder)
             raise
 
-    def _puts_off(self, size: int) -> bool:
-        """Return whether so many bytes are not written now.
-
-        As long as it is only a little, it is: that is soon done, and takes no block of memory.
-        """
-        if not self._budget.postpones:
-            return False
-        return self._late.size > 0 or self._on_disk + size > _SOON_WRITTEN
-
     def _postpone(self, data: memoryview, write_on: Callable[[], bool]) -> None:
-        """Keep bytes in memory until they are written; where that is full, write the first now."""
+        """Keep bytes in memory until they are written; where that is full, write the first now.
+
+        As long as they are only a few they are written at once: that is soon done, and takes no
+        block of memory.
+        """
         late = self._late
         keeps = self._budget.to_write.may_have(data)
+        if not (keeps or late.size) and self._on_disk + len(data) <= _SOON_WRITTEN:
+            self._write(data)
+            self.size += len(data)
+            return
         while data:
             is_first = not late.size
             done = late.keep(data) if keeps and may_stay(data) else late.copy(data)

@@ -359,21 +359,17 @@ def test_what_may_change_is_copied_however_large(written: list[int]) -> None:
     assert left_of(budget) == (0, 0)
 
 
-def test_what_is_written_over_and_over_takes_none(
-    written: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_written_over_and_over_takes_none(written: list[int]) -> None:
     """And what comes behind it waits for it, so that the order stays."""
-    monkeypatch.setattr(_spool, "_SOON_WRITTEN", 65_536)
-    budget = postponing(4 << 20)
+    budget = postponing(8 << 20)
     spool = Spool(budget, 0)
-    piece, other = os.urandom(65_536), os.urandom(65_536)
-    spool.append(other, 0, spool.write_on)
-    budget.to_write.may_have(piece)
-    for _ in range(9):
-        spool.append(memoryview(piece), 0, spool.write_on)
-    assert (sum(written), spool._late.size, budget.memory) == (65_536, 9 * 65_536, 9 * 65_536)
+    piece = os.urandom(65_536)
+    for _ in range(10):
+        if not spool.append_more(piece):
+            spool.append(memoryview(piece), 0, spool.write_on)
+    assert (written, spool._late.size, budget.memory) == ([65_536], 9 * 65_536, 9 * 65_536)
     spool.append(b"end", 0, spool.write_on)
-    is_whole = spool.read_all() == other + piece * 9 + b"end"
+    is_whole = spool.read_all() == piece * 10 + b"end"
     assert is_whole
     assert left_of(budget) == (0, 0)
 
