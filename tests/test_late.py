@@ -159,3 +159,15 @@ def test_without_a_limit_a_connection_has_its_share() -> None:
     assert late.keep(memoryview(bytes(5 << 20))) == 0
     late.clear()
     budget.end()
+
+
+def test_of_that_share_a_block_takes_all_of_its_memory() -> None:
+    """Who writes a little between large objects would have a block for each little."""
+    budget = Budget(None, None)
+    late, large = Late(budget), memoryview(bytes(1 << 20))
+    while late.copy(memoryview(b"little")) and late.keep(large):
+        pass
+    assert BLOCK < budget.memory <= 64 << 20
+    late.clear()
+    budget.end()
+    assert budget.memory == 0

@@ -17,7 +17,8 @@ from tlshttp._budget import Budget
 __all__ = ["Late"]
 
 _MOST = 64 << 20
-"""Bytes of one connection that are kept, where there is no limit."""
+"""Bytes of memory that one connection has for this, where there is no limit. A block counts whole: a
+large page is in use for one byte."""
 
 
 class Late:
@@ -27,20 +28,22 @@ class Late:
         budget: What has memory for them.
     """
 
-    __slots__ = ("_at", "_budget", "_pieces", "size")
+    __slots__ = ("_at", "_budget", "_held", "_pieces", "size")
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._pieces: deque[Block | memoryview] = deque()
         self._at = 0  # so much of the first one has gone
+        self._held = 0  # of the budget's memory
         self.size = 0
         """Bytes in it."""
 
     def keep(self, data: memoryview) -> int:
         """Add bytes as they are; return how many, 0 where there is no memory for them."""
         size = len(data)
-        if self.size + size > _MOST or not self._budget.take_memory(size):
+        if self._held + size > _MOST or not self._budget.take_memory(size):
             return 0
+        self._held += size
         self._pieces.append(data)
         self.size += size
         return size
@@ -50,6 +53,7 @@ class Late:
         block = self._pieces[-1] if self._pieces else None
         added = block.append(data) if isinstance(block, Block) else 0
         if not added and (block := self._new_block()) is not None:
+            self._held += BLOCK
             self._pieces.append(block)
             added = block.append(data)
         self.size += added
@@ -64,7 +68,7 @@ class Late:
         return True
 
     def _new_block(self) -> Block | None:
-        return self._budget.take_block() if self.size + BLOCK <= _MOST else None
+        return self._budget.take_block() if self._held + BLOCK <= _MOST else None
 
     def peek(self, most: int) -> memoryview:
         """Return up to `most` bytes from the beginning; good until they are dropped."""
@@ -89,6 +93,8 @@ class Late:
 
     def _give_back(self, piece: Block | memoryview) -> None:
         if isinstance(piece, Block):
+            self._held -= BLOCK
             self._budget.give_block(piece)
         else:
+            self._held -= len(piece)
             self._budget.give_memory(len(piece))
