@@ -17,8 +17,8 @@ from tlshttp._budget import Budget
 __all__ = ["Late"]
 
 _MOST = 64 << 20
-"""Bytes of memory that one connection has for this, where there is no limit. A block counts whole: a
-large page is in use for one byte."""
+"""Bytes of memory that one connection has for this, where there is no limit. A block counts whole:
+a large page is in use for one byte."""
 
 
 class Late:

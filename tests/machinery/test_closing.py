@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.machinery.conftest import Recording, Serve
-from tests.machinery.handlers import Classic, OneRequest, Plain, Streams
+from tests.machinery.handlers import Classic, Gate, OneRequest, Plain, Streams
 from tests.machinery.peers import (
     client_context,
     client_hello,
@@ -108,6 +108,28 @@ def test_who_stops_sending_between_two_requests_without_a_goodbye_is_told_none(
                 assert plain.recv(1) == b""
             assert wait_until(lambda: no_connections(server))
         assert not server.events
+
+
+def test_half_a_request_with_the_end_behind_it_is_not_between_two(
+    gate: type[Gate], server_context: ssl.SSLContext, tls_version: ssl.TLSVersion
+) -> None:
+    """Whoever cut it, the event says so, be it there at once or one after the other."""
+    client, server = (
+        client_context(tls_version),
+        Recording(("127.0.0.1", 0), gate, ssl_context=server_context),
+    )
+    with serving(server), handshake(server.server_address, client) as sock:
+        sock.sendall(request("/"))
+        assert read_response(sock)
+        with handshake(server.server_address, client) as busy:
+            busy.sendall(request("/wait"))
+            assert gate.entered.acquire(timeout=30 * UNIT)
+            sock.sendall(b"GET / HT")
+            socket.socket.shutdown(sock, socket.SHUT_WR)
+            gate.opened.set()
+            assert read_response(busy)
+        assert wait_until(lambda: no_connections(server))
+    assert ["close_notify" in str(error) for error, _ in server.events] == [True]
 
 
 def test_server_close_ends_cleanly(serve: Serve, tls_version: ssl.TLSVersion) -> None:

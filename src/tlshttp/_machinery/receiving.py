@@ -76,7 +76,8 @@ class ReceivingStream(PatientStream):
         """Receive what has arrived, without waiting; false at the peer's end.
 
         Args:
-            between: Whether it is between two requests: to leave then without a word is nothing.
+            between: Whether it was between two requests a moment ago: to leave then without a word
+                is nothing, unless something of a request has come since.
 
         Raises:
             ssl.SSLWantReadError, ssl.SSLWantWriteError: Nothing has arrived.
@@ -347,7 +348,7 @@ class ReceivingStream(PatientStream):
         except WANTS:
             raise
         except OSError as error:
-            if between and isinstance(error, ssl.SSLEOFError):
+            if between and not self.buffered and isinstance(error, ssl.SSLEOFError):
                 self.at_end = self._is_over = True  # it said no goodbye, and is told none
             else:
                 self._lose(error)
