@@ -9,7 +9,7 @@ import time
 __all__ = ["BLOCK", "Block", "SpareBlocks"]
 
 BLOCK = 4 << 20
-"""Bytes of a block: two large pages, or one where it begins in the middle of one."""
+"""Bytes of a block: two large pages, or one if it does not begin at the start of one."""
 
 _SECONDS = 1.0
 """For how long one is kept that nobody needs."""

@@ -67,7 +67,7 @@ class Poller(Protocol):
         """Return the descriptors that are ready, after at most `timeout` seconds."""
 
     def glance(self) -> list[int]:
-        """Return those that are ready now, or some of them where the next time it is others."""
+        """Return those that are ready now, or some of them; the next call then returns others."""
 
     def wake(self) -> None:
         """Make `wait` return at once, from any thread."""

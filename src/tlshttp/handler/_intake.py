@@ -293,7 +293,7 @@ class Intake:
         Raises:
             RequestRefused: It is for another.
         """
-        if self.is_plain and not _asks_for_hosts(handler):  # nor did its class
+        if self.is_plain and not _asks_for_hosts(handler):  # nor did its class, before
             return
         try:
             refuse_by_policy(self._agree_on_host(), handler, self._stream)
