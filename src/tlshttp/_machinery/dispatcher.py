@@ -152,7 +152,7 @@ class Dispatcher:
             self._lane.wake()
 
     def begin(self, connection: Connection) -> None:
-        """Give a new connection its first turn, or park it if a leader would have to be called first.
+        """Give a new connection its first turn, or park it if a leader would have to be called.
 
         In three of four cases its peer has said something by then, and a look at the sockets is
         spared.
