@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -19,6 +20,7 @@ from tlshttp._machinery.outbox import FilePart, Outbox
 from tlshttp._machinery.stream import Stream
 from tlshttp._spool import Spool
 from tlshttp._turns import TURN
+from tlshttp.errors import PeerDisconnected
 
 
 def outbox_of(path: Path, *, before: bytes = b"", after: bytes = b"") -> Outbox:
@@ -478,3 +480,26 @@ def test_what_another_thread_just_sends_is_not_overlooked(sending: Stream) -> No
 def test_what_another_thread_just_sends_is_something_left(sending: Stream) -> None:
     """The same, where a connection that is kept is looked at."""
     assert not sending.has_nothing_left()
+
+
+def test_a_file_that_is_refused_is_closed_however_long_the_exception_is_kept(
+    paths: list[Path],
+) -> None:
+    """Events are remembered, and with them the frames that they came through."""
+    nobody: Any = Sending()
+    stream = Stream(nobody, Limits(), nobody)
+    stream.failure = PeerDisconnected("the peer has left")
+    with paths[0].open("rb") as file, pytest.raises(PeerDisconnected) as kept:
+        stream.transmit_file(file.fileno(), 0, 1_000)
+    assert kept.tb is not None
+    assert paths[0].stat().st_ino not in [os.fstat(fd).st_ino for fd in open_files()]
+
+
+def open_files() -> list[int]:
+    """Return the descriptors that this process has."""
+    found = []
+    for fd in range(256):
+        with contextlib.suppress(OSError):
+            os.fstat(fd)
+            found.append(fd)
+    return found

@@ -106,11 +106,11 @@ class SendingStream(ReceivingStream):
             start: Where the part begins, in bytes.
             size: How many bytes it has.
         """
-        part = FilePart(fd, start, size)
         with self._lock:
             if self.failure is not None or self._is_over:
                 self._refuse_to_send()
-            self._box().put_file(part)
+            # Nobody else has it: the frames of an exception may be kept, and what is in them.
+            self._box().put_file(FilePart(fd, start, size))
             self._pump(PUMPED_AT_ONCE)
         self._see_to_backlog()
 
