@@ -156,11 +156,8 @@ def test_handlers_a_connection_ends_however_its_thread_has(
         assert wait_until(lambda: not len(vars(server)["_TLSHTTPServer__loop"].loans))
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_handlers_what_a_peer_did_wrong_keeps_no_connection(
-    way: type, server_class: type[TLSHTTPServer]
-) -> None:
-    """The exception is remembered, with the frames that it came through."""
+def leave_in_the_middle(way: type, server_class: type[TLSHTTPServer]) -> None:
+    """Have three peers leave in the middle of a body; each is an event, and none is left."""
     with served(way, server_class) as server:
         for _ in range(3):
             with connect(server) as client:
@@ -170,6 +167,14 @@ def test_handlers_what_a_peer_did_wrong_keeps_no_connection(
                 )
         assert wait_until(lambda: sum(server.stats().cut.values()) == 3)
         assert wait_until(lambda: server.stats().active == 0)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_handlers_what_a_peer_did_wrong_keeps_no_connection(
+    way: type, server_class: type[TLSHTTPServer]
+) -> None:
+    """The exception is remembered, with the frames that it came through."""
+    leave_in_the_middle(way, server_class)
 
 
 def test_handlers_a_connection_that_is_thrown_away_is_closed(
@@ -238,15 +243,7 @@ def test_handlers_what_a_peer_did_wrong_is_an_event_where_its_thread_closes(
             with request if manages else contextlib.closing(request):
                 self.finish_request(request, client_address)
 
-    with served(Closes, server_class) as server:
-        for _ in range(3):
-            with connect(server) as client:
-                client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\nx")
-                assert wait_until(
-                    lambda: server.stats().active == 1 or server_class is TLSHTTPServer
-                )
-        assert wait_until(lambda: sum(server.stats().cut.values()) == 3)
-        assert wait_until(lambda: server.stats().active == 0)
+    leave_in_the_middle(Closes, server_class)
 
 
 def test_handlers_what_is_lent_is_closed_by_with(server_class: type[TLSHTTPServer]) -> None:
